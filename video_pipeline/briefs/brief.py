@@ -1,0 +1,110 @@
+"""The brief: what a person asks for, in the vocabulary of the person, never of a provider (MISSION G1.7)."""
+
+import hashlib
+from datetime import date
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+BriefId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+
+
+class Quality(StrEnum):
+    """The one dial of a brief; the tier it buys is Gate 1's business."""
+
+    DRAFT = "draft"
+    STANDARD = "standard"
+    PREMIUM = "premium"
+
+
+class Platform(StrEnum):
+    YOUTUBE_SHORTS = "youtube_shorts"
+    INSTAGRAM_REELS = "instagram_reels"
+    TIKTOK = "tiktok"
+
+
+class Orientation(StrEnum):
+    PORTRAIT = "portrait"
+    LANDSCAPE = "landscape"
+    SQUARE = "square"
+
+
+class ShotKind(StrEnum):
+    """What decides which model suits a shot (MISSION G1.3)."""
+
+    DEFAULT = "default"
+    EMOTIONAL_CLOSE_UP = "emotional_close_up"
+    ACTION = "action"
+    ESTABLISHING = "establishing"
+
+
+class Shot(BaseModel):
+    """One shot of a brief that gives its own storyboard; durations in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: Text
+    duration_s: float = Field(ge=1, le=120)
+    kind: ShotKind | None = None
+    broll: tuple[Text, ...] = ()
+
+
+class Brief(BaseModel):
+    """One clip to make. Unknown fields are refused: schema drift must be seen, not swallowed (MISSION G1.6)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    brief_id: BriefId
+    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+    caption: str = Field("", max_length=2200)
+    platforms: tuple[Platform, ...] = Field(min_length=1)
+    prompt: Text | None = None
+    shots: tuple[Shot, ...] = ()
+    duration_s: float | None = Field(None, ge=1, le=180)
+    quality: Quality = Quality.DRAFT
+    visual_complexity: float = Field(0.5, ge=0, le=1)
+    native_audio: bool = False
+    orientation: Orientation = Orientation.PORTRAIT
+    broll: tuple[Text, ...] = Field((), description="Pre-planned substitutes for a shot that is refused.")
+    bible: tuple[Text, ...] = Field((), description="Character and scene entries, added to every prompt.")
+    hook: str = Field("", max_length=60, description="Hook framework, for the weekly editorial patterns.")
+    style: str = Field("", max_length=60, description="Visual style, for affinities and patterns.")
+    seed: int | None = Field(None, ge=0, lt=2**31)
+
+    @field_validator("platforms")
+    @classmethod
+    def _no_platform_twice(cls, platforms: tuple[Platform, ...]) -> tuple[Platform, ...]:
+        return tuple(dict.fromkeys(platforms))
+
+    @model_validator(mode="after")
+    def _one_story(self) -> "Brief":
+        if self.prompt and self.shots:
+            raise ValueError("give either a prompt or shots, not both")
+        if not self.prompt and not self.shots:
+            raise ValueError("a prompt or a list of shots is needed")
+        if self.prompt and self.duration_s is None:
+            raise ValueError("duration_s is needed beside a prompt")
+        if self.shots and self.duration_s is not None and abs(self.total_s - self.duration_s) > 0.05:
+            raise ValueError(f"duration_s is {self.duration_s} but the shots add up to {self.total_s}")
+        return self
+
+    @property
+    def total_s(self) -> float:
+        """Length of the finished clip in seconds."""
+        return sum(shot.duration_s for shot in self.shots) if self.shots else float(self.duration_s or 0)
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """Routing metadata that the brief left out and a default stands in for; the cheapest one, always."""
+        return tuple(name for name in ("quality", "visual_complexity") if name not in self.model_fields_set)
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+
+def clip_id_of(day: date, brief_id: str) -> str:
+    """A clip is a brief on a production day: `2026-11-21/harbour-at-dawn`."""
+    return f"{day.isoformat()}/{brief_id}"

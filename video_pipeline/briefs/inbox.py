@@ -1,0 +1,161 @@
+"""The inbox: a folder of YAML, JSON and CSV files becomes briefs, or quarantined documents with reasons.
+
+`inbox/2026-11-21/*` belongs to that day. A file at the top of the inbox belongs to the first day that claims it.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from video_pipeline.briefs.brief import Brief
+
+SUFFIXES = (".yaml", ".yml", ".json", ".csv")
+MAX_FILE_BYTES = 1_000_000
+_LIST_COLUMNS = ("platforms", "broll", "bible")
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A document that could not be taken: where it stands, why, and the document itself."""
+
+    source: str
+    reasons: tuple[str, ...]
+    raw: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.raw.encode()).hexdigest()
+
+
+@dataclass
+class InboxReading:
+    """What a day's files hold; nothing that was in a file is in neither list."""
+
+    briefs: list[Brief] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    files: int = 0
+
+
+def claim_day_files(
+    inbox: Path,
+    day: date,
+    *,
+    today: date,
+    claimed: Mapping[tuple[str, str], date],
+    claim: Callable[[str, str], date],
+) -> list[Path]:
+    """The files of `day`: its folder, and the top-level files that it has claimed or, being today, claims now.
+
+    `claimed` maps (name, sha256) to the day that has the file; `claim(name, sha256)` gives a file to `day` unless
+    another day has it, and answers whose it is.
+    """
+    own = _brief_files(inbox / day.isoformat())
+    top = [(path, _file_sha256(path)) for path in _brief_files(inbox)]
+    if day != today:
+        return own + [path for path, sha256 in top if claimed.get((path.name, sha256)) == day]
+    return own + [path for path, sha256 in top if claim(path.name, sha256) == day]
+
+
+def unclaimed_files(inbox: Path, claimed: Mapping[tuple[str, str], date]) -> list[Path]:
+    """Top-level files that no day has claimed yet."""
+    return [path for path in _brief_files(inbox) if (path.name, _file_sha256(path)) not in claimed]
+
+
+def example_files() -> list[Path]:
+    """The packaged day of example briefs."""
+    return _brief_files(Path(str(resources.files("video_pipeline.briefs").joinpath("examples"))))
+
+
+def read_files(files: Iterable[Path]) -> InboxReading:
+    """Validate every document of every file; the second brief with an id is quarantined, as is what is malformed."""
+    reading = InboxReading()
+    sources: dict[str, str] = {}
+    for path in files:
+        reading.files += 1
+        for source, document, raw in _documents(path, reading):
+            try:
+                brief = Brief.model_validate(document)
+            except ValidationError as error:
+                reading.quarantined.append(Quarantined(source, _reasons(error), raw))
+                continue
+            if brief.brief_id in sources:
+                reason = f"brief_id: {brief.brief_id} is already used by {sources[brief.brief_id]}"
+                reading.quarantined.append(Quarantined(source, (reason,), raw))
+                continue
+            sources[brief.brief_id] = source
+            reading.briefs.append(brief)
+    return reading
+
+
+def _brief_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    found = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def _file_sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _documents(path: Path, reading: InboxReading) -> list[tuple[str, Any, str]]:
+    """(source, document, raw text) of every document in a file; an unreadable file is quarantined whole."""
+    if path.stat().st_size > MAX_FILE_BYTES:
+        reason = f"the file is larger than {MAX_FILE_BYTES:,} bytes"
+        reading.quarantined.append(Quarantined(path.name, (reason,), f"{path.name}: not read"))
+        return []
+    raw = path.read_bytes().decode("utf-8", errors="replace")
+    try:
+        documents = _parse(path.suffix.lower(), raw)
+    except (yaml.YAMLError, json.JSONDecodeError, csv.Error, RecursionError) as error:
+        reason = f"the file is not valid {path.suffix.lstrip('.').upper()}: {' '.join(str(error).split())}"
+        reading.quarantined.append(Quarantined(path.name, (reason,), raw))
+        return []
+    if len(documents) == 1:
+        return [(path.name, documents[0], raw)]
+    return [
+        (f"{path.name}#{number}", document, json.dumps(document, default=str))
+        for number, document in enumerate(documents, start=1)
+    ]
+
+
+def _parse(suffix: str, raw: str) -> Sequence[Any]:
+    if suffix == ".csv":
+        return [_from_row(row) for row in csv.DictReader(io.StringIO(raw), strict=True)]
+    if suffix == ".json":
+        document = json.loads(raw)
+    else:
+        documents = [document for document in yaml.safe_load_all(raw) if document is not None]
+        document = documents[0] if len(documents) == 1 else documents
+    return document if isinstance(document, list) else [document]
+
+
+def _from_row(row: dict[str | None, Any]) -> dict[str, Any]:
+    """A CSV row as a document: empty cells are absent, lists are separated by `|`."""
+    document: dict[str, Any] = {}
+    for column, cell in row.items():
+        if column is None:
+            document["cells without a column"] = cell
+        elif cell not in (None, ""):
+            document[column] = [part.strip() for part in cell.split("|")] if column in _LIST_COLUMNS else cell
+    return document
+
+
+def _reasons(error: ValidationError) -> tuple[str, ...]:
+    """One clause a finding: the field, what is wrong, and what was given."""
+    reasons = []
+    for item in error.errors(include_url=False):
+        place = ".".join(str(part) for part in item["loc"]) or "brief"
+        given = "" if item["type"] in ("missing", "value_error") else f" (given: {str(item['input'])[:80]!r})"
+        reasons.append(f"{place}: {item['msg']}{given}")
+    return tuple(reasons)

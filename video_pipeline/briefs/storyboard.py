@@ -1,0 +1,99 @@
+"""The storyboard: a brief cut into shots that a model can render, each with its B-roll (MISSION G2.2, G2.6)."""
+
+import hashlib
+import math
+import re
+from datetime import date
+
+from pydantic import BaseModel, ConfigDict
+
+from video_pipeline.briefs.brief import Brief, Orientation, Shot, ShotKind, clip_id_of
+
+_CLOSE_UP = re.compile(r"\bclose[- ]?ups?\b", re.IGNORECASE)
+_PEOPLE = re.compile(
+    r"\b(face|faces|portrait|man|woman|person|people|ceo|founder|child|eyes|smil\w+|cry\w+|tear\w*|emotion\w*)\b",
+    re.IGNORECASE,
+)
+_ACTION = re.compile(
+    r"\b(run\w*|jump\w*|race|racing|explo\w+|splash\w*|skat\w+|surf\w*|danc\w+|crash\w*|fast|chase|throw\w*)\b",
+    re.IGNORECASE,
+)
+_ESTABLISHING = re.compile(r"\b(wide|aerial|drone|skyline|panoram\w+|establishing|landscape|vista)\b", re.IGNORECASE)
+
+
+class StoryboardShot(BaseModel):
+    """One thing to render: `prompt` with the bible entries in it, `duration_s` at most the cap."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    prompt: str
+    duration_s: float
+    kind: ShotKind
+    broll: tuple[str, ...]
+
+
+class Storyboard(BaseModel):
+    """A clip's shots in playing order, with what routing needs to know of the brief."""
+
+    model_config = ConfigDict(frozen=True)
+
+    clip_id: str
+    day: date
+    brief: Brief
+    shots: tuple[StoryboardShot, ...]
+
+    def shot_sha256(self, shot: StoryboardShot) -> str:
+        """Identity of what is to be rendered: any change to it starts a new history of attempts."""
+        parts = (
+            shot.prompt,
+            f"{shot.duration_s:.3f}",
+            shot.kind,
+            self.brief.orientation,
+            str(self.brief.native_audio),
+            self.brief.quality,
+            str(self.brief.seed),
+        )
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    @property
+    def orientation(self) -> Orientation:
+        return self.brief.orientation
+
+
+def storyboard_of(brief: Brief, day: date, *, cap_s: float) -> Storyboard:
+    """Cut `brief` at its shot boundaries; a shot longer than `cap_s` seconds is cut into equal parts."""
+    shots = brief.shots or (Shot(prompt=brief.prompt or "", duration_s=brief.total_s, broll=brief.broll),)
+    pieces: list[StoryboardShot] = []
+    for shot in shots:
+        parts = math.ceil(round(shot.duration_s / cap_s, 6))
+        for part in range(parts):
+            pieces.append(
+                StoryboardShot(
+                    index=len(pieces),
+                    prompt=_prompt(shot.prompt, brief.bible, part, parts),
+                    duration_s=round(shot.duration_s / parts, 3),
+                    kind=shot.kind or kind_of(shot.prompt),
+                    broll=shot.broll or brief.broll,
+                )
+            )
+    return Storyboard(clip_id=clip_id_of(day, brief.brief_id), day=day, brief=brief, shots=tuple(pieces))
+
+
+def kind_of(prompt: str) -> ShotKind:
+    """The kind of a shot from its words; a close-up of a thing is an ordinary shot."""
+    if _CLOSE_UP.search(prompt) and _PEOPLE.search(prompt):
+        return ShotKind.EMOTIONAL_CLOSE_UP
+    if _ACTION.search(prompt):
+        return ShotKind.ACTION
+    if _ESTABLISHING.search(prompt):
+        return ShotKind.ESTABLISHING
+    return ShotKind.DEFAULT
+
+
+def _prompt(prompt: str, bible: tuple[str, ...], part: int, parts: int) -> str:
+    sentences = [prompt.rstrip(". ")]
+    if parts > 1:
+        sentences.append(f"Part {part + 1} of {parts} of one continuous shot")
+    sentences += [entry.rstrip(". ") for entry in bible]
+    return ". ".join(sentences)

@@ -1,0 +1,29 @@
+"""The few exception types of the pipeline. Each message is one sentence: what is wrong, where, and what to do."""
+
+
+class VideoPipelineError(Exception):
+    """Base of every error the pipeline raises on purpose; its text can be shown to a user as it is."""
+
+
+class ConfigurationError(VideoPipelineError):
+    """A setting, a policy or a catalogue file is missing or wrong."""
+
+
+class MediaError(VideoPipelineError):
+    """A media file cannot be opened, decoded or written."""
+
+
+class StorageError(VideoPipelineError):
+    """The object store refused or lost an operation."""
+
+
+class LedgerError(VideoPipelineError):
+    """The ledger cannot be reached, or a state change is not allowed."""
+
+
+class BudgetExceeded(VideoPipelineError):
+    """A spending ceiling would be passed, or the tier is frozen; nothing was bought."""
+
+
+class ProviderError(VideoPipelineError):
+    """A provider or platform answered in a way that no state of the protocol covers."""

@@ -1,0 +1,32 @@
+"""The ledger: whatever costs money, publishes, freezes or was decided, in Postgres. The only SQL that writes."""
+
+from video_pipeline.ledger.ledger import Ledger, open_ledger
+from video_pipeline.ledger.records import (
+    FailureKind,
+    Job,
+    JobKind,
+    JobState,
+    Publication,
+    PublicationState,
+    Review,
+    ReviewState,
+    SpendCategory,
+    StandingStatus,
+    TierState,
+)
+
+__all__ = [
+    "FailureKind",
+    "Job",
+    "JobKind",
+    "JobState",
+    "Ledger",
+    "Publication",
+    "PublicationState",
+    "Review",
+    "ReviewState",
+    "SpendCategory",
+    "StandingStatus",
+    "TierState",
+    "open_ledger",
+]

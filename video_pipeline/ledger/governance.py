@@ -1,0 +1,169 @@
+"""What was decided: routing decisions that stick, tier freezes, model standings, weekly preferences.
+
+All append-only; the latest row is in force. `version` changes when any of them does: it is the data version of
+the external asset `routing_policy`.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from video_pipeline.ledger.records import StandingStatus, TierState, Transition
+from video_pipeline.ledger.schema import (
+    decisions,
+    jobs,
+    preferences,
+    standing_transitions,
+    tier_transitions,
+)
+
+
+class Governance:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def stick(self, *, clip_id: str, shot: int, shot_sha256: str, document: dict[str, Any]) -> dict[str, Any]:
+        """Keep a routing decision; the one in force.
+
+        A shot that money was spent on keeps its decision whatever the policy says now, so that planning a day
+        again can never buy it a second time from another model.
+        """
+        where = (
+            decisions.c.clip_id == clip_id,
+            decisions.c.shot == shot,
+            decisions.c.shot_sha256 == shot_sha256,
+        )
+        with self._engine.begin() as connection:
+            started = connection.execute(
+                select(jobs.c.key)
+                .where(
+                    jobs.c.clip_id == clip_id,
+                    jobs.c.shot == shot,
+                    jobs.c.shot_sha256 == shot_sha256,
+                    jobs.c.state.not_in(("planned", "refused")),
+                )
+                .limit(1)
+            ).first()
+            if started is not None:
+                kept = connection.execute(select(decisions.c.document).where(*where)).scalar_one_or_none()
+                if kept is not None:
+                    return kept
+            statement = insert(decisions).values(
+                clip_id=clip_id, shot=shot, shot_sha256=shot_sha256, document=document
+            )
+            connection.execute(
+                statement.on_conflict_do_update(
+                    constraint=decisions.primary_key.name,
+                    set_={"document": document, "decided_at": func.clock_timestamp()},
+                )
+            )
+            return document
+
+    def tier_states(self) -> dict[str, Transition]:
+        """tier -> its latest transition; a tier that never changed is open and not in here."""
+        return self._latest(tier_transitions, "tier", "state")
+
+    def set_tier(self, tier: str, state: TierState, *, by: str, day: date, evidence: Mapping[str, Any]) -> bool:
+        """Freeze or thaw a tier; False when it is in that state already."""
+        with self._engine.begin() as connection:
+            if tier_state(connection, tier) is state:
+                return False
+            connection.execute(
+                insert(tier_transitions).values(tier=tier, state=state.value, by=by, day=day, evidence=dict(evidence))
+            )
+            return True
+
+    def standings(self) -> dict[str, Transition]:
+        """`model` -> its latest standing; a model that was never judged is active and not in here."""
+        return self._latest(standing_transitions, "model", "status")
+
+    def set_standing(
+        self,
+        model: str,
+        status: StandingStatus,
+        *,
+        model_version: str,
+        tier: str,
+        by: str,
+        day: date,
+        evidence: Mapping[str, Any],
+    ) -> bool:
+        """Demote or restore a model; False when it stands so already."""
+        in_force = self.standings().get(model)
+        current = StandingStatus(in_force.state) if in_force else StandingStatus.ACTIVE
+        if current is status:
+            return False
+        with self._engine.begin() as connection:
+            connection.execute(
+                insert(standing_transitions).values(
+                    model=model,
+                    model_version=model_version,
+                    tier=tier,
+                    status=status.value,
+                    by=by,
+                    day=day,
+                    evidence=dict(evidence),
+                )
+            )
+        return True
+
+    def set_preference(self, name: str, document: Mapping[str, Any], *, week: date) -> bool:
+        """Put a weekly preference table in force; False when it is the one in force already."""
+        if self.preference(name) == document:
+            return False
+        with self._engine.begin() as connection:
+            connection.execute(insert(preferences).values(name=name, document=dict(document), week=week))
+        return True
+
+    def preference(self, name: str) -> dict[str, Any]:
+        """The table in force under `name`; empty when there is none yet."""
+        statement = (
+            select(preferences.c.document)
+            .where(preferences.c.name == name)
+            .order_by(preferences.c.id.desc())
+            .limit(1)
+        )
+        with self._engine.connect() as connection:
+            return connection.execute(statement).scalar_one_or_none() or {}
+
+    def version(self) -> str:
+        """A string that changes whenever a freeze, a standing or the style affinity does."""
+        with self._engine.connect() as connection:
+            parts = [
+                connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
+                for table in (tier_transitions, standing_transitions)
+            ]
+            affinity = select(func.coalesce(func.max(preferences.c.id), 0)).where(
+                preferences.c.name == "style_affinity"
+            )
+            parts.append(connection.execute(affinity).scalar_one())
+        return "-".join(str(part) for part in parts)
+
+    def _latest(self, table: Table, subject: str, state: str) -> dict[str, Transition]:
+        statement = select(table).distinct(table.c[subject]).order_by(table.c[subject], table.c.id.desc())
+        with self._engine.connect() as connection:
+            return {
+                row[subject]: Transition(
+                    subject=row[subject],
+                    state=row[state],
+                    by=row["by"],
+                    day=row["day"],
+                    evidence=row["evidence"],
+                    at=row["at"],
+                )
+                for row in connection.execute(statement).mappings()
+            }
+
+
+def tier_state(connection: Connection, tier: str) -> TierState:
+    """The state in force inside the caller's transaction."""
+    state = connection.execute(
+        select(tier_transitions.c.state)
+        .where(tier_transitions.c.tier == tier)
+        .order_by(tier_transitions.c.id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return TierState(state) if state else TierState.OPEN

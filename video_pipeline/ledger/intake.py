@@ -1,0 +1,58 @@
+"""What came in: inbox files and the day that claimed them, briefs in force, quarantined documents."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from video_pipeline.ledger.schema import briefs, inbox_files, quarantine
+
+
+class Intake:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def claim_file(self, *, sha256: str, name: str, day: date) -> date:
+        """Give an inbox file to `day`; the day it belongs to, which is an earlier one if already claimed."""
+        with self._engine.begin() as connection:
+            connection.execute(insert(inbox_files).values(sha256=sha256, name=name, day=day).on_conflict_do_nothing())
+            return connection.execute(
+                select(inbox_files.c.day).where(inbox_files.c.sha256 == sha256, inbox_files.c.name == name)
+            ).scalar_one()
+
+    def claimed_files(self) -> dict[tuple[str, str], date]:
+        """(name, sha256) -> the day that has claimed the file."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(inbox_files.c.name, inbox_files.c.sha256, inbox_files.c.day))
+            return {(row.name, row.sha256): row.day for row in rows}
+
+    def record_brief(self, *, clip_id: str, day: date, brief_id: str, sha256: str, document: Any) -> None:
+        """Keep the brief that is in force for a clip; an edited brief replaces it."""
+        statement = insert(briefs).values(
+            clip_id=clip_id, day=day, brief_id=brief_id, sha256=sha256, document=document
+        )
+        statement = statement.on_conflict_do_update(
+            index_elements=["clip_id"],
+            set_={"sha256": sha256, "document": document, "updated_at": func.clock_timestamp()},
+            where=briefs.c.sha256 != sha256,
+        )
+        with self._engine.begin() as connection:
+            connection.execute(statement)
+
+    def record_quarantine(self, *, day: date, source: str, sha256: str, reasons: Sequence[str], raw: str) -> bool:
+        """Keep a document that could not be taken; True the first time this one is seen."""
+        statement = (
+            insert(quarantine)
+            .values(day=day, source=source, sha256=sha256, reasons=list(reasons), raw=raw)
+            .on_conflict_do_nothing()
+            .returning(quarantine.c.id)
+        )
+        with self._engine.begin() as connection:
+            return connection.execute(statement).first() is not None
+
+    def quarantined(self, day: date) -> list[dict[str, Any]]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(quarantine).where(quarantine.c.day == day).order_by(quarantine.c.id))
+            return [dict(row) for row in rows.mappings()]

@@ -1,0 +1,230 @@
+"""Jobs: one attempt at one shot, from intent to accepted clip, with the money it reserves and settles.
+
+The state machine is DESIGN section 4's. Every change is one transaction that checks the state it leaves, so two
+workers can never make the same change; whatever the change costs or frees is booked in the same transaction.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from video_pipeline.errors import LedgerError
+from video_pipeline.ledger.governance import tier_state
+from video_pipeline.ledger.records import (
+    JOB_TRANSITIONS,
+    FailureKind,
+    Job,
+    JobKind,
+    JobState,
+    SpendCategory,
+    TierState,
+)
+from video_pipeline.ledger.schema import job_events, jobs, spend
+from video_pipeline.ledger.spend import committed_usd
+
+_IN_FLIGHT = tuple(state.value for state in JobState if not state.final and state not in (JobState.PLANNED,))
+_JOB_FIELDS = frozenset(Job.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """The budget guard's answer: granted, or refused with a sentence, or waiting for an identical job."""
+
+    granted: bool
+    reason: str = ""
+    committed_usd: Decimal = Decimal(0)
+    identical_in_flight: bool = False
+
+
+class Jobs:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def plan(self, job: Job) -> Job:
+        """Write the intent of an attempt; the row that is there already when the key is known."""
+        values = {name: getattr(job, name) for name in _JOB_FIELDS if getattr(job, name) is not None}
+        values = {name: _plain(value) for name, value in values.items()}
+        with self._engine.begin() as connection:
+            connection.execute(insert(jobs).values(**values).on_conflict_do_nothing())
+            return _fetch(connection, job.key)
+
+    def get(self, key: str) -> Job:
+        with self._engine.connect() as connection:
+            return _fetch(connection, key)
+
+    def history(self, clip_id: str, shot: int, shot_sha256: str) -> list[Job]:
+        """All attempts at this very shot, in order; an edited shot starts a new history."""
+        statement = (
+            select(jobs)
+            .where(jobs.c.clip_id == clip_id, jobs.c.shot == shot, jobs.c.shot_sha256 == shot_sha256)
+            .order_by(jobs.c.attempt, jobs.c.created_at)
+        )
+        with self._engine.connect() as connection:
+            return [_job(row) for row in connection.execute(statement).mappings()]
+
+    def of_day(self, day: date) -> list[Job]:
+        return self._where(jobs.c.day == day)
+
+    def billed_between(self, start: datetime, end: datetime) -> list[Job]:
+        """Jobs submitted in the span that were billed for anything; what a provider's books should show."""
+        return self._where(jobs.c.billed_usd > 0, jobs.c.submitted_at >= start, jobs.c.submitted_at < end)
+
+    def in_state(self, *states: JobState) -> list[Job]:
+        return self._where(jobs.c.state.in_([state.value for state in states]))
+
+    def cached(self, request_sha256: str) -> Job | None:
+        """An accepted job with this very request, whose media is in our store (MISSION G2.5)."""
+        found = self._where(
+            jobs.c.request_sha256 == request_sha256,
+            jobs.c.state == JobState.ACCEPTED.value,
+            jobs.c.cached_from.is_(None),
+        )
+        return found[0] if found else None
+
+    def known_refusal(self, request_sha256: str) -> Job | None:
+        """A job with this very request that the provider refused and said not to retry (MISSION G2.2)."""
+        found = self._where(
+            jobs.c.request_sha256 == request_sha256,
+            jobs.c.failure_kind == FailureKind.MODERATION.value,
+            jobs.c.retry_allowed == 0,
+        )
+        return found[0] if found else None
+
+    def reserve(self, job: Job, *, ceiling_usd: Decimal) -> Reservation:
+        """Budget check and reservation in one transaction; holds under any number of processes (G4.4).
+
+        A job identical to one in flight is told to wait: the cache will serve it for nothing.
+        """
+        with self._engine.begin() as connection:
+            _lock(connection, f"budget {job.day}")
+            _lock(connection, f"request {job.request_sha256}")
+            state = _fetch(connection, job.key).state
+            if state is JobState.RESERVED:
+                return Reservation(True, committed_usd=committed_usd(connection, job.day))
+            twin = connection.execute(
+                select(jobs.c.key).where(
+                    jobs.c.request_sha256 == job.request_sha256,
+                    jobs.c.key != job.key,
+                    jobs.c.state.in_(_IN_FLIGHT),
+                )
+            ).first()
+            if twin is not None:
+                return Reservation(False, f"waits for the identical job {twin.key[:12]}", Decimal(0), True)
+            committed = committed_usd(connection, job.day)
+            refusal = _refusal(connection, job, committed, ceiling_usd)
+            if refusal:
+                if state is not JobState.REFUSED:
+                    _change(connection, job.key, state, JobState.REFUSED, refusal, {"failure_reason": refusal})
+                return Reservation(False, refusal, committed)
+            _change(connection, job.key, state, JobState.RESERVED, "", {"failure_reason": None})
+            _line(connection, job, "reserve", job.expected_usd)
+            return Reservation(True, committed_usd=committed + job.expected_usd)
+
+    def advance(self, job: Job, to: JobState, *, note: str = "", **fields: Any) -> Job:
+        """Move a job to its next state; LedgerError when it is no longer in the state the caller saw."""
+        with self._engine.begin() as connection:
+            _change(connection, job.key, job.state, to, note, fields)
+            return _fetch(connection, job.key)
+
+    def settle(
+        self, job: Job, to: JobState, *, billed_usd: Decimal, billed_s: float, note: str = "", **fields: Any
+    ) -> Job:
+        """Move a job on and replace its reservation by what it was billed, in one transaction."""
+        with self._engine.begin() as connection:
+            fields |= {"billed_usd": billed_usd, "billed_s": billed_s}
+            if to is JobState.FAILED:
+                fields["finished_at"] = datetime.now(UTC)
+            _change(connection, job.key, job.state, to, note, fields)
+            if job.state is not JobState.PLANNED:
+                _line(connection, job, "release", -job.expected_usd)
+            if billed_usd:
+                _line(connection, job, "settle", billed_usd)
+            return _fetch(connection, job.key)
+
+    def events(self, key: str) -> list[dict[str, Any]]:
+        """The append-only trail of a job."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(job_events).where(job_events.c.job_key == key).order_by(job_events.c.id))
+            return [dict(row) for row in rows.mappings()]
+
+    def _where(self, *conditions: Any) -> list[Job]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(jobs).where(*conditions).order_by(jobs.c.created_at, jobs.c.key))
+            return [_job(row) for row in rows.mappings()]
+
+
+def _refusal(connection: Connection, job: Job, committed: Decimal, ceiling_usd: Decimal) -> str:
+    """Why the job may not be bought, or nothing."""
+    if tier_state(connection, job.tier) is TierState.FROZEN:
+        return f"the {job.tier} tier is frozen for new generation"
+    if committed + job.expected_usd > ceiling_usd:
+        return (
+            f"the daily ceiling of ${ceiling_usd} would be passed: ${committed:.4f} is committed on {job.day} "
+            f"and this job is expected to cost ${job.expected_usd:.4f}"
+        )
+    return ""
+
+
+def _lock(connection: Connection, name: str) -> None:
+    """A lock on a name, held until the transaction ends."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
+
+def _change(
+    connection: Connection, key: str, expected: JobState, to: JobState, note: str, fields: dict[str, Any]
+) -> None:
+    if to not in JOB_TRANSITIONS[expected]:
+        raise LedgerError(f"Job {key[:12]} cannot go from {expected} to {to}.")
+    values = {name: _plain(value) for name, value in fields.items()}
+    changed = connection.execute(
+        update(jobs)
+        .where(jobs.c.key == key, jobs.c.state == expected.value)
+        .values(state=to.value, updated_at=func.clock_timestamp(), **values)
+    )
+    if changed.rowcount != 1:
+        raise LedgerError(f"Job {key[:12]} is no longer {expected}: another worker has moved it.")
+    connection.execute(
+        insert(job_events).values(job_key=key, from_state=expected.value, to_state=to.value, note=note)
+    )
+
+
+def _line(connection: Connection, job: Job, line: str, usd: Decimal) -> None:
+    category = SpendCategory.GENERATION if job.attempt == 0 else SpendCategory.RETRY
+    connection.execute(
+        insert(spend).values(
+            day=job.day,
+            clip_id=job.clip_id,
+            job_key=job.key,
+            tier=job.tier,
+            category=category.value,
+            line=line,
+            usd=usd,
+        )
+    )
+
+
+def _fetch(connection: Connection, key: str) -> Job:
+    row = connection.execute(select(jobs).where(jobs.c.key == key)).mappings().one_or_none()
+    if row is None:
+        raise LedgerError(f"There is no job {key[:12]} in the ledger.")
+    return _job(row)
+
+
+def _job(row: RowMapping) -> Job:
+    values = {name: row[name] for name in _JOB_FIELDS}
+    values["kind"] = JobKind(row["kind"])
+    values["state"] = JobState(row["state"])
+    values["failure_kind"] = FailureKind(row["failure_kind"]) if row["failure_kind"] else None
+    values["retry_allowed"] = bool(row["retry_allowed"])
+    return Job(**values)
+
+
+def _plain(value: Any) -> Any:
+    """Enums by their value, booleans as 0 and 1: what the columns hold."""
+    if isinstance(value, bool):
+        return int(value)
+    return getattr(value, "value", value)

@@ -1,0 +1,199 @@
+"""What the ledger's rows look like to the rest of the pipeline: closed vocabularies and frozen records."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+
+class JobKind(StrEnum):
+    VIDEO = "video"
+    IMAGE = "image"
+
+
+class JobState(StrEnum):
+    """A job is one attempt at one shot; docs/ledger.md draws the transitions."""
+
+    PLANNED = "planned"
+    RESERVED = "reserved"
+    SUBMITTING = "submitting"
+    SUBMITTED = "submitted"
+    PROCESSING = "processing"
+    RENDERED = "rendered"
+    STORED = "stored"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+    @property
+    def final(self) -> bool:
+        return self in _FINAL_JOB_STATES
+
+
+_FINAL_JOB_STATES = {
+    JobState.ACCEPTED,
+    JobState.REJECTED,
+    JobState.FAILED,
+    JobState.REFUSED,
+    JobState.UNKNOWN,
+}
+
+# Which state may follow which; anything else is a defect and raises LedgerError.
+JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.PLANNED: frozenset({JobState.RESERVED, JobState.REFUSED, JobState.ACCEPTED, JobState.FAILED}),
+    JobState.RESERVED: frozenset({JobState.SUBMITTING, JobState.FAILED}),
+    JobState.SUBMITTING: frozenset({JobState.SUBMITTED, JobState.UNKNOWN, JobState.FAILED}),
+    JobState.SUBMITTED: frozenset({JobState.PROCESSING, JobState.RENDERED, JobState.FAILED}),
+    JobState.PROCESSING: frozenset({JobState.RENDERED, JobState.FAILED}),
+    JobState.RENDERED: frozenset({JobState.STORED, JobState.FAILED}),
+    JobState.STORED: frozenset({JobState.ACCEPTED, JobState.REJECTED}),
+    # A person has looked the submit up at the provider: it was accepted there, or it never arrived.
+    JobState.UNKNOWN: frozenset({JobState.SUBMITTED, JobState.FAILED}),
+    JobState.REFUSED: frozenset({JobState.RESERVED}),
+    JobState.ACCEPTED: frozenset(),
+    JobState.REJECTED: frozenset(),
+    JobState.FAILED: frozenset(),
+}
+
+
+class FailureKind(StrEnum):
+    """Why a job failed (DESIGN section 4, MISSION G2.3)."""
+
+    MODERATION = "moderation"
+    GENERATION = "generation"
+    TRANSIENT = "transient"
+    INVALID = "invalid"
+    AUTH = "auth"
+    QUOTA = "quota"
+    EXPIRED = "expired"
+    CANCELED = "canceled"
+    TIMEOUT = "timeout"
+    NOT_SENT = "not_sent"
+
+
+class SpendCategory(StrEnum):
+    """The cost lines of a clip (MISSION G4.1)."""
+
+    GENERATION = "generation"
+    RETRY = "retry"
+    UPSCALING = "upscaling"
+    AUDIO = "audio"
+    DISTRIBUTION = "distribution"
+
+
+class PublicationState(StrEnum):
+    PLANNED = "planned"
+    PUBLISHING = "publishing"
+    PUBLISHED = "published"
+    UNKNOWN = "unknown"
+    FAILED = "failed"
+    NOT_CONNECTED = "not_connected"
+
+
+class TierState(StrEnum):
+    OPEN = "open"
+    FROZEN = "frozen"
+
+
+class StandingStatus(StrEnum):
+    ACTIVE = "active"
+    DEMOTED = "demoted"
+
+
+class ReviewState(StrEnum):
+    WAITING = "waiting"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row of `jobs`; money in US dollars, `*_s` in seconds."""
+
+    key: str
+    kind: JobKind
+    day: date
+    clip_id: str
+    shot: int
+    shot_sha256: str
+    attempt: int
+    strategy: str
+    reason: str
+    tier: str
+    provider: str
+    model: str
+    model_version: str
+    endpoint: str
+    request: dict[str, Any]
+    request_sha256: str
+    requested_s: float
+    expected_usd: Decimal
+    state: JobState
+    run_id: str
+    failure_kind: FailureKind | None = None
+    failure_reason: str | None = None
+    retry_allowed: bool = True
+    provider_job_id: str | None = None
+    status_url: str | None = None
+    response_url: str | None = None
+    cancel_url: str | None = None
+    media_url: str | None = None
+    media_key: str | None = None
+    media_sha256: str | None = None
+    media_bytes: int | None = None
+    verdict: dict[str, Any] | None = None
+    billed_usd: Decimal = Decimal(0)
+    billed_s: float = 0.0
+    cached_from: str | None = None
+    saved_usd: Decimal = Decimal(0)
+    created_at: datetime | None = None
+    submitted_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A row of `publications`: one clip on one platform."""
+
+    key: str
+    day: date
+    clip_id: str
+    platform: str
+    state: PublicationState
+    document: dict[str, Any]
+    media_key: str
+    media_sha256: str
+    session_url: str | None = None
+    remote_id: str | None = None
+    url: str | None = None
+    reason: str | None = None
+    published_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Review:
+    """A clip that waits for a person, or what the person said."""
+
+    clip_id: str
+    stage: str
+    reason: str
+    state: ReviewState
+    opened_at: datetime
+    decided_by: str | None = None
+    reason_code: str | None = None
+    decided_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Transition:
+    """The latest word on a tier or on a model's standing, with the numbers that caused it."""
+
+    subject: str
+    state: str
+    by: str
+    day: date
+    evidence: dict[str, Any]
+    at: datetime

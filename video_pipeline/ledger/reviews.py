@@ -1,0 +1,62 @@
+"""Clips that wait for a person, with the reason, and what the person decided (MISSION Q6)."""
+
+from datetime import UTC, date, datetime
+
+from sqlalchemy import Engine, RowMapping, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from video_pipeline.errors import LedgerError
+from video_pipeline.ledger.records import Review, ReviewState
+from video_pipeline.ledger.schema import reviews
+
+
+class Reviews:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def open(self, clip_id: str, stage: str, reason: str) -> bool:
+        """Ask a person; True the first time. A decision that was taken stays taken."""
+        statement = (
+            insert(reviews)
+            .values(clip_id=clip_id, stage=stage, reason=reason, state=ReviewState.WAITING.value)
+            .on_conflict_do_nothing()
+            .returning(reviews.c.clip_id)
+        )
+        with self._engine.begin() as connection:
+            return connection.execute(statement).first() is not None
+
+    def decide(self, clip_id: str, stage: str, state: ReviewState, *, by: str, reason_code: str = "") -> None:
+        """Record a person's word on a waiting clip; LedgerError when nothing waits there."""
+        with self._engine.begin() as connection:
+            changed = connection.execute(
+                update(reviews)
+                .where(
+                    reviews.c.clip_id == clip_id,
+                    reviews.c.stage == stage,
+                    reviews.c.state == ReviewState.WAITING.value,
+                )
+                .values(state=state.value, decided_by=by, reason_code=reason_code, decided_at=datetime.now(UTC))
+            )
+            if changed.rowcount != 1:
+                raise LedgerError(f"No decision on {clip_id} is waiting at the {stage} stage.")
+
+    def get(self, clip_id: str, stage: str) -> Review | None:
+        found = self._where(reviews.c.clip_id == clip_id, reviews.c.stage == stage)
+        return found[0] if found else None
+
+    def waiting(self) -> list[Review]:
+        return self._where(reviews.c.state == ReviewState.WAITING.value)
+
+    def of_day(self, day: date) -> list[Review]:
+        return self._where(func.starts_with(reviews.c.clip_id, f"{day}/"))
+
+    def _where(self, *conditions: object) -> list[Review]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(reviews).where(*conditions).order_by(reviews.c.opened_at))  # pyright: ignore[reportArgumentType]
+            return [_review(row) for row in rows.mappings()]
+
+
+def _review(row: RowMapping) -> Review:
+    values = {name: row[name] for name in Review.__dataclass_fields__}
+    values["state"] = ReviewState(row["state"])
+    return Review(**values)

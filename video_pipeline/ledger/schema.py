@@ -1,0 +1,276 @@
+"""The ledger's tables. Migrations (`migrations/versions`) create them; a test holds the two together."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Date,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+USD = Numeric(12, 6)
+
+
+def _at(name: str, *, default: bool = False, nullable: bool = True) -> Column:
+    if default:
+        return Column(name, DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp())
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+inbox_files = Table(
+    "inbox_files",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("day", Date, nullable=False),
+    _at("claimed_at", default=True),
+)
+
+briefs = Table(
+    "briefs",
+    metadata,
+    Column("clip_id", Text, primary_key=True),
+    Column("day", Date, nullable=False, index=True),
+    Column("brief_id", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("document", JSONB, nullable=False),
+    _at("created_at", default=True),
+    _at("updated_at", default=True),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("day", Date, nullable=False, index=True),
+    Column("source", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("reasons", JSONB, nullable=False),
+    Column("raw", Text, nullable=False),
+    _at("created_at", default=True),
+    UniqueConstraint("day", "source", "sha256"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("clip_id", Text, primary_key=True),
+    Column("shot", Integer, primary_key=True),
+    Column("shot_sha256", String(64), primary_key=True),
+    Column("document", JSONB, nullable=False),
+    _at("decided_at", default=True),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("day", Date, nullable=False, index=True),
+    Column("clip_id", Text, nullable=False),
+    Column("shot", Integer, nullable=False),
+    Column("shot_sha256", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("strategy", String(32), nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("tier", String(16), nullable=False),
+    Column("provider", String(32), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("request", JSONB, nullable=False),
+    Column("request_sha256", String(64), nullable=False, index=True),
+    Column("requested_s", Float, nullable=False),
+    Column("expected_usd", USD, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("failure_kind", String(16)),
+    Column("failure_reason", Text),
+    Column("retry_allowed", Integer, nullable=False, server_default="1"),
+    Column("provider_job_id", Text),
+    Column("status_url", Text),
+    Column("response_url", Text),
+    Column("cancel_url", Text),
+    Column("media_url", Text),
+    Column("media_key", Text),
+    Column("media_sha256", String(64)),
+    Column("media_bytes", BigInteger),
+    Column("verdict", JSONB),
+    Column("billed_usd", USD, nullable=False, server_default="0"),
+    Column("billed_s", Float, nullable=False, server_default="0"),
+    Column("cached_from", String(64)),
+    Column("saved_usd", USD, nullable=False, server_default="0"),
+    Column("run_id", Text, nullable=False),
+    _at("created_at", default=True),
+    _at("submitted_at"),
+    _at("finished_at"),
+    _at("updated_at", default=True),
+    Index("ix_jobs_clip_shot", "clip_id", "shot"),
+    Index(
+        "uq_jobs_provider_job",
+        "provider",
+        "provider_job_id",
+        unique=True,
+        postgresql_where=text("provider_job_id IS NOT NULL"),
+    ),
+)
+
+job_events = Table(
+    "job_events",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("job_key", String(64), nullable=False, index=True),
+    Column("from_state", String(16), nullable=False),
+    Column("to_state", String(16), nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    _at("at", default=True),
+)
+
+spend = Table(
+    "spend",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("day", Date, nullable=False, index=True),
+    Column("clip_id", Text, nullable=False),
+    Column("job_key", String(64)),
+    Column("tier", String(16), nullable=False),
+    Column("category", String(16), nullable=False),
+    Column("line", String(16), nullable=False),
+    Column("usd", USD, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    _at("at", default=True),
+    Index("ix_spend_clip", "clip_id"),
+    # A line that is written once per cause (an upscaled file, a distributed clip) is written exactly once.
+    Column("once", Text),
+    UniqueConstraint("once"),
+)
+
+tier_transitions = Table(
+    "tier_transitions",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("tier", String(16), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
+    Column("by", String(16), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("evidence", JSONB, nullable=False),
+    _at("at", default=True),
+)
+
+standing_transitions = Table(
+    "standing_transitions",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("model", Text, nullable=False, index=True),
+    Column("model_version", Text, nullable=False),
+    Column("tier", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("by", String(16), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("evidence", JSONB, nullable=False),
+    _at("at", default=True),
+)
+
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("name", String(32), nullable=False, index=True),
+    Column("document", JSONB, nullable=False),
+    Column("week", Date, nullable=False),
+    _at("at", default=True),
+)
+
+publications = Table(
+    "publications",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("day", Date, nullable=False, index=True),
+    Column("clip_id", Text, nullable=False),
+    Column("platform", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("document", JSONB, nullable=False),
+    Column("media_key", Text, nullable=False),
+    Column("media_sha256", String(64), nullable=False),
+    Column("session_url", Text),
+    Column("remote_id", Text),
+    Column("url", Text),
+    Column("reason", Text),
+    _at("created_at", default=True),
+    _at("published_at"),
+    _at("updated_at", default=True),
+    UniqueConstraint("clip_id", "platform"),
+)
+
+publication_events = Table(
+    "publication_events",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("publication_key", String(64), nullable=False, index=True),
+    Column("from_state", String(16), nullable=False),
+    Column("to_state", String(16), nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    _at("at", default=True),
+)
+
+engagement_snapshots = Table(
+    "engagement_snapshots",
+    metadata,
+    Column("publication_key", String(64), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("age_days", Integer, nullable=False),
+    Column("metrics", JSONB, nullable=False),
+    _at("at", default=True),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("clip_id", Text, primary_key=True),
+    Column("stage", String(16), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("decided_by", Text),
+    Column("reason_code", Text),
+    _at("opened_at", default=True),
+    _at("decided_at"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("resource", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    _at("until", nullable=False),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("cause", Text, primary_key=True),
+    Column("severity", String(16), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("deliveries", JSONB, nullable=False),
+    Column("count", Integer, nullable=False, server_default="1"),
+    _at("first_at", default=True),
+    _at("last_at", default=True),
+)

@@ -1,0 +1,75 @@
+"""Money: append-only line items. Committed money is the sum of all lines; spent money is what was settled.
+
+reserve +x   before a job is submitted          settle  +y   what the job was billed
+release -x   when the job is settled or failed  adjust  ±z   a correction, or a cost that is not a job's
+"""
+
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from video_pipeline.ledger.records import SpendCategory
+from video_pipeline.ledger.schema import spend
+
+SETTLED_LINES = ("settle", "adjust")
+
+
+class Spend:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def book_once(
+        self,
+        once: str,
+        *,
+        day: date,
+        clip_id: str,
+        tier: str,
+        category: SpendCategory,
+        usd: Decimal,
+        note: str,
+    ) -> bool:
+        """Book a cost that is not a job's; `once` names its cause, and a second booking of it is refused."""
+        statement = (
+            insert(spend)
+            .values(
+                once=once,
+                day=day,
+                clip_id=clip_id,
+                tier=tier,
+                category=category.value,
+                line="adjust",
+                usd=usd,
+                note=note,
+            )
+            .on_conflict_do_nothing()
+            .returning(spend.c.id)
+        )
+        with self._engine.begin() as connection:
+            return connection.execute(statement).first() is not None
+
+    def committed_usd(self, day: date) -> Decimal:
+        """Spent plus reserved on `day`: what the ceiling is held against."""
+        with self._engine.connect() as connection:
+            return committed_usd(connection, day)
+
+    def by_clip(self, day: date) -> dict[str, dict[str, Decimal]]:
+        """clip id -> category -> settled US dollars."""
+        statement = (
+            select(spend.c.clip_id, spend.c.category, func.sum(spend.c.usd).label("usd"))
+            .where(spend.c.day == day, spend.c.line.in_(SETTLED_LINES))
+            .group_by(spend.c.clip_id, spend.c.category)
+        )
+        costs: dict[str, dict[str, Decimal]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(statement):
+                costs.setdefault(row.clip_id, {})[row.category] = row.usd
+        return costs
+
+
+def committed_usd(connection: Connection, day: date) -> Decimal:
+    """The sum of all of the day's lines, inside the caller's transaction."""
+    total = connection.execute(select(func.sum(spend.c.usd)).where(spend.c.day == day)).scalar_one()
+    return total or Decimal(0)

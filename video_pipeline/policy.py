@@ -1,0 +1,136 @@
+"""Policy: the thresholds, budgets and weights of `policy.yaml`, validated, with an override file laid over them."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from video_pipeline.errors import ConfigurationError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BudgetPolicy(_Section):
+    daily_ceiling_usd: Decimal = Field(gt=0)
+    plan_cap_usd: Decimal = Field(gt=0)
+    alert_share: float = Field(gt=0, lt=1)
+
+
+class RoutingPolicy(_Section):
+    adequate_fidelity: dict[str, float]
+    plain_complexity: float = Field(ge=0, le=1)
+    complex_complexity: float = Field(ge=0, le=1)
+    preference_limit: float = Field(ge=0, le=0.2)
+    max_upscale_factor: float = Field(ge=1)
+    delivered_short_side: int = Field(gt=0, multiple_of=2)
+
+
+class GenerationPolicy(_Section):
+    concurrency: int = Field(ge=1)
+    poll_interval_s: float = Field(gt=0)
+    poll_timeout_s: float = Field(gt=0)
+    moderation_verdict_s: float = Field(ge=0)
+    backoff_s: tuple[float, ...]
+    max_ladder_attempts: int = Field(ge=0)
+    max_modified_retries: int = Field(ge=0)
+    max_quality_failures: int = Field(ge=1)
+    lookup_wait_s: float = Field(ge=0)
+    lease_s: float = Field(gt=0)
+    max_media_bytes: int = Field(gt=0)
+    max_segment_s: float = Field(gt=0)
+
+
+class UpscalingPolicy(_Section):
+    model: str
+    watts: float = Field(gt=0)
+    cpu_watts: float = Field(gt=0)
+    utilisation: float = Field(gt=0, le=1)
+    usd_per_kwh: Decimal = Field(ge=0)
+
+
+class CostPolicy(_Section):
+    audio_sync_usd: Decimal = Field(ge=0)
+    distribution_usd: Decimal = Field(ge=0)
+
+
+class DriftPolicy(_Section):
+    freeze_above_usd: Decimal = Field(gt=0)
+    consecutive_days: int = Field(ge=1)
+
+
+class ScoringPolicy(_Section):
+    trailing_days: int = Field(ge=1)
+    weights: dict[str, float]
+    prior_strength: float = Field(gt=0)
+    minimum_attempts: int = Field(ge=1)
+    confidence: float = Field(gt=0.5, lt=1)
+    demote_rejection_rate: float = Field(gt=0, lt=1)
+    restore_rejection_rate: float = Field(gt=0, lt=1)
+    probation_share: float = Field(ge=0, le=0.5)
+
+
+class AlertPolicy(_Section):
+    stuck_after_s: float = Field(gt=0)
+    silence_after_s: float = Field(gt=0)
+
+
+class Policy(_Section):
+    """Everything that steers the pipeline and is neither a secret nor a place."""
+
+    budget: BudgetPolicy
+    routing: RoutingPolicy
+    generation: GenerationPolicy
+    upscaling: UpscalingPolicy
+    costs: CostPolicy
+    drift: DriftPolicy
+    scoring: ScoringPolicy
+    alerts: AlertPolicy
+
+
+def load_policy(override: Path | None = None) -> Policy:
+    """The packaged policy with the keys of `override` (a YAML file) laid over it.
+
+    Raises ConfigurationError naming the file and every wrong key.
+    """
+    document = yaml.safe_load(resources.files("video_pipeline").joinpath("policy.yaml").read_text())
+    if override is not None:
+        document = _laid_over(document, read_yaml_mapping(override, what="policy"))
+    try:
+        return Policy.model_validate(document)
+    except ValidationError as error:
+        raise ConfigurationError(f"The policy in {override} is not valid: {explain(error)}.") from error
+
+
+def read_yaml_mapping(path: Path, *, what: str) -> dict[str, Any]:
+    """A YAML file that must hold a mapping; ConfigurationError says what is wrong with it otherwise."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"The {what} file {path} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"The {what} file {path} is not valid YAML: {error}.") from error
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"The {what} file {path} must hold a mapping of keys to values.")
+    return document
+
+
+def explain(error: ValidationError) -> str:
+    """pydantic's findings as `field: what is wrong` clauses."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc']) or 'document'}: {item['msg']}" for item in error.errors()
+    )
+
+
+def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        below = merged.get(key)
+        both_mappings = isinstance(value, Mapping) and isinstance(below, Mapping)
+        merged[key] = _laid_over(below, value) if both_mappings else value
+    return merged

@@ -1,0 +1,74 @@
+"""The only reader of the environment: where things live and which services are connected.
+
+Thresholds, budgets and weights are not settings but policy (`video_pipeline/policy.yaml`). Secrets are
+`SecretStr`, so that they never show in a log, a traceback or Dagster's UI (MISSION O4).
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+def _default_state_dir() -> Path:
+    """Beside the checkout when run from one, else in the working directory."""
+    root = _PROJECT_ROOT if (_PROJECT_ROOT / "pyproject.toml").exists() else Path.cwd()
+    return root / ".state"
+
+
+class Settings(BaseSettings):
+    """Every field is read from `VIDEO_PIPELINE_<NAME>`; the vendors' own names are accepted for their keys."""
+
+    model_config = SettingsConfigDict(env_prefix="VIDEO_PIPELINE_", env_file=".env", extra="ignore")
+
+    state_dir: Path = Field(default_factory=_default_state_dir, description="Local state; ignored by git.")
+    inbox_dir: Path | None = Field(None, description="Folder that briefs are dropped in.")
+    ledger_url: SecretStr | None = Field(None, description="Postgres URL; unset starts an embedded server.")
+    store_url: str | None = Field(None, description="Folder or s3://bucket/prefix for media and tables.")
+    s3_endpoint_url: str | None = None
+    s3_region: str | None = None
+    policy_file: Path | None = Field(None, description="YAML laid over the packaged policy.")
+    catalogue_file: Path | None = Field(None, description="YAML that replaces the packaged model catalogue.")
+    weights_dir: Path | None = Field(None, description="Folder with official Real-ESRGAN .pth files.")
+
+    fal_key: SecretStr | None = Field(None, validation_alias="FAL_KEY")
+    fal_queue_url: str = "https://queue.fal.run"
+    fal_api_url: str = "https://api.fal.ai"
+
+    youtube_client_id: SecretStr | None = Field(None, validation_alias="YOUTUBE_CLIENT_ID")
+    youtube_client_secret: SecretStr | None = Field(None, validation_alias="YOUTUBE_CLIENT_SECRET")
+    youtube_refresh_token: SecretStr | None = Field(None, validation_alias="YOUTUBE_REFRESH_TOKEN")
+    youtube_api_url: str = "https://www.googleapis.com"
+    youtube_analytics_url: str = "https://youtubeanalytics.googleapis.com"
+    youtube_token_url: str = "https://oauth2.googleapis.com/token"
+
+    slack_webhook_url: SecretStr | None = None
+    discord_webhook_url: SecretStr | None = None
+
+    @property
+    def inbox(self) -> Path:
+        return self.inbox_dir or self.state_dir / "inbox"
+
+    @property
+    def store(self) -> str:
+        return self.store_url or str(self.state_dir / "store")
+
+    @property
+    def sandboxed(self) -> bool:
+        """No provider is connected: the sandbox stands in for all of them."""
+        return self.fal_key is None
+
+    @property
+    def youtube_connected(self) -> bool:
+        """A real channel; a sandboxed pipeline never publishes to one."""
+        parts = (self.youtube_client_id, self.youtube_client_secret, self.youtube_refresh_token)
+        return not self.sandboxed and all(parts)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Read the environment once a process."""
+    return Settings()  # pyright: ignore[reportCallIssue]  # every field comes from the environment
