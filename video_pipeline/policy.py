@@ -71,6 +71,7 @@ class ScoringPolicy(_Section):
     minimum_attempts: int = Field(ge=1)
     confidence: float = Field(gt=0.5, lt=1)
     demote_rejection_rate: float = Field(gt=0, lt=1)
+    demote_floor: float = Field(gt=0, lt=1)
     restore_rejection_rate: float = Field(gt=0, lt=1)
     probation_share: float = Field(ge=0, le=0.5)
 

@@ -1,19 +1,14 @@
 """Briefs: what a team asks for, validated; the inbox they come from; their storyboards."""
 
 from video_pipeline.briefs.brief import Brief, Orientation, Platform, Quality, Shot, ShotKind, clip_id_of
-from video_pipeline.briefs.inbox import (
-    InboxReading,
-    Quarantined,
-    claim_day_files,
-    example_files,
-    read_files,
-    unclaimed_files,
-)
+from video_pipeline.briefs.inbox import InboxReading, Quarantined, day_fingerprint, example_files, read_files
+from video_pipeline.briefs.intake import Intake, take_in
 from video_pipeline.briefs.storyboard import Storyboard, StoryboardShot, storyboard_of
 
 __all__ = [
     "Brief",
     "InboxReading",
+    "Intake",
     "Orientation",
     "Platform",
     "Quality",
@@ -22,10 +17,10 @@ __all__ = [
     "ShotKind",
     "Storyboard",
     "StoryboardShot",
-    "claim_day_files",
     "clip_id_of",
+    "day_fingerprint",
     "example_files",
     "read_files",
     "storyboard_of",
-    "unclaimed_files",
+    "take_in",
 ]

@@ -66,9 +66,13 @@ def claim_day_files(
     return own + [path for path, sha256 in top if claim(path.name, sha256) == day]
 
 
-def unclaimed_files(inbox: Path, claimed: Mapping[tuple[str, str], date]) -> list[Path]:
-    """Top-level files that no day has claimed yet."""
-    return [path for path in _brief_files(inbox) if (path.name, _file_sha256(path)) not in claimed]
+def day_fingerprint(inbox: Path, day: date, claimed: Mapping[tuple[str, str], date]) -> str | None:
+    """A hash that changes when files arrive for `day`, being today, or change; None while there are none."""
+    top = [(path.name, _file_sha256(path)) for path in _brief_files(inbox)]
+    mine = [f"{name} {sha256}" for name, sha256 in top if claimed.get((name, sha256), day) == day]
+    own = [f"{day}/{path.name} {_file_sha256(path)}" for path in _brief_files(inbox / day.isoformat())]
+    arrived = sorted(own + mine)
+    return hashlib.sha256("\n".join(arrived).encode()).hexdigest() if arrived else None
 
 
 def example_files() -> list[Path]:

@@ -4,6 +4,7 @@ The state machine is DESIGN section 4's. Every change is one transaction that ch
 workers can never make the same change; whatever the change costs or frees is booked in the same transaction.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -76,6 +77,15 @@ class Jobs:
     def in_state(self, *states: JobState) -> list[Job]:
         return self._where(jobs.c.state.in_([state.value for state in states]))
 
+    def unmoved_since(self, moment: datetime, states: Iterable[JobState]) -> list[Job]:
+        """Jobs in one of `states` that nobody has moved since `moment`."""
+        return self._where(jobs.c.state.in_([state.value for state in states]), jobs.c.updated_at < moment)
+
+    def last_finished_at(self) -> datetime | None:
+        """When any job last came to its end."""
+        with self._engine.connect() as connection:
+            return connection.execute(select(func.max(jobs.c.finished_at))).scalar_one()
+
     def cached(self, request_sha256: str) -> Job | None:
         """An accepted job with this very request, whose media is in our store (MISSION G2.5)."""
         found = self._where(
@@ -139,10 +149,16 @@ class Jobs:
             if to is JobState.FAILED:
                 fields["finished_at"] = datetime.now(UTC)
             _change(connection, job.key, job.state, to, note, fields)
-            if job.state is not JobState.PLANNED:
+            if job.state not in (JobState.PLANNED, JobState.REFUSED):
                 _line(connection, job, "release", -job.expected_usd)
             if billed_usd:
                 _line(connection, job, "settle", billed_usd)
+            return _fetch(connection, job.key)
+
+    def note_media_url(self, job: Job, media_url: str) -> Job:
+        """Keep a fresher address of a rendered file; the state stays."""
+        with self._engine.begin() as connection:
+            connection.execute(update(jobs).where(jobs.c.key == job.key).values(media_url=media_url))
             return _fetch(connection, job.key)
 
     def events(self, key: str) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.STORED: frozenset({JobState.ACCEPTED, JobState.REJECTED}),
     # A person has looked the submit up at the provider: it was accepted there, or it never arrived.
     JobState.UNKNOWN: frozenset({JobState.SUBMITTED, JobState.FAILED}),
-    JobState.REFUSED: frozenset({JobState.RESERVED}),
+    JobState.REFUSED: frozenset({JobState.RESERVED, JobState.ACCEPTED, JobState.FAILED}),
     JobState.ACCEPTED: frozenset(),
     JobState.REJECTED: frozenset(),
     JobState.FAILED: frozenset(),

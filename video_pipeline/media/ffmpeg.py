@@ -48,6 +48,4 @@ def run_ffmpeg(args: Sequence[str], *, timeout_s: float, what: str) -> None:
         ) from None
     if done.returncode != 0:
         words = done.stderr.decode(errors="replace").strip()[-_STDERR_TAIL:]
-        raise MediaError(
-            f"ffmpeg failed at {what} (exit status {done.returncode}): {words or 'it gave no reason'}"
-        )
+        raise MediaError(f"ffmpeg failed at {what} (exit status {done.returncode}): {words or 'it gave no reason'}")

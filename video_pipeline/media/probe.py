@@ -65,9 +65,10 @@ _ATTACHED_PICTURE = 0x400
 
 @dataclass(frozen=True, slots=True)
 class VideoStream:
-    """The first video stream. Sizes are (width, height) in pixels; times are seconds of the container's clock.
+    """The first video stream. Sizes are (width, height) in pixels; times are in seconds.
 
-    The colour names are ffmpeg's, or None where the file is not tagged; the range is "tv" (limited) or "pc" (full).
+    The colour names are ffmpeg's, or None where the file is not tagged; the range is "tv" (limited) or
+    "pc" (full).
     """
 
     codec: str
@@ -95,7 +96,7 @@ class VideoStream:
 
 @dataclass(frozen=True, slots=True)
 class AudioStream:
-    """One audio stream; times are seconds on the container's clock."""
+    """One audio stream; times are in seconds on the container's clock."""
 
     codec: str
     sample_rate: int

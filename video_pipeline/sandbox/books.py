@@ -126,6 +126,7 @@ class Books:
 
     def finish(self, request_id: str, outcome: str, http_status: int, output: Any, *, usd: Decimal | None) -> None:
         """Ends a request that has no end yet; `usd` replaces what is booked for it, None leaves it."""
+        moment = stamp(now())
         self.database.execute(
             "UPDATE requests SET status = 'COMPLETED', outcome = ?, http_status = ?, output = ?, ended_at = ?,"
             " started_at = coalesce(started_at, ?), usd = coalesce(?, usd)"
@@ -134,8 +135,8 @@ class Books:
                 outcome,
                 http_status,
                 json.dumps(output),
-                stamp(now()),
-                stamp(now()),
+                moment,
+                moment,
                 None if usd is None else str(usd),
                 request_id,
             ),
@@ -146,7 +147,10 @@ class Books:
         prefix = f"{day or ''}%"
         requests = self.all("SELECT * FROM requests WHERE accepted_at LIKE ? ORDER BY number", prefix)
         videos = self.all("SELECT * FROM videos WHERE published_at LIKE ? ORDER BY published_at, video_id", prefix)
-        return {"requests": [_request_entry(row) for row in requests], "videos": [_video_entry(row) for row in videos]}
+        return {
+            "requests": [_request_entry(row) for row in requests],
+            "videos": [_video_entry(row) for row in videos],
+        }
 
 
 def _request_entry(row: sqlite3.Row) -> dict[str, Any]:

@@ -38,7 +38,7 @@ _REQUEST_PATH = re.compile(r"(?P<app>.+)/requests/(?P<id>[0-9a-f-]+)(?P<part>/st
 _MEDIA_NAME = re.compile(r"(?P<id>[0-9a-f-]{36})_\d\.(?P<suffix>mp4|png)")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Refused(Exception):
     """A request that ends without output: HTTP status and error list of its result, and what the books say."""
 
@@ -421,7 +421,7 @@ class Fal:
 
 
 def app_of(endpoint: str) -> str:
-    """The part of an endpoint id that request URLs carry: two segments, three under workflows and comfy (fal's SDK)."""
+    """The part of an endpoint id that request URLs carry: two segments, three under workflows (fal's SDK)."""
     segments = endpoint.split("/")
     return "/".join(segments[: 3 if segments[0] in ("workflows", "comfy") else 2])
 

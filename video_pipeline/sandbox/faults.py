@@ -97,7 +97,9 @@ class Faults:
 
     def take(self, name: str, *subjects: str) -> Fault | None:
         """The oldest order of this fault that matches any of the subjects, counted down by one; None without."""
-        rows = self._database.execute("SELECT id, match, times, value FROM faults WHERE fault = ? ORDER BY id", (name,))
+        rows = self._database.execute(
+            "SELECT id, match, times, value FROM faults WHERE fault = ? ORDER BY id", (name,)
+        )
         for row in rows.fetchall():
             if not row["match"] or any(row["match"].lower() in subject.lower() for subject in subjects):
                 if row["times"] == 1:

@@ -22,7 +22,7 @@ IMAGE_SIZES = {
     "landscape_4_3": (1024, 768),
     "landscape_16_9": (1024, 576),
 }
-MAX_IMAGE_SIDE = 2048
+MIN_IMAGE_SIDE, MAX_IMAGE_SIDE = 64, 2048
 MAX_IMAGES = 4
 
 
@@ -221,10 +221,11 @@ def _image_size(body: dict[str, Any]) -> tuple[int, int]:
     if given is None:
         aspect = _aspect(body, default=None)
         return DEFAULT_IMAGE_SIZE if aspect is None else video_size(576, aspect)
-    if isinstance(given, dict):
-        width, height = given.get("width"), given.get("height")
-        if all(isinstance(side, int) and 64 <= side <= MAX_IMAGE_SIDE for side in (width, height)):
-            return int(width) // 2 * 2, int(height) // 2 * 2
-    elif given in IMAGE_SIZES:
+    if isinstance(given, str) and given in IMAGE_SIZES:
         return IMAGE_SIZES[given]
+    match given:
+        case {"width": int(width), "height": int(height)} if (
+            min(width, height) >= MIN_IMAGE_SIDE and max(width, height) <= MAX_IMAGE_SIDE
+        ):
+            return width // 2 * 2, height // 2 * 2
     raise Invalid("image_size", f"Input should be one of {', '.join(IMAGE_SIZES)} or a size", "literal_error", given)

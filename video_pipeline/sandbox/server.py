@@ -24,7 +24,9 @@ FIRST_PORTS = range(20000, 32000)
 def main(arguments: list[str] | None = None) -> None:
     """Runs the server in the foreground; leaves with code 3 and a sentence when its port is taken."""
     parser = argparse.ArgumentParser(prog="python -m video_pipeline.sandbox", description=__doc__)
-    parser.add_argument("--state-dir", type=Path, required=True, help="folder of the books, the media and the address")
+    parser.add_argument(
+        "--state-dir", type=Path, required=True, help="folder of the books, the media and the address"
+    )
     parser.add_argument("--port", type=int, help="default: the port of the last start, at first a free one")
     parser.add_argument("--idle-exit-s", type=float, default=IDLE_EXIT_S, help="end after so long without a request")
     options = parser.parse_args(arguments)
@@ -69,6 +71,8 @@ async def _serve(state_dir: Path, listener: socket.socket, url: str, idle_exit_s
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=1,
+        # A connection closed for idleness just as a client reuses it would look like a lost submit.
+        timeout_keep_alive=75,
     )
     server = uvicorn.Server(config)
     sandbox.resume()

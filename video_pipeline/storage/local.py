@@ -34,7 +34,7 @@ class LocalStore:
     """ObjectStore in a folder; `root` is created. Safe for several processes on one machine."""
 
     def __init__(self, root: Path) -> None:
-        self.root = Path(os.path.abspath(root.expanduser()))  # noqa: PTH100 - resolve() would follow a symlinked root
+        self.root = root.expanduser().resolve()
         self._incoming = self.root / ".incoming"
         self._checksums = self.root / ".checksums"
         with _sentences(f"open the store folder {self.root}"):
@@ -50,9 +50,7 @@ class LocalStore:
         with _sentences(f"store {path} as {key}"), path.open("rb") as source:
             return self._put(key, iter(lambda: source.read(CHUNK_BYTES), b""), overwrite=False)
 
-    def put_bytes(
-        self, key: str, data: bytes, *, content_type: str, overwrite: bool = False
-    ) -> StoredObject:
+    def put_bytes(self, key: str, data: bytes, *, content_type: str, overwrite: bool = False) -> StoredObject:
         """Store `data`; replaces other bytes only when `overwrite`."""
         with _sentences(f"store {key}"):
             return self._put(key, (data,), overwrite=overwrite)
@@ -113,7 +111,7 @@ class LocalStore:
 
     def _path(self, key: str) -> Path:
         path = self.root / check_key(key)
-        if not path.resolve().is_relative_to(self.root.resolve()):
+        if not path.resolve().is_relative_to(self.root):
             raise StorageError(
                 f"{key} leads out of the store folder {self.root} through a symbolic link; remove the link."
             )

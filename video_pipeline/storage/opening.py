@@ -9,9 +9,7 @@ from video_pipeline.storage.s3 import S3Store
 from video_pipeline.storage.store import ObjectStore
 
 
-def open_store(
-    url: str, *, s3_endpoint_url: str | None = None, s3_region: str | None = None
-) -> ObjectStore:
+def open_store(url: str, *, s3_endpoint_url: str | None = None, s3_region: str | None = None) -> ObjectStore:
     """Open the store at `url`: a folder path, `file:///folder` or `s3://bucket/prefix`.
 
     S3 credentials come from boto3's default chain (environment, shared files, instance role);

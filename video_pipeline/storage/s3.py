@@ -58,9 +58,7 @@ class S3Store:
         except OSError as error:
             raise StorageError(f"Could not store {path} as {key}: {error.strerror or error}.") from error
 
-    def put_bytes(
-        self, key: str, data: bytes, *, content_type: str, overwrite: bool = False
-    ) -> StoredObject:
+    def put_bytes(self, key: str, data: bytes, *, content_type: str, overwrite: bool = False) -> StoredObject:
         """Upload `data`; replaces other bytes only when `overwrite`."""
         return self._put(key, data, content_type=content_type, overwrite=overwrite)
 
@@ -207,12 +205,17 @@ class S3Store:
         except ClientError as error:
             code = _code(error)
             if code == "NoSuchBucket" or (error.operation_name == "HeadBucket" and code in _NOT_FOUND):
-                raise StorageError(f"{what}: {where} has no such bucket; create it or correct the store URL.") from error
+                raise StorageError(
+                    f"{what}: {where} has no such bucket; create it or correct the store URL."
+                ) from error
             if code in _REFUSED:
                 raise StorageError(
-                    f"{what}: {where} refused the credentials ({code}); check the access key and its rights."
+                    f"{what}: {where} refused the credentials ({code}); check the access key, its rights, "
+                    f"and that the bucket exists."
                 ) from error
-            raise StorageError(f"{what}: {where} answered {code} ({error.response['Error'].get('Message')}).") from error
+            raise StorageError(
+                f"{what}: {where} answered {code} ({error.response['Error'].get('Message')})."
+            ) from error
         except NoCredentialsError as error:
             raise StorageError(
                 f"{what}: no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or a role."

@@ -33,9 +33,7 @@ class ObjectStore(Protocol):
         """Store the file at `path`, all or nothing."""
         ...
 
-    def put_bytes(
-        self, key: str, data: bytes, *, content_type: str, overwrite: bool = False
-    ) -> StoredObject:
+    def put_bytes(self, key: str, data: bytes, *, content_type: str, overwrite: bool = False) -> StoredObject:
         """Store `data`, all or nothing."""
         ...
 

@@ -1,0 +1,66 @@
+"""Discord webhooks (discord.com/developers/docs/resources/webhook#execute-webhook)."""
+
+from datetime import UTC
+from typing import Any
+
+from video_pipeline.alerts.alert import Alert, Delivery
+from video_pipeline.alerts.webhook import Webhook, shortened
+
+_COLOURS = {"info": 0x3B82F6, "warning": 0xF59E0B, "critical": 0xDC2626}
+_MAX_TITLE = 256
+_MAX_NAME = 256
+_MAX_VALUE = 1024
+_MAX_FIELDS = 25
+_MAX_TOTAL = 6000
+# Of the 4096 allowed, so that there is room for the fields in the total.
+_MAX_DESCRIPTION = 3000
+_MAX_FOOTER = 200
+
+
+class DiscordWebhook:
+    """Sends alerts to one Discord channel; keyword arguments are those of `Webhook`."""
+
+    name = "Discord"
+
+    def __init__(self, url: str, **manners: Any) -> None:
+        self._webhook = Webhook(self.name, url, **manners)
+
+    def __repr__(self) -> str:
+        return "DiscordWebhook(<secret>)"
+
+    def send(self, alert: Alert) -> Delivery:
+        """Post the alert; a failure is a Delivery too."""
+        return self._webhook.post(discord_payload(alert))
+
+
+def discord_payload(alert: Alert) -> dict[str, Any]:
+    """The message: one embed, cut to Discord's limits, that can mention nobody."""
+    title = shortened(alert.title, _MAX_TITLE)
+    description = shortened(alert.text, _MAX_DESCRIPTION)
+    footer = shortened(f"{alert.severity} · {alert.cause}", _MAX_FOOTER)
+    embed = {
+        "title": title,
+        "description": description,
+        "color": _COLOURS[alert.severity],
+        "fields": _fields(alert, _MAX_TOTAL - len(title) - len(description) - len(footer)),
+        "footer": {"text": footer},
+        "timestamp": alert.at.astimezone(UTC).isoformat(),
+    }
+    return {"username": "video-pipeline", "embeds": [embed], "allowed_mentions": {"parse": []}}
+
+
+def _fields(alert: Alert, room: int) -> list[dict[str, Any]]:
+    """As many of the alert's fields as fit into `room` characters, in order."""
+    fields: list[dict[str, Any]] = []
+    for name, value in list(alert.fields.items())[:_MAX_FIELDS]:
+        # Discord refuses empty names and values.
+        field = {
+            "name": shortened(name, _MAX_NAME) or "–",
+            "value": shortened(value, _MAX_VALUE) or "–",
+            "inline": True,
+        }
+        room -= len(field["name"]) + len(field["value"])
+        if room < 0:
+            break
+        fields.append(field)
+    return fields

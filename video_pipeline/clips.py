@@ -1,0 +1,67 @@
+"""The clip as it passes the gates: one row type a stage, each the stage before it and what the stage adds."""
+
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class ClipStatus(StrEnum):
+    """Where a clip stands; a clip's failure is data, not an exception (DESIGN rule 5)."""
+
+    GENERATED = "generated"
+    UPSCALED = "upscaled"
+    PASSED = "passed"
+    REVIEW = "review"
+    WAITING = "waiting"
+    REJECTED = "rejected"
+
+
+class GeneratedClip(BaseModel):
+    """A row of `generated_clips`; money in US dollars, sizes in pixels (width, height), durations in seconds.
+
+    `model` and `strategy` name every one that is in the clip, joined by `+`. `expected_s` is what was ordered.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    clip_id: str
+    brief_id: str
+    day: date
+    status: ClipStatus
+    reason: str = ""
+    tier: str
+    model: str | None = None
+    model_version: str | None = None
+    strategy: str = ""
+    attempts: int = 0
+    segments: int = 0
+    cached: bool = False
+    billed_usd: Decimal = Decimal(0)
+    saved_usd: Decimal = Decimal(0)
+    media_key: str | None = None
+    media_sha256: str | None = None
+    size: tuple[int, int] | None = None
+    duration_s: float = 0.0
+    expected_s: float = 0.0
+    audio: bool = False
+    audio_expected: bool = False
+
+
+class UpscaledClip(GeneratedClip):
+    """A row of `upscaled_clips`. `upscale_s` is the measured time; it is 0 when the clip had been done before."""
+
+    final_key: str | None = None
+    final_sha256: str | None = None
+    final_bytes: int = 0
+    final_size: tuple[int, int] | None = None
+    upscale_s: float = 0.0
+    upscaled_frames: int = 0
+    upscale_device: str = ""
+
+
+class ReviewedClip(UpscaledClip):
+    """A row of `reviewed_clips`; `failed_checks` names the technical checks that the file did not pass."""
+
+    failed_checks: tuple[str, ...] = ()

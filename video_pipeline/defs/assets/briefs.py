@@ -1,0 +1,63 @@
+"""Stage 0: the day's briefs and their storyboards."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from video_pipeline.briefs import Brief, Storyboard, storyboard_of, take_in
+from video_pipeline.defs.partitions import DAILY
+from video_pipeline.defs.tables import table_asset
+from video_pipeline.services import Services, day_of
+
+editorial_guidance = dg.AssetSpec(
+    "editorial_guidance",
+    group_name="briefs",
+    kinds={"postgres"},
+    description="Preferred hooks and styles in force. Kept in the ledger; `editorial_patterns` changes it.",
+)
+
+
+@table_asset(Brief, group="briefs", partitions_def=DAILY, deps=[editorial_guidance])
+def briefs(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> dg.MaterializeResult:
+    """Validated briefs of the day; what is malformed is quarantined with reasons, and alerted."""
+    intake = take_in(
+        services.ledger,
+        services.notifier,
+        inbox=services.settings.inbox,
+        day=day_of(context.partition_key),
+        today=datetime.now(UTC).date(),
+        examples=services.example_files,
+    )
+    quarantined = [
+        dg.TableRecord({"source": item.source, "reasons": "; ".join(item.reasons)}) for item in intake.quarantined
+    ]
+    return dg.MaterializeResult(
+        value=intake.briefs,
+        metadata={
+            "briefs": len(intake.briefs),
+            "files": intake.files,
+            "source": "packaged examples (the inbox is empty)" if intake.examples else str(services.settings.inbox),
+            "quarantined": len(intake.quarantined),
+            "missing_routing_metadata": sum(intake.assumed.values()),
+            **({"quarantine": dg.MetadataValue.table(quarantined)} if quarantined else {}),
+        },
+    )
+
+
+@table_asset(Storyboard, group="briefs", partitions_def=DAILY)
+def storyboards(
+    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], briefs: list[Brief]
+) -> dg.MaterializeResult:
+    """Each brief cut into shots that a model can render, at its shot boundaries."""
+    day = day_of(context.partition_key)
+    boards = [storyboard_of(brief, day, cap_s=services.policy.generation.max_segment_s) for brief in briefs]
+    return dg.MaterializeResult(
+        value=boards,
+        metadata={
+            "shots": sum(len(board.shots) for board in boards),
+            "clips_in_segments": sum(len(board.shots) > 1 for board in boards),
+        },
+    )
+
+
+ALL = [editorial_guidance, briefs, storyboards]

@@ -1,0 +1,48 @@
+"""Gate 2: generation that expects refusal. One step a day; the clips in it are ledger rows."""
+
+import dagster as dg
+
+from video_pipeline.clips import ClipStatus, GeneratedClip
+from video_pipeline.defs.partitions import DAILY
+from video_pipeline.defs.pools import PROVIDER_API
+from video_pipeline.defs.tables import table_asset
+from video_pipeline.routing import ClipPlan
+from video_pipeline.services import Services
+
+
+# No retry policy: the engine continues what the ledger says is under way, a Dagster retry would know nothing of it.
+@table_asset(GeneratedClip, group="generation", partitions_def=DAILY, pool=PROVIDER_API, kinds={"ai"})
+def generated_clips(
+    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], generation_plan: list[ClipPlan]
+) -> dg.MaterializeResult:
+    """Raw clips in our store, stitched; jobs, attempts and spend in the ledger. Run again, it continues."""
+    from video_pipeline.generation import generate_day
+
+    clips = generate_day(
+        generation_plan,
+        ledger=services.ledger,
+        store=services.store,
+        providers=services.providers,
+        catalogue=services.catalogue,
+        policy=services.policy,
+        notifier=services.notifier,
+        run_id=context.run_id,
+        on_clip=lambda clip: context.log.info(
+            f"{clip.clip_id}: {clip.status}, {clip.attempts} attempts, ${clip.billed_usd:.4f} {clip.reason}"
+        ),
+    )
+    count = {status: sum(clip.status is status for clip in clips) for status in ClipStatus}
+    return dg.MaterializeResult(
+        value=clips,
+        metadata={
+            "generated": count[ClipStatus.GENERATED],
+            "waiting": count[ClipStatus.WAITING],
+            "for_a_person": count[ClipStatus.REVIEW],
+            "attempts": sum(clip.attempts for clip in clips),
+            "billed_usd": float(sum(clip.billed_usd for clip in clips)),
+            "saved_by_cache_usd": float(sum(clip.saved_usd for clip in clips)),
+        },
+    )
+
+
+ALL = [generated_clips]

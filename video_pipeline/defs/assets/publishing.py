@@ -1,0 +1,64 @@
+"""Publishing, exactly once a clip and platform, and what people made of it."""
+
+import dagster as dg
+
+from video_pipeline.briefs import Storyboard
+from video_pipeline.clips import ReviewedClip
+from video_pipeline.defs.partitions import DAILY, trailing
+from video_pipeline.defs.pools import PROVIDER_API
+from video_pipeline.defs.tables import table_asset
+from video_pipeline.ledger import PublicationState
+from video_pipeline.publishing import Engagement, Publisher, PublishRecord, collect_engagement, publish_day
+from video_pipeline.services import Services, day_of
+
+ENGAGEMENT_DAYS = 14
+
+
+# No retry policy here either: the publisher asks its upload sessions what became of them.
+@table_asset(PublishRecord, group="publishing", partitions_def=DAILY, pool=PROVIDER_API)
+def publish_records(
+    context: dg.AssetExecutionContext,
+    services: dg.ResourceParam[Services],
+    reviewed_clips: list[ReviewedClip],
+    storyboards: list[Storyboard],
+) -> dg.MaterializeResult:
+    """One record a clip and platform; a platform without an account is a dry run that says so."""
+    publisher = Publisher(
+        ledger=services.ledger,
+        store=services.store,
+        platforms=services.platforms,
+        notifier=services.notifier,
+        on_record=lambda record: context.log.info(
+            f"{record.clip_id} on {record.platform}: {record.state} {record.url or record.reason or ''}"
+        ),
+    )
+    briefs = {board.clip_id: board.brief for board in storyboards}
+    records = publish_day(publisher, services.ledger, reviewed_clips, briefs)
+    count = {state.value: sum(record.state is state for record in records) for state in PublicationState}
+    links = [f"- [{record.clip_id} on {record.platform}]({record.url})" for record in records if record.url]
+    return dg.MaterializeResult(
+        value=records,
+        metadata={
+            **{state: number for state, number in count.items() if number},
+            **({"links": dg.MetadataValue.md("\n".join(links))} if links else {}),
+        },
+    )
+
+
+@table_asset(
+    Engagement,
+    group="publishing",
+    partitions_def=DAILY,
+    deps=[dg.AssetDep(publish_records, partition_mapping=trailing(ENGAGEMENT_DAYS))],
+)
+def engagement(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> dg.MaterializeResult:
+    """Views, completion and shares of the trailing days' clips, as read on this day, by age."""
+    rows = collect_engagement(
+        services.ledger, services.platforms, day=day_of(context.partition_key), trailing_days=ENGAGEMENT_DAYS
+    )
+    return dg.MaterializeResult(
+        value=rows, metadata={"clips": len(rows), "views": sum(row.views or 0 for row in rows)}
+    )
+
+
+ALL = [publish_records, engagement]

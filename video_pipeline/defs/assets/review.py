@@ -1,0 +1,38 @@
+"""Quality gate: a verdict a clip, its checks as asset checks, the day's contact sheet."""
+
+import dagster as dg
+
+from video_pipeline.clips import ClipStatus, ReviewedClip, UpscaledClip
+from video_pipeline.defs.checks import TECHNICAL_CHECKS, technical_results
+from video_pipeline.defs.partitions import DAILY
+from video_pipeline.defs.tables import table_asset
+from video_pipeline.services import Services, day_of
+
+
+@table_asset(ReviewedClip, group="review", partitions_def=DAILY, check_specs=TECHNICAL_CHECKS)
+def reviewed_clips(
+    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], upscaled_clips: list[UpscaledClip]
+) -> dg.MaterializeResult:
+    """Passed, rejected or waiting for a person; a bad clip is data and never fails the partition."""
+    from video_pipeline.gallery import day_gallery
+    from video_pipeline.quality import review_clip
+
+    side = services.policy.routing.delivered_short_side
+    reviewed = [review_clip(services.ledger, services.store, clip, short_side=side) for clip in upscaled_clips]
+    clips = [clip for clip, _ in reviewed]
+    gallery = day_gallery(services.store, clips, day=day_of(context.partition_key))
+    return dg.MaterializeResult(
+        value=clips,
+        metadata={
+            "passed": sum(clip.status is ClipStatus.PASSED for clip in clips),
+            "for_a_person": sum(clip.status is ClipStatus.REVIEW for clip in clips),
+            "rejected": sum(clip.status is ClipStatus.REJECTED for clip in clips),
+            "contact_sheet": dg.MetadataValue.md(f"![contact sheet]({gallery.preview})"),
+            "contact_sheet_url": gallery.sheet_url,
+            **({"thumbnail": dg.MetadataValue.md(f"![thumbnail]({gallery.thumbnail})")} if gallery.thumbnail else {}),
+        },
+        check_results=technical_results([verdict for _, verdict in reviewed if verdict is not None]),
+    )
+
+
+ALL = [reviewed_clips]

@@ -1,0 +1,70 @@
+"""Gate 1: route before you generate; nothing is bought here."""
+
+import dagster as dg
+
+from video_pipeline.briefs import Storyboard
+from video_pipeline.defs.partitions import DAILY
+from video_pipeline.defs.tables import table_asset
+from video_pipeline.errors import BudgetExceeded
+from video_pipeline.routing import ClipPlan, check_cap, plan_day, price_day
+from video_pipeline.services import Services, day_of
+
+routing_policy = dg.AssetSpec(
+    "routing_policy",
+    group_name="routing",
+    kinds={"postgres"},
+    description=(
+        "Standings, freezes and preferences in force. Kept in the ledger; `model_standings`, `tier_status` and "
+        "`style_affinity` change it, and every change is logged here with a data version."
+    ),
+)
+
+
+@table_asset(ClipPlan, group="routing", partitions_def=DAILY, deps=[routing_policy])
+def generation_plan(
+    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], storyboards: list[Storyboard]
+) -> dg.MaterializeResult:
+    """A decision a shot (tier, model, size, sound, price, reason), priced and held against the day's cap."""
+    max_attempts = 1 + services.policy.generation.max_ladder_attempts
+    plans = plan_day(
+        services.ledger,
+        storyboards,
+        services.catalogue,
+        services.policy.routing,
+        services.routing_state(),
+        max_attempts=max_attempts,
+    )
+    total = price_day(day_of(context.partition_key), plans, max_attempts=max_attempts)
+    try:
+        check_cap(total, cap_usd=services.policy.budget.plan_cap_usd)
+    except BudgetExceeded as refusal:
+        raise dg.Failure(str(refusal), allow_retries=False) from refusal
+    decisions = [
+        dg.TableRecord(
+            {
+                "clip": plan.clip_id,
+                "shot": decision.shot,
+                "tier": decision.tier.value,
+                "model": decision.model or "",
+                "usd_per_attempt": float(decision.attempt_usd),
+                "sound": decision.audio,
+                "why": "; ".join(decision.reasons),
+            }
+        )
+        for plan in plans
+        for decision in plan.decisions
+    ]
+    return dg.MaterializeResult(
+        value=plans,
+        metadata={
+            "expected_usd": float(total.expected_usd),
+            "p90_usd": float(total.p90_usd),
+            "cap_usd": float(services.policy.budget.plan_cap_usd),
+            "held_clips": total.held,
+            "catalogue": services.catalogue.name,
+            **({"decisions": dg.MetadataValue.table(decisions)} if decisions else {}),
+        },
+    )
+
+
+ALL = [routing_policy, generation_plan]

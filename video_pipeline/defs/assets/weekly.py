@@ -1,0 +1,67 @@
+"""Gate 4, weekly: what a week cost, which model a style likes, which hooks and styles do better than usual."""
+
+import dagster as dg
+
+from video_pipeline.defs.external import report_editorial_guidance, report_routing_policy
+from video_pipeline.defs.partitions import OWN_WEEK, WEEKLY
+from video_pipeline.defs.tables import table_asset
+from video_pipeline.feedback import (
+    ClipFact,
+    CostReport,
+    EditorialPattern,
+    StyleAffinity,
+    editorial_patterns_of,
+    put_affinity_in_force,
+    put_guidance_in_force,
+    style_affinity_of,
+    weekly_alert,
+    weekly_cost_report_of,
+)
+from video_pipeline.services import Services, day_of
+
+_FACTS = {"clip_facts": dg.AssetIn(partition_mapping=OWN_WEEK)}
+
+
+@table_asset(
+    CostReport,
+    group="feedback",
+    partitions_def=WEEKLY,
+    ins={"cost_report": dg.AssetIn(partition_mapping=OWN_WEEK)},
+)
+def weekly_cost_report(
+    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], cost_report: list[CostReport]
+) -> dg.MaterializeResult:
+    """The week's costs, posted to the channel."""
+    report = weekly_cost_report_of(day_of(context.partition_key), cost_report)
+    services.notifier.notify(weekly_alert(report))
+    return dg.MaterializeResult(
+        value=[report],
+        metadata={"clips": report.clips, "usable": report.usable, "total_usd": float(report.total_usd)},
+    )
+
+
+@table_asset(StyleAffinity, group="feedback", partitions_def=WEEKLY, ins=_FACTS)
+def style_affinity(
+    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], clip_facts: list[ClipFact]
+) -> dg.MaterializeResult:
+    """How each model does for each style; shifts routing priorities by a few percent at most."""
+    week = day_of(context.partition_key)
+    rows = style_affinity_of(week, clip_facts, limit=services.policy.routing.preference_limit)
+    put_affinity_in_force(services.ledger, rows, week=week)
+    report_routing_policy(context.instance, services.ledger)
+    return dg.MaterializeResult(value=rows, metadata={"styles": len({row.style for row in rows})})
+
+
+@table_asset(EditorialPattern, group="feedback", partitions_def=WEEKLY, ins=_FACTS)
+def editorial_patterns(
+    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], clip_facts: list[ClipFact]
+) -> dg.MaterializeResult:
+    """Hooks and styles against the platform's average; the preferred ones guide next week's briefs."""
+    week = day_of(context.partition_key)
+    rows = editorial_patterns_of(week, clip_facts)
+    put_guidance_in_force(services.ledger, rows, week=week)
+    report_editorial_guidance(context.instance, services.ledger)
+    return dg.MaterializeResult(value=rows, metadata={"preferred": sum(row.preferred for row in rows)})
+
+
+ALL = [weekly_cost_report, style_affinity, editorial_patterns]

@@ -1,0 +1,87 @@
+"""Asset checks: the technical gate's findings a day, and whether the ledger and the clips agree on the money."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from video_pipeline.clips import GeneratedClip
+from video_pipeline.defs.partitions import DAILY
+from video_pipeline.ledger import JobState
+from video_pipeline.services import Services, day_of
+
+if TYPE_CHECKING:
+    from video_pipeline.quality import TechnicalVerdict
+
+# The checks of MISSION Q1, by the names that the verdict gives them.
+_NAMES = ("playable", "resolution", "duration", "file_size", "audio", "black", "frozen", "garbled")
+
+# Never blocking: one bad clip is held back by itself, the others go on.
+TECHNICAL_CHECKS = [
+    dg.AssetCheckSpec(
+        name, asset="reviewed_clips", partitions_def=DAILY, description=f"Every finished clip passes `{name}`."
+    )
+    for name in _NAMES
+]
+
+
+def technical_results(verdicts: Sequence["TechnicalVerdict"]) -> list[dg.AssetCheckResult]:
+    """One result a check, over all finished clips of the day."""
+    results = []
+    for name in _NAMES:
+        failures = [check for verdict in verdicts for check in verdict.failures if check.name == name]
+        results.append(
+            dg.AssetCheckResult(
+                check_name=name,
+                passed=not failures,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"clips": len(verdicts), "failed": len(failures)}
+                | ({"findings": "; ".join(check.message for check in failures)} if failures else {}),
+            )
+        )
+    return results
+
+
+@dg.asset_check(asset="generated_clips", partitions_def=DAILY, description="No paid call is in doubt.")
+def no_unknown_jobs(
+    context: dg.AssetCheckExecutionContext, services: dg.ResourceParam[Services]
+) -> dg.AssetCheckResult:
+    """Jobs of the day whose submit may have been accepted without an answer; each needs a person."""
+    day = day_of(context.partition_key)
+    unknown = [job for job in services.ledger.jobs.in_state(JobState.UNKNOWN) if job.day == day]
+    return dg.AssetCheckResult(
+        passed=not unknown,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={"unknown": len(unknown), "jobs": ", ".join(job.key[:16] for job in unknown) or "none"},
+    )
+
+
+@dg.asset_check(
+    asset="generated_clips",
+    partitions_def=DAILY,
+    description="The clips' bills add up to the ledger's settled spend.",
+)
+def bills_match_the_ledger(
+    context: dg.AssetCheckExecutionContext,
+    services: dg.ResourceParam[Services],
+    generated_clips: list[GeneratedClip],
+) -> dg.AssetCheckResult:
+    """Compares the table with the spend lines, which are written apart from it."""
+    costs = services.ledger.spend.by_clip(day_of(context.partition_key))
+    in_table = sum(clip.billed_usd for clip in generated_clips)
+    clips = {clip.clip_id for clip in generated_clips}
+    in_ledger = sum(
+        usd
+        for clip_id, lines in costs.items()
+        if clip_id in clips
+        for category, usd in lines.items()
+        if category in ("generation", "retry")
+    )
+    return dg.AssetCheckResult(
+        passed=in_table == in_ledger,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"table_usd": float(in_table), "ledger_usd": float(in_ledger)},
+    )
+
+
+ALL = [no_unknown_jobs, bills_match_the_ledger]

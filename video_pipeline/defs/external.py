@@ -1,0 +1,55 @@
+"""The two external assets that close the loop: whoever changes the state in the ledger logs it here (DESIGN 3)."""
+
+import hashlib
+import json
+
+import dagster as dg
+
+from video_pipeline.ledger import Ledger
+
+_DATA_VERSION_TAG = "dagster/data_version"
+
+
+def routing_policy_materialization(ledger: Ledger) -> dg.AssetMaterialization:
+    """The state of routing in force; its data version changes with any freeze, standing or affinity."""
+    governance = ledger.governance
+    return dg.AssetMaterialization(
+        "routing_policy",
+        metadata={
+            "tiers": {tier: change.state for tier, change in governance.tier_states().items()} or {"all": "open"},
+            "standings": {model: change.state for model, change in governance.standings().items()}
+            or {"all": "active"},
+        },
+        tags={_DATA_VERSION_TAG: governance.version()},
+    )
+
+
+def report_routing_policy(instance: dg.DagsterInstance, ledger: Ledger) -> bool:
+    """Log the state of routing if it is not the one that Dagster saw last."""
+    return _report(instance, routing_policy_materialization(ledger))
+
+
+def report_editorial_guidance(instance: dg.DagsterInstance, ledger: Ledger) -> bool:
+    """Log the editorial guidance if it is not the one that Dagster saw last."""
+    guidance = ledger.governance.preference("editorial_guidance")
+    version = hashlib.sha256(json.dumps(guidance, sort_keys=True).encode()).hexdigest()[:12]
+    return _report(
+        instance,
+        dg.AssetMaterialization(
+            "editorial_guidance", metadata={"preferred": guidance}, tags={_DATA_VERSION_TAG: version}
+        ),
+    )
+
+
+def is_news(instance: dg.DagsterInstance, event: dg.AssetMaterialization) -> bool:
+    """Whether Dagster has not seen this data version as the asset's latest."""
+    seen = instance.get_latest_materialization_event(event.asset_key)
+    known = seen.asset_materialization.tags if seen and seen.asset_materialization else None
+    return (known or {}).get(_DATA_VERSION_TAG) != (event.tags or {})[_DATA_VERSION_TAG]
+
+
+def _report(instance: dg.DagsterInstance, event: dg.AssetMaterialization) -> bool:
+    news = is_news(instance, event)
+    if news:
+        instance.report_runless_asset_event(event)
+    return news

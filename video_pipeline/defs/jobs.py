@@ -1,0 +1,53 @@
+"""Jobs over parts of the graph, and the executor that all runs use."""
+
+import dagster as dg
+
+from video_pipeline.defs.partitions import DAILY, WEEKLY
+
+# Starting a step costs a second; forkserver keeps the imports. CUDA is never touched before a child exists.
+EXECUTOR = dg.multiprocess_executor.configured(
+    {
+        "max_concurrent": 2,
+        "start_method": {"forkserver": {"preload_modules": ["video_pipeline.definitions"]}},
+    }
+)
+
+production_day = dg.define_asset_job(
+    "production_day",
+    selection=dg.AssetSelection.assets(
+        "briefs",
+        "storyboards",
+        "generation_plan",
+        "generated_clips",
+        "upscaled_clips",
+        "reviewed_clips",
+        "publish_records",
+    ),
+    partitions_def=DAILY,
+    description="Briefs of a day to published clips. Safe to run again: it continues.",
+)
+
+nightly_scoring = dg.define_asset_job(
+    "nightly_scoring",
+    selection=dg.AssetSelection.assets(
+        "engagement", "clip_facts", "cost_report", "tier_status", "model_scores", "model_standings"
+    ),
+    partitions_def=DAILY,
+    description="Engagement, facts, costs, freezes, scores and standings of a day.",
+)
+
+cost_drift = dg.define_asset_job(
+    "cost_drift",
+    selection=dg.AssetSelection.assets("tier_status"),
+    partitions_def=DAILY,
+    description="Judge cost drift from the newest cost report.",
+)
+
+weekly_learning = dg.define_asset_job(
+    "weekly_learning",
+    selection=dg.AssetSelection.assets("weekly_cost_report", "style_affinity", "editorial_patterns"),
+    partitions_def=WEEKLY,
+    description="The week's cost report, affinities and editorial patterns.",
+)
+
+ALL = [production_day, nightly_scoring, cost_drift, weekly_learning]

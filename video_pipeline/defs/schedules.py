@@ -1,0 +1,24 @@
+"""Schedules, in UTC. Off until switched on: a newcomer's machine starts nothing by itself."""
+
+from datetime import timedelta
+
+import dagster as dg
+
+from video_pipeline.defs.jobs import nightly_scoring, weekly_learning
+
+
+@dg.schedule(cron_schedule="0 2 * * *", job=nightly_scoring, execution_timezone="UTC")
+def nightly_scoring_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """At 02:00, score the production day that has just ended."""
+    day = (context.scheduled_execution_time - timedelta(days=1)).date().isoformat()
+    return dg.RunRequest(run_key=f"nightly-{day}", partition_key=day)
+
+
+@dg.schedule(cron_schedule="0 6 * * 1", job=weekly_learning, execution_timezone="UTC")
+def weekly_learning_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """On Monday at 06:00, learn from the week that has just ended."""
+    week = (context.scheduled_execution_time - timedelta(days=7)).date().isoformat()
+    return dg.RunRequest(run_key=f"weekly-{week}", partition_key=week)
+
+
+ALL = [nightly_scoring_schedule, weekly_learning_schedule]

@@ -1,0 +1,109 @@
+"""Sensors: they start runs, explain and alert. None is a safety: the hard stop is the budget guard in the engine."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from video_pipeline.alerts import Alert
+from video_pipeline.briefs import day_fingerprint
+from video_pipeline.defs.external import is_news, routing_policy_materialization
+from video_pipeline.defs.jobs import cost_drift, production_day
+from video_pipeline.ledger import JobState
+from video_pipeline.services import Services
+
+_UNDER_WAY = tuple(state for state in JobState if not state.final and state is not JobState.PLANNED)
+
+
+@dg.sensor(job=production_day, minimum_interval_seconds=30)
+def brief_arrival_sensor(
+    context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]
+) -> dg.SensorResult | dg.SkipReason:
+    """Briefs have arrived in the inbox: run today's production day."""
+    today = datetime.now(UTC).date()
+    fingerprint = day_fingerprint(services.settings.inbox, today, services.ledger.intake.claimed_files())
+    if fingerprint is None:
+        return dg.SkipReason(f"No briefs for {today} in {services.settings.inbox}.")
+    run_key = f"briefs-{today}-{fingerprint[:16]}"
+    if context.cursor == run_key:
+        return dg.SkipReason(f"The briefs for {today} have been taken in already.")
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=run_key, partition_key=today.isoformat())], cursor=run_key
+    )
+
+
+@dg.sensor(job=cost_drift, minimum_interval_seconds=60)
+def cost_drift_sensor(
+    context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]
+) -> dg.SensorResult | dg.SkipReason:
+    """A cost report is new: judge the drift. Also logs a routing policy that was changed by hand."""
+    policy = routing_policy_materialization(services.ledger)
+    asset_events = [policy] if is_news(context.instance, policy) else []
+    after = int(context.cursor) if context.cursor else None
+    new = context.instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey("cost_report"), after_storage_id=after), limit=50, ascending=True
+    ).records
+    days = sorted({record.partition_key for record in new if record.partition_key})
+    if not days and not asset_events:
+        return dg.SkipReason("There is no new cost report.")
+    cursor = str(new[-1].storage_id) if new else context.cursor
+    requests = [dg.RunRequest(run_key=f"drift-{day}-{cursor}", partition_key=day) for day in days]
+    return dg.SensorResult(run_requests=requests, cursor=cursor, asset_events=asset_events)
+
+
+@dg.sensor(minimum_interval_seconds=60, target=dg.AssetSelection.assets("generated_clips"))
+def spend_ceiling_sensor(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SkipReason:
+    """Says how much of today's ceiling is committed; alerts once at the alert share and once at the ceiling."""
+    today = datetime.now(UTC).date()
+    budget = services.policy.budget
+    committed = services.ledger.spend.committed_usd(today)
+    share = float(committed / budget.daily_ceiling_usd)
+    said = f"${committed:.2f} of ${budget.daily_ceiling_usd} ({share:.0%}) is committed on {today}"
+    if share >= 1:
+        _alert(
+            services,
+            f"ceiling reached {today}",
+            "The daily ceiling is reached",
+            f"{said}. Nothing is bought.",
+            "critical",
+        )
+    elif share >= budget.alert_share:
+        _alert(services, f"ceiling near {today}", "The daily ceiling is near", f"{said}.", "warning")
+    return dg.SkipReason(f"{said}.")
+
+
+@dg.sensor(job=production_day, minimum_interval_seconds=300)
+def stuck_jobs_sensor(
+    context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]
+) -> dg.SensorResult | dg.SkipReason:
+    """Jobs that nobody moves: run their day again, which continues them; alert once. Silence is alerted too."""
+    policy, now = services.policy.alerts, datetime.now(UTC)
+    oldest = now - timedelta(seconds=policy.stuck_after_s)
+    stuck = services.ledger.jobs.unmoved_since(oldest, _UNDER_WAY)
+    last = services.ledger.jobs.last_finished_at()
+    if last is not None and (now - last).total_seconds() > policy.silence_after_s:
+        text = f"No job has finished since {last:%Y-%m-%d %H:%M} UTC."
+        _alert(services, f"silence {now.date()}", "The pipeline is silent", text, "warning")
+    if not stuck:
+        return dg.SkipReason("No job is stuck.")
+    days = sorted({job.day.isoformat() for job in stuck})
+    text = f"{len(stuck)} jobs of {', '.join(days)} have not moved since {oldest:%H:%M} UTC; their days run again."
+    _alert(services, f"stuck {'-'.join(days)} {now:%Y-%m-%d %H}", "Jobs are stuck", text, "warning")
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=f"stuck-{day}-{now:%Y%m%d%H}", partition_key=day) for day in days]
+    )
+
+
+@dg.run_failure_sensor(monitor_all_code_locations=False)
+def run_failure_alert(context: dg.RunFailureSensorContext, services: dg.ResourceParam[Services]) -> None:
+    """A run has failed, which no bad clip can cause: somebody should look."""
+    run = context.dagster_run
+    partition = run.tags.get("dagster/partition", "no partition")
+    text = f"{run.job_name} ({partition}), run {run.run_id[:8]}: {context.failure_event.message}"
+    _alert(services, f"run {run.run_id}", "A run failed", text, "critical")
+
+
+def _alert(services: Services, cause: str, title: str, text: str, severity: str) -> None:
+    services.notifier.notify(Alert(cause=cause, title=title, text=text, fields={}, severity=severity))
+
+
+ALL = [brief_arrival_sensor, cost_drift_sensor, spend_ceiling_sensor, stuck_jobs_sensor, run_failure_alert]

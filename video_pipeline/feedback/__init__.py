@@ -1,0 +1,50 @@
+"""Gate 4: what happened to every clip, what it cost, how the models did, and who may serve tomorrow."""
+
+from video_pipeline.feedback.costs import CostLine, CostReport, cost_report_of, weekly_cost_report_of
+from video_pipeline.feedback.drift import TierStatus, judge_drift
+from video_pipeline.feedback.effects import (
+    book_delivery,
+    put_acceptance_in_force,
+    put_affinity_in_force,
+    put_guidance_in_force,
+    transition_alerts,
+    weekly_alert,
+)
+from video_pipeline.feedback.facts import ClipFact, ModelAttempts, build_facts
+from video_pipeline.feedback.patterns import (
+    EditorialPattern,
+    StyleAffinity,
+    editorial_patterns_of,
+    style_affinity_of,
+)
+from video_pipeline.feedback.scores import ModelScore, score_models, wilson_interval, with_engagement
+from video_pipeline.feedback.standings import ModelStanding, judge_standings, routing_state
+
+__all__ = [
+    "ClipFact",
+    "CostLine",
+    "CostReport",
+    "EditorialPattern",
+    "ModelAttempts",
+    "ModelScore",
+    "ModelStanding",
+    "StyleAffinity",
+    "TierStatus",
+    "book_delivery",
+    "build_facts",
+    "cost_report_of",
+    "editorial_patterns_of",
+    "judge_drift",
+    "judge_standings",
+    "put_acceptance_in_force",
+    "put_affinity_in_force",
+    "put_guidance_in_force",
+    "routing_state",
+    "score_models",
+    "style_affinity_of",
+    "transition_alerts",
+    "weekly_alert",
+    "weekly_cost_report_of",
+    "wilson_interval",
+    "with_engagement",
+]

@@ -1,0 +1,181 @@
+"""The cost report: averages by tier, model, weekday and failure mode, cost per usable clip, waste (MISSION G4.2)."""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict
+
+from video_pipeline.feedback.facts import ClipFact
+
+
+class CostLine(BaseModel):
+    """One group of clips; `usd_per_usable_clip` is None when nothing in the group is usable."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dimension: str
+    value: str
+    clips: int
+    usable: int
+    total_usd: Decimal
+    generation_usd_per_clip: Decimal
+    usd_per_usable_clip: Decimal | None
+    usd_per_rendered_s: Decimal | None
+
+
+class CostReport(BaseModel):
+    """A row of `cost_report`: the day itself in the totals, the trailing days in the lines and in `by_day`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    day: date
+    clips: int
+    usable: int
+    total_usd: Decimal
+    generation_usd: Decimal
+    generation_usd_per_clip: Decimal | None
+    usd_per_usable_clip: Decimal | None
+    saved_by_cache_usd: Decimal
+    waste: dict[str, Decimal]
+    lines: tuple[CostLine, ...]
+    by_day: dict[str, Decimal]
+
+
+_SQL = """
+    SELECT {dimension} AS value, count(*) AS clips, sum(usable::INT) AS usable, sum(total_usd) AS total_usd,
+           sum(generation_usd) AS generation_usd, sum(rendered_s) AS rendered_s
+    FROM facts GROUP BY 1 ORDER BY 1
+"""
+
+_DIMENSIONS = {
+    "tier": "tier",
+    "model": "coalesce(model, 'none')",
+    "weekday": "dayname(day)",
+    "failure mode": "failure_mode",
+    "day": "strftime(day, '%Y-%m-%d')",
+    "day and tier": "strftime(day, '%Y-%m-%d') || ' ' || tier",
+}
+
+
+def cost_report_of(day: date, facts: Sequence[ClipFact]) -> CostReport:
+    """The report of `day` from the facts of the trailing days, the day's own among them."""
+    own = [fact for fact in facts if fact.day == day]
+    generation_usd = sum((_generation_usd(fact) for fact in own), Decimal(0))
+    total_usd = sum((fact.total_usd for fact in own), Decimal(0))
+    made = [fact for fact in own if _was_generated(fact)]
+    usable = sum(fact.usable for fact in own)
+    waste: dict[str, Decimal] = {}
+    for fact in own:
+        for cause, usd in fact.waste.items():
+            waste[cause] = waste.get(cause, Decimal(0)) + usd
+    lines = _lines([fact for fact in facts if _was_generated(fact)])
+    return CostReport(
+        day=day,
+        clips=len(own),
+        usable=usable,
+        total_usd=total_usd,
+        generation_usd=generation_usd,
+        generation_usd_per_clip=_per(generation_usd, len(made)),
+        usd_per_usable_clip=_per(total_usd, usable),
+        saved_by_cache_usd=sum((fact.saved_usd for fact in own), Decimal(0)),
+        waste=waste,
+        lines=tuple(line for line in lines if line.dimension != "day"),
+        by_day={line.value: line.generation_usd_per_clip for line in lines if line.dimension == "day"},
+    )
+
+
+def weekly_cost_report_of(week: date, reports: Sequence[CostReport]) -> CostReport:
+    """The sums of a week's daily reports; `week` is its first day."""
+    clips, usable = sum(report.clips for report in reports), sum(report.usable for report in reports)
+    total_usd = sum((report.total_usd for report in reports), Decimal(0))
+    generation_usd = sum((report.generation_usd for report in reports), Decimal(0))
+    waste: dict[str, Decimal] = {}
+    for report in reports:
+        for cause, usd in report.waste.items():
+            waste[cause] = waste.get(cause, Decimal(0)) + usd
+    by_day = {
+        str(report.day): report.generation_usd_per_clip
+        for report in reports
+        if report.generation_usd_per_clip is not None
+    }
+    return CostReport(
+        day=week,
+        clips=clips,
+        usable=usable,
+        total_usd=total_usd,
+        generation_usd=generation_usd,
+        generation_usd_per_clip=_per(generation_usd, clips),
+        usd_per_usable_clip=_per(total_usd, usable),
+        saved_by_cache_usd=sum((report.saved_by_cache_usd for report in reports), Decimal(0)),
+        waste=waste,
+        lines=(),
+        by_day=by_day,
+    )
+
+
+def _lines(facts: Sequence[ClipFact]) -> list[CostLine]:
+    """Every dimension's groups, aggregated by DuckDB in memory."""
+    if not facts:
+        return []
+    import duckdb
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "day": pd.to_datetime([fact.day for fact in facts]),
+            "tier": [fact.tier for fact in facts],
+            "model": [fact.model for fact in facts],
+            "failure_mode": [_failure_mode(fact) for fact in facts],
+            "usable": [fact.usable for fact in facts],
+            "rendered_s": [fact.rendered_s for fact in facts],
+            "total_usd": [fact.total_usd for fact in facts],
+            "generation_usd": [_generation_usd(fact) for fact in facts],
+        }
+    )
+    with duckdb.connect() as connection:
+        connection.register("facts", frame)
+        return [
+            _line(dimension, row)
+            for dimension, expression in _DIMENSIONS.items()
+            for row in connection.execute(_SQL.format(dimension=expression)).fetchall()
+        ]
+
+
+def _line(dimension: str, row: tuple) -> CostLine:
+    value, clips, usable, total_usd, generation_usd, rendered_s = row
+    total_usd, generation_usd = Decimal(str(total_usd)), Decimal(str(generation_usd))
+    return CostLine(
+        dimension=dimension,
+        value=str(value),
+        clips=clips,
+        usable=int(usable),
+        total_usd=total_usd,
+        generation_usd_per_clip=_per(generation_usd, clips) or Decimal(0),
+        usd_per_usable_clip=_per(total_usd, int(usable)),
+        usd_per_rendered_s=_per(generation_usd, rendered_s),
+    )
+
+
+def _was_generated(fact: ClipFact) -> bool:
+    """Clips that cost or would have cost generation; one that waits has not happened yet."""
+    return fact.attempts > 0
+
+
+def _generation_usd(fact: ClipFact) -> Decimal:
+    return fact.generation_usd + fact.retry_usd
+
+
+def _failure_mode(fact: ClipFact) -> str:
+    """What most of the clip's lost attempts were lost to."""
+    lost = {
+        "moderation": sum(model.refusals for model in fact.by_model),
+        "generation": sum(model.failures for model in fact.by_model),
+        "quality": sum(model.rejections for model in fact.by_model),
+    }
+    worst = max(lost, key=lambda mode: lost[mode])
+    return worst if lost[worst] else "none"
+
+
+def _per(usd: Decimal, count: float) -> Decimal | None:
+    return (usd / Decimal(str(count))).quantize(Decimal("0.000001")) if count else None

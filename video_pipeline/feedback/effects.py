@@ -1,0 +1,107 @@
+"""What the nightly and weekly judgements put in force and announce: preferences, delivery costs, alerts."""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+
+from video_pipeline.alerts import Alert
+from video_pipeline.clips import ClipStatus, ReviewedClip
+from video_pipeline.feedback.costs import CostReport
+from video_pipeline.feedback.drift import TierStatus
+from video_pipeline.feedback.patterns import EditorialPattern, StyleAffinity
+from video_pipeline.feedback.scores import ModelScore
+from video_pipeline.feedback.standings import ModelStanding
+from video_pipeline.ledger import Ledger, PublicationState, SpendCategory
+from video_pipeline.policy import CostPolicy
+from video_pipeline.publishing import PublishRecord
+
+
+def book_delivery(
+    ledger: Ledger, policy: CostPolicy, clips: Sequence[ReviewedClip], records: Sequence[PublishRecord]
+) -> None:
+    """Book what delivering a clip is estimated to cost (sound, storage, distribution), once a clip (G4.1)."""
+    published = {record.clip_id for record in records if record.state is PublicationState.PUBLISHED}
+    for clip in clips:
+        if clip.status is ClipStatus.PASSED and clip.audio:
+            _book(ledger, clip, SpendCategory.AUDIO, policy.audio_sync_usd)
+        if clip.clip_id in published:
+            _book(ledger, clip, SpendCategory.DISTRIBUTION, policy.distribution_usd)
+
+
+def put_acceptance_in_force(ledger: Ledger, scores: Sequence[ModelScore], *, week: date) -> bool:
+    """Give routing the measured acceptance of every model that has been tried often enough."""
+    measured = {score.model: round(score.acceptance, 4) for score in scores if score.enough}
+    return ledger.governance.set_preference("acceptance", measured, week=week)
+
+
+def put_affinity_in_force(ledger: Ledger, rows: Sequence[StyleAffinity], *, week: date) -> bool:
+    """Give routing the week's style affinities: style -> model -> shift."""
+    table: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row.affinity:
+            table.setdefault(row.style, {})[row.model] = row.affinity
+    return ledger.governance.set_preference("style_affinity", table, week=week)
+
+
+def put_guidance_in_force(ledger: Ledger, rows: Sequence[EditorialPattern], *, week: date) -> bool:
+    """Give the writers of briefs the preferred hooks and styles: platform -> parameter -> values."""
+    table: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        if row.preferred:
+            table.setdefault(row.platform, {}).setdefault(row.parameter, []).append(row.value)
+    return ledger.governance.set_preference("editorial_guidance", table, week=week)
+
+
+def transition_alerts(rows: Sequence[TierStatus | ModelStanding]) -> list[Alert]:
+    """One alert a tier or model whose state this night changed, with the numbers that caused it (G4.3, G4.5)."""
+    alerts = []
+    for row in rows:
+        if not row.changed:
+            continue
+        if isinstance(row, TierStatus):
+            subject, state, fields = f"the {row.tier} tier", row.state.value, row.evidence
+        else:
+            subject, state = row.model, row.status.value
+            fields = {
+                "score": f"{row.score:.2f}",
+                "attempts": str(row.attempts),
+                "refused": f"{row.refusal_rate:.0%}",
+            }
+        alerts.append(
+            Alert(
+                cause=f"transition {subject} {state} {row.day}",
+                title=f"{subject[0].upper()}{subject[1:]} is {state}",
+                text=f"{row.day}: {row.reason}",
+                fields=fields,
+                severity="warning",
+            )
+        )
+    return alerts
+
+
+def weekly_alert(report: CostReport) -> Alert:
+    """The weekly cost report as a message for the channel (G4.2)."""
+    per_usable = f"${report.usd_per_usable_clip:.3f}" if report.usd_per_usable_clip is not None else "no usable clip"
+    return Alert(
+        cause=f"weekly report {report.day}",
+        title=f"Week of {report.day}: ${report.total_usd:.2f} for {report.usable} usable clips",
+        text=f"{report.clips} clips, {report.usable} usable, {per_usable} a usable clip.",
+        fields={
+            "generation": f"${report.generation_usd:.2f}",
+            "waste": f"${sum(report.waste.values(), Decimal(0)):.2f}",
+            "saved by the cache": f"${report.saved_by_cache_usd:.2f}",
+        },
+        severity="info",
+    )
+
+
+def _book(ledger: Ledger, clip: ReviewedClip, category: SpendCategory, usd: Decimal) -> None:
+    ledger.spend.book_once(
+        f"{category} {clip.clip_id}",
+        day=clip.day,
+        clip_id=clip.clip_id,
+        tier=clip.tier,
+        category=category,
+        usd=usd,
+        note="the policy's estimate",
+    )

@@ -1,0 +1,212 @@
+"""Clip facts: one row a clip with everything about it, each number followed from ledger rows (MISSION G4.1)."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from video_pipeline.briefs import Brief
+from video_pipeline.clips import ClipStatus, ReviewedClip
+from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, PublicationState, SpendCategory
+from video_pipeline.publishing import Engagement, PublishRecord
+
+
+class ModelAttempts(BaseModel):
+    """How a clip's attempts at one model ended; money in US dollars, rendered length in seconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    model_version: str
+    tier: str
+    attempts: int = 0
+    accepted: int = 0
+    refusals: int = 0
+    failures: int = 0
+    rejections: int = 0
+    billed_usd: Decimal = Decimal(0)
+    billed_s: float = 0.0
+
+
+class ClipFact(BaseModel):
+    """A row of the asset `clip_facts`. `waste` maps a cause to what was paid for nothing."""
+
+    model_config = ConfigDict(frozen=True)
+
+    clip_id: str
+    brief_id: str
+    day: date
+    title: str
+    status: ClipStatus
+    reason: str
+    usable: bool
+    tier: str
+    model: str | None
+    model_version: str | None
+    strategy: str
+    attempts: int
+    cached: bool
+    saved_usd: Decimal
+    generation_usd: Decimal
+    retry_usd: Decimal
+    upscaling_usd: Decimal
+    audio_usd: Decimal
+    distribution_usd: Decimal
+    total_usd: Decimal
+    waste: dict[str, Decimal]
+    generation_s: float
+    rendered_s: float
+    final_size: tuple[int, int] | None
+    platforms: tuple[str, ...]
+    published_urls: tuple[str, ...]
+    hook: str
+    style: str
+    views: int | None
+    completion: float | None
+    shares: int | None
+    by_model: tuple[ModelAttempts, ...]
+
+
+def build_facts(
+    *,
+    briefs: Mapping[str, Brief],
+    clips: Sequence[ReviewedClip],
+    jobs: Sequence[Job],
+    costs: Mapping[str, Mapping[str, Decimal]],
+    records: Sequence[PublishRecord],
+    engagement: Sequence[Engagement],
+) -> list[ClipFact]:
+    """One fact a clip of the day. `briefs` and `costs` are keyed by clip id; `clips` carry the final verdicts."""
+    jobs_of: dict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        jobs_of[job.clip_id].append(job)
+    records_of: dict[str, list[PublishRecord]] = defaultdict(list)
+    for record in records:
+        records_of[record.clip_id].append(record)
+    metrics_of: dict[str, list[Engagement]] = defaultdict(list)
+    for metrics in engagement:
+        metrics_of[metrics.clip_id].append(metrics)
+    return [
+        _fact(
+            clip,
+            briefs[clip.clip_id],
+            jobs_of[clip.clip_id],
+            costs.get(clip.clip_id, {}),
+            records_of[clip.clip_id],
+            metrics_of[clip.clip_id],
+        )
+        for clip in clips
+    ]
+
+
+def _fact(
+    clip: ReviewedClip,
+    brief: Brief,
+    jobs: Sequence[Job],
+    costs: Mapping[str, Decimal],
+    records: Sequence[PublishRecord],
+    metrics: Sequence[Engagement],
+) -> ClipFact:
+    line = {category: costs.get(category.value, Decimal(0)) for category in SpendCategory}
+    usable = clip.status is ClipStatus.PASSED
+    return ClipFact(
+        clip_id=clip.clip_id,
+        brief_id=clip.brief_id,
+        day=clip.day,
+        title=brief.title,
+        status=clip.status,
+        reason=clip.reason,
+        usable=usable,
+        tier=clip.tier,
+        model=clip.model,
+        model_version=clip.model_version,
+        strategy=clip.strategy,
+        attempts=clip.attempts,
+        cached=clip.cached,
+        saved_usd=clip.saved_usd,
+        generation_usd=line[SpendCategory.GENERATION],
+        retry_usd=line[SpendCategory.RETRY],
+        upscaling_usd=line[SpendCategory.UPSCALING],
+        audio_usd=line[SpendCategory.AUDIO],
+        distribution_usd=line[SpendCategory.DISTRIBUTION],
+        total_usd=sum(line.values(), Decimal(0)),
+        waste=_waste(jobs, usable=usable, status=clip.status),
+        generation_s=_generation_s(jobs),
+        rendered_s=sum(job.billed_s for job in jobs),
+        final_size=clip.final_size,
+        platforms=tuple(brief.platforms),
+        published_urls=tuple(
+            record.url for record in records if record.state is PublicationState.PUBLISHED and record.url
+        ),
+        hook=brief.hook,
+        style=brief.style,
+        **metrics_of(metrics),
+        by_model=_by_model(jobs),
+    )
+
+
+def metrics_of(rows: Sequence[Engagement]) -> dict[str, Any]:
+    """A clip's views, completion and shares over its platforms, from snapshots of one day."""
+    return {
+        "views": _total(row.views for row in rows),
+        "completion": _mean([row.completion for row in rows if row.completion is not None]),
+        "shares": _total(row.shares for row in rows),
+    }
+
+
+def _waste(jobs: Sequence[Job], *, usable: bool, status: ClipStatus) -> dict[str, Decimal]:
+    """What was paid for attempts that are in no usable clip, by cause."""
+    waste: dict[str, Decimal] = defaultdict(Decimal)
+    for job in jobs:
+        if job.state is JobState.ACCEPTED:
+            cause = "" if usable else f"clip {status}"
+        elif job.state is JobState.REJECTED:
+            cause = "quality"
+        else:
+            cause = job.failure_kind.value if job.failure_kind else job.state.value
+        if cause and job.billed_usd:
+            waste[cause] += job.billed_usd
+    return dict(waste)
+
+
+def _by_model(jobs: Sequence[Job]) -> tuple[ModelAttempts, ...]:
+    """Attempts that reached a model: not those served from the cache or never sent."""
+    counted: dict[tuple[str, str], ModelAttempts] = {}
+    for job in jobs:
+        if job.kind is not JobKind.VIDEO or job.cached_from or not job.state.final or job.submitted_at is None:
+            continue
+        known = counted.get((job.model, job.model_version)) or ModelAttempts(
+            model=job.model, model_version=job.model_version, tier=job.tier
+        )
+        failure = job.failure_kind
+        counted[(job.model, job.model_version)] = known.model_copy(
+            update={
+                "attempts": known.attempts + 1,
+                "accepted": known.accepted + (job.state is JobState.ACCEPTED),
+                "refusals": known.refusals + (failure is FailureKind.MODERATION),
+                "failures": known.failures + (failure is not None and failure is not FailureKind.MODERATION),
+                "rejections": known.rejections + (job.state is JobState.REJECTED),
+                "billed_usd": known.billed_usd + job.billed_usd,
+                "billed_s": known.billed_s + job.billed_s,
+            }
+        )
+    return tuple(counted.values())
+
+
+def _generation_s(jobs: Sequence[Job]) -> float:
+    """From the first submit to the last accepted file."""
+    starts = [job.submitted_at for job in jobs if job.submitted_at]
+    ends = [job.finished_at for job in jobs if job.submitted_at and job.finished_at]
+    return (max(ends) - min(starts)).total_seconds() if starts and ends else 0.0
+
+
+def _total(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

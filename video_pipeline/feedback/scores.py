@@ -1,0 +1,195 @@
+"""The nightly model score: weighted acceptance, economy and engagement, with an interval and its n (MISSION G4.5).
+
+Operational numbers count attempts; engagement counts clips, because a clip is one sample whatever its views.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from statistics import NormalDist, median
+
+from pydantic import BaseModel, ConfigDict
+
+from video_pipeline.feedback.facts import ClipFact, ModelAttempts, metrics_of
+from video_pipeline.policy import ScoringPolicy
+from video_pipeline.publishing import Engagement
+
+
+class ModelScore(BaseModel):
+    """A row of `model_scores`; rates and scores 0..1, None where nothing was measured. Never a verdict by itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    day: date
+    model: str
+    model_version: str
+    tier: str
+    attempts: int
+    accepted: int
+    refusals: int
+    rejections: int
+    failures: int
+    acceptance: float
+    acceptance_low: float
+    acceptance_high: float
+    refusal_rate: float
+    refusal_low: float
+    refusal_high: float
+    usd_per_accepted_s: float | None
+    engagement: float | None
+    engaged_clips: int
+    score: float
+    score_low: float
+    score_high: float
+    enough: bool
+
+
+def score_models(day: date, facts: Sequence[ClipFact], policy: ScoringPolicy) -> list[ModelScore]:
+    """Score every model that was tried in the trailing days, best first within its tier."""
+    counts = sum_attempts(fact.by_model for fact in facts)
+    pooled = _pooled_acceptance(counts.values())
+    economy = {key: _usd_per_accepted_s(entry) for key, entry in counts.items()}
+    cheapest: dict[str, float] = {}
+    for key, entry in counts.items():
+        cost = economy[key]
+        if cost is not None:
+            cheapest[entry.tier] = min(cheapest.get(entry.tier, math.inf), cost)
+    liking = _engagement(facts)
+    scores = [
+        _score(day, entry, pooled[entry.tier], economy[key], cheapest.get(entry.tier), liking.get(key, []), policy)
+        for key, entry in counts.items()
+    ]
+    return sorted(scores, key=lambda score: (score.tier, -score.score))
+
+
+def with_engagement(facts: Sequence[ClipFact], engagement: Sequence[Engagement]) -> list[ClipFact]:
+    """The facts with the newest metrics: a clip is seen for days after its own day was closed."""
+    newest: dict[str, list[Engagement]] = defaultdict(list)
+    for row in engagement:
+        newest[row.clip_id].append(row)
+    return [
+        fact.model_copy(update=metrics_of(newest[fact.clip_id])) if fact.clip_id in newest else fact for fact in facts
+    ]
+
+
+def sum_attempts(groups: Iterable[Sequence[ModelAttempts]]) -> dict[tuple[str, str], ModelAttempts]:
+    """(model, version) -> all its attempts."""
+    total: dict[tuple[str, str], ModelAttempts] = {}
+    for group in groups:
+        for entry in group:
+            key = (entry.model, entry.model_version)
+            known = total.get(key)
+            if known is None:
+                total[key] = entry
+                continue
+            summed = ("attempts", "accepted", "refusals", "failures", "rejections", "billed_usd", "billed_s")
+            total[key] = known.model_copy(
+                update={name: getattr(known, name) + getattr(entry, name) for name in summed}
+            )
+    return total
+
+
+def wilson_interval(successes: float, trials: float, *, confidence: float) -> tuple[float, float]:
+    """Wilson's score interval for a proportion; (0, 1) with no trials.
+
+    https://en.wikipedia.org/wiki/Binomial_proportion_confidence_interval#Wilson_score_interval
+    """
+    if trials <= 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share = successes / trials
+    scale = 1 + z * z / trials
+    centre = share + z * z / (2 * trials)
+    spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def _score(
+    day: date,
+    entry: ModelAttempts,
+    pooled: float,
+    usd_per_s: float | None,
+    cheapest: float | None,
+    liking: Sequence[float],
+    policy: ScoringPolicy,
+) -> ModelScore:
+    trials = entry.attempts
+    low, high = wilson_interval(entry.accepted, trials, confidence=policy.confidence)
+    refusal_low, refusal_high = wilson_interval(entry.refusals, trials, confidence=policy.confidence)
+    # Shrunk to the tier's pool, so that three lucky attempts do not make the best model.
+    acceptance = (entry.accepted + policy.prior_strength * pooled) / (trials + policy.prior_strength)
+    parts: dict[str, float | None] = {
+        "acceptance": acceptance,
+        "economy": cheapest / usd_per_s if usd_per_s and cheapest is not None else None,
+        "coherence": None,
+        "engagement": sum(liking) / len(liking) if liking else None,
+    }
+    score, weight = _weighted(parts, policy.weights)
+    return ModelScore(
+        day=day,
+        model=entry.model,
+        model_version=entry.model_version,
+        tier=entry.tier,
+        attempts=trials,
+        accepted=entry.accepted,
+        refusals=entry.refusals,
+        rejections=entry.rejections,
+        failures=entry.failures,
+        acceptance=acceptance,
+        acceptance_low=low,
+        acceptance_high=high,
+        refusal_rate=entry.refusals / trials if trials else 0.0,
+        refusal_low=refusal_low,
+        refusal_high=refusal_high,
+        usd_per_accepted_s=usd_per_s,
+        engagement=parts["engagement"],
+        engaged_clips=len(liking),
+        score=score,
+        # The interval of the part that is counted in attempts; the others move the centre, not the width.
+        score_low=max(0.0, score - weight * (acceptance - min(low, acceptance))),
+        score_high=min(1.0, score + weight * (max(high, acceptance) - acceptance)),
+        enough=trials >= policy.minimum_attempts,
+    )
+
+
+def _weighted(parts: Mapping[str, float | None], weights: Mapping[str, float]) -> tuple[float, float]:
+    """The weighted mean over the parts that were measured, and acceptance's share of the weight in it."""
+    known = {name: value for name, value in parts.items() if value is not None}
+    total = sum(weights[name] for name in known)
+    score = sum(weights[name] * value for name, value in known.items()) / total
+    return score, weights["acceptance"] / total
+
+
+def _pooled_acceptance(entries: Iterable[ModelAttempts]) -> dict[str, float]:
+    tried: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for entry in entries:
+        tried[entry.tier][0] += entry.accepted
+        tried[entry.tier][1] += entry.attempts
+    return {tier: accepted / attempts if attempts else 0.5 for tier, (accepted, attempts) in tried.items()}
+
+
+def _usd_per_accepted_s(entry: ModelAttempts) -> float | None:
+    """What a second that was kept has cost, refused and rejected attempts included."""
+    if not entry.accepted or not entry.billed_s or entry.billed_usd == Decimal(0):
+        return None
+    kept_share = entry.accepted / max(1, entry.accepted + entry.rejections)
+    return float(entry.billed_usd) / (entry.billed_s * kept_share)
+
+
+def _engagement(facts: Sequence[ClipFact]) -> dict[tuple[str, str], list[float]]:
+    """(model, version) -> one number a published clip: completion, and views against the day's own median."""
+    views_of_day: dict[date, list[int]] = defaultdict(list)
+    for fact in facts:
+        if fact.views is not None:
+            views_of_day[fact.day].append(fact.views)
+    liking: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for fact in facts:
+        if fact.views is None or not fact.model or not fact.model_version:
+            continue
+        usual = median(views_of_day[fact.day]) or 1
+        reach = fact.views / (fact.views + usual)
+        parts = [reach] if fact.completion is None else [reach, fact.completion]
+        liking[(fact.model, fact.model_version)].append(sum(parts) / len(parts))
+    return liking

@@ -1,0 +1,130 @@
+"""Standings: who may serve. A model that is refused too often is demoted and, proven, restored (G1.4, G4.5)."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from pydantic import BaseModel, ConfigDict
+
+from video_pipeline.feedback.facts import ClipFact
+from video_pipeline.feedback.scores import ModelScore, sum_attempts, wilson_interval
+from video_pipeline.ledger import Ledger, StandingStatus, TierState
+from video_pipeline.policy import ScoringPolicy
+from video_pipeline.routing import RoutingState
+
+
+class ModelStanding(BaseModel):
+    """A row of the asset `model_standings`; `changed` when this night changed it, `reason` with the numbers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    day: date
+    model: str
+    model_version: str
+    tier: str
+    status: StandingStatus
+    changed: bool
+    reason: str
+    score: float
+    attempts: int
+    refusal_rate: float
+
+
+def judge_standings(
+    ledger: Ledger,
+    policy: ScoringPolicy,
+    *,
+    day: date,
+    scores: Sequence[ModelScore],
+    facts: Sequence[ClipFact],
+) -> list[ModelStanding]:
+    """Demote and restore on `day`'s scores and put the outcome in force.
+
+    Demoted: enough attempts, the refusal rate at or over the limit and its interval clear of the floor. Restored:
+    enough attempts *since the demotion*, the rate under the lower limit and its interval clear of the upper one.
+    """
+    in_force = ledger.governance.standings()
+    standings = []
+    for score in scores:
+        transition = in_force.get(score.model)
+        # Another version of a demoted model has earned nothing yet, neither blame nor trust: it inherits the standing.
+        current = StandingStatus(transition.state) if transition else StandingStatus.ACTIVE
+        if transition is not None and transition.day > day:
+            wanted, reason = current, f"judged already for {transition.day}"
+        elif current is StandingStatus.DEMOTED and transition is not None:
+            since = [fact for fact in facts if fact.day > transition.day]
+            wanted, reason = _restoration(score, since, policy)
+        else:
+            wanted, reason = _demotion(score, policy)
+        changed = wanted is not current and ledger.governance.set_standing(
+            score.model,
+            wanted,
+            model_version=score.model_version,
+            tier=score.tier,
+            by="score",
+            day=day,
+            evidence={
+                "reason": reason,
+                "attempts": score.attempts,
+                "refusals": score.refusals,
+                "refusal_rate": round(score.refusal_rate, 4),
+                "refusal_interval": [round(score.refusal_low, 4), round(score.refusal_high, 4)],
+                "score": round(score.score, 4),
+            },
+        )
+        standings.append(
+            ModelStanding(
+                day=day,
+                model=score.model,
+                model_version=score.model_version,
+                tier=score.tier,
+                status=wanted,
+                changed=changed,
+                reason=reason,
+                score=score.score,
+                attempts=score.attempts,
+                refusal_rate=score.refusal_rate,
+            )
+        )
+    return standings
+
+
+def routing_state(ledger: Ledger, policy: ScoringPolicy) -> RoutingState:
+    """What Gate 4 has put in force, as Gate 1 reads it."""
+    governance = ledger.governance
+    return RoutingState(
+        frozen=frozenset(
+            tier for tier, transition in governance.tier_states().items() if transition.state == TierState.FROZEN
+        ),
+        demoted=frozenset(
+            model
+            for model, transition in governance.standings().items()
+            if transition.state == StandingStatus.DEMOTED
+        ),
+        acceptance=governance.preference("acceptance"),
+        affinity=governance.preference("style_affinity"),
+        probation_share=policy.probation_share,
+    )
+
+
+def _demotion(score: ModelScore, policy: ScoringPolicy) -> tuple[StandingStatus, str]:
+    numbers = (
+        f"refused {score.refusals} of {score.attempts} ({score.refusal_rate:.0%}, at least {score.refusal_low:.0%})"
+    )
+    if not score.enough:
+        return StandingStatus.ACTIVE, f"not enough data: {score.attempts} of {policy.minimum_attempts} attempts"
+    if score.refusal_rate >= policy.demote_rejection_rate and score.refusal_low > policy.demote_floor:
+        return StandingStatus.DEMOTED, numbers
+    return StandingStatus.ACTIVE, numbers
+
+
+def _restoration(score: ModelScore, since: Sequence[ClipFact], policy: ScoringPolicy) -> tuple[StandingStatus, str]:
+    tried = sum_attempts(fact.by_model for fact in since).get((score.model, score.model_version))
+    attempts, refusals = (tried.attempts, tried.refusals) if tried else (0, 0)
+    if attempts < policy.minimum_attempts:
+        return StandingStatus.DEMOTED, f"{attempts} of {policy.minimum_attempts} attempts since the demotion"
+    rate = refusals / attempts
+    _, high = wilson_interval(refusals, attempts, confidence=policy.confidence)
+    numbers = f"refused {refusals} of {attempts} since the demotion ({rate:.0%}, at most {high:.0%})"
+    if rate < policy.restore_rejection_rate and high < policy.demote_rejection_rate:
+        return StandingStatus.ACTIVE, numbers
+    return StandingStatus.DEMOTED, numbers

@@ -1,0 +1,51 @@
+"""A day's generation as one call: the engine with its HTTP client, from plans to clips."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+import httpx
+
+from video_pipeline.alerts import Notifier
+from video_pipeline.clips import GeneratedClip
+from video_pipeline.generation.engine import GenerationEngine
+from video_pipeline.generation.providers import Provider
+from video_pipeline.ledger import Ledger
+from video_pipeline.policy import Policy
+from video_pipeline.routing import Catalogue, ClipPlan
+from video_pipeline.storage import ObjectStore
+
+# A submit may take a while to be answered, a download to come; neither hangs for ever.
+_TIMEOUT = httpx.Timeout(30.0, read=60.0)
+
+
+def generate_day(
+    plans: Sequence[ClipPlan],
+    *,
+    ledger: Ledger,
+    store: ObjectStore,
+    providers: Callable[[httpx.AsyncClient], Mapping[str, Provider]],
+    catalogue: Catalogue,
+    policy: Policy,
+    notifier: Notifier,
+    run_id: str,
+    on_clip: Callable[[GeneratedClip], None] = lambda clip: None,
+) -> list[GeneratedClip]:
+    """Generate, or go on generating, the clips of `plans`; see GenerationEngine."""
+
+    async def run() -> list[GeneratedClip]:
+        # No proxy from the environment: media addresses are checked before they are fetched, and pinned.
+        async with httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False) as client:
+            engine = GenerationEngine(
+                ledger=ledger,
+                store=store,
+                providers=providers(client),
+                client=client,
+                catalogue=catalogue,
+                policy=policy,
+                notifier=notifier,
+                run_id=run_id,
+                on_clip=on_clip,
+            )
+            return await engine.generate(plans)
+
+    return asyncio.run(run())

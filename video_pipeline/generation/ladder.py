@@ -1,0 +1,189 @@
+"""What to do next about a shot: a pure function of what has happened to it so far (MISSION G2.2, G2.3).
+
+Because nothing else is remembered, a restart after any crash takes the very step that would have come next.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from video_pipeline.briefs import StoryboardShot
+from video_pipeline.ledger import FailureKind, Job, JobKind, JobState
+from video_pipeline.policy import GenerationPolicy
+
+
+class Strategy(StrEnum):
+    """How an attempt differs from what the brief asked; the ladder's rungs in their order."""
+
+    ORIGINAL = "original"
+    PROMPT_REMAPPING = "prompt_remapping"
+    SHOT_SUBSTITUTION = "shot_substitution"
+    IMAGE_ANCHORING = "image_anchoring"
+    MODIFIED_PROMPT = "modified_prompt"
+
+
+LADDER = (Strategy.PROMPT_REMAPPING, Strategy.SHOT_SUBSTITUTION, Strategy.IMAGE_ANCHORING)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Buy one: a picture to anchor on, or the shot itself (from `image` when there is one)."""
+
+    number: int
+    strategy: Strategy
+    prompt: str
+    kind: JobKind = JobKind.VIDEO
+    image: Job | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Continue:
+    """Go on with a job that is under way, or that the budget had refused."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
+class Done:
+    job: Job
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Not in this run; the next one may go on. `person` says that only a person can."""
+
+    reason: str
+    person: bool
+
+
+Step = Attempt | Continue | Done | Stop
+
+
+def next_step(
+    shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, *, run_id: str, can_anchor: bool
+) -> Step:
+    """The next step for `shot` after `history` (its jobs, in order of attempts)."""
+    if not history:
+        return Attempt(0, Strategy.ORIGINAL, shot.prompt)
+    last = history[-1]
+    if last.state is JobState.ACCEPTED:
+        return Done(last) if last.kind is JobKind.VIDEO else _from_picture(shot, last)
+    if last.state is JobState.UNKNOWN:
+        return Stop(f"{last.model} may have been paid for without an answer; a person must look", person=True)
+    if last.state is JobState.REJECTED:
+        return _after_rejection(shot, history, policy)
+    if last.state is not JobState.FAILED:
+        return Continue(last)
+    if last.failure_kind is FailureKind.MODERATION:
+        return _after_refusal(shot, history, policy, can_anchor=can_anchor)
+    if last.failure_kind in (FailureKind.GENERATION, FailureKind.TIMEOUT, FailureKind.EXPIRED):
+        return _after_failure(shot, history, policy)
+    if last.failure_kind is FailureKind.INVALID:
+        return Stop(f"{last.model} finds the request invalid: {last.failure_reason}", person=True)
+    # Transient, credentials, credit, cancelled, never sent: outside the shot, so a later run tries again.
+    if last.run_id == run_id:
+        return Stop(f"{last.provider} failed ({last.failure_kind}): {last.failure_reason}", person=False)
+    return _again(shot, last, f"the attempt before failed outside the shot ({last.failure_kind})")
+
+
+def prompt_of(shot: StoryboardShot, strategy: Strategy) -> str | None:
+    """The prompt that a strategy sends for a shot; None when the strategy has nothing to offer."""
+    match strategy:
+        case Strategy.PROMPT_REMAPPING:
+            softened = soften(shot.prompt)
+            return softened if softened != shot.prompt else None
+        case Strategy.SHOT_SUBSTITUTION:
+            return shot.broll[0] if shot.broll else None
+        case Strategy.IMAGE_ANCHORING:
+            return soften(shot.prompt)
+        case Strategy.MODIFIED_PROMPT:
+            return f"{shot.prompt}. Simple composition, steady camera"
+        case Strategy.ORIGINAL:
+            return shot.prompt
+
+
+_CLOSE = re.compile(r"\b(extreme\s+)?close[- ]?ups?\b( (shot )?of)?", re.IGNORECASE)
+_FEELINGS = re.compile(
+    r"\b(crying|sobbing|in tears|tears|smiling|laughing|screaming|angry|sad|joyful|speaking|talking)\b"
+    r"( (with|in) \w+)?",
+    re.IGNORECASE,
+)
+_FACES = re.compile(
+    r"\b(the |a |an |his |her |their )?(face|faces|eyes|expression|expressions)\b( of)?", re.IGNORECASE
+)
+_PERSON = re.compile(
+    r"\b(the |a |an )?(CEO|founder|man|woman|person|girl|boy|child|actor|speaker|president)\b", re.IGNORECASE
+)
+
+
+def soften(prompt: str) -> str:
+    """Strip or soften faces and expressions (MISSION G2.2 (1)).
+
+    "Close-up of CEO speaking with confidence" -> "Medium shot, professional setting, minimal expression".
+    A prompt with neither is returned as it is.
+    """
+    if not any(pattern.search(prompt) for pattern in (_CLOSE, _FEELINGS, _FACES)):
+        return prompt
+    rest = prompt
+    for pattern in (_CLOSE, _FEELINGS, _FACES, _PERSON):
+        rest = pattern.sub(" ", rest)
+    rest = re.sub(r"\s+([,.])", r"\1", re.sub(r"\s+", " ", rest)).strip(" ,.")
+    parts = ["Medium shot", "professional setting", "minimal expression"]
+    return ", ".join(parts + ([rest] if len(rest.split()) > 1 else []))
+
+
+def _from_picture(shot: StoryboardShot, picture: Job) -> Attempt:
+    prompt = prompt_of(shot, Strategy.IMAGE_ANCHORING) or shot.prompt
+    return Attempt(picture.attempt, Strategy.IMAGE_ANCHORING, prompt, image=picture, reason=picture.reason)
+
+
+def _after_refusal(
+    shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, *, can_anchor: bool
+) -> Step:
+    """The next rung that has something new to offer; a refused prompt is never sent again as it was."""
+    last = history[-1]
+    tried = {Strategy(job.strategy) for job in history}
+    climbed = len(tried & set(LADDER))
+    if climbed < policy.max_ladder_attempts:
+        for strategy in LADDER:
+            prompt = prompt_of(shot, strategy)
+            if strategy in tried or prompt is None or (strategy is Strategy.IMAGE_ANCHORING and not can_anchor):
+                continue
+            kind = JobKind.IMAGE if strategy is Strategy.IMAGE_ANCHORING else JobKind.VIDEO
+            reason = f"refused by {last.model}: {last.failure_reason}"
+            return Attempt(last.attempt + 1, strategy, prompt, kind=kind, reason=reason)
+    return Stop(f"refused by moderation under every strategy ({', '.join(sorted(tried))})", person=True)
+
+
+def _after_failure(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy) -> Step:
+    last = history[-1]
+    modified = sum(job.strategy == Strategy.MODIFIED_PROMPT for job in history)
+    if modified >= policy.max_modified_retries:
+        return Stop(f"{last.model} failed again after a modified prompt: {last.failure_reason}", person=True)
+    prompt = prompt_of(shot, Strategy.MODIFIED_PROMPT) or shot.prompt
+    reason = f"{last.model} failed on {last.request.get('prompt', '')!r}: {last.failure_reason}"
+    return Attempt(last.attempt + 1, Strategy.MODIFIED_PROMPT, prompt, reason=reason)
+
+
+def _after_rejection(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy) -> Step:
+    in_a_row = 0
+    for job in reversed(history):
+        if job.state is not JobState.REJECTED:
+            break
+        in_a_row += 1
+    if in_a_row >= policy.max_quality_failures:
+        return Stop(f"{in_a_row} clips in a row failed the quality checks", person=True)
+    failed = ", ".join(
+        check["name"] for check in (history[-1].verdict or {}).get("checks", ()) if not check["passed"]
+    )
+    return _again(shot, history[-1], f"the clip failed its quality checks: {failed or 'see the verdict'}")
+
+
+def _again(shot: StoryboardShot, last: Job, reason: str) -> Attempt:
+    """The same strategy once more, as a new attempt with a new seed."""
+    strategy = Strategy(last.strategy)
+    prompt = prompt_of(shot, strategy) or shot.prompt
+    kind = JobKind.IMAGE if strategy is Strategy.IMAGE_ANCHORING else JobKind.VIDEO
+    return Attempt(last.attempt + 1, strategy, prompt, kind=kind, reason=reason)

@@ -1,0 +1,347 @@
+"""Pictures for people: a clip's thumbnail, a day's contact sheet, a strip of before and after (MISSION O3)."""
+
+import base64
+import io
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from video_pipeline.errors import MediaError
+from video_pipeline.media.probe import first_video, open_guarded, probe
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont
+
+_PAGE, _CARD, _WELL = "#0f1218", "#181d27", "#10141b"
+_INK, _FAINT = "#eef1f6", "#9aa5b5"
+_GOOD, _BAD, _WAITING, _NEUTRAL = "#2f9e6e", "#d9484f", "#c98a1b", "#4f6b95"
+_STATUS_COLOURS = {
+    "published": _GOOD,
+    "passed": _GOOD,
+    "approved": _GOOD,
+    "rejected": _BAD,
+    "refused": _BAD,
+    "failed": _BAD,
+    "review": _WAITING,
+    "in review": _WAITING,
+    "waiting": _WAITING,
+    "unknown": _WAITING,
+}
+
+_MARGIN, _GAP, _PADDING, _FRAME_GAP = 28, 18, 14, 6
+_CARD_WIDTH = 640
+_STRIP_WIDTH = _CARD_WIDTH - 2 * _PADDING
+_TEXT_HEIGHT = 58
+_PLACEHOLDER_HEIGHT = 116
+_HEADER_HEIGHT = 84
+
+
+@dataclass(frozen=True)
+class SheetEntry:
+    """One clip of a contact sheet.
+
+    `title` says which clip, `subtitle` the facts in a line (tier, model, cost), `status` is a word or two. A clip
+    without a file (refused, in review) has `path` None and shows `reason` instead of pictures.
+    """
+
+    path: Path | None
+    title: str
+    subtitle: str
+    status: str
+    reason: str = ""
+
+
+def thumbnail(video: Path, target: Path, *, height: int = 360) -> None:
+    """Write the frame at a third of `video` to `target` (JPEG or PNG by its suffix), `height` pixels high.
+
+    Raises MediaError when the clip cannot be decoded.
+    """
+    [picture] = _frames(video, [1 / 3])
+    _save(_fitted(picture, (10 * height, height)), target)
+
+
+def contact_sheet(entries: Sequence[SheetEntry], target: Path, *, heading: str = "Clips") -> None:
+    """Write one sheet, 1354 pixels wide, with a card a clip in two columns: frames, title, facts, status.
+
+    A clip whose file cannot be decoded gets a card that says so; it never spoils the sheet.
+    """
+    from PIL import Image, ImageDraw
+
+    cards = [_card(entry) for entry in entries]
+    rows = [cards[start : start + 2] for start in range(0, len(cards), 2)]
+    heights = [max(card.height for card in row) for row in rows]
+    width = 2 * _MARGIN + 2 * _CARD_WIDTH + _GAP
+    sheet = Image.new("RGB", (width, _HEADER_HEIGHT + sum(heights) + _GAP * len(rows) + _MARGIN - _GAP), _PAGE)
+    draw = ImageDraw.Draw(sheet)
+    _header(draw, heading, entries, width)
+    top = _HEADER_HEIGHT
+    for row, height in zip(rows, heights, strict=True):
+        for column, card in enumerate(row):
+            left = _MARGIN + column * (_CARD_WIDTH + _GAP)
+            draw.rounded_rectangle((left, top, left + _CARD_WIDTH, top + height), radius=10, fill=_CARD)
+            sheet.paste(card, (left, top), _rounded_mask(card.size))
+        top += height + _GAP
+    _save(sheet, target)
+
+
+def before_after_strip(before: Path, after: Path, target: Path, *, height: int = 420) -> None:
+    """Write a strip that compares two renditions of one clip: the whole picture, and a detail at `after`'s pixels.
+
+    The moment is a third into the clip. Raises MediaError when either cannot be decoded.
+    """
+    from PIL import Image, ImageDraw
+
+    pictures = [_frames(path, [1 / 3])[0] for path in (before, after)]
+    wholes = [_fitted(picture, (10 * height, height)) for picture in pictures]
+    details = [_detail(picture, height, pictures[1].size) for picture in pictures]
+    labels = [
+        f"{word}  {picture.width}×{picture.height}"
+        for word, picture in zip(("Before", "After"), pictures, strict=True)
+    ]
+    tiles = [*zip(labels, wholes, strict=True), *zip((f"{label}, detail" for label in labels), details, strict=True)]
+    # A landscape picture is wide enough for two tiles a row.
+    columns = 4 if wholes[1].width < wholes[1].height else 2
+    tile_width = max(tile.width for _, tile in tiles)
+    row_height = height + 36
+    rows = len(tiles) // columns
+    strip = Image.new(
+        "RGB",
+        (2 * _MARGIN + columns * tile_width + (columns - 1) * _GAP, 2 * _MARGIN - 10 + rows * row_height),
+        _PAGE,
+    )
+    draw = ImageDraw.Draw(strip)
+    for index, (label, tile) in enumerate(tiles):
+        row, column = divmod(index, columns)
+        left, top = _MARGIN + column * (tile_width + _GAP), _MARGIN - 8 + row * row_height
+        draw.text((left, top), label, font=_font(16), fill=_FAINT)
+        strip.paste(tile, (left, top + 26))
+    _save(strip, target)
+
+
+def inline_jpeg(path: Path, *, max_bytes: int = 24_000, max_side: int = 480) -> str:
+    """The picture file at `path` as a `data:image/jpeg` URI of at most `max_bytes` characters.
+
+    For metadata that is stored in a database: the picture is made smaller and coarser until it fits.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise MediaError(f"{path} is not a picture that can be opened ({type(error).__name__}).") from error
+    side = max_side
+    while side >= 16:
+        small = _fitted(picture, (side, side), enlarge=False)
+        for quality in (82, 65, 50):
+            uri = "data:image/jpeg;base64," + base64.b64encode(_jpeg(small, quality)).decode()
+            if len(uri) <= max_bytes:
+                return uri
+        side = side * 3 // 4
+    raise MediaError(f"{path} cannot be made smaller than {max_bytes} bytes; allow more.")
+
+
+def _frames(path: Path, shares: Sequence[float]) -> "list[Image]":
+    """The frames of the clip at the given shares (0..1) of its length, turned as a player shows them."""
+    import av.error
+
+    info = probe(path)
+    if info.video is None:
+        raise MediaError(f"{path} has no picture.")
+    pictures: list[Image] = []
+    with open_guarded(path) as container:
+        stream = first_video(container)
+        assert stream is not None and stream.time_base is not None
+        stream.thread_type = "AUTO"
+        for share in shares:
+            wanted_s = info.video.start_s + share * info.video.duration_s
+            try:
+                container.seek(int(wanted_s / stream.time_base), stream=stream)
+                picture = _upright(_first_at(container.decode(stream), wanted_s))
+            except (av.error.FFmpegError, StopIteration) as error:
+                raise MediaError(f"{path} cannot be decoded at {wanted_s:.2f} s; the file is damaged.") from error
+            pictures.append(picture)
+    return pictures
+
+
+def _first_at(frames: "Iterator[VideoFrame]", wanted_s: float) -> "VideoFrame":
+    """The frame shown at `wanted_s`: the last of those that begin no later, or else the first."""
+    shown = next(frames)
+    for frame in frames:
+        if frame.time is not None and frame.time > wanted_s:
+            break
+        shown = frame
+    return shown
+
+
+def _upright(frame: "VideoFrame") -> "Image":
+    picture = frame.to_image()
+    return picture.rotate(frame.rotation, expand=True) if frame.rotation % 360 else picture
+
+
+def _fitted(picture: "Image", box: tuple[int, int], *, enlarge: bool = True) -> "Image":
+    """Scaled, shape kept, to the largest size inside `box` (width, height)."""
+    from PIL.Image import Resampling
+
+    scale = min(box[0] / picture.width, box[1] / picture.height)
+    if not enlarge:
+        scale = min(1.0, scale)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(size, Resampling.LANCZOS)
+
+
+def _detail(picture: "Image", height: int, full_size: tuple[int, int]) -> "Image":
+    """The middle of `picture` in a tile shaped like the whole, at the pixels of the larger rendition."""
+    from PIL.Image import Resampling
+
+    full_width, full_height = full_size
+    share = min(1.0, height / full_height)
+    width = round(full_width * share)
+    part_width, part_height = picture.width * width / full_width, picture.height * share
+    left, top = (picture.width - part_width) / 2, (picture.height - part_height) / 2
+    box = (left, top, left + part_width, top + part_height)
+    return picture.resize((width, height), Resampling.BICUBIC, box=box)
+
+
+def _card(entry: SheetEntry) -> "Image":
+    from PIL import Image, ImageDraw
+
+    strip = _strip(entry)
+    card = Image.new("RGB", (_CARD_WIDTH, _PADDING + strip.height + _TEXT_HEIGHT + _PADDING), _CARD)
+    draw = ImageDraw.Draw(card)
+    card.paste(strip, (_PADDING, _PADDING))
+    top = _PADDING + strip.height + 12
+    pill_left = _pill(draw, entry.status, _CARD_WIDTH - _PADDING, top)
+    title = _cut(entry.title, _font(19), pill_left - _PADDING - 12)
+    draw.text((_PADDING, top), title, font=_font(19), fill=_INK)
+    facts = _cut(entry.subtitle, _font(15), _STRIP_WIDTH)
+    draw.text((_PADDING, top + 30), facts, font=_font(15), fill=_FAINT)
+    return card
+
+
+def _strip(entry: SheetEntry) -> "Image":
+    """The clip's frames side by side over the card's width, or a panel with the reason why there are none."""
+    if entry.path is None:
+        return _placeholder(entry.reason or "No file.")
+    try:
+        first = _frames(entry.path, [0.1])[0]
+        # Tall pictures are narrow: more of them fill the same width.
+        count = 5 if first.width < 0.8 * first.height else 3 if first.width > 1.2 * first.height else 4
+        pictures = [first, *_frames(entry.path, [0.1 + 0.8 * step / (count - 1) for step in range(1, count)])]
+    except MediaError:
+        return _placeholder("The file cannot be decoded.")
+    return _side_by_side(pictures)
+
+
+def _side_by_side(pictures: "Sequence[Image]") -> "Image":
+    from PIL import Image
+
+    width = (_STRIP_WIDTH - (len(pictures) - 1) * _FRAME_GAP) // len(pictures)
+    tiles = [_fitted(picture, (width, 10 * width)) for picture in pictures]
+    strip = Image.new("RGB", (_STRIP_WIDTH, tiles[0].height), _CARD)
+    for index, tile in enumerate(tiles):
+        strip.paste(tile, (index * (width + _FRAME_GAP), 0))
+    return strip
+
+
+def _placeholder(reason: str) -> "Image":
+    from PIL import Image, ImageDraw
+
+    panel = Image.new("RGB", (_STRIP_WIDTH, _PLACEHOLDER_HEIGHT), _CARD)
+    draw = ImageDraw.Draw(panel)
+    draw.rounded_rectangle((0, 0, _STRIP_WIDTH - 1, _PLACEHOLDER_HEIGHT - 1), radius=8, fill=_WELL, outline="#2a3240")
+    font = _font(16)
+    lines = _wrapped(reason, font, _STRIP_WIDTH - 48)[:4]
+    top = (_PLACEHOLDER_HEIGHT - 22 * len(lines)) // 2
+    for index, line in enumerate(lines):
+        left = (_STRIP_WIDTH - font.getlength(line)) / 2
+        draw.text((left, top + 22 * index), line, font=font, fill=_FAINT)
+    return panel
+
+
+def _header(draw: "ImageDraw", heading: str, entries: Sequence[SheetEntry], width: int) -> None:
+    draw.text((_MARGIN, 24), heading, font=_font(28), fill=_INK)
+    counts = Counter(entry.status for entry in entries)
+    right = width - _MARGIN
+    for status, count in reversed(counts.most_common(6)):
+        right = _pill(draw, f"{count} {status}", right, 28, colour=_status_colour(status)) - 8
+
+
+def _pill(draw: "ImageDraw", text: str, right: float, top: float, colour: str | None = None) -> float:
+    """Draw a status word on a coloured ground that ends at `right`; returns where it begins."""
+    font = _font(14)
+    text = _cut(text, font, 200)
+    left = right - font.getlength(text) - 20
+    draw.rounded_rectangle((left, top, right, top + 24), radius=12, fill=colour or _status_colour(text))
+    draw.text((left + 10, top + 12), text, font=font, fill="white", anchor="lm")
+    return left
+
+
+def _status_colour(status: str) -> str:
+    return _STATUS_COLOURS.get(status.lower(), _NEUTRAL)
+
+
+def _rounded_mask(size: tuple[int, int]) -> "Image":
+    from PIL import Image, ImageDraw
+
+    mask = Image.new("L", size, 0)
+    ImageDraw.Draw(mask).rounded_rectangle((0, 0, size[0], size[1]), radius=10, fill=255)
+    return mask
+
+
+def _font(size: int) -> "FreeTypeFont":
+    """Aileron, which comes with Pillow (CC0)."""
+    from PIL import ImageFont
+
+    font = ImageFont.load_default(size=size)
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font
+
+
+def _cut(text: str, font: "FreeTypeFont", width: float) -> str:
+    """One line of `text` that is at most `width` pixels wide."""
+    line = " ".join(text.split())
+    if font.getlength(line) <= width:
+        return line
+    while line and font.getlength(line + "…") > width:
+        line = line[:-1]
+    return line.rstrip() + "…"
+
+
+def _wrapped(text: str, font: "FreeTypeFont", width: float) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(_cut(word, font, width))
+    return [line for line in lines if line]
+
+
+def _jpeg(picture: "Image", quality: int) -> bytes:
+    data = io.BytesIO()
+    picture.convert("RGB").save(data, "JPEG", quality=quality, optimize=True)
+    return data.getvalue()
+
+
+def _save(picture: "Image", target: Path) -> None:
+    """Write by the suffix of `target`, whole or not at all."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.suffix.lower() in (".jpg", ".jpeg"):
+            temporary.write_bytes(_jpeg(picture, 88))
+        else:
+            picture.save(temporary, "PNG", optimize=True)
+        temporary.replace(target)
+    except OSError as error:
+        raise MediaError(f"The picture {target} could not be written: {error.strerror or error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)

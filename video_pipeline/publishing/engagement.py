@@ -1,0 +1,68 @@
+"""Engagement: metrics read back for days after publishing, one snapshot a clip, platform and day (G4.6)."""
+
+import logging
+from collections.abc import Mapping
+from datetime import date, timedelta
+
+from pydantic import BaseModel, ConfigDict
+
+from video_pipeline.ledger import Ledger, Publication, PublicationState
+from video_pipeline.publishing.platforms import Platform, UploadInterrupted, UploadRefused
+
+_LOG = logging.getLogger(__name__)
+
+
+class Engagement(BaseModel):
+    """A row of the asset `engagement`, as read on `day`; what a platform does not tell is None, never zero."""
+
+    model_config = ConfigDict(frozen=True)
+
+    clip_id: str
+    brief_id: str
+    platform: str
+    day: date
+    age_days: int
+    views: int | None = None
+    engaged_views: int | None = None
+    likes: int | None = None
+    comments: int | None = None
+    shares: int | None = None
+    completion: float | None = None
+
+
+def collect_engagement(
+    ledger: Ledger, platforms: Mapping[str, Platform], *, day: date, trailing_days: int
+) -> list[Engagement]:
+    """Read the metrics of everything published for the days up to `day`; a platform that is down is skipped."""
+    first = day - timedelta(days=trailing_days - 1)
+    published: dict[str, list[Publication]] = {}
+    for publication in ledger.publications.of_days(first, day):
+        if publication.state is PublicationState.PUBLISHED and publication.remote_id:
+            published.setdefault(publication.platform, []).append(publication)
+    rows = []
+    for name, publications in published.items():
+        try:
+            metrics = platforms[name].metrics([publication.remote_id or "" for publication in publications])
+        except (UploadInterrupted, UploadRefused) as error:
+            _LOG.warning("no engagement from %s today: %s", name, error)
+            continue
+        for publication in publications:
+            found = metrics.get(publication.remote_id or "")
+            if found is not None:
+                age_days = (day - publication.day).days
+                ledger.publications.record_metrics(publication, day=day, age_days=age_days, metrics=found)
+                rows.append(_row(publication, day, age_days, found))
+    return rows
+
+
+def _row(publication: Publication, day: date, age_days: int, metrics: Mapping[str, int | float]) -> Engagement:
+    return Engagement.model_validate(
+        {
+            "clip_id": publication.clip_id,
+            "brief_id": publication.clip_id.split("/", 1)[1],
+            "platform": publication.platform,
+            "day": day,
+            "age_days": age_days,
+            **metrics,
+        }
+    )

@@ -1,0 +1,9 @@
+"""Quality gates: whether a clip's file is what was ordered, told as data (MISSION Q1).
+
+A bad clip is never an exception here: every check answers with what was measured, what was expected, and a sentence.
+Importing this package loads neither a decoder nor numpy; `check_clip` does when it is called.
+"""
+
+from video_pipeline.quality.technical import Check, Expectation, TechnicalThresholds, TechnicalVerdict, check_clip
+
+__all__ = ["Check", "Expectation", "TechnicalThresholds", "TechnicalVerdict", "check_clip"]

@@ -1,0 +1,35 @@
+"""The verdict on a finished clip: passed, rejected, or waiting for a person (MISSION Q1, Q6)."""
+
+from video_pipeline.clips import ClipStatus, ReviewedClip, UpscaledClip
+from video_pipeline.ledger import Ledger, ReviewState
+from video_pipeline.quality.technical import Expectation, TechnicalVerdict, check_clip
+from video_pipeline.storage import ObjectStore
+
+STAGE = "technical"
+
+
+def review_clip(
+    ledger: Ledger, store: ObjectStore, clip: UpscaledClip, *, short_side: int
+) -> tuple[ReviewedClip, TechnicalVerdict | None]:
+    """Check the finished file against what was ordered; a person's word on it, once given, stands.
+
+    `short_side` is the delivered size's, in pixels. The verdict is None for a clip that has no file.
+    """
+    row = ReviewedClip(**clip.model_dump())
+    if clip.status is not ClipStatus.UPSCALED or clip.final_key is None:
+        return row, None
+    expected = Expectation(size=(short_side, short_side), duration_s=clip.expected_s, audio=clip.audio_expected)
+    with store.local_copy(clip.final_key) as path:
+        verdict = check_clip(path, expected)
+    if verdict.passed:
+        return row.model_copy(update={"status": ClipStatus.PASSED}), verdict
+    failed = tuple(check.name for check in verdict.failures)
+    reason = "; ".join(check.message for check in verdict.failures)
+    ledger.reviews.open(clip.clip_id, STAGE, reason)
+    asked = ledger.reviews.get(clip.clip_id, STAGE)
+    status = {
+        ReviewState.WAITING: ClipStatus.REVIEW,
+        ReviewState.APPROVED: ClipStatus.PASSED,
+        ReviewState.REJECTED: ClipStatus.REJECTED,
+    }[asked.state if asked else ReviewState.WAITING]
+    return row.model_copy(update={"status": status, "reason": reason, "failed_checks": failed}), verdict

@@ -1,0 +1,263 @@
+"""The technical verdict on a clip's file: the checks of MISSION Q1, their thresholds and their words."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from video_pipeline.errors import MediaError
+from video_pipeline.media import MediaInfo, probe
+
+if TYPE_CHECKING:
+    from video_pipeline.quality.measurement import Measurement
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Expectation(_Data):
+    """What was ordered: `size` is the least (width, height) as displayed; `tolerance` is of the duration."""
+
+    size: tuple[int, int]
+    duration_s: float = Field(gt=0)
+    audio: bool
+    tolerance: float = Field(default=0.10, gt=0, lt=1)
+    min_bytes: int = Field(default=50_000, ge=0)
+
+
+class TechnicalThresholds(_Data):
+    """Where a picture measure turns into a failure. Luma is 0..255; shares are 0..1.
+
+    Picture measures are taken on frames reduced to `analysed_side` pixels, where film grain has averaged out.
+    """
+
+    analysed_side: int = 160
+
+    # ffmpeg's blackdetect defaults: a pixel under 10 % luma is black, a picture with 98 % of them is.
+    # A night scene has lights, and passes (ffmpeg.org/ffmpeg-filters.html#blackdetect).
+    black_luma: float = 25.5
+    black_pixels: float = 0.98
+    # A fade from and to black takes less of a short clip than this.
+    max_black_share: float = 0.25
+
+    # A picture stands still while no block of it, an eighth of a side, changes by this much on average. A frozen
+    # picture coded at CRF 38 pops by 2..3 at its keyframes; within half a second real footage, even a talking
+    # face before a tripod, changes by 4 and more.
+    frozen_luma: float = 2.0
+    # Animation "on threes" repeats a picture for an eighth of a second; half a second is a stall.
+    frozen_run_s: float = 0.5
+    # A hook may hold a title for a moment.
+    max_frozen_share: float = 0.35
+
+    # Neighbouring pixels of real footage, detailed or grainy, correlate by 0.8 and more; those of noise, of torn
+    # lines and of random macroblocks by 0.5 at most.
+    noisy_correlation: float = 0.55
+    # Consecutive pictures of real footage correlate except at cuts; garbage does not resemble the garbage before.
+    jump_correlation: float = 0.3
+    # Eight cuts a second at 24 frames is beyond any edit.
+    max_garbled_share: float = 0.34
+    # Flat pictures have no correlation to speak of: their luma deviates by less than this.
+    flat_deviation: float = 2.0
+
+    # -60 dBFS: under the noise floor of any recording, above the dither of coded silence.
+    silent_peak: float = 0.001
+    # Sound that stops before half of the clip was not delivered.
+    min_audio_share: float = 0.5
+
+    # The frames decoded against the length that the container states: players round by a frame or two.
+    max_length_disagreement: float = 0.05
+    length_slack_frames: int = 3
+
+    max_decode_s: float = 300.0
+
+
+class Check(_Data):
+    """One check's answer. `message` is a sentence for a person; `measured` and `expected` stand alone."""
+
+    name: str
+    passed: bool
+    measured: str
+    expected: str
+    message: str
+
+
+class TechnicalVerdict(_Data):
+    """All checks of one file, in a fixed order. A file that cannot be decoded has no picture checks."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The checks that failed, in order."""
+        return tuple(check for check in self.checks if not check.passed)
+
+
+def check_clip(path: Path, expected: Expectation, thresholds: TechnicalThresholds | None = None) -> TechnicalVerdict:
+    """Decode the clip at `path` once, completely, and compare it with what was ordered.
+
+    Never raises for a bad file: that is a verdict with `playable` failed. Memory does not grow with the length.
+    """
+    from video_pipeline.quality.measurement import measure
+
+    thresholds = thresholds or TechnicalThresholds()
+    size_bytes = path.stat().st_size if path.is_file() else 0
+    file_size = _file_size(size_bytes, expected)
+    try:
+        info = probe(path)
+        measured = measure(path, thresholds)
+    except MediaError as error:
+        return TechnicalVerdict(checks=(_unplayable(str(error)), file_size))
+    if info.video is None or measured.frames == 0:
+        return TechnicalVerdict(checks=(_unplayable(f"{path} has no picture that can be decoded."), file_size))
+    return TechnicalVerdict(
+        checks=(
+            _playable(info, measured, thresholds),
+            _resolution(info.video.size, expected),
+            _duration(measured, expected),
+            file_size,
+            _audio(info, measured, expected, thresholds),
+            _black(measured, thresholds),
+            _frozen(measured, thresholds),
+            _garbled(measured, thresholds),
+        )
+    )
+
+
+def _unplayable(sentence: str) -> Check:
+    return Check(
+        name="playable",
+        passed=False,
+        measured="not a playable clip",
+        expected="every stream decodes",
+        message=sentence,
+    )
+
+
+def _playable(info: MediaInfo, measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
+    assert info.video is not None
+    stated_s, rate = info.video.duration_s, float(info.video.rate) or 24.0
+    slack_s = max(thresholds.max_length_disagreement * stated_s, thresholds.length_slack_frames / rate)
+    if measured.timed_out:
+        message = f"Decoding took more than {thresholds.max_decode_s:g} s and was stopped."
+    elif measured.errors:
+        message = f"Decoding went wrong {measured.errors} times, first with: {measured.first_error}."
+    elif abs(measured.duration_s - stated_s) > slack_s:
+        message = (
+            f"The container says {stated_s:.2f} s of picture but {measured.duration_s:.2f} s came out; "
+            f"the file is truncated or damaged."
+        )
+    else:
+        return Check(
+            name="playable",
+            passed=True,
+            measured=f"{measured.frames} frames, no errors",
+            expected="every stream decodes",
+            message=f"All {measured.frames} frames decode.",
+        )
+    return Check(
+        name="playable",
+        passed=False,
+        measured=f"{measured.frames} frames, {measured.duration_s:.2f} s, {measured.errors} errors",
+        expected=f"every stream decodes, {stated_s:.2f} s",
+        message=message,
+    )
+
+
+def _resolution(size: tuple[int, int], expected: Expectation) -> Check:
+    (width, height), (least_width, least_height) = size, expected.size
+    passed = width >= least_width and height >= least_height
+    return Check(
+        name="resolution",
+        passed=passed,
+        measured=f"{width}x{height}",
+        expected=f"at least {least_width}x{least_height}",
+        message=f"The picture has {width}x{height} pixels; {least_width}x{least_height} were ordered.",
+    )
+
+
+def _duration(measured: "Measurement", expected: Expectation) -> Check:
+    deviation = measured.duration_s / expected.duration_s - 1
+    return Check(
+        name="duration",
+        passed=abs(deviation) <= expected.tolerance,
+        measured=f"{measured.duration_s:.2f} s",
+        expected=f"{expected.duration_s:.2f} s ±{expected.tolerance:.0%}",
+        message=(
+            f"The clip runs {measured.duration_s:.2f} s, {deviation:+.0%} of the {expected.duration_s:.2f} s ordered."
+        ),
+    )
+
+
+def _file_size(size_bytes: int, expected: Expectation) -> Check:
+    return Check(
+        name="file_size",
+        passed=size_bytes >= expected.min_bytes,
+        measured=f"{size_bytes} bytes",
+        expected=f"at least {expected.min_bytes} bytes",
+        message=f"The file has {size_bytes} bytes; a real clip has at least {expected.min_bytes}.",
+    )
+
+
+def _audio(info: MediaInfo, measured: "Measurement", expected: Expectation, thresholds: TechnicalThresholds) -> Check:
+    heard = f"{len(info.audio)} tracks, {measured.audio_s:.2f} s, peak {measured.audio_peak:.4f}"
+    if not expected.audio:
+        passed, message = True, "No sound was ordered."
+    elif not info.audio:
+        passed, message = False, "Sound was ordered and the file has no audio track."
+    elif measured.audio_peak < thresholds.silent_peak:
+        passed, message = False, "Sound was ordered and the audio track is silent throughout."
+    elif measured.audio_s < thresholds.min_audio_share * measured.duration_s:
+        passed = False
+        message = f"The sound stops after {measured.audio_s:.2f} s of {measured.duration_s:.2f} s."
+    else:
+        passed, message = True, "The sound that was ordered is there."
+    return Check(
+        name="audio",
+        passed=passed,
+        measured=heard,
+        expected="audible sound" if expected.audio else "anything",
+        message=message,
+    )
+
+
+def _black(measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
+    return Check(
+        name="black",
+        passed=measured.black_share <= thresholds.max_black_share,
+        measured=f"{measured.black_share:.0%} of the time",
+        expected=f"at most {thresholds.max_black_share:.0%}",
+        message=f"The picture is black for {measured.black_share:.0%} of the clip.",
+    )
+
+
+def _frozen(measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
+    return Check(
+        name="frozen",
+        passed=measured.frozen_share <= thresholds.max_frozen_share,
+        measured=f"{measured.frozen_share:.0%} of the time",
+        expected=f"at most {thresholds.max_frozen_share:.0%}",
+        message=(
+            f"The picture stands still, for {thresholds.frozen_run_s:g} s or more at a time, during "
+            f"{measured.frozen_share:.0%} of the clip."
+        ),
+    )
+
+
+def _garbled(measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
+    worst = max(measured.noisy_share, measured.jump_share)
+    return Check(
+        name="garbled",
+        passed=worst <= thresholds.max_garbled_share,
+        measured=f"{measured.noisy_share:.0%} noise-like, {measured.jump_share:.0%} unlike the picture before",
+        expected=f"at most {thresholds.max_garbled_share:.0%} of either",
+        message=(
+            f"{measured.noisy_share:.0%} of the pictures look like noise and {measured.jump_share:.0%} do not "
+            f"resemble the picture before."
+        ),
+    )

@@ -1,0 +1,22 @@
+"""Gate 1: route before you generate. Catalogue, decision tree, plan and price; pure, no calls, no LLM."""
+
+from video_pipeline.routing.catalogue import Catalogue, Model, Resolution, Tier, load_catalogue
+from video_pipeline.routing.decision import Decision, RoutingState, decide
+from video_pipeline.routing.plan import ClipPlan, DayPlan, check_cap, plan_clip, plan_day, price_day
+
+__all__ = [
+    "Catalogue",
+    "ClipPlan",
+    "DayPlan",
+    "Decision",
+    "Model",
+    "Resolution",
+    "RoutingState",
+    "Tier",
+    "check_cap",
+    "decide",
+    "load_catalogue",
+    "plan_clip",
+    "plan_day",
+    "price_day",
+]

@@ -1,0 +1,204 @@
+"""The decision tree of Gate 1: a shot and its brief in, a tier, a model, a size and the reasons out.
+
+Small, pure and total: every shot gets a decision that says why in words and carries its predicted cost, or says
+why there is none. The brief's dial is a ceiling: the tree may go to a cheaper tier, never to a dearer one (G1.6).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict
+
+from video_pipeline.briefs import Brief, Quality, ShotKind, StoryboardShot
+from video_pipeline.policy import RoutingPolicy
+from video_pipeline.routing.catalogue import Catalogue, Model, Resolution, Tier
+
+_CEILING = {Quality.DRAFT: Tier.PREVIEW, Quality.STANDARD: Tier.PRODUCTION, Quality.PREMIUM: Tier.CINEMATIC}
+
+
+@dataclass(frozen=True)
+class RoutingState:
+    """What Gate 4 has put in force: frozen tiers, demoted models, measured acceptance, style affinity.
+
+    `acceptance` maps a model to the measured share of its attempts that were accepted; `affinity` maps a style to
+    models to a share by which the model's priority shifts, held within the policy's limit.
+    """
+
+    frozen: frozenset[str] = frozenset()
+    demoted: frozenset[str] = frozenset()
+    acceptance: Mapping[str, float] = field(default_factory=dict)
+    affinity: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    probation_share: float = 0.0
+
+
+class Decision(BaseModel):
+    """Where a shot goes and what that is expected to cost; `held` says why it goes nowhere for now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    shot: int
+    tier: Tier
+    model: str | None = None
+    model_version: str | None = None
+    resolution: str | None = None
+    size: tuple[int, int] | None = None
+    audio: bool = False
+    requested_s: float = 0.0
+    attempt_usd: Decimal = Decimal(0)
+    acceptance: float = 1.0
+    reasons: tuple[str, ...] = ()
+    held: str | None = None
+
+
+@dataclass(frozen=True)
+class _Option:
+    model: Model
+    resolution: Resolution
+    audio: bool
+    rendered_s: int
+    usd: Decimal
+    acceptance: float
+    priority: float
+
+
+def decide(
+    shot: StoryboardShot, brief: Brief, catalogue: Catalogue, policy: RoutingPolicy, state: RoutingState
+) -> Decision:
+    """Choose for one shot (MISSION G1.1-G1.5, G1.9, G1.10)."""
+    tier, reasons = _tier(brief, policy)
+    if tier.value in state.frozen:
+        held = f"the {tier} tier is frozen for new generation; the clip waits until it thaws"
+        return Decision(shot=shot.index, tier=tier, reasons=(*reasons, held), held=held)
+    options, notes = _options(shot, brief, catalogue.of_tier(tier), policy, state)
+    reasons += notes
+    if not options:
+        held = f"no model of the {tier} tier can serve this shot"
+        return Decision(shot=shot.index, tier=tier, reasons=(*reasons, held), held=held)
+    chosen, why = _choose(shot, brief, options, policy)
+    width, height = chosen.resolution.size(brief.orientation)
+    factor = policy.delivered_short_side / min(width, height)
+    return Decision(
+        shot=shot.index,
+        tier=tier,
+        model=chosen.model.model,
+        model_version=chosen.model.version,
+        resolution=chosen.resolution.name,
+        size=(width, height),
+        audio=chosen.audio,
+        requested_s=chosen.rendered_s,
+        attempt_usd=chosen.usd,
+        acceptance=chosen.acceptance,
+        reasons=(*reasons, why, f"rendered at {width}x{height}, upscaled {factor:.1f}x on our own GPU"),
+    )
+
+
+def _tier(brief: Brief, policy: RoutingPolicy) -> tuple[Tier, tuple[str, ...]]:
+    """The tier from the dial, lowered where a cheaper one is adequate."""
+    ceiling = _CEILING[brief.quality]
+    if "quality" in brief.assumed:
+        return Tier.PREVIEW, ("the brief does not say its quality: the cheapest tier, never a dearer one",)
+    reasons = [f"quality {brief.quality} allows up to {ceiling}"]
+    plain = brief.visual_complexity < policy.plain_complexity and "visual_complexity" not in brief.assumed
+    if ceiling is Tier.CINEMATIC and plain and not brief.native_audio:
+        reasons.append(
+            f"complexity {brief.visual_complexity:.2f} is under {policy.plain_complexity:.2f} and no sound is asked: "
+            f"production is good enough for {', '.join(brief.platforms)}"
+        )
+        return Tier.PRODUCTION, tuple(reasons)
+    return ceiling, tuple(reasons)
+
+
+def _options(
+    shot: StoryboardShot,
+    brief: Brief,
+    models: tuple[Model, ...],
+    policy: RoutingPolicy,
+    state: RoutingState,
+) -> tuple[list[_Option], tuple[str, ...]]:
+    """Every model of the tier in its cheapest adequate size, and why the others are out."""
+    notes: list[str] = []
+    options: list[_Option] = []
+    with_audio = brief.native_audio and any(model.offers_audio for model in models)
+    if brief.native_audio and not with_audio:
+        notes.append("sound is asked for, but no model of this tier has any: the clip will be silent")
+    standing = [model for model in models if not _kept_out(model, shot, brief, state)]
+    if not standing:
+        notes.append("every model of the tier is demoted: the tier would stand still, so all may serve")
+        standing = list(models)
+    for model in models:
+        if model not in standing:
+            notes.append(f"{model.model} is demoted")
+        elif with_audio and not model.offers_audio:
+            notes.append(f"{model.model} has no sound")
+        elif (rendered_s := model.durations.rendered_s(shot.duration_s)) is None:
+            notes.append(f"{model.model} renders at most {model.durations.max_s} s")
+        else:
+            options.append(_cheapest_size(model, shot, brief, with_audio, rendered_s, policy, state))
+    return options, tuple(notes)
+
+
+def _kept_out(model: Model, shot: StoryboardShot, brief: Brief, state: RoutingState) -> bool:
+    """Whether the model is demoted and this shot is not one of the few that it may prove itself on."""
+    if model.model not in state.demoted:
+        return False
+    digest = hashlib.sha256(f"{model.model}\n{brief.brief_id}\n{shot.index}".encode()).digest()
+    return int.from_bytes(digest[:4]) / 2**32 >= state.probation_share
+
+
+def _cheapest_size(
+    model: Model,
+    shot: StoryboardShot,
+    brief: Brief,
+    with_audio: bool,
+    rendered_s: int,
+    policy: RoutingPolicy,
+    state: RoutingState,
+) -> _Option:
+    """The least-cost size from which the upscaler reaches the delivered one (G1.9)."""
+
+    def usd_per_s(resolution: Resolution) -> Decimal:
+        return (resolution.usd_per_s_audio if with_audio else None) or resolution.usd_per_s
+
+    reachable = [
+        resolution
+        for resolution in model.resolutions
+        if resolution.short_side * policy.max_upscale_factor >= policy.delivered_short_side
+    ] or [max(model.resolutions, key=lambda resolution: resolution.short_side)]
+    resolution = min(reachable, key=lambda candidate: (usd_per_s(candidate), -candidate.short_side))
+    usd = usd_per_s(resolution) * rendered_s
+    acceptance = state.acceptance.get(model.model, model.acceptance_prior)
+    affinity = state.affinity.get(brief.style, {}).get(model.model, 0.0)
+    shift = max(-policy.preference_limit, min(policy.preference_limit, affinity))
+    return _Option(
+        model=model,
+        resolution=resolution,
+        audio=with_audio,
+        rendered_s=rendered_s,
+        usd=usd,
+        acceptance=acceptance,
+        # Expected cost of one accepted clip, nudged by what this style has liked.
+        priority=float(usd) / max(acceptance, 0.05) * (1 - shift),
+    )
+
+
+def _choose(shot: StoryboardShot, brief: Brief, options: list[_Option], policy: RoutingPolicy) -> tuple[_Option, str]:
+    kind: ShotKind = shot.kind
+    needed = policy.adequate_fidelity[options[0].model.tier]
+    adequate = [option for option in options if option.model.fidelity[kind] >= needed]
+    complex_shot = brief.visual_complexity >= policy.complex_complexity
+    if not adequate:
+        best = max(options, key=lambda option: (option.model.fidelity[kind], -option.priority))
+        return best, f"{best.model.model} is the best of the tier for a {kind} shot; none reaches {needed:.2f}"
+    if complex_shot and brief.quality is not Quality.DRAFT:
+        best = max(adequate, key=lambda option: (option.model.fidelity[kind], -option.priority))
+        return best, (
+            f"{best.model.model} is the strongest of the tier for a {kind} shot "
+            f"(complexity {brief.visual_complexity:.2f}), ${best.usd:.4f} an attempt"
+        )
+    cheapest = min(adequate, key=lambda option: (option.priority, option.model.model))
+    return cheapest, (
+        f"{cheapest.model.model} is the cheapest adequate model for a {kind} shot: ${cheapest.usd:.4f} an attempt, "
+        f"{cheapest.acceptance:.0%} of attempts accepted"
+    )

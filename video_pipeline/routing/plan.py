@@ -1,0 +1,158 @@
+"""The price of a day before anything is bought: expected and 90th-percentile cost (MISSION G1.8)."""
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import date
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict
+
+from video_pipeline.briefs import Storyboard
+from video_pipeline.errors import BudgetExceeded
+from video_pipeline.ledger import Ledger
+from video_pipeline.policy import RoutingPolicy
+from video_pipeline.routing.catalogue import Catalogue
+from video_pipeline.routing.decision import Decision, RoutingState, decide
+
+# Standard normal quantile of 0.9: the sum over a day's independent shots is close to normal.
+_Z90 = 1.2815515655446004
+
+
+class ClipPlan(BaseModel):
+    """A clip's storyboard with a decision for every shot."""
+
+    model_config = ConfigDict(frozen=True)
+
+    clip_id: str
+    storyboard: Storyboard
+    decisions: tuple[Decision, ...]
+    expected_usd: Decimal
+    p90_usd: Decimal
+
+    @property
+    def held(self) -> str | None:
+        """Why the clip is not generated now; a clip is held whole, as half a clip is worth nothing."""
+        return next((decision.held for decision in self.decisions if decision.held), None)
+
+
+class DayPlan(BaseModel):
+    """Totals of a day's plans; estimates, in US dollars."""
+
+    model_config = ConfigDict(frozen=True)
+
+    day: date
+    clips: int
+    held: int
+    expected_usd: Decimal
+    p90_usd: Decimal
+    by_tier: dict[str, Decimal]
+    by_model: dict[str, Decimal]
+
+
+def plan_clip(
+    storyboard: Storyboard, catalogue: Catalogue, policy: RoutingPolicy, state: RoutingState, *, max_attempts: int
+) -> ClipPlan:
+    """Decide every shot of a clip and price it."""
+    decisions = tuple(decide(shot, storyboard.brief, catalogue, policy, state) for shot in storyboard.shots)
+    return priced(storyboard, decisions, max_attempts=max_attempts)
+
+
+def priced(storyboard: Storyboard, decisions: Sequence[Decision], *, max_attempts: int) -> ClipPlan:
+    """A clip plan with its price from its decisions."""
+    mean, variance = _sum(cost_moments(decision, max_attempts) for decision in decisions)
+    return ClipPlan(
+        clip_id=storyboard.clip_id,
+        storyboard=storyboard,
+        decisions=tuple(decisions),
+        expected_usd=_usd(mean),
+        p90_usd=_usd(mean + _Z90 * math.sqrt(variance)),
+    )
+
+
+def plan_day(
+    ledger: Ledger,
+    storyboards: Iterable[Storyboard],
+    catalogue: Catalogue,
+    policy: RoutingPolicy,
+    state: RoutingState,
+    *,
+    max_attempts: int,
+) -> list[ClipPlan]:
+    """Plan a day's clips; a shot that money was spent on keeps the decision that it was bought under."""
+    plans = []
+    for storyboard in storyboards:
+        fresh = plan_clip(storyboard, catalogue, policy, state, max_attempts=max_attempts)
+        kept = [
+            Decision.model_validate(
+                ledger.governance.stick(
+                    clip_id=storyboard.clip_id,
+                    shot=shot.index,
+                    shot_sha256=storyboard.shot_sha256(shot),
+                    document=decision.model_dump(mode="json"),
+                )
+            )
+            for shot, decision in zip(storyboard.shots, fresh.decisions, strict=True)
+        ]
+        plans.append(priced(storyboard, kept, max_attempts=max_attempts))
+    return plans
+
+
+def price_day(day: date, plans: Iterable[ClipPlan], *, max_attempts: int) -> DayPlan:
+    """Expected and 90th-percentile cost of a day, by tier and by model."""
+    by_tier: dict[str, Decimal] = {}
+    by_model: dict[str, Decimal] = {}
+    moments: list[tuple[float, float]] = []
+    plans = list(plans)
+    for plan in plans:
+        for decision in plan.decisions:
+            mean, variance = cost_moments(decision, max_attempts)
+            moments.append((mean, variance))
+            by_tier[decision.tier] = by_tier.get(decision.tier, Decimal(0)) + _usd(mean)
+            if decision.model:
+                by_model[decision.model] = by_model.get(decision.model, Decimal(0)) + _usd(mean)
+    mean, variance = _sum(moments)
+    return DayPlan(
+        day=day,
+        clips=len(plans),
+        held=sum(plan.held is not None for plan in plans),
+        expected_usd=_usd(mean),
+        p90_usd=_usd(mean + _Z90 * math.sqrt(variance)),
+        by_tier=by_tier,
+        by_model=by_model,
+    )
+
+
+def check_cap(plan: DayPlan, *, cap_usd: Decimal) -> None:
+    """Refuse a day's plan that is expected to cost more than `cap_usd`, before any call (MISSION G1.8)."""
+    if plan.expected_usd > cap_usd:
+        raise BudgetExceeded(
+            f"The plan for {plan.day} is expected to cost ${plan.expected_usd:.2f} (p90 ${plan.p90_usd:.2f}) for "
+            f"{plan.clips} clips, over the cap of ${cap_usd}. Nothing was bought. Lower the quality of some briefs, "
+            "move some to another day, or raise budget.plan_cap_usd in the policy."
+        )
+
+
+def cost_moments(decision: Decision, max_attempts: int) -> tuple[float, float]:
+    """Mean and variance of what a shot costs when each of at most `max_attempts` attempts is billed.
+
+    The number of attempts is geometric with the acceptance rate, cut off at `max_attempts`.
+    """
+    if decision.held:
+        return 0.0, 0.0
+    price, accept = float(decision.attempt_usd), decision.acceptance
+    mean = square = 0.0
+    for attempts in range(1, max_attempts + 1):
+        last = attempts == max_attempts
+        probability = (1 - accept) ** (attempts - 1) * (1.0 if last else accept)
+        mean += probability * attempts
+        square += probability * attempts**2
+    return price * mean, price**2 * (square - mean**2)
+
+
+def _sum(moments: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    means, variances = zip(*moments, strict=True) if (moments := list(moments)) else ((), ())
+    return sum(means), sum(variances)
+
+
+def _usd(value: float) -> Decimal:
+    return Decimal(f"{value:.6f}")

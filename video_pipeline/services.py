@@ -1,0 +1,159 @@
+"""The composition root: settings become the domain's objects, each built when first asked for.
+
+Dagster's resource and the command line both use it, so they can never be wired differently.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from video_pipeline.alerts import DiscordWebhook, Notifier, SlackWebhook
+from video_pipeline.briefs import example_files
+from video_pipeline.ledger import Ledger, open_ledger
+from video_pipeline.policy import Policy, load_policy
+from video_pipeline.routing import Catalogue, RoutingState, load_catalogue
+from video_pipeline.sandbox import SandboxAddress, ensure_running
+from video_pipeline.settings import Settings
+from video_pipeline.storage import ObjectStore, open_store
+
+if TYPE_CHECKING:
+    import httpx
+
+    from video_pipeline.generation import Provider
+    from video_pipeline.publishing import Platform
+
+
+class Services:
+    """Everything that a stage needs, for one set of settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def policy(self) -> Policy:
+        return load_policy(self.settings.policy_file)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        return load_catalogue(self.settings.catalogue_file, sandbox=self.settings.sandboxed)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        url = self.settings.ledger_url
+        return open_ledger(url.get_secret_value() if url else None, embedded_dir=self.settings.state_dir / "ledger")
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        return open_store(
+            self.settings.store,
+            s3_endpoint_url=self.settings.s3_endpoint_url,
+            s3_region=self.settings.s3_region,
+        )
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        channels = []
+        if self.settings.slack_webhook_url:
+            channels.append(SlackWebhook(self.settings.slack_webhook_url.get_secret_value()))
+        if self.settings.discord_webhook_url:
+            channels.append(DiscordWebhook(self.settings.discord_webhook_url.get_secret_value()))
+        return Notifier(channels, self.ledger.alerts)
+
+    @cached_property
+    def sandbox(self) -> SandboxAddress:
+        """The sandbox, started when it is first needed."""
+        return ensure_running(self.settings.state_dir / "sandbox")
+
+    @property
+    def example_files(self) -> list[Path]:
+        """What a sandboxed pipeline makes of a day that has no briefs, so that there is something to see."""
+        return example_files() if self.settings.sandboxed else []
+
+    def routing_state(self) -> RoutingState:
+        """What Gate 4 has put in force."""
+        from video_pipeline.feedback import routing_state
+
+        return routing_state(self.ledger, self.policy.scoring)
+
+    def providers(self, client: "httpx.AsyncClient") -> Mapping[str, "Provider"]:
+        """The providers in use, over `client`."""
+        from video_pipeline.generation import FalProvider
+
+        settings = self.settings
+        if settings.fal_key is not None:
+            key = settings.fal_key.get_secret_value()
+            return {
+                "fal": FalProvider(client, key=key, queue_url=settings.fal_queue_url, api_url=settings.fal_api_url)
+            }
+        base = self.sandbox.base_url
+        return {
+            "fal": FalProvider(
+                client,
+                key="sandbox",
+                queue_url=f"{base}/fal-queue",
+                api_url=f"{base}/fal-api",
+                trusted_origins=(base,),
+            )
+        }
+
+    @cached_property
+    def platforms(self) -> Mapping[str, "Platform"]:
+        """Every platform; one without an account is there as not connected."""
+        from video_pipeline.briefs import Platform as PlatformName
+        from video_pipeline.publishing import NotConnected
+
+        connected: dict[str, Platform] = {name.value: NotConnected(name.value) for name in PlatformName}
+        if self.settings.sandboxed or self.settings.youtube_connected:
+            connected[PlatformName.YOUTUBE_SHORTS.value] = self._youtube()
+        return connected
+
+    def weights_path(self, model: str) -> Path | None:
+        """An official .pth of `model` in the configured folder, if there is one."""
+        if self.settings.weights_dir is None:
+            return None
+        path = self.settings.weights_dir / f"{model}.pth"
+        return path if path.exists() else None
+
+    def _youtube(self) -> "Platform":
+        import httpx
+
+        from video_pipeline.publishing import YouTubeShorts
+
+        settings = self.settings
+        client = httpx.Client(timeout=httpx.Timeout(30, read=120))
+        if settings.sandboxed:
+            base = self.sandbox.base_url
+            return YouTubeShorts(
+                client,
+                client_id="sandbox",
+                client_secret="sandbox",
+                refresh_token="sandbox",
+                api_url=f"{base}/youtube",
+                analytics_url=f"{base}/youtube-analytics",
+                token_url=f"{base}/oauth2/token",
+                watch_url=f"{base}/shorts/{{video_id}}",
+            )
+        secrets = [
+            secret.get_secret_value() if secret else ""
+            for secret in (
+                settings.youtube_client_id,
+                settings.youtube_client_secret,
+                settings.youtube_refresh_token,
+            )
+        ]
+        return YouTubeShorts(
+            client,
+            client_id=secrets[0],
+            client_secret=secrets[1],
+            refresh_token=secrets[2],
+            api_url=settings.youtube_api_url,
+            analytics_url=settings.youtube_analytics_url,
+            token_url=settings.youtube_token_url,
+        )
+
+
+def day_of(partition_key: str) -> date:
+    """The production day of a daily partition, or the first day of a weekly one."""
+    return date.fromisoformat(partition_key)

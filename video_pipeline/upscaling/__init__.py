@@ -1,0 +1,25 @@
+"""Gate 3: Real-ESRGAN upscaling of whole clips on the machine's own GPU, or slowly on its CPU.
+
+Importing this package imports neither torch nor PyAV; using it does.
+"""
+
+from video_pipeline.upscaling.engine import Engine, UpscalingError, describe_device
+from video_pipeline.upscaling.geometry import target_size
+from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
+from video_pipeline.upscaling.video import upscale_file
+from video_pipeline.upscaling.weights import MODELS, WeightsError, download_weights
+
+__all__ = [
+    "MODELS",
+    "Electricity",
+    "Engine",
+    "Progress",
+    "UpscaleReport",
+    "UpscaleSettings",
+    "UpscalingError",
+    "WeightsError",
+    "describe_device",
+    "download_weights",
+    "target_size",
+    "upscale_file",
+]

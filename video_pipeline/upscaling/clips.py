@@ -1,0 +1,115 @@
+"""Upscaling of a generated clip from our store into our store, once per input, weights and settings (MISSION G3.4)."""
+
+import logging
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from video_pipeline import checkpoints
+from video_pipeline.clips import ClipStatus, GeneratedClip, UpscaledClip
+from video_pipeline.errors import MediaError
+from video_pipeline.ledger import Ledger, SpendCategory
+from video_pipeline.media import probe
+from video_pipeline.policy import UpscalingPolicy
+from video_pipeline.storage import ObjectStore, StoredObject
+from video_pipeline.upscaling.engine import Engine
+from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
+from video_pipeline.upscaling.video import upscale_file
+
+_LOG = logging.getLogger(__name__)
+
+
+class ClipUpscaler:
+    """Holds one network for all clips of a partition; it is loaded when the first clip needs it."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        store: ObjectStore,
+        policy: UpscalingPolicy,
+        short_side: int,
+        weights_path: Path | None = None,
+        on_progress: Callable[[str, Progress], None] = lambda clip_id, progress: None,
+    ) -> None:
+        self._ledger = ledger
+        self._store = store
+        self._settings = UpscaleSettings(model=policy.model, short_side=short_side)
+        self._electricity = Electricity(
+            gpu_watts=policy.watts,
+            cpu_watts=policy.cpu_watts,
+            utilisation=policy.utilisation,
+            usd_per_kwh=policy.usd_per_kwh,
+        )
+        self._weights_path = weights_path
+        self._on_progress = on_progress
+        self._engine: Engine | None = None
+
+    def upscale(self, clip: GeneratedClip) -> UpscaledClip:
+        """The clip at its delivered size; one that was not generated passes through, a broken one is rejected."""
+        row = UpscaledClip(**clip.model_dump())
+        if clip.status is not ClipStatus.GENERATED or clip.media_key is None:
+            return row
+        key = f"upscaled/{clip.media_sha256}-{self._fingerprint()[:16]}.mp4"
+        stored, report = self._store.stat(key), None
+        if stored is None:
+            try:
+                stored, report = self._upscale(clip, clip.media_key, key)
+            except MediaError as error:
+                return row.model_copy(update={"status": ClipStatus.REJECTED, "reason": str(error)})
+        with self._store.local_copy(key) as path:
+            video = probe(path).video
+        return row.model_copy(
+            update={
+                "status": ClipStatus.UPSCALED,
+                "final_key": stored.key,
+                "final_sha256": stored.sha256,
+                "final_bytes": stored.size_bytes,
+                "final_size": video.size if video else None,
+                "upscale_s": report.wall_s if report else 0.0,
+                "upscaled_frames": report.frames if report else 0,
+                "upscale_device": report.device if report else "",
+            }
+        )
+
+    def _upscale(self, clip: GeneratedClip, media_key: str, key: str) -> tuple[StoredObject, UpscaleReport]:
+        self._engine = self._engine or Engine(self._settings.model, weights_path=self._weights_path)
+        with tempfile.TemporaryDirectory(prefix="upscale-") as folder, self._store.local_copy(media_key) as source:
+            target = Path(folder) / "upscaled.mp4"
+            report = upscale_file(
+                source,
+                target,
+                settings=self._settings,
+                engine=self._engine,
+                electricity=self._electricity,
+                progress=lambda progress: self._on_progress(clip.clip_id, progress),
+            )
+            checkpoints.reached("upscaling.upscaled")
+            stored = self._store.put_file(key, target, content_type="video/mp4")
+        _LOG.info(
+            "%s: %d frames %s -> %s in %.1f s (%.1f fps, %s)",
+            clip.clip_id,
+            report.frames,
+            "x".join(map(str, report.source_size)),
+            "x".join(map(str, report.target_size)),
+            report.wall_s,
+            report.fps,
+            report.device,
+        )
+        self._ledger.spend.book_once(
+            f"upscaling {key}",
+            day=clip.day,
+            clip_id=clip.clip_id,
+            tier=clip.tier,
+            category=SpendCategory.UPSCALING,
+            usd=report.electricity_usd,
+            note=f"{report.wall_s:.2f} s measured on {report.device}, watts and tariff from the policy (an estimate)",
+        )
+        checkpoints.reached("upscaling.stored")
+        return stored, report
+
+    def _fingerprint(self) -> str:
+        if self._weights_path is None:
+            return self._settings.fingerprint()
+        self._engine = self._engine or Engine(self._settings.model, weights_path=self._weights_path)
+        return self._settings.fingerprint(self._engine.weights_sha256)

@@ -1,0 +1,47 @@
+"""Which size a clip gets. Pure arithmetic on (width, height) in pixels."""
+
+from fractions import Fraction
+
+from video_pipeline.media import VideoStream
+from video_pipeline.upscaling.engine import UpscalingError
+
+# Models give 848x480 or 854x480 for "16:9"; platforms want 1080x1920 to the pixel. Within this much, an aspect is
+# taken for the standard one.
+_STANDARD_ASPECTS = (Fraction(16, 9), Fraction(9, 16), Fraction(1))
+_TOLERANCE = Fraction(1, 100)
+
+
+def target_size(video: VideoStream, short_side: int) -> tuple[int, int]:
+    """The (width, height) in square pixels whose shorter side is `short_side`, for what a player shows of `video`.
+
+    The aspect is kept, to the nearest even size; one within 1 % of 16:9, 9:16 or 1:1 becomes exactly that, so that
+    854x480 gives 1920x1080.
+    """
+    aspect = _shown_aspect(video)
+    for standard in _STANDARD_ASPECTS:
+        if abs(aspect / standard - 1) <= _TOLERANCE:
+            aspect = standard
+    if aspect >= 1:
+        return _even(short_side * aspect), short_side
+    return short_side, _even(short_side / aspect)
+
+
+def check_size(video: VideoStream, size: tuple[int, int]) -> None:
+    """Raise UpscalingError for a size that H.264 cannot hold (odd) or that would distort the picture by over 1 %."""
+    if any(side < 16 or side % 2 for side in size):
+        raise UpscalingError(f"{size[0]}x{size[1]} is no target size: both sides are even numbers, 16 or more.")
+    aspect = _shown_aspect(video)
+    if abs(Fraction(*size) / aspect - 1) > _TOLERANCE:
+        raise UpscalingError(
+            f"{size[0]}x{size[1]} would distort a picture of {video.size[0]}x{video.size[1]}; choose a size of "
+            "the same aspect, and crop or pad in another step."
+        )
+
+
+def _shown_aspect(video: VideoStream) -> Fraction:
+    pixel = video.sample_aspect_ratio
+    return Fraction(*video.size) * (1 / pixel if video.rotation in (90, 270) else pixel)
+
+
+def _even(length: Fraction) -> int:
+    return 2 * round(length / 2)

@@ -1,0 +1,128 @@
+"""What a caller asks of the upscaler and what it is told back: settings, progress, report, and the electricity sum.
+
+Plain data without torch or PyAV, so that anything may import it.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Literal
+
+from video_pipeline.upscaling.weights import find_model
+
+# Part of every fingerprint: a change of the code that changes the pictures raises it, and clips are done again.
+_REVISION = 1
+
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+
+
+@dataclass(frozen=True, slots=True)
+class UpscaleSettings:
+    """Everything about the result that is a choice. `short_side` is the target's, in pixels, and even.
+
+    `crf` (0..51, lower is better) and `preset` are x264's; `blend` is the network's share of the picture, 0..1, the
+    rest being the source enlarged by Lanczos.
+    """
+
+    model: str = "realesr-animevideov3"
+    short_side: int = 1080
+    blend: float = 1.0
+    crf: int = 18
+    preset: Preset = "veryfast"
+
+    def __post_init__(self) -> None:
+        find_model(self.model)
+        if not 0 <= self.blend <= 1:
+            raise ValueError(f"blend is the network's share, 0 to 1, and not {self.blend}.")
+        if not 0 <= self.crf <= 51:
+            raise ValueError(f"crf is 0 to 51, and not {self.crf}.")
+        if self.short_side < 16 or self.short_side % 2:
+            raise ValueError(f"short_side is an even number of pixels, 16 or more, and not {self.short_side}.")
+
+    def fingerprint(self, weights_sha256: str | None = None) -> str:
+        """A sha256 that changes with whatever changes the pictures: beside the input's own, the key of G3.4.
+
+        `weights_sha256` is `Engine.weights_sha256` where the engine runs a weights file of the caller's; without
+        it, the model's own weights count.
+        """
+        facts = asdict(self) | {
+            "weights_sha256": weights_sha256 or find_model(self.model).default_sha256,
+            "revision": _REVISION,
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Electricity:
+    """The price of a second of work: peak watts by device, the share of it that is drawn, and the tariff (G3.1)."""
+
+    gpu_watts: float = 450.0
+    cpu_watts: float = 65.0
+    utilisation: float = 0.8
+    usd_per_kwh: Decimal = Decimal("0.12")
+
+    def usd(self, seconds: float, device: str) -> Decimal:
+        """Cost of `seconds` (measured) on `device` ("cpu" or "cuda"), to a millionth of a dollar.
+
+        An estimate: the seconds are measured and the watts are not.
+        """
+        watts = self.gpu_watts if device == "cuda" else self.cpu_watts
+        kwh = Decimal(str(seconds)) * Decimal(str(watts)) * Decimal(str(self.utilisation)) / 3_600_000
+        return (kwh * self.usd_per_kwh).quantize(Decimal("0.000001"))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a clip is; `frames_total` is None where the container does not say, and then so is `eta_s`."""
+
+    frames_done: int
+    frames_total: int | None
+    elapsed_s: float
+
+    @property
+    def fps(self) -> float:
+        """Frames finished a second, so far."""
+        return self.frames_done / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds still to go at this speed."""
+        if self.frames_total is None or self.fps == 0:
+            return None
+        return max(0, self.frames_total - self.frames_done) / self.fps
+
+
+@dataclass(frozen=True, slots=True)
+class UpscaleReport:
+    """What was done to one clip, as measured. Sizes are (width, height); the stages overlap, so their seconds may
+    add up to more than `wall_s`.
+    """
+
+    source_size: tuple[int, int]
+    target_size: tuple[int, int]
+    frames: int
+    duration_s: float
+    network_used: bool
+    """False where nothing was to be enlarged, or `blend` was 0."""
+    model: str
+    weights_sha256: str
+    fingerprint: str
+    device: str
+    precision: str
+    decode_s: float
+    network_s: float
+    encode_s: float
+    wall_s: float
+    electricity_usd: Decimal
+    """Estimated from `wall_s` (see Electricity)."""
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, end to end."""
+        return self.frames / self.wall_s
+
+    @property
+    def realtime_factor(self) -> float:
+        """Seconds of video done in a second of work."""
+        return self.duration_s / self.wall_s

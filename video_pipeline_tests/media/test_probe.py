@@ -1,0 +1,118 @@
+"""The probe states what files are, by what is in them and not by their names."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from video_pipeline.errors import MediaError
+from video_pipeline.media import probe, run_ffmpeg
+from video_pipeline_tests.media.clips import big_buck_bunny, render, trim
+
+
+def test_a_real_clips_facts_are_read() -> None:
+    info = probe(big_buck_bunny())
+    assert info.size_bytes == 1_055_736
+    assert info.duration_s == pytest.approx(5.312)
+    video = info.video
+    assert video is not None
+    assert (video.codec, video.size, video.frames, video.rate) == ("h264", (1280, 720), 132, Fraction(25))
+    assert (video.pixel_format, video.bit_depth, video.sample_aspect_ratio) == ("yuv420p", 8, Fraction(1))
+    assert (video.color_matrix, video.color_primaries, video.color_transfer, video.color_range) == (None,) * 4
+    assert video.duration_s == pytest.approx(5.28)
+    (sound,) = info.audio
+    assert (sound.codec, sound.sample_rate, sound.channels) == ("aac", 48000, 6)
+    assert sound.duration_s == pytest.approx(5.312, abs=0.03)
+
+
+@pytest.mark.parametrize(("name", "options"), [("a.mkv", ()), ("a.mp4", ("-movflags", "frag_keyframe+empty_moov"))])
+def test_a_container_that_states_no_frame_count_still_has_its_length(
+    tmp_path: Path, name: str, options: tuple[str, ...]
+) -> None:
+    info = probe(trim(big_buck_bunny(), tmp_path / name, 10, *options))
+    assert info.video is not None and info.video.frames is None
+    assert info.duration_s == pytest.approx(0.4, abs=0.03)
+    assert info.video.duration_s == pytest.approx(0.4, abs=0.03)
+
+
+def test_a_stream_written_without_any_length_is_measured(tmp_path: Path) -> None:
+    """What a recorder leaves that writes to a pipe: no length in the header at all."""
+    live = tmp_path / "live.mkv"
+    clip = render(tmp_path / "clip.mkv", frames=10)
+    run_ffmpeg(["-i", str(clip), "-c", "copy", "-live", "1", str(live)], timeout_s=20, what="recording")
+    info = probe(live)
+    assert info.duration_s == pytest.approx(0.4, abs=0.01)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_rotated_clip_has_the_size_that_a_player_shows(tmp_path: Path, degrees: int) -> None:
+    upright = render(tmp_path / "upright.mp4")
+    turned = tmp_path / "turned.mp4"
+    turn = ["-display_rotation", str(degrees), "-i", str(upright), "-c", "copy", str(turned)]
+    run_ffmpeg(turn, timeout_s=20, what="turning")
+    video = probe(turned).video
+    assert video is not None
+    assert video.rotation == degrees
+    assert video.coded_size == (64, 36)
+    assert video.size == ((64, 36) if degrees == 180 else (36, 64))
+
+
+def test_film_rate_pixel_shape_depth_and_colour_tags_are_exact(tmp_path: Path) -> None:
+    tags = ("-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709", "-color_range", "pc")
+    clip = render(
+        tmp_path / "tagged.mp4",
+        rate="24000/1001",
+        filters="setsar=16/15,setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=pc",
+        options=("-pix_fmt", "yuv420p10le", *tags),
+    )
+    video = probe(clip).video
+    assert video is not None
+    assert video.rate == Fraction(24000, 1001)
+    assert video.sample_aspect_ratio == Fraction(16, 15)
+    assert (video.pixel_format, video.bit_depth) == ("yuv420p10le", 10)
+    assert (video.color_matrix, video.color_primaries, video.color_transfer, video.color_range) == (
+        "bt709",
+        "bt709",
+        "bt709",
+        "pc",
+    )
+
+
+def test_a_file_with_sound_only_has_no_video(tmp_path: Path) -> None:
+    sound = tmp_path / "sound.mp4"
+    tone = ["-f", "lavfi", "-i", "sine=duration=0.2", "-c:a", "aac", str(sound)]
+    run_ffmpeg(tone, timeout_s=20, what="making a tone")
+    info = probe(sound)
+    assert info.video is None
+    assert [stream.codec for stream in info.audio] == ["aac"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"Once upon a time there was a text.\n" * 40, id="text"),
+        pytest.param(b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nclip.mkv\n#EXT-X-ENDLIST\n", id="playlist"),
+        pytest.param(b"ffconcat version 1.0\nfile clip.mkv\n", id="concat list"),
+        pytest.param(b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", id="svg"),
+        pytest.param(b"\x00" * 4096, id="zeros"),
+    ],
+)
+def test_an_impostor_named_mp4_is_refused(tmp_path: Path, content: bytes) -> None:
+    render(tmp_path / "clip.mkv")
+    impostor = tmp_path / "impostor.mp4"
+    impostor.write_bytes(content)
+    with pytest.raises(MediaError, match=r"impostor\.mp4 is not a readable MP4"):
+        probe(impostor)
+
+
+def test_a_missing_an_empty_and_a_truncated_file_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="does not exist"):
+        probe(tmp_path / "missing.mp4")
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    with pytest.raises(MediaError, match="is empty"):
+        probe(empty)
+    truncated = tmp_path / "truncated.mp4"
+    truncated.write_bytes(big_buck_bunny().read_bytes()[:300_000])
+    with pytest.raises(MediaError, match="is not a readable"):
+        probe(truncated)

@@ -1,0 +1,222 @@
+"""The technical checks on real footage, and on one fault at a time."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from video_pipeline.media import run_ffmpeg
+from video_pipeline.quality import Expectation, TechnicalThresholds, TechnicalVerdict, check_clip
+from video_pipeline_tests.quality.conftest import Make
+
+ORDER = Expectation(size=(320, 180), duration_s=2.0, audio=True, min_bytes=1)
+MOVING = ("-f", "lavfi", "testsrc2=size=320x180:rate=24")
+NAMES = ["playable", "resolution", "duration", "file_size", "audio", "black", "frozen", "garbled"]
+
+
+def _failed(verdict: TechnicalVerdict) -> list[str]:
+    return [check.name for check in verdict.failures]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "duration_s", "audio"),
+    [
+        ("bigbuckbunny.mp4", (1280, 720), 5.28, True),
+        ("bikes.mp4", (640, 272), 10.0, False),
+        ("carphone_pristine.mp4", (176, 144), 4.0, False),
+    ],
+)
+def test_real_footage_passes(footage: Path, name: str, size: tuple[int, int], duration_s: float, audio: bool):
+    verdict = check_clip(footage / name, Expectation(size=size, duration_s=duration_s, audio=audio))
+    assert verdict.passed, verdict.failures
+    assert [check.name for check in verdict.checks] == NAMES
+
+
+def test_heavy_grain_passes(footage: Path, make: Make):
+    grainy = make("grain.mp4", "-r", "25", str(footage / "bikes.mp4"), audio=None, length_s=1.5)
+    noisy = grainy.with_name("noisy.mp4")
+    run_ffmpeg(
+        [*("-i", str(grainy), "-vf", "scale=640:-2,noise=alls=40:allf=t", "-c:v", "libx264"), "-y", str(noisy)],
+        timeout_s=60,
+        what="adding grain",
+    )
+    assert _failed(check_clip(noisy, Expectation(size=(640, 272), duration_s=1.5, audio=False))) == []
+
+
+def test_animation_on_threes_and_fast_cuts_pass(make: Make, footage: Path):
+    threes = make("threes.mp4", "-f", "lavfi", "testsrc2=size=320x180:rate=8,fps=24")
+    assert _failed(check_clip(threes, ORDER)) == []
+    # A cut to another place of the street every eighth of a second.
+    cuts = make(
+        "cuts.mp4",
+        *("-f", "lavfi"),
+        f"movie={footage / 'bikes.mp4'},fps=24,select='lt(mod(n\\,24)\\,4)',setpts=N/24/TB,scale=426:180",
+        length_s=1.5,
+    )
+    assert _failed(check_clip(cuts, ORDER.model_copy(update={"duration_s": 1.5}))) == []
+
+
+@pytest.mark.parametrize(
+    ("video", "failed"),
+    [
+        ("color=black:size=320x180:rate=24", ["black"]),
+        ("testsrc2=size=320x180:rate=24,loop=-1:1", ["frozen"]),
+        ("nullsrc=size=320x180:rate=24,geq=random(1)*255:128:128", ["garbled"]),
+        ("testsrc2=size=320x180:rate=24,trim=end=1,tpad=stop_mode=clone:stop_duration=1", ["frozen"]),
+        ("testsrc2=size=320x180:rate=24,trim=end=1,tpad=stop=-1:color=black", ["black"]),
+        ("testsrc2=size=240x180:rate=24", ["resolution"]),
+        ("testsrc2=size=180x320:rate=24", ["resolution"]),
+    ],
+)
+def test_a_faulty_picture_fails_its_own_check_only(make: Make, video: str, failed: list[str]):
+    path = make(f"fault-{abs(hash(video))}.mp4", "-f", "lavfi", video)
+    assert _failed(check_clip(path, ORDER)) == failed
+
+
+def test_a_frozen_picture_under_coarse_coding_is_still_frozen(make: Make, footage: Path):
+    path = make(
+        "frozen-real.mp4",
+        *("-f", "lavfi"),
+        f"movie={footage / 'bikes.mp4'},loop=-1:1,noise=alls=10,scale=640:272",
+    )
+    coarse = path.with_name("frozen-coarse.mp4")
+    arguments = ("-i", str(path), "-c:v", "libx264", "-crf", "38", "-g", "24", "-c:a", "copy", "-y", str(coarse))
+    run_ffmpeg(arguments, timeout_s=60, what="coding coarsely")
+    assert _failed(check_clip(coarse, ORDER)) == ["frozen"]
+
+
+def test_torn_lines_are_garbled(make: Make, footage: Path):
+    torn = "lum='lum(mod(X+mod(Y*37,W),W),Y)':cb=128:cr=128"
+    path = make(
+        "torn.mp4", "-f", "lavfi", f"movie={footage / 'bikes.mp4'},scale=426:180,fps=24,geq={torn}", length_s=1
+    )
+    assert _failed(check_clip(path, ORDER.model_copy(update={"duration_s": 1.0}))) == ["garbled"]
+
+
+@pytest.mark.parametrize(
+    ("audio", "length_s", "failed"),
+    [
+        (None, 2.0, ["audio"]),
+        ("anullsrc=channel_layout=stereo:sample_rate=48000", 2.0, ["audio"]),
+        ("sine=duration=0.5", 2.0, ["audio"]),
+        ("sine=frequency=440", 1.7, ["duration"]),
+        ("sine=frequency=440", 1.85, []),
+        ("sine=frequency=440", 2.3, ["duration"]),
+    ],
+)
+def test_sound_and_length_are_compared_with_the_order(
+    make: Make, audio: str | None, length_s: float, failed: list[str]
+):
+    path = make(f"sound-{audio and audio[:8]}-{length_s}.mp4", *MOVING, audio=audio, length_s=length_s)
+    assert _failed(check_clip(path, ORDER)) == failed
+
+
+def test_sound_that_was_not_ordered_is_not_missed(make: Make):
+    path = make("mute.mp4", *MOVING, audio=None)
+    assert check_clip(path, ORDER.model_copy(update={"audio": False})).passed
+
+
+def test_a_small_file_fails_by_its_size(make: Make):
+    path = make("small.mp4", *MOVING)
+    order = ORDER.model_copy(update={"min_bytes": path.stat().st_size + 1})
+    assert _failed(check_clip(path, order)) == ["file_size"]
+
+
+@pytest.mark.parametrize("share", [0.95, 0.5])
+def test_a_truncated_file_is_not_playable(make: Make, tmp_path: Path, share: float):
+    whole = make("whole.mp4", *MOVING)
+    front = tmp_path / "front.mp4"
+    copy = ("-i", str(whole), "-c", "copy", "-movflags", "+faststart", str(front))
+    run_ffmpeg(copy, timeout_s=60, what="moving the index to the front")
+    for source in (whole, front):
+        cut = tmp_path / f"cut-{source.name}"
+        cut.write_bytes(source.read_bytes()[: int(source.stat().st_size * share)])
+        assert _failed(check_clip(cut, ORDER))[0] == "playable"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_flipped_bits_are_not_playable(footage: Path, tmp_path: Path, seed: int):
+    data = bytearray((footage / "bikes.mp4").read_bytes())
+    start = data.index(b"mdat") + 4
+    length = int.from_bytes(data[start - 8 : start - 4], "big") - 8
+    dice = random.Random(seed)
+    for _ in range(5):
+        data[start + dice.randrange(length)] ^= 1 << dice.randrange(8)
+    path = tmp_path / "flipped.mp4"
+    path.write_bytes(data)
+    verdict = check_clip(path, Expectation(size=(640, 272), duration_s=10.0, audio=False))
+    assert _failed(verdict) == ["playable"]
+    assert "Decoding went wrong" in verdict.failures[0].message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<!doctype html><title>502</title>" * 3000, b"#EXTM3U\nfile:///etc/passwd\n" * 3000, b"\0" * 60_000],
+    ids=["empty", "html", "playlist", "zeros"],
+)
+def test_a_file_that_is_no_media_is_a_verdict(tmp_path: Path, content: bytes):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(content)
+    verdict = check_clip(path, Expectation(size=(320, 180), duration_s=2.0, audio=False))
+    assert _failed(verdict) == ["playable"] if content else ["playable", "file_size"]
+    assert "clip.mp4" in verdict.failures[0].message
+
+
+def test_a_missing_file_and_sound_alone_are_verdicts(tmp_path: Path):
+    assert _failed(check_clip(tmp_path / "gone.mp4", ORDER)) == ["playable", "file_size"]
+    sound = tmp_path / "sound.mp4"
+    run_ffmpeg(("-f", "lavfi", "-i", "sine", "-t", "2", str(sound)), timeout_s=60, what="making sound")
+    assert _failed(check_clip(sound, ORDER)) == ["playable"]
+
+
+def test_a_turned_picture_is_measured_as_it_is_shown(make: Make, tmp_path: Path):
+    portrait = tmp_path / "portrait.mp4"
+    turn = ("-display_rotation", "90", "-i", str(make("landscape.mp4", *MOVING)), "-c", "copy", str(portrait))
+    run_ffmpeg(turn, timeout_s=60, what="turning")
+    assert check_clip(portrait, ORDER.model_copy(update={"size": (180, 320)})).passed
+    assert _failed(check_clip(portrait, ORDER)) == ["resolution"]
+
+
+@pytest.mark.parametrize(
+    "coding",
+    [
+        ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error", "coded.mp4"),
+        ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus", "coded.webm"),
+        ("-c:v", "libx264", "-movflags", "frag_keyframe+empty_moov", "coded.mp4"),
+        ("-c:v", "libx264", "-x264-params", "open-gop=1:keyint=12:bframes=3", "-c:a", "pcm_s16le", "coded.mov"),
+    ],
+    ids=["hevc", "vp9", "fragmented", "open-gop"],
+)
+def test_other_ways_of_coding_are_no_errors(make: Make, tmp_path: Path, coding: tuple[str, ...]):
+    path = tmp_path / coding[-1]
+    source = make("source.mp4", *MOVING, length_s=2.1)
+    run_ffmpeg(("-i", str(source), *coding[:-1], str(path)), timeout_s=60, what="coding")
+    assert _failed(check_clip(path, ORDER)) == []
+
+
+def test_a_clip_cut_without_coding_it_again_is_no_error(make: Make, tmp_path: Path):
+    """Such a file hides its first frames by an edit list."""
+    path = tmp_path / "cut.mp4"
+    source = make("source.mp4", *MOVING, length_s=2.1)
+    run_ffmpeg(("-ss", "0.2", "-i", str(source), "-c", "copy", str(path)), timeout_s=60, what="cutting")
+    assert _failed(check_clip(path, ORDER)) == []
+
+
+def test_decoding_stops_at_its_time_limit(make: Make):
+    verdict = check_clip(make("slow.mp4", *MOVING), ORDER, TechnicalThresholds(max_decode_s=1e-6))
+    assert _failed(verdict)[0] == "playable"
+    assert "was stopped" in verdict.failures[0].message
+
+
+def test_a_verdict_survives_json(make: Make):
+    verdict = check_clip(make("json.mp4", *MOVING), ORDER)
+    assert TechnicalVerdict.model_validate(json.loads(verdict.model_dump_json())) == verdict
+
+
+def test_importing_the_room_loads_no_decoder():
+    script = "import sys, video_pipeline.quality; print(sorted({'av', 'numpy', 'PIL'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

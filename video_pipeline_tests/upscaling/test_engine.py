@@ -1,0 +1,197 @@
+"""The engine: the same picture whatever the batch, the strips or the memory, and honest about the device."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from video_pipeline.upscaling import Engine, UpscalingError, WeightsError
+from video_pipeline.upscaling.networks import RRDBNet
+from video_pipeline.upscaling.weights import load_weights
+from video_pipeline_tests.media.clips import big_buck_bunny
+
+
+@pytest.fixture(scope="module")
+def frames() -> np.ndarray:
+    """Three consecutive crops of 150x96 out of a real film, (3, 96, 150, 3)."""
+    with av.open(str(big_buck_bunny())) as clip:
+        decoded = [frame.to_ndarray(format="rgb24") for _, frame in zip(range(3), clip.decode(video=0), strict=False)]
+    return np.stack([frame[300:396, 500:650] for frame in decoded])
+
+
+@pytest.fixture(scope="module")
+def exact() -> Engine:
+    return Engine(device="cpu", precision="float32")
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / np.mean((a.astype(np.float64) - b) ** 2)))
+
+
+def test_without_a_size_the_network_enlarges_by_its_own_scale(exact: Engine, frames: np.ndarray) -> None:
+    result = exact.upscale_rgb(frames[:1])
+    assert result.dtype == np.uint8 and result.shape == (1, 384, 600, 3)
+    with torch.inference_mode():
+        from video_pipeline.upscaling.networks import build_network
+
+        network = build_network(load_weights("realesr-animevideov3").state)
+        raw = network(torch.from_numpy(frames[:1]).permute(0, 3, 1, 2) / 255).clamp(0, 1)
+    expected = (raw * 255).round().permute(0, 2, 3, 1).numpy()
+    assert np.abs(result.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(600, 384), (225, 144), (151, 97), (700, 448)])
+@pytest.mark.parametrize("rows", [8, 37])
+def test_strips_equal_the_uncut_picture(exact: Engine, frames: np.ndarray, size: tuple[int, int], rows: int) -> None:
+    whole = exact.upscale_rgb(frames[:1], size=size)
+    strips = Engine(device="cpu", precision="float32", strip_rows=rows).upscale_rgb(frames[:1], size=size)
+    assert np.abs(strips.astype(int) - whole).max() <= 1
+    assert np.mean(strips != whole) < 1e-4  # only where float sums in another order round to the other side
+
+
+@pytest.mark.parametrize(("scale", "model"), [(2, "RealESRGAN_x2plus"), (4, "RealESRGAN_x4plus")])
+def test_strips_of_a_dense_network_equal_the_uncut_picture(tmp_path: Path, scale: int, model: str) -> None:
+    """Odd sizes included: the x2 network folds its input two by two."""
+    torch.manual_seed(5)
+    file = tmp_path / "small.pth"
+    torch.save({"params_ema": RRDBNet(features=8, growth=4, blocks=2, scale=scale).state_dict()}, file)
+    picture = np.random.default_rng(5).integers(0, 256, (1, 121, 41, 3), np.uint8)
+    uncut = Engine(model, device="cpu", weights_path=file).upscale_rgb(picture)
+    strips = Engine(model, device="cpu", weights_path=file, strip_rows=16).upscale_rgb(picture)
+    assert uncut.shape == (1, 121 * scale, 41 * scale, 3)
+    assert np.abs(strips.astype(int) - uncut).max() <= 1
+
+
+def test_a_batch_equals_its_frames_one_by_one(exact: Engine, frames: np.ndarray) -> None:
+    together = Engine(device="cpu", precision="float32")
+    together.frames_at_once = 2
+    one_by_one = np.concatenate([exact.upscale_rgb(frame[None], size=(225, 144)) for frame in frames])
+    batched = together.upscale_rgb(frames, size=(225, 144))
+    assert np.abs(batched.astype(int) - one_by_one).max() <= 1
+
+
+def test_the_default_precision_stays_within_55_db_of_float32(exact: Engine, frames: np.ndarray) -> None:
+    fast = Engine().upscale_rgb(frames, size=(225, 144))
+    assert psnr(fast, exact.upscale_rgb(frames, size=(225, 144))) >= 55
+
+
+def test_blend_mixes_the_network_with_the_plainly_enlarged_source(exact: Engine, frames: np.ndarray) -> None:
+    results = (exact.upscale_rgb(frames[:1], size=(225, 144), blend=share) for share in (1, 0, 0.5))
+    network, plain, half = (result.astype(float) for result in results)
+    assert psnr(network, plain) < 45
+    assert np.abs(half - (network + plain) / 2).max() <= 1.5
+
+
+def test_shrinking_averages_exact_areas(exact: Engine, frames: np.ndarray) -> None:
+    third = exact.upscale_rgb(frames[:1], size=(50, 32), blend=0)
+    means = frames[:1].reshape(1, 32, 3, 50, 3, 3).mean(axis=(2, 4))
+    assert np.abs(third - means).max() <= 0.51
+
+
+def test_a_flat_picture_stays_flat_at_every_ratio(exact: Engine) -> None:
+    flat = np.full((1, 20, 30, 3), (200, 90, 10), np.uint8)
+    for size in [(31, 21), (45, 30), (29, 19), (7, 5), (300, 200)]:
+        assert (exact.upscale_rgb(flat, size=size, blend=0) == (200, 90, 10)).all()
+
+
+def _scaled_inside(path: Path, factor: float) -> Path:
+    """animevideov3 with one layer `factor` times larger and the next as much smaller: the same function."""
+    state = {name: tensor.clone() for name, tensor in load_weights("realesr-animevideov3").state.items()}
+    state["body.0.weight"] *= factor
+    state["body.0.bias"] *= factor
+    state["body.2.weight"] /= factor
+    torch.save({"params": state}, path)
+    return path
+
+
+def test_an_overflow_in_float16_is_done_again_in_float32(exact: Engine, frames: np.ndarray, tmp_path: Path) -> None:
+    small = frames[:1, :24, :24]
+    engine = Engine(device="cpu", precision="float16", weights_path=_scaled_inside(tmp_path / "hot.pth", 1e6))
+    result = engine.upscale_rgb(small)
+    assert engine.precision == "float32"
+    assert np.abs(result.astype(int) - exact.upscale_rgb(small)).max() <= 1
+
+
+def test_weights_that_give_no_picture_at_all_are_named(frames: np.ndarray, tmp_path: Path) -> None:
+    state = dict(load_weights("realesr-animevideov3").state)
+    state["body.0.weight"] = torch.full_like(state["body.0.weight"], float("nan"))
+    torch.save({"params": state}, tmp_path / "broken.pth")
+    engine = Engine(device="cpu", weights_path=tmp_path / "broken.pth")
+    with pytest.raises(UpscalingError, match=r"no picture even in float32.*broken\.pth"):
+        engine.upscale_rgb(frames[:1, :24, :24])
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    torch.save(RRDBNet(features=8, growth=4, blocks=1, scale=2).state_dict(), tmp_path / "x2.pth")
+    with pytest.raises(WeightsError, match="enlarges 2 times and RealESRGAN_x4plus 4 times"):
+        Engine("RealESRGAN_x4plus", device="cpu", weights_path=tmp_path / "x2.pth")
+    torch.save({"params": {"layer.weight": torch.zeros(3)}}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match="does not hold a Real-ESRGAN network"):
+        Engine(device="cpu", weights_path=tmp_path / "other.pth")
+
+
+_STARVED = """
+import resource, sys
+import numpy as np
+from video_pipeline.upscaling import Engine, UpscalingError
+picture = np.random.default_rng(1).integers(0, 256, (1, 384, 448, 3), np.uint8)
+whole = Engine(device="cpu", precision="float32", threads=1).upscale_rgb(picture)
+engine = Engine(device="cpu", precision="float32", threads=1, strip_rows=384)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+free = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[1]) * 2**20, free[1]))
+try:
+    again = engine.upscale_rgb(picture)
+except UpscalingError as error:
+    print("refused:", error)
+else:
+    resource.setrlimit(resource.RLIMIT_AS, free)
+    print("rows", engine.strip_rows, "difference", np.abs(again.astype(int) - whole).max())
+"""
+
+
+def _starve(megabytes: int) -> str:
+    """Upscale in a process that may take only this much more memory from the system."""
+    command = [sys.executable, "-c", _STARVED, str(megabytes)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+def test_out_of_memory_goes_on_in_thinner_strips_with_the_same_result() -> None:
+    words = _starve(30).split()
+    assert words[0] == "rows" and 8 <= int(words[1]) < 384
+    assert words[2:] == ["difference", "0"]
+
+
+def test_too_little_memory_for_any_strip_is_a_sentence() -> None:
+    assert "refused: There is not enough memory on the cpu to upscale 448x384" in _starve(0)
+
+
+_NO_GPU = """
+from video_pipeline.upscaling import Engine, UpscalingError, describe_device
+print(describe_device())
+print(Engine().device)
+try:
+    Engine(device="cuda")
+except UpscalingError as error:
+    print(error)
+"""
+
+
+def test_without_a_gpu_it_works_and_says_so() -> None:
+    command = ["env", "CUDA_VISIBLE_DEVICES=", sys.executable, "-c", _NO_GPU]
+    said, device, refusal = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=120
+    ).stdout.splitlines()
+    assert said.startswith("No GPU was found: upscaling runs on the CPU")
+    assert device == "cpu"
+    assert refusal.startswith("A GPU was asked for, but torch finds none")
+
+
+def test_importing_the_package_imports_neither_torch_nor_pyav() -> None:
+    question = "import sys, video_pipeline.upscaling; print(sorted({'torch', 'av', 'numpy'} & set(sys.modules)))"
+    command = [sys.executable, "-c", question]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"

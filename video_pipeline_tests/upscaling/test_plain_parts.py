@@ -1,0 +1,150 @@
+"""Sizes, settings, the electricity sum, and the bounded hand-over between stages."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+from itertools import islice
+
+import pytest
+
+from video_pipeline.media import VideoStream
+from video_pipeline.upscaling import Electricity, Progress, UpscaleSettings, WeightsError, target_size
+from video_pipeline.upscaling.stream import prefetch
+
+
+def video(size: tuple[int, int], *, rotation: int = 0, pixel: Fraction = Fraction(1)) -> VideoStream:
+    return VideoStream(
+        codec="h264",
+        size=size,
+        coded_size=size if rotation in (0, 180) else size[::-1],
+        rotation=rotation,
+        sample_aspect_ratio=pixel,
+        rate=Fraction(25),
+        time_base=Fraction(1, 12800),
+        frames=1,
+        pixel_format="yuv420p",
+        bit_depth=8,
+        color_matrix=None,
+        color_primaries=None,
+        color_transfer=None,
+        color_range=None,
+        start_s=0.0,
+        duration_s=0.04,
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((1280, 720), (1920, 1080)),
+        ((720, 1280), (1080, 1920)),
+        ((512, 512), (1080, 1080)),
+        ((854, 480), (1920, 1080)),
+        ((480, 848), (1080, 1920)),
+        ((832, 480), (1872, 1080)),
+        ((640, 480), (1440, 1080)),
+        ((853, 481), (1920, 1080)),
+        ((1920, 800), (2592, 1080)),
+        ((3840, 2160), (1920, 1080)),
+    ],
+)
+def test_the_short_side_becomes_1080_and_the_aspect_is_kept(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert target_size(video(size), 1080) == expected
+
+
+def test_pixels_that_are_not_square_become_square() -> None:
+    assert target_size(video((720, 576), pixel=Fraction(16, 15)), 1080) == (1440, 1080)
+    # Turned by a quarter, the wide pixel stands upright.
+    assert target_size(video((576, 720), rotation=90, pixel=Fraction(16, 15)), 1080) == (1080, 1440)
+
+
+def test_any_choice_and_the_weights_change_the_fingerprint() -> None:
+    plain = UpscaleSettings()
+    others = [
+        replace(plain, model="RealESRGAN_x4plus"),
+        replace(plain, short_side=720),
+        replace(plain, blend=0.5),
+        replace(plain, crf=20),
+        replace(plain, preset="medium"),
+    ]
+    prints = {settings.fingerprint() for settings in (plain, *others)} | {plain.fingerprint("0" * 64)}
+    assert len(prints) == 7
+    assert UpscaleSettings().fingerprint() == plain.fingerprint()
+
+
+@pytest.mark.parametrize(
+    "change", [{"blend": 1.1}, {"blend": -0.1}, {"crf": 52}, {"short_side": 1081}, {"short_side": 0}]
+)
+def test_settings_out_of_range_are_refused(change: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(change))):
+        UpscaleSettings(**change)  # pyright: ignore[reportArgumentType]  # wrong on purpose
+
+
+def test_settings_for_an_unknown_model_are_refused() -> None:
+    with pytest.raises(WeightsError, match="no upscaling model"):
+        UpscaleSettings(model="esrgan-9000")
+
+
+def test_electricity_follows_the_published_formula() -> None:
+    """MISSION's table: 450 W at 80 % and $0.12/kWh, 50 clips an hour, is $0.000864 a clip."""
+    assert Electricity().usd(72.0, "cuda") == Decimal("0.000864")
+    assert Electricity().usd(72.0, "cpu") == Decimal("0.000125")
+    assert Electricity(usd_per_kwh=Decimal("0.24")).usd(72.0, "cuda") == Decimal("0.001728")
+
+
+def test_progress_estimates_what_is_left() -> None:
+    assert Progress(frames_done=30, frames_total=120, elapsed_s=15.0).eta_s == 45.0
+    assert Progress(frames_done=30, frames_total=None, elapsed_s=15.0).eta_s is None
+    assert Progress(frames_done=0, frames_total=120, elapsed_s=0.0).eta_s is None
+
+
+def test_a_slow_consumer_holds_the_producer_back() -> None:
+    """The bound that keeps memory flat: never more than the queue and the one in hand beyond what was taken."""
+    produced = 0
+
+    def items() -> Iterator[int]:
+        nonlocal produced
+        for number in range(100):
+            produced += 1
+            yield number
+
+    most_ahead = 0
+    with closing(prefetch(items(), 3)) as taken:
+        for count, item in enumerate(taken):
+            assert item == count
+            if count % 20 == 0:
+                time.sleep(0.05)
+            most_ahead = max(most_ahead, produced - (count + 1))
+    assert produced == 100
+    assert 1 <= most_ahead <= 3 + 1
+
+
+def test_an_error_of_the_producer_reaches_the_consumer() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise OSError("the disk is gone")
+
+    taken = prefetch(items(), 3)
+    assert next(taken) == 1
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(taken)
+
+
+def test_closing_early_stops_the_thread_and_closes_the_producer() -> None:
+    closed = threading.Event()
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(1_000_000)
+        finally:
+            closed.set()
+
+    before = threading.active_count()
+    with closing(prefetch(items(), 2)) as taken:
+        assert list(islice(taken, 5)) == [0, 1, 2, 3, 4]
+    assert closed.is_set()
+    assert threading.active_count() == before
