@@ -1,4 +1,4 @@
-"""What Dagster loads. `build_defs` takes overrides, so that tests build a real code location with parts of their own."""
+"""What Dagster loads. `build_defs` takes overrides, so tests build a real code location with parts of their own."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,14 @@
 """Briefs: what a team asks for, validated; the inbox they come from; their storyboards."""
 
 from video_pipeline.briefs.brief import Brief, Orientation, Platform, Quality, Shot, ShotKind, clip_id_of
-from video_pipeline.briefs.inbox import InboxReading, Quarantined, day_fingerprint, example_files, read_files
+from video_pipeline.briefs.inbox import (
+    InboxReading,
+    Quarantined,
+    claim_day_files,
+    day_fingerprint,
+    example_files,
+    read_files,
+)
 from video_pipeline.briefs.intake import Intake, take_in
 from video_pipeline.briefs.storyboard import Storyboard, StoryboardShot, storyboard_of
 
@@ -17,6 +24,7 @@ __all__ = [
     "ShotKind",
     "Storyboard",
     "StoryboardShot",
+    "claim_day_files",
     "clip_id_of",
     "day_fingerprint",
     "example_files",

@@ -5,17 +5,15 @@ import dagster as dg
 START = "2026-01-01"
 
 DAILY = dg.DailyPartitionsDefinition(start_date=START, timezone="UTC", end_offset=1)
-# Weeks start on Monday.
-WEEKLY = dg.WeeklyPartitionsDefinition(start_date="2026-01-05", timezone="UTC", day_offset=1, end_offset=1)
+# Weeks start on Monday; a week is learned from when it is over.
+WEEKLY = dg.WeeklyPartitionsDefinition(start_date="2026-01-05", timezone="UTC", day_offset=1)
 
 
 def trailing(days: int) -> dg.TimeWindowPartitionMapping:
     """The `days` days that end with the downstream's own; at the start of time there are fewer."""
-    return dg.TimeWindowPartitionMapping(
-        start_offset=-(days - 1), end_offset=0, allow_nonexistent_upstream_partitions=True
-    )
+    return dg.TimeWindowPartitionMapping(start_offset=-(days - 1), end_offset=0)
 
 
-# Offsets count in the downstream's days: its own day before, and a week's own seven days.
-DAY_BEFORE = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True)
-OWN_WEEK = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
+# Offsets count in the downstream's units: its own day before, and a week's own seven days.
+DAY_BEFORE = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1)
+OWN_WEEK = dg.TimeWindowPartitionMapping()

@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _STATUS_COLOURS = {
     "waiting": _WAITING,
     "unknown": _WAITING,
 }
+
+_NEAREST = str.maketrans({"–": "-", "—": "-", "−": "-", "×": "x", "’": "'", "‘": "'", "“": '"', "”": '"', "→": ">"})
 
 _MARGIN, _GAP, _PADDING, _FRAME_GAP = 28, 18, 14, 6
 _CARD_WIDTH = 640
@@ -101,7 +104,7 @@ def before_after_strip(before: Path, after: Path, target: Path, *, height: int =
     wholes = [_fitted(picture, (10 * height, height)) for picture in pictures]
     details = [_detail(picture, height, pictures[1].size) for picture in pictures]
     labels = [
-        f"{word}  {picture.width}×{picture.height}"
+        f"{word}  {picture.width}x{picture.height}"
         for word, picture in zip(("Before", "After"), pictures, strict=True)
     ]
     tiles = [*zip(labels, wholes, strict=True), *zip((f"{label}, detail" for label in labels), details, strict=True)]
@@ -242,11 +245,11 @@ def _strip(entry: SheetEntry) -> "Image":
 def _side_by_side(pictures: "Sequence[Image]") -> "Image":
     from PIL import Image
 
-    width = (_STRIP_WIDTH - (len(pictures) - 1) * _FRAME_GAP) // len(pictures)
-    tiles = [_fitted(picture, (width, 10 * width)) for picture in pictures]
+    width = (_STRIP_WIDTH - (len(pictures) - 1) * _FRAME_GAP) / len(pictures)
+    tiles = [_fitted(picture, (round(width), 10 * round(width))) for picture in pictures]
     strip = Image.new("RGB", (_STRIP_WIDTH, tiles[0].height), _CARD)
     for index, tile in enumerate(tiles):
-        strip.paste(tile, (index * (width + _FRAME_GAP), 0))
+        strip.paste(tile, (round(index * (width + _FRAME_GAP)), 0))
     return strip
 
 
@@ -266,10 +269,10 @@ def _placeholder(reason: str) -> "Image":
 
 
 def _header(draw: "ImageDraw", heading: str, entries: Sequence[SheetEntry], width: int) -> None:
-    draw.text((_MARGIN, 24), heading, font=_font(28), fill=_INK)
+    draw.text((_MARGIN, 24), _drawable(heading), font=_font(28), fill=_INK)
     counts = Counter(entry.status for entry in entries)
     right = width - _MARGIN
-    for status, count in reversed(counts.most_common(6)):
+    for status, count in reversed(counts.most_common(8)):
         right = _pill(draw, f"{count} {status}", right, 28, colour=_status_colour(status)) - 8
 
 
@@ -296,7 +299,7 @@ def _rounded_mask(size: tuple[int, int]) -> "Image":
 
 
 def _font(size: int) -> "FreeTypeFont":
-    """Aileron, which comes with Pillow (CC0)."""
+    """Aileron, which comes with Pillow; it has the letters of ASCII and few more."""
     from PIL import ImageFont
 
     font = ImageFont.load_default(size=size)
@@ -304,9 +307,16 @@ def _font(size: int) -> "FreeTypeFont":
     return font
 
 
+def _drawable(text: str) -> str:
+    """`text` on one line, in the characters that the font has: accents go, other scripts become question marks."""
+    plain = unicodedata.normalize("NFKD", " ".join(text.split()).translate(_NEAREST))
+    kept = (letter for letter in plain if not unicodedata.combining(letter))
+    return "".join(letter if letter.isascii() or letter == "·" else "?" for letter in kept)
+
+
 def _cut(text: str, font: "FreeTypeFont", width: float) -> str:
     """One line of `text` that is at most `width` pixels wide."""
-    line = " ".join(text.split())
+    line = _drawable(text)
     if font.getlength(line) <= width:
         return line
     while line and font.getlength(line + "…") > width:
@@ -316,7 +326,7 @@ def _cut(text: str, font: "FreeTypeFont", width: float) -> str:
 
 def _wrapped(text: str, font: "FreeTypeFont", width: float) -> list[str]:
     lines = [""]
-    for word in text.split():
+    for word in _drawable(text).split():
         longer = f"{lines[-1]} {word}".strip()
         if font.getlength(longer) <= width:
             lines[-1] = longer

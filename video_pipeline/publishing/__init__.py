@@ -2,7 +2,7 @@
 
 from video_pipeline.publishing.engagement import Engagement, collect_engagement
 from video_pipeline.publishing.platforms import NotConnected, Platform, UploadRefused, YouTubeShorts
-from video_pipeline.publishing.publisher import Publisher, PublishRecord
+from video_pipeline.publishing.publisher import Publisher, PublishRecord, publish_day
 from video_pipeline.publishing.rules import PublishRequest, check_rules
 
 __all__ = [

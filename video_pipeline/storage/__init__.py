@@ -8,6 +8,7 @@ from video_pipeline.storage.local import LocalStore
 from video_pipeline.storage.opening import open_store
 from video_pipeline.storage.s3 import S3Store
 from video_pipeline.storage.store import ObjectStore, StoredObject
+from video_pipeline.storage.tables import is_scalar, plain_type, read_rows, write_rows
 
 __all__ = [
     "LocalStore",
@@ -16,7 +17,11 @@ __all__ = [
     "StoredObject",
     "check_key",
     "clip_key",
+    "is_scalar",
     "open_store",
+    "plain_type",
+    "read_rows",
     "report_key",
     "table_key",
+    "write_rows",
 ]

@@ -3,6 +3,7 @@
 Importing this package imports neither torch nor PyAV; using it does.
 """
 
+from video_pipeline.upscaling.clips import ClipUpscaler
 from video_pipeline.upscaling.engine import Engine, UpscalingError, describe_device
 from video_pipeline.upscaling.geometry import target_size
 from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
@@ -11,6 +12,7 @@ from video_pipeline.upscaling.weights import MODELS, WeightsError, download_weig
 
 __all__ = [
     "MODELS",
+    "ClipUpscaler",
     "Electricity",
     "Engine",
     "Progress",

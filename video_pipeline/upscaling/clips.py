@@ -1,4 +1,4 @@
-"""Upscaling of a generated clip from our store into our store, once per input, weights and settings (MISSION G3.4)."""
+"""Upscaling of a generated clip, from our store into our store, once an input and settings (MISSION G3.4)."""
 
 import logging
 import tempfile

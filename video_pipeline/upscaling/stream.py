@@ -5,6 +5,7 @@ passes untouched. Colour is converted by the source's own matrix and range, and 
 """
 
 import contextlib
+import math
 import os
 import queue
 import threading
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media import VideoStream, first_video, open_guarded, probe
+from video_pipeline.upscaling.engine import UpscalingError
 
 if TYPE_CHECKING:
     import av
@@ -192,7 +194,8 @@ class Source:
 class Target:
     """An H.264 file being written: pictures are encoded, packets are copied. `finish` makes it whole.
 
-    Raises MediaError when a copied stream does not fit the container, or the disk takes no more.
+    Raises MediaError when a copied stream does not fit the container, and UpscalingError when the disk takes no more:
+    that is no fault of the clip's.
     """
 
     def __init__(
@@ -208,7 +211,7 @@ class Target:
         self._video = source.video
         self._size = size
         self._reformatter = VideoReformatter()
-        options = {"movflags": "+faststart"} if container_format in ("mp4", "mov") else {}
+        options = _muxer_options(container_format, source)
         self._container = av.open(str(path), "w", format=container_format, container_options=options)
         self._container.metadata.update(source.container.metadata)
         self._container.set_chapters(source.container.chapters())
@@ -289,6 +292,14 @@ class Target:
         return frame
 
 
+def _muxer_options(container_format: str, source: Source) -> dict[str, str]:
+    if container_format not in ("mp4", "mov"):
+        return {}
+    # Delays of streams are written in the movie's own ticks, by default milliseconds: make them fit every stream's.
+    ticks = [(stream.time_base or Fraction(1)).denominator for stream in (source.stream, *source.copied)]
+    return {"movflags": "+faststart", "movie_timescale": str(min(math.lcm(*ticks), 2**31 - 1))}
+
+
 @contextlib.contextmanager
 def _write_errors(path: Path) -> Iterator[None]:
     """Tell a failed write in a sentence; PyAV's errors are OSErrors where the system gave a number."""
@@ -297,7 +308,7 @@ def _write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, av.error.FFmpegError) as error:
-        raise MediaError(
+        raise UpscalingError(
             f"{path.parent} did not take the upscaled clip ({error.strerror or error}); free some space there."
         ) from error
 

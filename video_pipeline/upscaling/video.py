@@ -39,8 +39,8 @@ def upscale_file(
     large as the target already is only resized. `target` appears whole or not at all, and replaces what was there.
 
     Give an `engine` (of the settings' model) to keep the network loaded between clips. Raises MediaError for a
-    source that is damaged or cannot be kept faithfully and for a disk that is full, WeightsError and UpscalingError
-    for what the engine lacks.
+    source that is damaged or cannot be kept faithfully, WeightsError and UpscalingError for what the machine lacks:
+    weights, memory, or room on the disk.
     """
     settings = settings or UpscaleSettings()
     engine = engine or Engine(settings.model)
@@ -58,7 +58,7 @@ def upscale_file(
             written = _run(clip, work, Target(part, kind, clip, wanted, settings.crf, settings.preset), progress)
             part.replace(target)
         except OSError as error:
-            raise MediaError(f"{target} cannot be written ({error.strerror}).") from error
+            raise UpscalingError(f"{target} cannot be written ({error.strerror}).") from error
         finally:
             part.unlink(missing_ok=True)
         _sync_folder(target.parent)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -26,6 +27,7 @@ BUCKET = "video-clips"
 ADMIN = ("test-admin", "test-admin-secret")
 WRITER = ("test-writer", "test-writer-secret")
 _START_TIMEOUT_S = 60
+_START_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -44,21 +46,25 @@ class S3Server:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Ports whose +10000 neighbour, which SeaweedFS takes for gRPC, is free as well."""
+    """Ports whose +10000 neighbour, which SeaweedFS takes for gRPC, is free as well.
+
+    Both lie below the range that the system hands out for outgoing connections.
+    """
     ports: list[int] = []
     while len(ports) < count:
-        with socket.socket() as probe, socket.socket() as neighbour:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1] % 20000 + 20000
-            with socket.socket() as wanted:
-                try:
-                    wanted.bind(("127.0.0.1", port))
-                    neighbour.bind(("127.0.0.1", port + 10000))
-                except OSError:
-                    continue
-        if port not in ports:
+        port = random.randrange(12_000, 22_000)
+        if port not in ports and _is_free(port) and _is_free(port + 10_000):
             ports.append(port)
     return ports
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _weed() -> str:
@@ -91,7 +97,8 @@ def _command(folder: Path, ports: list[int], config: Path) -> list[str]:
     ]
 
 
-def _wait_until_ready(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
+def _is_ready(server: S3Server, process: subprocess.Popen[bytes]) -> bool:
+    """Wait for the server; False when it ended by itself, as it does when another process took a port first."""
     client, deadline = server.client(*ADMIN), time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -101,41 +108,45 @@ def _wait_until_ready(server: S3Server, process: subprocess.Popen[bytes], log: P
             time.sleep(0.1)
         else:
             client.delete_object(Bucket=BUCKET, Key="ready")
-            return
-    raise RuntimeError(f"SeaweedFS did not come up: {log.read_text()[-2000:]}")
+            return True
+    return False
+
+
+def _stop(process: subprocess.Popen[bytes], ports: list[int]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    # It puts its sockets there whatever TMPDIR says, and a killed process leaves them.
+    for port in (*ports, *(port + 10_000 for port in ports)):
+        for name in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+            name.unlink()
 
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    folder = tmp_path_factory.mktemp("seaweedfs")
-    config = folder / "s3.json"
-    config.write_text(json.dumps({"identities": [_identity(*ADMIN, "Admin"), _identity(*WRITER)]}))
-    data, log = folder / "data", folder / "weed.log"
-    data.mkdir()
-    ports = _free_ports(5)
-    server = S3Server(f"http://127.0.0.1:{ports[3]}")
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            _command(data, ports, config),
-            stdout=output,
-            stderr=output,
-            cwd=folder,
-            env={**os.environ, "TMPDIR": str(folder)},
-            start_new_session=True,
-        )
-    try:
-        _wait_until_ready(server, process, log)
-        yield server
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        # It puts its sockets there whatever TMPDIR says, and a killed process leaves them.
-        for port in ports:
-            for name in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
-                name.unlink()
-            for name in Path("/tmp").glob(f"seaweedfs-*-{port + 10000}.sock"):
-                name.unlink()
+    for _ in range(_START_ATTEMPTS):
+        folder = tmp_path_factory.mktemp("seaweedfs")
+        config, data, log = folder / "s3.json", folder / "data", folder / "weed.log"
+        config.write_text(json.dumps({"identities": [_identity(*ADMIN, "Admin"), _identity(*WRITER)]}))
+        data.mkdir()
+        ports = _free_ports(5)
+        server = S3Server(f"http://127.0.0.1:{ports[3]}")
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                _command(data, ports, config),
+                stdout=output,
+                stderr=output,
+                cwd=folder,
+                env={**os.environ, "TMPDIR": str(folder)},
+                start_new_session=True,
+            )
+        try:
+            if _is_ready(server, process):
+                yield server
+                return
+        finally:
+            _stop(process, ports)
+    raise RuntimeError(f"SeaweedFS did not come up: {log.read_text()[-2000:]}")
 
 
 @pytest.fixture

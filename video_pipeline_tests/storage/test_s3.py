@@ -1,11 +1,14 @@
 """What only a bucket can do: wrong credentials, missing buckets, unreachable servers, objects of others."""
 
+import io
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 
 from video_pipeline.errors import StorageError
@@ -78,6 +81,27 @@ def test_an_object_that_someone_else_uploaded_can_be_read(s3_store: S3Store, s3_
     assert stored is not None
     assert s3_store.read_bytes(KEY) == b"restored"
     assert s3_store.put_bytes(KEY, b"restored", content_type="video/mp4") == stored
+
+
+def test_a_server_without_conditional_writes_still_stores(s3_server: S3Server, tmp_path: Path):
+    """The answer that such servers give (501) is put before the real server's, by boto3's own event."""
+    client = s3_server.client()
+
+    def refuse_conditions(request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
+        if "If-None-Match" not in request.headers:
+            return None
+        reply = AWSResponse(request.url, 501, {}, io.BytesIO())
+        reply._content = b"<Error><Code>NotImplemented</Code><Message>no conditions</Message></Error>"
+        return reply
+
+    client.meta.events.register("before-send.s3.PutObject", refuse_conditions)
+    store = S3Store(BUCKET, f"team/{uuid4().hex}", client=client)
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"frame" * 1000)
+    store.put_file(KEY, clip, content_type="video/mp4")
+    assert store.read_bytes(KEY) == clip.read_bytes()
+    with pytest.raises(StorageError, match="already holds other bytes"):
+        store.put_bytes(KEY, b"other", content_type="video/mp4")
 
 
 def test_a_store_opens_from_its_url_with_the_default_credentials(

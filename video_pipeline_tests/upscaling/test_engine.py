@@ -33,7 +33,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_without_a_size_the_network_enlarges_by_its_own_scale(exact: Engine, frames: np.ndarray) -> None:
-    result = exact.upscale_rgb(frames[:1])
+    result = exact.upscale_rgb(frames[:1], keep_colour=False)
     assert result.dtype == np.uint8 and result.shape == (1, 384, 600, 3)
     with torch.inference_mode():
         from video_pipeline.upscaling.networks import build_network
@@ -86,6 +86,14 @@ def test_blend_mixes_the_network_with_the_plainly_enlarged_source(exact: Engine,
     assert np.abs(half - (network + plain) / 2).max() <= 1.5
 
 
+def test_colours_are_the_sources_and_not_the_networks(exact: Engine, frames: np.ndarray) -> None:
+    kept = exact.upscale_rgb(frames[:1], size=(225, 144)).mean(axis=(0, 1, 2))
+    drifted = exact.upscale_rgb(frames[:1], size=(225, 144), keep_colour=False).mean(axis=(0, 1, 2))
+    truth = frames[:1].mean(axis=(0, 1, 2))
+    assert np.abs(drifted - truth).max() > 1
+    assert np.abs(kept - truth).max() < 0.3
+
+
 def test_shrinking_averages_exact_areas(exact: Engine, frames: np.ndarray) -> None:
     third = exact.upscale_rgb(frames[:1], size=(50, 32), blend=0)
     means = frames[:1].reshape(1, 32, 3, 50, 3, 3).mean(axis=(2, 4))
@@ -135,39 +143,36 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 
 
 _STARVED = """
-import resource, sys
+import resource
 import numpy as np
 from video_pipeline.upscaling import Engine, UpscalingError
 picture = np.random.default_rng(1).integers(0, 256, (1, 384, 448, 3), np.uint8)
-whole = Engine(device="cpu", precision="float32", threads=1).upscale_rgb(picture)
-engine = Engine(device="cpu", precision="float32", threads=1, strip_rows=384)
+whole = Engine(device="cpu", precision="float32", threads=1).upscale_rgb(picture, size=(672, 576))
+engine = Engine(device="cpu", precision="float32", threads=1)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 free = resource.getrlimit(resource.RLIMIT_AS)
-resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[1]) * 2**20, free[1]))
-try:
-    again = engine.upscale_rgb(picture)
-except UpscalingError as error:
-    print("refused:", error)
-else:
+for megabytes in range(96, -1, -8):
+    engine.strip_rows = 384
+    resource.setrlimit(resource.RLIMIT_AS, (used + megabytes * 2**20, free[1]))
+    try:
+        again = engine.upscale_rgb(picture, size=(672, 576))
+    except UpscalingError as error:
+        print("refused", error)
+        break
     resource.setrlimit(resource.RLIMIT_AS, free)
     print("rows", engine.strip_rows, "difference", np.abs(again.astype(int) - whole).max())
 """
 
 
-def _starve(megabytes: int) -> str:
-    """Upscale in a process that may take only this much more memory from the system."""
-    command = [sys.executable, "-c", _STARVED, str(megabytes)]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
-
-
-def test_out_of_memory_goes_on_in_thinner_strips_with_the_same_result() -> None:
-    words = _starve(30).split()
-    assert words[0] == "rows" and 8 <= int(words[1]) < 384
-    assert words[2:] == ["difference", "0"]
-
-
-def test_too_little_memory_for_any_strip_is_a_sentence() -> None:
-    assert "refused: There is not enough memory on the cpu to upscale 448x384" in _starve(0)
+def test_out_of_memory_goes_on_in_thinner_strips_and_ends_in_a_sentence() -> None:
+    """A process that may take less and less memory from the system, until it cannot hold even a thin strip."""
+    command = [sys.executable, "-c", _STARVED]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.splitlines()
+    attempts, last = [line.split() for line in said[:-1]], said[-1]
+    assert {words[-1] for words in attempts} == {"0"}
+    rows = [int(words[1]) for words in attempts]
+    assert rows[0] > rows[-1] >= 8
+    assert last.startswith("refused There is not enough memory on the cpu to upscale 448x384")
 
 
 _NO_GPU = """

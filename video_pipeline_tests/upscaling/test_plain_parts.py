@@ -20,7 +20,7 @@ def video(size: tuple[int, int], *, rotation: int = 0, pixel: Fraction = Fractio
     return VideoStream(
         codec="h264",
         size=size,
-        coded_size=size if rotation in (0, 180) else size[::-1],
+        coded_size=size if rotation in (0, 180) else (size[1], size[0]),
         rotation=rotation,
         sample_aspect_ratio=pixel,
         rate=Fraction(25),

@@ -18,7 +18,7 @@ editorial_guidance = dg.AssetSpec(
 
 
 @table_asset(Brief, group="briefs", partitions_def=DAILY, deps=[editorial_guidance])
-def briefs(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> dg.MaterializeResult:
+def briefs(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> dg.MaterializeResult[list]:
     """Validated briefs of the day; what is malformed is quarantined with reasons, and alerted."""
     intake = take_in(
         services.ledger,
@@ -47,7 +47,7 @@ def briefs(context: dg.AssetExecutionContext, services: dg.ResourceParam[Service
 @table_asset(Storyboard, group="briefs", partitions_def=DAILY)
 def storyboards(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], briefs: list[Brief]
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[list]:
     """Each brief cut into shots that a model can render, at its shot boundaries."""
     day = day_of(context.partition_key)
     boards = [storyboard_of(brief, day, cap_s=services.policy.generation.max_segment_s) for brief in briefs]

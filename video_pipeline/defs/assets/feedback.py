@@ -39,7 +39,7 @@ def clip_facts(
     reviewed_clips: list[ReviewedClip],
     publish_records: list[PublishRecord],
     engagement: list[Engagement],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[list]:
     """One row a clip with everything about it: attempts, strategy, cost lines, size, links, engagement."""
     day = day_of(context.partition_key)
     book_delivery(services.ledger, services.policy.costs, reviewed_clips, publish_records)
@@ -69,7 +69,7 @@ def clip_facts(
 )
 def cost_report(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], clip_facts: list[ClipFact]
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[list]:
     """What a clip cost, by tier, model, weekday and failure mode; cost per usable clip; waste; the day's page."""
     from video_pipeline.gallery import cost_plot, day_report
 
@@ -101,7 +101,7 @@ def cost_report(
 )
 def tier_status(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], cost_report: list[CostReport]
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[list]:
     """Open or frozen per tier, with the evidence: two dear days in a row freeze the preview tier."""
     day = day_of(context.partition_key)
     statuses = judge_drift(services.ledger, services.policy.drift, day=day, reports=cost_report)
@@ -125,7 +125,7 @@ def model_scores(
     services: dg.ResourceParam[Services],
     clip_facts: list[ClipFact],
     engagement: list[Engagement],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[list]:
     """The nightly score a model and version, with its interval and n, from the trailing days."""
     from video_pipeline.gallery import score_plot
 
@@ -150,7 +150,7 @@ def model_standings(
     services: dg.ResourceParam[Services],
     model_scores: list[ModelScore],
     clip_facts: list[ClipFact],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[list]:
     """Who may serve which tier from the next plan on; every transition is notified with its numbers."""
     day = day_of(context.partition_key)
     standings = judge_standings(

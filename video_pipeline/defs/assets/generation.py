@@ -14,7 +14,7 @@ from video_pipeline.services import Services
 @table_asset(GeneratedClip, group="generation", partitions_def=DAILY, pool=PROVIDER_API, kinds={"ai"})
 def generated_clips(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], generation_plan: list[ClipPlan]
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[list]:
     """Raw clips in our store, stitched; jobs, attempts and spend in the ledger. Run again, it continues."""
     from video_pipeline.generation import generate_day
 

@@ -21,7 +21,7 @@ def publish_records(
     services: dg.ResourceParam[Services],
     reviewed_clips: list[ReviewedClip],
     storyboards: list[Storyboard],
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[list]:
     """One record a clip and platform; a platform without an account is a dry run that says so."""
     publisher = Publisher(
         ledger=services.ledger,
@@ -51,7 +51,7 @@ def publish_records(
     partitions_def=DAILY,
     deps=[dg.AssetDep(publish_records, partition_mapping=trailing(ENGAGEMENT_DAYS))],
 )
-def engagement(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> dg.MaterializeResult:
+def engagement(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> dg.MaterializeResult[list]:
     """Views, completion and shares of the trailing days' clips, as read on this day, by age."""
     rows = collect_engagement(
         services.ledger, services.platforms, day=day_of(context.partition_key), trailing_days=ENGAGEMENT_DAYS

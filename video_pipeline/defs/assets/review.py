@@ -9,10 +9,11 @@ from video_pipeline.defs.tables import table_asset
 from video_pipeline.services import Services, day_of
 
 
+# Without a return annotation: Dagster 1.13 reads one as the type of a tuple of all outputs when checks are among them.
 @table_asset(ReviewedClip, group="review", partitions_def=DAILY, check_specs=TECHNICAL_CHECKS)
 def reviewed_clips(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], upscaled_clips: list[UpscaledClip]
-) -> dg.MaterializeResult:
+):
     """Passed, rejected or waiting for a person; a bad clip is data and never fails the partition."""
     from video_pipeline.gallery import day_gallery
     from video_pipeline.quality import review_clip

@@ -23,7 +23,7 @@ routing_policy = dg.AssetSpec(
 @table_asset(ClipPlan, group="routing", partitions_def=DAILY, deps=[routing_policy])
 def generation_plan(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], storyboards: list[Storyboard]
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[list]:
     """A decision a shot (tier, model, size, sound, price, reason), priced and held against the day's cap."""
     max_attempts = 1 + services.policy.generation.max_ladder_attempts
     plans = plan_day(

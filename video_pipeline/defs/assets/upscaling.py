@@ -12,7 +12,7 @@ from video_pipeline.services import Services
 @table_asset(UpscaledClip, group="upscaling", partitions_def=DAILY, pool=GPU, kinds={"torch"})
 def upscaled_clips(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], generated_clips: list[GeneratedClip]
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[list]:
     """Clips at their delivered size; what was done before with the same input and settings is not done again."""
     from video_pipeline.upscaling import ClipUpscaler, describe_device
 

@@ -30,7 +30,7 @@ _FACTS = {"clip_facts": dg.AssetIn(partition_mapping=OWN_WEEK)}
 )
 def weekly_cost_report(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], cost_report: list[CostReport]
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[list]:
     """The week's costs, posted to the channel."""
     report = weekly_cost_report_of(day_of(context.partition_key), cost_report)
     services.notifier.notify(weekly_alert(report))
@@ -43,7 +43,7 @@ def weekly_cost_report(
 @table_asset(StyleAffinity, group="feedback", partitions_def=WEEKLY, ins=_FACTS)
 def style_affinity(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], clip_facts: list[ClipFact]
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[list]:
     """How each model does for each style; shifts routing priorities by a few percent at most."""
     week = day_of(context.partition_key)
     rows = style_affinity_of(week, clip_facts, limit=services.policy.routing.preference_limit)
@@ -55,7 +55,7 @@ def style_affinity(
 @table_asset(EditorialPattern, group="feedback", partitions_def=WEEKLY, ins=_FACTS)
 def editorial_patterns(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], clip_facts: list[ClipFact]
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[list]:
     """Hooks and styles against the platform's average; the preferred ones guide next week's briefs."""
     week = day_of(context.partition_key)
     rows = editorial_patterns_of(week, clip_facts)

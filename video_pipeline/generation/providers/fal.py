@@ -44,7 +44,7 @@ _HISTORY_SLACK = timedelta(minutes=2)
 
 
 class FalProvider:
-    """The adapter. It bills accepted renders and refusals after rendering; refusals of the prompt and failures not."""
+    """The adapter. fal bills renders and refusals after rendering; it does not bill refused prompts and failures."""
 
     name = "fal"
 

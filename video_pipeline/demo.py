@@ -1,0 +1,160 @@
+"""The demo: one production day through every stage, then the scoring, held against the sandbox's own books."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from video_pipeline.clips import ClipStatus
+from video_pipeline.errors import ConfigurationError
+from video_pipeline.feedback import ClipFact, CostReport
+from video_pipeline.launcher import Progress, run_job
+from video_pipeline.ledger import PublicationState
+from video_pipeline.services import Services
+from video_pipeline.storage import read_rows, report_key, table_key
+
+JOBS = ("production_day", "nightly_scoring")
+
+
+@dataclass(frozen=True)
+class Books:
+    """What was billed and published on a UTC day, counted by one side; `doubles` are things bought or sent twice."""
+
+    jobs: int
+    usd: Decimal
+    published: int
+    double_billed: int
+    double_published: int
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """What `demo-report.json` holds; see `as_document`."""
+
+    facts: list[ClipFact]
+    platforms: dict[str, list[str]]
+    costs: CostReport
+    sandbox: Books
+    ledger: Books
+    new_billed_jobs: int
+    new_published: int
+    stage_seconds: dict[str, float]
+    report_path: str
+
+    def as_document(self) -> dict[str, Any]:
+        """JSON with numbers, and money as decimal strings."""
+        clips = len([fact for fact in self.facts if fact.status is not ClipStatus.WAITING])
+        return {
+            "day": str(self.costs.day),
+            "briefs": [self._brief(fact) for fact in self.facts],
+            "billed_jobs": {"sandbox": self.sandbox.jobs, "ledger": self.ledger.jobs},
+            "billed_usd": {"sandbox": str(self.sandbox.usd), "ledger": str(self.ledger.usd)},
+            "published": {"sandbox": self.sandbox.published, "ledger": self.ledger.published},
+            "new_billed_jobs": self.new_billed_jobs,
+            "new_published": self.new_published,
+            "double_billed": self.sandbox.double_billed + self.ledger.double_billed,
+            "double_published": self.sandbox.double_published + self.ledger.double_published,
+            "cost_per_clip_usd": str(round(self.costs.total_usd / clips, 6)) if clips else None,
+            "cost_per_usable_clip_usd": str(self.costs.usd_per_usable_clip),
+            "stage_seconds": {stage: round(seconds, 3) for stage, seconds in self.stage_seconds.items()},
+            "report": self.report_path,
+        }
+
+    def _brief(self, fact: ClipFact) -> dict[str, Any]:
+        return {
+            "brief": fact.brief_id,
+            "tier": fact.tier,
+            "model": fact.model,
+            "attempts": fact.attempts,
+            "strategy": "cache" if fact.cached else fact.strategy,
+            "cost_usd": str(fact.total_usd),
+            "final_size": "x".join(map(str, fact.final_size)) if fact.final_size else None,
+            "status": fact.status.value,
+            "reason": fact.reason,
+            "published_url": fact.published_urls[0] if fact.published_urls else None,
+            "not_connected": self.platforms.get(fact.clip_id, []),
+        }
+
+
+def run_demo(services: Services, *, on_progress: Callable[[Progress], None]) -> DemoReport:
+    """Run today's production day and its scoring; today is held fixed, should midnight pass."""
+    if not services.settings.sandboxed:
+        raise ConfigurationError(
+            "The demo runs against the sandbox only, and FAL_KEY is set. Unset it for the demo, or run "
+            "`video-pipeline run-day` to run today's briefs with real providers."
+        )
+    day = datetime.now(UTC).date()
+    before = ledger_books(services, day)
+    seconds: dict[str, float] = {}
+    for job in JOBS:
+        seconds |= run_job(job, day, services.settings, on_progress=on_progress)
+    after = ledger_books(services, day)
+    not_connected: dict[str, list[str]] = {}
+    for publication in services.ledger.publications.of_days(day, day):
+        if publication.state is PublicationState.NOT_CONNECTED:
+            not_connected.setdefault(publication.clip_id, []).append(publication.platform)
+    page = report_key(day, "report.html")
+    with services.store.local_copy(page) as path:
+        shown = str(path) if services.store.url(page).startswith("file:") else services.store.url(page)
+    return DemoReport(
+        facts=_rows(services, "clip_facts", day, ClipFact),
+        platforms=not_connected,
+        costs=_rows(services, "cost_report", day, CostReport)[0],
+        sandbox=sandbox_books(services.sandbox.base_url, day),
+        ledger=after,
+        new_billed_jobs=after.jobs - before.jobs,
+        new_published=after.published - before.published,
+        stage_seconds=seconds,
+        report_path=shown,
+    )
+
+
+def ledger_books(services: Services, day: date) -> Books:
+    """Our side: jobs billed and clips published during the UTC day, whichever production day they belong to."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    jobs = services.ledger.jobs.billed_between(start, start + timedelta(days=1))
+    published = services.ledger.publications.published_between(start, start + timedelta(days=1))
+    return Books(
+        jobs=len(jobs),
+        usd=sum((job.billed_usd for job in jobs), Decimal(0)),
+        published=len(published),
+        double_billed=_doubles(job.provider_job_id for job in jobs),
+        double_published=_doubles((row.clip_id, row.platform) for row in published),
+    )
+
+
+def sandbox_books(base_url: str, day: date) -> Books:
+    """The sandbox's side, as it tells it itself: an identical request or clip taken twice is a double."""
+    answer = httpx.get(f"{base_url}/_sandbox/books", params={"day": day.isoformat()}, timeout=30, trust_env=False)
+    answer.raise_for_status()
+    books = answer.json()
+    billed = [request for request in books["requests"] if Decimal(request["usd"]) > 0]
+    return Books(
+        jobs=len(billed),
+        usd=sum((Decimal(request["usd"]) for request in billed), Decimal(0)),
+        published=len(books["videos"]),
+        double_billed=_doubles(
+            (request["endpoint"], json.dumps(request["input"], sort_keys=True)) for request in billed
+        ),
+        double_published=_doubles(video["clip_id"] for video in books["videos"]),
+    )
+
+
+def write_report(report: DemoReport, path: Path) -> None:
+    path.write_text(json.dumps(report.as_document(), indent=2) + "\n", encoding="utf-8")
+
+
+def _doubles(things: Any) -> int:
+    """How many more there are than there should be."""
+    counted = Counter(things)
+    return sum(counted.values()) - len(counted)
+
+
+def _rows(services: Services, asset: str, day: date, row_type: Any) -> list[Any]:
+    return read_rows(row_type, services.store.read_bytes(table_key(asset, day.isoformat())))

@@ -1,0 +1,86 @@
+"""Runs jobs of the asset graph from the command line, in this process, on the same Dagster instance as the UI."""
+
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+
+from video_pipeline.errors import VideoPipelineError
+from video_pipeline.settings import Settings
+
+
+class RunFailed(VideoPipelineError):
+    """A step of a run could not do its work."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Something that a run has come to: `step` is the asset's name; `seconds` as measured, when it is done."""
+
+    step: str
+    message: str
+    seconds: float | None = None
+
+
+def dagster_home(settings: Settings) -> Path:
+    """The instance's folder: DAGSTER_HOME where that is set, else in the state folder; made ready for use."""
+    home = Path(os.environ["DAGSTER_HOME"]) if os.environ.get("DAGSTER_HOME") else settings.state_dir / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    packaged = Path(__file__).resolve().parent.parent / "dagster.yaml"
+    if packaged.exists() and not (home / "dagster.yaml").exists():
+        shutil.copy(packaged, home / "dagster.yaml")
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def run_job(
+    name: str, day: date, settings: Settings, *, on_progress: Callable[[Progress], None] = lambda progress: None
+) -> dict[str, float]:
+    """Run job `name` for `day` to its end; seconds a stage.
+
+    Raises RunFailed with the sentence of the step that failed. `on_progress` hears of every stage and clip.
+    """
+    dagster_home(settings)
+    from video_pipeline.definitions import defs
+
+    run_id = str(uuid.uuid4())
+    seconds: dict[str, float] = {}
+
+    def listen(entry: dg.EventLogEntry) -> None:
+        event = entry.dagster_event
+        if event is not None and event.is_step_start and event.step_key:
+            on_progress(Progress(event.step_key, "started"))
+        elif event is not None and event.is_step_success and event.step_key:
+            seconds[event.step_key] = event.step_success_data.duration_ms / 1000
+            on_progress(Progress(event.step_key, "done", seconds[event.step_key]))
+        elif event is None and entry.step_key and entry.level >= logging.INFO:
+            on_progress(Progress(entry.step_key, entry.user_message))
+
+    with dg.DagsterInstance.get() as instance:
+        instance.add_event_listener(run_id, listen)
+        result = defs.resolve_job_def(name).execute_in_process(
+            partition_key=day.isoformat(),
+            instance=instance,
+            run_id=run_id,
+            raise_on_error=False,
+            # Dagster's own log is for its UI, not for the terminal of whoever runs a command.
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+    _raise_failure(result)
+    return seconds
+
+
+def _raise_failure(result: dg.ExecuteInProcessResult) -> None:
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            reason = error.message.strip() if error else "no reason was given"
+            raise RunFailed(f"{event.step_key} failed: {reason}")

@@ -1,0 +1,78 @@
+"""Rows of one pydantic type as a Parquet file, and back without loss.
+
+Scalar fields become typed columns for analysis (any DuckDB reads them in place); what is nested becomes JSON text.
+The column `document` holds the whole row, from which it is read back.
+"""
+
+import io
+import types
+import typing
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+Row = TypeVar("Row", bound=BaseModel)
+
+
+def write_rows(row_type: type[BaseModel], rows: Sequence[BaseModel]) -> bytes:
+    """One Parquet file of `rows`, which all are `row_type`; zstd."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrow_types = {
+        bool: pa.bool_(),
+        int: pa.int64(),
+        float: pa.float64(),
+        str: pa.string(),
+        Decimal: pa.decimal128(18, 6),
+        date: pa.date32(),
+        datetime: pa.timestamp("us", tz="UTC"),
+    }
+    columns, fields = [], []
+    for name, field in row_type.model_fields.items():
+        plain = plain_type(field.annotation)
+        if is_scalar(field.annotation):
+            arrow_type = pa.string() if issubclass(plain, StrEnum) else arrow_types[plain]
+            values = [_cell(getattr(row, name)) for row in rows]
+        else:
+            arrow_type = pa.string()
+            values = [row.model_dump_json(include={name}) for row in rows]
+        columns.append(pa.array(values, arrow_type))
+        fields.append(pa.field(name, arrow_type))
+    columns.append(pa.array([row.model_dump_json() for row in rows], pa.string()))
+    fields.append(pa.field("document", pa.string()))
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns, schema=pa.schema(fields)), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def read_rows(row_type: type[Row], data: bytes) -> list[Row]:
+    """The rows of a file that `write_rows` made."""
+    import pyarrow.parquet as pq
+
+    documents = pq.read_table(io.BytesIO(data), columns=["document"]).column("document").to_pylist()
+    return [row_type.model_validate_json(document) for document in documents]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return value.quantize(Decimal("0.000001"))
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def plain_type(annotation: Any) -> Any:
+    """The type without its `None`."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        others = [part for part in typing.get_args(annotation) if part is not type(None)]
+        return others[0] if len(others) == 1 else object
+    return annotation
+
+
+def is_scalar(annotation: Any) -> bool:
+    plain = plain_type(annotation)
+    scalars = (bool, int, float, str, Decimal, date, datetime)
+    return isinstance(plain, type) and (plain in scalars or issubclass(plain, StrEnum))

