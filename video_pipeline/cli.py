@@ -20,7 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-console = Console()
+# Into a file or a pipe there is no width to keep to.
+console = Console(width=None if sys.stdout.isatty() else 180)
 complaints = Console(stderr=True)
 
 Day = Annotated[str, typer.Argument(help="Production day, YYYY-MM-DD; `today` for the current one (UTC).")]

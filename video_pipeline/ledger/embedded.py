@@ -5,12 +5,16 @@ when the last of them ends in order.
 """
 
 import hashlib
+import logging
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 from video_pipeline.errors import LedgerError
+
+_LOG = logging.getLogger(__name__)
+# Kept over restarts, unlike the temporary folder.
+_FALLBACK = Path("/var/lib/video-pipeline")
 
 
 def embedded_url(folder: Path) -> str:
@@ -34,17 +38,25 @@ def embedded_url(folder: Path) -> str:
 
 
 def _reachable(folder: Path) -> Path:
-    """`folder`, or a place under the temporary folder when the server's user could not enter it.
+    """`folder`, or a place under /var/lib when the server's own user could not enter it.
 
-    As root Postgres runs as a user of its own, so every folder above its data must be open to others.
+    As root Postgres runs as a user of its own, so every folder above its data must be open to others. A ledger that
+    is there already is never left for an empty one: money would be spent twice.
     """
     if os.name == "nt" or os.geteuid() != 0:
         return folder
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    if all(_enterable(parent) for parent in (existing, *existing.parents)):
+    closed = [parent for parent in folder.parents if parent.exists() and not _enterable(parent)]
+    if not closed:
         return folder
+    if (folder / "PG_VERSION").exists():
+        raise LedgerError(
+            f"The ledger in {folder} cannot be opened: {closed[0]} is closed to the user that Postgres runs as. "
+            f"Open it (chmod o+x {closed[0]}), or run as the user that owns it."
+        )
     digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"video-pipeline-ledger-{digest}"
+    elsewhere = _FALLBACK / f"ledger-{digest}"
+    _LOG.warning("%s is closed to the user that Postgres runs as: the ledger is kept in %s", closed[0], elsewhere)
+    return elsewhere
 
 
 def _enterable(folder: Path) -> bool:

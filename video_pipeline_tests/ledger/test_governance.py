@@ -1,0 +1,153 @@
+"""What was decided: sticky routing decisions, freezes, standings, preferences, and the version of them all."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from typing import Any
+
+import pytest
+from sqlalchemy import Table, func, select
+
+from video_pipeline.ledger import JobState, Ledger, StandingStatus, TierState
+from video_pipeline.ledger.schema import preferences, standing_transitions, tier_transitions
+from video_pipeline_tests.ledger.rows import DAY, a_job, sha256
+
+
+def _count(ledger: Ledger, table: Table) -> int:
+    with ledger.engine.connect() as connection:
+        return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def _set_tier(ledger: Ledger, state: TierState, tier: str = "preview", by: str = "drift") -> bool:
+    return ledger.governance.set_tier(tier, state, by=by, day=DAY, evidence={"2026-11-21": "$0.20 a clip"})
+
+
+def _set_standing(ledger: Ledger, status: StandingStatus, model: str = "sandbox/dash") -> bool:
+    return ledger.governance.set_standing(
+        model, status, model_version="1", tier="preview", by="score", day=DAY, evidence={"refusals": 9}
+    )
+
+
+def _stick(ledger: Ledger, document: dict[str, Any], shot_sha256: str = "") -> dict[str, Any]:
+    job = a_job()
+    return ledger.governance.stick(
+        clip_id=job.clip_id, shot=job.shot, shot_sha256=shot_sha256 or job.shot_sha256, document=document
+    )
+
+
+def test_a_decision_follows_the_policy_while_nothing_was_bought(ledger: Ledger):
+    assert _stick(ledger, {"model": "a"}) == {"model": "a"}
+    assert _stick(ledger, {"model": "b"}) == {"model": "b"}
+
+
+@pytest.mark.parametrize("state", [JobState.PLANNED, JobState.REFUSED], ids=str)
+def test_a_decision_that_was_only_planned_or_refused_is_still_free(ledger: Ledger, state: JobState):
+    _stick(ledger, {"model": "a"})
+    ledger.jobs.plan(a_job(state=state))
+    assert _stick(ledger, {"model": "b"}) == {"model": "b"}
+
+
+@pytest.mark.parametrize("state", [s for s in JobState if s not in (JobState.PLANNED, JobState.REFUSED)], ids=str)
+def test_a_decision_that_money_was_set_aside_for_stays(ledger: Ledger, state: JobState):
+    _stick(ledger, {"model": "a"})
+    ledger.jobs.plan(a_job(state=state))
+    assert _stick(ledger, {"model": "b"}) == {"model": "a"}
+    assert _stick(ledger, {"model": "c"}) == {"model": "a"}
+
+
+def test_an_edited_shot_is_decided_anew(ledger: Ledger):
+    _stick(ledger, {"model": "a"})
+    ledger.jobs.plan(a_job(state=JobState.ACCEPTED))
+    assert _stick(ledger, {"model": "b"}, sha256("edited")) == {"model": "b"}
+    assert _stick(ledger, {"model": "c"}) == {"model": "a"}
+
+
+def test_a_tier_is_open_until_it_is_frozen_and_again_when_it_is_thawed(ledger: Ledger):
+    assert ledger.governance.tier_states() == {}
+    assert _set_tier(ledger, TierState.FROZEN)
+    frozen = ledger.governance.tier_states()["preview"]
+    assert (frozen.state, frozen.by, frozen.day) == (TierState.FROZEN, "drift", DAY)
+    assert frozen.evidence == {"2026-11-21": "$0.20 a clip"}
+    assert _set_tier(ledger, TierState.OPEN, by="person")
+    assert ledger.governance.tier_states()["preview"].state == TierState.OPEN
+
+
+def test_setting_a_tier_to_what_it_is_changes_nothing(ledger: Ledger):
+    assert not _set_tier(ledger, TierState.OPEN)
+    assert [_set_tier(ledger, TierState.FROZEN) for _ in range(3)] == [True, False, False]
+    assert _count(ledger, tier_transitions) == 1
+
+
+def test_every_transition_of_a_tier_is_kept(ledger: Ledger):
+    for state in (TierState.FROZEN, TierState.OPEN, TierState.FROZEN):
+        _set_tier(ledger, state)
+    _set_tier(ledger, TierState.FROZEN, tier="production")
+    assert _count(ledger, tier_transitions) == 4
+    assert {tier: at.state for tier, at in ledger.governance.tier_states().items()} == {
+        "preview": TierState.FROZEN,
+        "production": TierState.FROZEN,
+    }
+
+
+def test_a_tier_frozen_by_many_at_once_changes_once(ledger: Ledger):
+    with ThreadPoolExecutor(8) as pool:
+        changed = list(pool.map(lambda number: _set_tier(ledger, TierState.FROZEN, f"tier {number // 8}"), range(80)))
+    assert sum(changed) == 10
+    assert _count(ledger, tier_transitions) == 10
+
+
+def test_a_standing_changes_once_and_is_kept(ledger: Ledger):
+    assert ledger.governance.standings() == {}
+    assert not _set_standing(ledger, StandingStatus.ACTIVE)
+    assert [_set_standing(ledger, StandingStatus.DEMOTED) for _ in range(3)] == [True, False, False]
+    assert _set_standing(ledger, StandingStatus.ACTIVE)
+    assert _count(ledger, standing_transitions) == 2
+    standing = ledger.governance.standings()["sandbox/dash"]
+    assert (standing.state, standing.subject, standing.evidence) == (
+        StandingStatus.ACTIVE,
+        "sandbox/dash",
+        {"refusals": 9},
+    )
+
+
+def test_a_model_demoted_by_many_at_once_changes_once(ledger: Ledger):
+    with ThreadPoolExecutor(8) as pool:
+        changed = list(pool.map(lambda n: _set_standing(ledger, StandingStatus.DEMOTED, f"model {n // 8}"), range(80)))
+    assert sum(changed) == 10
+    assert _count(ledger, standing_transitions) == 10
+
+
+def test_the_newest_preference_of_a_name_is_in_force(ledger: Ledger):
+    governance, week = ledger.governance, date(2026, 11, 16)
+    assert governance.preference("style_affinity") == {}
+    assert governance.set_preference("style_affinity", {"wide": {"a": 0.05}}, week=week)
+    assert not governance.set_preference("style_affinity", {"wide": {"a": 0.05}}, week=week)
+    assert governance.set_preference("editorial_guidance", {"tiktok": {"hook": ["q"]}}, week=week)
+    assert governance.set_preference("style_affinity", {"wide": {"a": 0.01}}, week=week)
+    assert governance.preference("style_affinity") == {"wide": {"a": 0.01}}
+    assert governance.preference("editorial_guidance") == {"tiktok": {"hook": ["q"]}}
+    assert _count(ledger, preferences) == 3
+
+
+def test_an_empty_preference_is_put_in_force_over_one_that_is_not(ledger: Ledger):
+    ledger.governance.set_preference("style_affinity", {"wide": {"a": 0.05}}, week=DAY)
+    assert ledger.governance.set_preference("style_affinity", {}, week=DAY)
+    assert ledger.governance.preference("style_affinity") == {}
+
+
+def test_the_version_changes_when_what_steers_routing_does_and_only_then(ledger: Ledger):
+    governance = ledger.governance
+    changes = [
+        lambda: _set_tier(ledger, TierState.FROZEN),
+        lambda: _set_tier(ledger, TierState.OPEN),
+        lambda: _set_standing(ledger, StandingStatus.DEMOTED),
+        lambda: _set_standing(ledger, StandingStatus.ACTIVE),
+        lambda: governance.set_preference("style_affinity", {"wide": {"a": 0.01}}, week=DAY),
+    ]
+    versions = [governance.version()]
+    for change in changes:
+        assert change()
+        versions.append(governance.version())
+        change()
+        governance.set_preference("editorial_guidance", {str(len(versions)): {}}, week=DAY)
+        assert governance.version() == versions[-1]
+    assert len(set(versions)) == len(changes) + 1

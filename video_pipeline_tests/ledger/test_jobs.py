@@ -1,0 +1,250 @@
+"""The job protocol: states, what may follow what, the cache, and refusals that are remembered."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from video_pipeline.errors import LedgerError
+from video_pipeline.ledger import FailureKind, Job, JobState, Ledger, TierState
+from video_pipeline.ledger.records import JOB_TRANSITIONS
+from video_pipeline_tests.ledger.rows import CEILING_USD, DAY, a_job, accepted, reserved, sha256, submitted
+
+_IN_FLIGHT = [
+    JobState.RESERVED,
+    JobState.SUBMITTING,
+    JobState.SUBMITTED,
+    JobState.PROCESSING,
+    JobState.RENDERED,
+    JobState.STORED,
+]
+
+
+def _in(ledger: Ledger, state: JobState, name: str | None = None) -> Job:
+    """A job that stands in `state`."""
+    return ledger.jobs.plan(a_job(name or f"in {state}", state=state))
+
+
+def test_planning_again_gives_the_row_that_is_there(ledger: Ledger):
+    first = ledger.jobs.plan(a_job())
+    assert first.created_at is not None
+    assert ledger.jobs.plan(a_job(strategy="remapped", expected_usd=Decimal(9))) == first
+
+
+def test_a_planned_job_comes_back_as_it_was_written(ledger: Ledger):
+    job = a_job(request={"prompt": "a ≠ b", "nested": [1, None, {"x": 0.5}]}, retry_allowed=False, saved_usd=Decimal(1))
+    written = ledger.jobs.plan(job)
+    differing = {name for name in Job.__dataclass_fields__ if getattr(written, name) != getattr(job, name)}
+    assert differing == {"created_at"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(before, after) for before in JobState for after in JobState],
+    ids=lambda state: str(state),
+)
+def test_a_job_goes_only_where_the_protocol_leads(ledger_of_module: Ledger, before: JobState, after: JobState):
+    job = _in(ledger_of_module, before, f"{before} to {after}")
+    if after in JOB_TRANSITIONS[before]:
+        assert ledger_of_module.jobs.advance(job, after, note="why").state is after
+        (event,) = ledger_of_module.jobs.events(job.key)
+        assert (event["from_state"], event["to_state"], event["note"]) == (before, after, "why")
+    else:
+        with pytest.raises(LedgerError, match=f"cannot go from {before} to {after}"):
+            ledger_of_module.jobs.advance(job, after)
+        assert ledger_of_module.jobs.get(job.key) == job
+        assert ledger_of_module.jobs.events(job.key) == []
+
+
+def test_no_job_leaves_an_end_except_by_a_persons_word_or_another_try():
+    left = {state for state in JobState if state.final and JOB_TRANSITIONS[state]}
+    assert left == {JobState.UNKNOWN, JobState.REFUSED}
+
+
+def test_every_state_but_the_first_can_be_reached():
+    reached = set().union(*JOB_TRANSITIONS.values())
+    assert set(JobState) - reached == {JobState.PLANNED}
+
+
+def test_a_job_that_another_worker_has_moved_is_not_moved(ledger: Ledger):
+    mine = submitted(ledger, a_job())
+    ledger.jobs.advance(mine, JobState.PROCESSING)
+    with pytest.raises(LedgerError, match="another worker has moved it"):
+        ledger.jobs.settle(mine, JobState.RENDERED, billed_usd=Decimal(1), billed_s=1.0)
+    assert ledger.jobs.get(mine.key).billed_usd == 0
+    assert ledger.spend.committed_usd(DAY) == mine.expected_usd
+
+
+def test_a_job_that_is_not_there_is_said_to_be_missing(ledger: Ledger):
+    with pytest.raises(LedgerError, match="no job"):
+        ledger.jobs.get(sha256("nothing"))
+    with pytest.raises(LedgerError, match="no job"):
+        ledger.jobs.reserve(a_job(), ceiling_usd=CEILING_USD)
+
+
+def test_a_providers_job_is_never_two_of_ours(ledger: Ledger):
+    submitted(ledger, a_job("one"))
+    submitting = ledger.jobs.advance(reserved(ledger, a_job("two")), JobState.SUBMITTING)
+    with pytest.raises(Exception, match="uq_jobs_provider_job"):
+        ledger.jobs.advance(submitting, JobState.SUBMITTED, provider_job_id=f"request of {a_job('one').key}")
+    assert ledger.jobs.get(submitting.key).state is JobState.SUBMITTING
+
+
+def test_reserving_twice_reserves_once(ledger: Ledger):
+    job = reserved(ledger, a_job())
+    assert ledger.jobs.reserve(job, ceiling_usd=CEILING_USD).granted
+    assert ledger.spend.committed_usd(DAY) == job.expected_usd
+
+
+@pytest.mark.parametrize("state", [state for state in JobState if JobState.RESERVED not in JOB_TRANSITIONS[state]])
+def test_money_is_never_set_aside_for_a_job_that_is_past_it(ledger: Ledger, state: JobState):
+    job = _in(ledger, state)
+    if state is JobState.RESERVED:
+        assert ledger.jobs.reserve(job, ceiling_usd=CEILING_USD).granted
+    else:
+        with pytest.raises(LedgerError, match="cannot go from"):
+            ledger.jobs.reserve(job, ceiling_usd=CEILING_USD)
+    assert ledger.spend.committed_usd(DAY) == 0
+
+
+def test_a_job_over_the_ceiling_is_refused_and_may_ask_again(ledger: Ledger):
+    job = ledger.jobs.plan(a_job(expected_usd=Decimal("0.50")))
+    refused = ledger.jobs.reserve(job, ceiling_usd=Decimal("0.499999"))
+    assert not refused.granted and not refused.identical_in_flight
+    assert "ceiling of $0.499999 would be passed" in refused.reason and "$0.5000" in refused.reason
+    row = ledger.jobs.get(job.key)
+    assert (row.state, row.failure_reason) == (JobState.REFUSED, refused.reason)
+    assert not ledger.jobs.reserve(job, ceiling_usd=Decimal("0.4")).granted
+    assert ledger.jobs.reserve(job, ceiling_usd=Decimal("0.50")).granted
+    row = ledger.jobs.get(job.key)
+    assert (row.state, row.failure_reason) == (JobState.RESERVED, None)
+
+
+def test_a_ceiling_is_a_days_own(ledger: Ledger):
+    reserved(ledger, a_job("today", expected_usd=Decimal("0.9")))
+    tomorrow = ledger.jobs.plan(a_job("tomorrow", day=DAY + timedelta(days=1), expected_usd=Decimal("0.9")))
+    assert ledger.jobs.reserve(tomorrow, ceiling_usd=Decimal(1)).granted
+
+
+def test_a_frozen_tier_buys_nothing_and_the_others_do(ledger: Ledger):
+    ledger.governance.set_tier("preview", TierState.FROZEN, by="drift", day=DAY, evidence={})
+    preview, production = ledger.jobs.plan(a_job("a")), ledger.jobs.plan(a_job("b", tier="production"))
+    refused = ledger.jobs.reserve(preview, ceiling_usd=CEILING_USD)
+    assert (refused.granted, refused.reason) == (False, "the preview tier is frozen for new generation")
+    assert ledger.jobs.reserve(production, ceiling_usd=CEILING_USD).granted
+    ledger.governance.set_tier("preview", TierState.OPEN, by="person", day=DAY, evidence={})
+    assert ledger.jobs.reserve(preview, ceiling_usd=CEILING_USD).granted
+
+
+@pytest.mark.parametrize("state", _IN_FLIGHT, ids=str)
+def test_a_job_waits_for_an_identical_one_in_flight(ledger: Ledger, state: JobState):
+    _in(ledger, state, "first")
+    twin = ledger.jobs.plan(a_job("twin", request_sha256=a_job("first").request_sha256))
+    answer = ledger.jobs.reserve(twin, ceiling_usd=CEILING_USD)
+    assert (answer.granted, answer.identical_in_flight) == (False, True)
+    assert ledger.jobs.get(twin.key).state is JobState.PLANNED
+    assert ledger.spend.committed_usd(DAY) == 0
+
+
+@pytest.mark.parametrize("state", [state for state in JobState if state not in _IN_FLIGHT], ids=str)
+def test_a_job_does_not_wait_for_an_identical_one_that_is_not_under_way(ledger: Ledger, state: JobState):
+    _in(ledger, state, "first")
+    twin = ledger.jobs.plan(a_job("twin", request_sha256=a_job("first").request_sha256))
+    assert ledger.jobs.reserve(twin, ceiling_usd=CEILING_USD).granted
+
+
+def test_only_an_accepted_job_serves_the_same_request_again(ledger: Ledger):
+    for state in JobState:
+        _in(ledger, state)
+    served = [state for state in JobState if ledger.jobs.cached(a_job(f"in {state}").request_sha256)]
+    assert served == [JobState.ACCEPTED]
+    assert ledger.jobs.cached(sha256("another request")) is None
+
+
+def test_the_cache_names_the_job_that_made_the_clip(ledger: Ledger):
+    maker = accepted(ledger, a_job("maker"))
+    twin = ledger.jobs.plan(a_job("twin", request_sha256=maker.request_sha256))
+    ledger.jobs.advance(twin, JobState.ACCEPTED, cached_from=maker.key, saved_usd=twin.expected_usd)
+    found = ledger.jobs.cached(maker.request_sha256)
+    assert found is not None and found.key == maker.key
+    assert ledger.spend.committed_usd(DAY) == maker.billed_usd
+
+
+def test_a_refusal_that_must_not_be_retried_is_known(ledger: Ledger):
+    for name, kind, retry_allowed in (
+        ("final", FailureKind.MODERATION, False),
+        ("again", FailureKind.MODERATION, True),
+        ("invalid", FailureKind.INVALID, False),
+    ):
+        ledger.jobs.settle(
+            submitted(ledger, a_job(name)),
+            JobState.FAILED,
+            billed_usd=Decimal(0),
+            billed_s=0.0,
+            failure_kind=kind,
+            failure_reason="no faces",
+            retry_allowed=retry_allowed,
+        )
+    known = ledger.jobs.known_refusal(a_job("final").request_sha256)
+    assert known is not None and (known.failure_kind, known.failure_reason) == (FailureKind.MODERATION, "no faces")
+    assert known.retry_allowed is False
+    assert ledger.jobs.known_refusal(a_job("again").request_sha256) is None
+    assert ledger.jobs.known_refusal(a_job("invalid").request_sha256) is None
+
+
+def test_a_history_is_of_one_shot_as_it_is_written_now(ledger: Ledger):
+    shot = {"clip_id": f"{DAY}/clip", "shot_sha256": sha256("as written")}
+    for attempt in (2, 0, 1):
+        ledger.jobs.plan(a_job(f"attempt {attempt}", attempt=attempt, **shot))
+    ledger.jobs.plan(a_job("edited", clip_id=shot["clip_id"], shot_sha256=sha256("edited")))
+    ledger.jobs.plan(a_job("next shot", shot=1, **shot))
+    ledger.jobs.plan(a_job("other clip", shot_sha256=shot["shot_sha256"]))
+    history = ledger.jobs.history(shot["clip_id"], 0, shot["shot_sha256"])
+    assert [job.attempt for job in history] == [0, 1, 2]
+
+
+def test_jobs_are_found_by_day_state_and_rest(ledger: Ledger):
+    planned = _in(ledger, JobState.PLANNED)
+    processing = _in(ledger, JobState.PROCESSING)
+    _in(ledger, JobState.FAILED)
+    yesterday = ledger.jobs.plan(a_job("yesterday", day=date(2026, 11, 20)))
+    assert [job.key for job in ledger.jobs.of_day(yesterday.day)] == [yesterday.key]
+    assert len(ledger.jobs.of_day(DAY)) == 3
+    assert {job.key for job in ledger.jobs.in_state(JobState.PLANNED, JobState.PROCESSING)} == {
+        planned.key,
+        processing.key,
+        yesterday.key,
+    }
+    soon, before = datetime.now(UTC) + timedelta(hours=1), datetime.now(UTC) - timedelta(hours=1)
+    assert [job.key for job in ledger.jobs.unmoved_since(soon, [JobState.PROCESSING])] == [processing.key]
+    assert ledger.jobs.unmoved_since(before, [JobState.PROCESSING]) == []
+
+
+def test_the_last_end_of_a_job_is_known(ledger: Ledger):
+    assert ledger.jobs.last_finished_at() is None
+    ended = ledger.jobs.settle(submitted(ledger, a_job()), JobState.FAILED, billed_usd=Decimal(0), billed_s=0.0)
+    assert ended.finished_at is not None and ledger.jobs.last_finished_at() == ended.finished_at
+
+
+def test_what_was_billed_in_a_span_is_found_by_its_submit(ledger: Ledger):
+    noon = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    billed = {"billed_usd": Decimal("0.04"), "state": JobState.RENDERED}
+    inside = ledger.jobs.plan(a_job("inside", submitted_at=noon, **billed))
+    ledger.jobs.plan(a_job("later", submitted_at=noon + timedelta(hours=1), **billed))
+    ledger.jobs.plan(a_job("unbilled", submitted_at=noon))
+    found = ledger.jobs.billed_between(noon, noon + timedelta(hours=1))
+    assert [job.key for job in found] == [inside.key]
+
+
+def test_a_fresher_address_of_a_file_changes_nothing_else(ledger: Ledger):
+    job = _in(ledger, JobState.RENDERED)
+    noted = ledger.jobs.note_media_url(job, "https://cdn.example/new.mp4")
+    assert (noted.media_url, noted.state) == ("https://cdn.example/new.mp4", JobState.RENDERED)
+    assert ledger.jobs.events(job.key) == []
+
+
+def test_the_trail_of_a_job_tells_its_whole_way(ledger: Ledger):
+    job = accepted(ledger, a_job())
+    trail = [(event["from_state"], event["to_state"]) for event in ledger.jobs.events(job.key)]
+    way = ["planned", "reserved", "submitting", "submitted", "rendered", "stored", "accepted"]
+    assert trail == list(zip(way, way[1:], strict=False))

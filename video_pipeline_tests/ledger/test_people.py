@@ -1,0 +1,123 @@
+"""What people are asked and told, and what they dropped in: reviews, alerts, intake."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from video_pipeline.alerts import Alert, Delivery
+from video_pipeline.errors import LedgerError
+from video_pipeline.ledger import Ledger, ReviewState
+from video_pipeline.ledger.schema import briefs
+from video_pipeline_tests.ledger.rows import DAY, sha256
+
+_CLIP = "2026-11-21/clip"
+_ALERT = Alert("stuck job-7", "Job 7 is stuck", "No news for an hour.")
+_SENT, _FAILED = Delivery("Slack", "sent", "told"), Delivery("Slack", "failed", "503")
+_NOT_CONFIGURED = Delivery("none", "not configured", "no webhook")
+
+
+def test_a_clip_waits_for_a_person_once_a_stage(ledger: Ledger):
+    assert [ledger.reviews.open(_CLIP, "quality", why) for why in ("dark", "still dark")] == [True, False]
+    assert ledger.reviews.open(_CLIP, "generation", "three refusals")
+    waiting = {(review.stage, review.reason) for review in ledger.reviews.waiting()}
+    assert waiting == {("quality", "dark"), ("generation", "three refusals")}
+
+
+def test_a_decision_ends_the_wait_and_stays(ledger: Ledger):
+    ledger.reviews.open(_CLIP, "quality", "dark")
+    ledger.reviews.decide(_CLIP, "quality", ReviewState.APPROVED, by="ada", reason_code="intended")
+    assert not ledger.reviews.open(_CLIP, "quality", "dark again")
+    review = ledger.reviews.get(_CLIP, "quality")
+    assert review is not None and review.decided_at is not None
+    assert (review.state, review.decided_by, review.reason_code) == (ReviewState.APPROVED, "ada", "intended")
+    assert ledger.reviews.waiting() == []
+
+
+def test_what_does_not_wait_cannot_be_decided(ledger: Ledger):
+    with pytest.raises(LedgerError, match="No decision on 2026-11-21/clip is waiting at the quality stage"):
+        ledger.reviews.decide(_CLIP, "quality", ReviewState.APPROVED, by="ada")
+    ledger.reviews.open(_CLIP, "quality", "dark")
+    ledger.reviews.decide(_CLIP, "quality", ReviewState.REJECTED, by="ada")
+    with pytest.raises(LedgerError, match="No decision"):
+        ledger.reviews.decide(_CLIP, "quality", ReviewState.APPROVED, by="bob")
+
+
+def test_reviews_are_found_by_the_day_of_their_clip(ledger: Ledger):
+    ledger.reviews.open(_CLIP, "quality", "dark")
+    ledger.reviews.open("2026-11-22/clip", "quality", "dark")
+    assert [review.clip_id for review in ledger.reviews.of_day(DAY)] == [_CLIP]
+    assert ledger.reviews.get(_CLIP, "generation") is None
+
+
+def test_a_cause_is_new_once_however_many_ask(ledger: Ledger):
+    with ThreadPoolExecutor(8) as pool:
+        first = list(pool.map(lambda _: ledger.alerts.first_time(_ALERT), range(16)))
+    assert sum(first) == 1
+    (row,) = ledger.alerts.latest()
+    assert (row["cause"], row["count"]) == (_ALERT.cause, 16)
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "again"),
+    [
+        pytest.param([_FAILED], True, id="the only channel failed"),
+        pytest.param([_FAILED, _FAILED], True, id="every channel failed"),
+        pytest.param([_FAILED, _SENT], False, id="one channel was reached"),
+        pytest.param([_SENT], False, id="sent"),
+        pytest.param([_NOT_CONFIGURED], False, id="no channel"),
+    ],
+)
+def test_a_cause_is_told_again_only_when_it_reached_nobody(ledger: Ledger, deliveries: list[Delivery], again: bool):
+    assert ledger.alerts.first_time(_ALERT)
+    ledger.alerts.record(_ALERT, deliveries)
+    assert ledger.alerts.first_time(_ALERT) is again
+    ledger.alerts.record(_ALERT, [_SENT])
+    assert not ledger.alerts.first_time(_ALERT)
+
+
+def test_the_alerts_that_occurred_last_come_first(ledger: Ledger):
+    for cause in ("a", "b", "c", "a"):
+        ledger.alerts.first_time(Alert(cause, cause, cause))
+    assert [row["cause"] for row in ledger.alerts.latest()] == ["a", "c", "b"]
+    assert [row["cause"] for row in ledger.alerts.latest(limit=1)] == ["a"]
+
+
+def test_a_file_belongs_to_the_day_that_claimed_it_first(ledger: Ledger):
+    file = {"sha256": sha256("content"), "name": "briefs.yaml"}
+    assert ledger.intake.claim_file(**file, day=DAY) == DAY
+    assert ledger.intake.claim_file(**file, day=DAY + timedelta(days=1)) == DAY
+    assert ledger.intake.claimed_files() == {("briefs.yaml", file["sha256"]): DAY}
+
+
+def test_an_edited_or_renamed_file_is_another_file(ledger: Ledger):
+    tomorrow = DAY + timedelta(days=1)
+    ledger.intake.claim_file(sha256=sha256("content"), name="briefs.yaml", day=DAY)
+    assert ledger.intake.claim_file(sha256=sha256("edited"), name="briefs.yaml", day=tomorrow) == tomorrow
+    assert ledger.intake.claim_file(sha256=sha256("content"), name="copy.yaml", day=tomorrow) == tomorrow
+
+
+def test_a_file_claimed_by_many_days_at_once_gets_one(ledger: Ledger):
+    days = [DAY + timedelta(days=number % 8) for number in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        owners = set(pool.map(lambda day: ledger.intake.claim_file(sha256=sha256(""), name="a.csv", day=day), days))
+    assert len(owners) == 1
+
+
+def test_the_brief_in_force_is_the_last_one_written(ledger: Ledger):
+    for title in ("first", "second", "second"):
+        ledger.intake.record_brief(
+            clip_id=_CLIP, day=DAY, brief_id="clip", sha256=sha256(title), document={"title": title}
+        )
+    with ledger.engine.connect() as connection:
+        (row,) = connection.execute(select(briefs)).mappings()
+    assert (row["document"], row["sha256"]) == ({"title": "second"}, sha256("second"))
+
+
+def test_a_quarantined_document_is_new_once_a_day(ledger: Ledger):
+    document = {"source": "a.yaml#2", "sha256": sha256("raw"), "reasons": ("title: missing",), "raw": "{}"}
+    assert [ledger.intake.record_quarantine(day=DAY, **document) for _ in range(2)] == [True, False]
+    assert ledger.intake.record_quarantine(day=DAY + timedelta(days=1), **document)
+    (kept,) = ledger.intake.quarantined(DAY)
+    assert (kept["source"], kept["reasons"], kept["raw"]) == ("a.yaml#2", ["title: missing"], "{}")
