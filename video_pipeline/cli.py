@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from video_pipeline.errors import ConfigurationError, VideoPipelineError
@@ -32,7 +33,7 @@ def main() -> None:
     try:
         app()
     except VideoPipelineError as error:
-        complaints.print(f"[red]{error}[/red]", highlight=False, soft_wrap=True)
+        complaints.print(f"[red]{escape(str(error))}[/red]", highlight=False, soft_wrap=True)
         sys.exit(1)
 
 
@@ -143,7 +144,7 @@ def upscale(
 
         report = upscale_file(source, target, settings=settings, size=_size(size), engine=engine, progress=show)
     console.print(
-        f"{report.frames} frames, {'x'.join(map(str, report.source_size))} to {'x'.join(map(str, report.target_size))}, "
+        f"{report.frames} frames, {_pixels(report.source_size)} to {_pixels(report.target_size)}, "
         f"in {report.wall_s:.1f} s ({report.fps:.2f} fps) on {report.device}; about ${report.electricity_usd} of "
         f"electricity. Written to {target}."
     )
@@ -233,7 +234,7 @@ def _print_plan(plans: list, total, catalogue: str, *, examples: bool, quarantin
             one.storyboard.brief.brief_id,
             first.tier,
             (one.held and "held") or first.model or "",
-            "x".join(map(str, first.size or ())),
+            _pixels(first.size) if first.size else "",
             "yes" if first.audio else "",
             f"{one.expected_usd:.4f}",
             f"{one.p90_usd:.4f}",
@@ -256,7 +257,7 @@ def _progress_printer() -> Callable:
         elif progress.message == "started":
             console.print(f"[dim]{stamp}[/dim] [bold]{progress.step}[/bold]")
         else:
-            console.print(f"[dim]{stamp}[/dim]   {progress.message}", highlight=False, markup=False)
+            console.print(f"[dim]{stamp}[/dim]   {escape(progress.message)}", highlight=False)
 
     return show
 
@@ -313,6 +314,10 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise ConfigurationError(f"{text} is not a day; write it as YYYY-MM-DD.") from error
+
+
+def _pixels(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
 
 
 def _size(text: str) -> tuple[int, int] | None:

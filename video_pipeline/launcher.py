@@ -59,7 +59,7 @@ def run_job(
         elif event is not None and event.is_step_success and event.step_key:
             seconds[event.step_key] = event.step_success_data.duration_ms / 1000
             on_progress(Progress(event.step_key, "done", seconds[event.step_key]))
-        elif event is None and entry.step_key and entry.level >= logging.INFO:
+        elif event is None and entry.step_key and int(entry.level) >= logging.INFO:
             on_progress(Progress(entry.step_key, entry.user_message))
 
     with dg.DagsterInstance.get() as instance:

@@ -132,6 +132,8 @@ def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any
     merged = dict(base)
     for key, value in top.items():
         below = merged.get(key)
-        both_mappings = isinstance(value, Mapping) and isinstance(below, Mapping)
-        merged[key] = _laid_over(below, value) if both_mappings else value
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = _laid_over(below, value)
+        else:
+            merged[key] = value
     return merged

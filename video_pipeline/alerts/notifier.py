@@ -7,7 +7,7 @@ from typing import Protocol
 from video_pipeline.alerts.alert import Alert, Delivery
 
 _LOGGER = logging.getLogger(__name__)
-_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.CRITICAL}
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
 _NOT_CONFIGURED = Delivery(
     "none",
     "not configured",
@@ -58,7 +58,9 @@ class Notifier:
         _LOGGER.log(_LEVELS[alert.severity], "%s: %s", alert.title, alert.text)
         deliveries = tuple(channel.send(alert) for channel in self._channels) or (_NOT_CONFIGURED,)
         for delivery in deliveries:
-            if not delivery.sent:
+            if delivery.outcome == "failed":
                 _LOGGER.warning("Alert %s: %s", alert.cause, delivery.detail)
+            elif not delivery.sent:
+                _LOGGER.debug("Alert %s: %s", alert.cause, delivery.detail)
         self._seen.record(alert, deliveries)
         return deliveries

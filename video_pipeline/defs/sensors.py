@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from video_pipeline.alerts import Alert
+from video_pipeline.alerts import Alert, Severity
 from video_pipeline.briefs import day_fingerprint
 from video_pipeline.defs.external import is_news, routing_policy_materialization
 from video_pipeline.defs.jobs import cost_drift, production_day
@@ -102,7 +102,7 @@ def run_failure_alert(context: dg.RunFailureSensorContext, services: dg.Resource
     _alert(services, f"run {run.run_id}", "A run failed", text, "critical")
 
 
-def _alert(services: Services, cause: str, title: str, text: str, severity: str) -> None:
+def _alert(services: Services, cause: str, title: str, text: str, severity: Severity) -> None:
     services.notifier.notify(Alert(cause=cause, title=title, text=text, fields={}, severity=severity))
 
 

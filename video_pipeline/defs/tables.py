@@ -43,7 +43,7 @@ class ParquetTables(dg.IOManager):
 
 def table_asset(
     row: type[BaseModel], *, group: str, partitions_def: dg.PartitionsDefinition, **options: Any
-) -> Callable:
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`dg.asset` for an asset that returns rows of `row`."""
     return dg.asset(
         group_name=group,

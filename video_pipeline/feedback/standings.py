@@ -46,7 +46,7 @@ def judge_standings(
     standings = []
     for score in scores:
         transition = in_force.get(score.model)
-        # Another version of a demoted model has earned nothing yet, neither blame nor trust: it inherits the standing.
+        # Another version of a demoted model has earned neither blame nor trust yet: it inherits the standing.
         current = StandingStatus(transition.state) if transition else StandingStatus.ACTIVE
         if transition is not None and transition.day > day:
             wanted, reason = current, f"judged already for {transition.day}"

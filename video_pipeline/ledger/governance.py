@@ -56,7 +56,7 @@ class Governance:
             )
             connection.execute(
                 statement.on_conflict_do_update(
-                    constraint=decisions.primary_key.name,
+                    index_elements=list(decisions.primary_key.columns),
                     set_={"document": document, "decided_at": func.clock_timestamp()},
                 )
             )

@@ -164,16 +164,22 @@ class _PictureMeter:
         if self.still is not None and length_s >= self.thresholds.frozen_run_s:
             self.frozen_s += length_s
 
+    def _is_night(self, picture: NDArray[np.float32], likeness: float) -> bool:
+        """Whether speckles are lights in the dark: mostly dark, and there in the picture before as well."""
+        dark = float(np.mean(picture < self.thresholds.night_luma))
+        return dark >= self.thresholds.night_pixels and likeness >= self.thresholds.night_correlation
+
     def _follow_garbage(self, picture: NDArray[np.float32]) -> None:
         flat = self.thresholds.flat_deviation
         if picture.std() < flat:
             return
-        if _neighbour_correlation(picture) < self.thresholds.noisy_correlation:
-            self.noisy += 1
+        speckled = _neighbour_correlation(picture) < self.thresholds.noisy_correlation
         if self.last is None or self.last.shape != picture.shape or self.last.std() < flat:
+            self.noisy += speckled
             return
-        if _correlation(self.last, picture) < self.thresholds.jump_correlation:
-            self.jumps += 1
+        likeness = _correlation(self.last, picture)
+        self.noisy += speckled and not self._is_night(picture, likeness)
+        self.jumps += likeness < self.thresholds.jump_correlation
 
 
 def _reduced(frame: "VideoFrame", side: int) -> NDArray[np.float32]:

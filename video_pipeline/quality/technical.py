@@ -53,6 +53,10 @@ class TechnicalThresholds(_Data):
     # Neighbouring pixels of real footage, detailed or grainy, correlate by 0.8 and more; those of noise, of torn
     # lines and of random macroblocks by 0.5 at most.
     noisy_correlation: float = 0.55
+    # So do the lights of a city at night; but that is mostly dark, and the next picture shows the same lights.
+    night_luma: float = 64.0
+    night_pixels: float = 0.6
+    night_correlation: float = 0.5
     # Consecutive pictures of real footage correlate except at cuts; garbage does not resemble the garbage before.
     jump_correlation: float = 0.3
     # Eight cuts a second at 24 frames is beyond any edit.

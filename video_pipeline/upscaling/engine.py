@@ -130,7 +130,10 @@ class Engine:
 
         count, height, width = frames.shape[:3]
         target = size or (width * self.scale, height * self.scale)
-        result = np.empty((count, target[1], target[0], 3), np.uint8)
+        try:
+            result = np.empty((count, target[1], target[0], 3), np.uint8)
+        except MemoryError as error:
+            raise UpscalingError(f"There is no memory for {count} frames of {target[0]}x{target[1]}.") from error
         done = 0
         while done < count:
             batch = frames[done : done + self.frames_at_once]

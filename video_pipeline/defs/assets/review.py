@@ -9,7 +9,7 @@ from video_pipeline.defs.tables import table_asset
 from video_pipeline.services import Services, day_of
 
 
-# Without a return annotation: Dagster 1.13 reads one as the type of a tuple of all outputs when checks are among them.
+# Without a return annotation: with checks among the outputs, Dagster 1.13 wants a tuple's there.
 @table_asset(ReviewedClip, group="review", partitions_def=DAILY, check_specs=TECHNICAL_CHECKS)
 def reviewed_clips(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], upscaled_clips: list[UpscaledClip]

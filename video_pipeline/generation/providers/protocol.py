@@ -55,8 +55,8 @@ class JobFailed(Exception):
 class Provider(Protocol):
     """One provider on the wire.
 
-    `trusted_origins` are the only origins that a download may reach although they are not public addresses (the
-    sandbox); empty for every real provider.
+    `trusted_origins` are the only origins that a download may reach although they are not public (the sandbox); empty
+    for every real provider.
     """
 
     name: str

@@ -1,0 +1,197 @@
+"""Taking a day in: ledger, quarantine, alerts, and whose a file is."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from video_pipeline.alerts import Alert, Delivery, Notifier
+from video_pipeline.briefs import Intake, example_files, take_in
+from video_pipeline.ledger import Ledger
+from video_pipeline.ledger.schema import briefs
+from video_pipeline_tests.briefs.documents import a_document
+
+DAY = date(2026, 11, 21)
+TOMORROW = DAY + timedelta(days=1)
+TakeIn = Callable[..., Intake]
+
+
+class Recorder:
+    """A channel that keeps what it is told."""
+
+    name = "recorder"
+
+    def __init__(self) -> None:
+        self.alerts: list[Alert] = []
+
+    def send(self, alert: Alert) -> Delivery:
+        self.alerts.append(alert)
+        return Delivery(self.name, "sent", "kept")
+
+
+@pytest.fixture
+def told() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def take(ledger: Ledger, told: Recorder, inbox: Path) -> TakeIn:
+    """Take the inbox in for a day, which is today unless said."""
+    notifier = Notifier([told], ledger.alerts)
+
+    def take_day(day: date = DAY, today: date | None = None, examples: list[Path] | None = None) -> Intake:
+        return take_in(ledger, notifier, inbox=inbox, day=day, today=today or day, examples=examples or [])
+
+    return take_day
+
+
+def _drop(folder: Path, name: str, *documents: dict[str, Any]) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(json.dumps(documents))
+
+
+def _kept(ledger: Ledger) -> dict[str, dict[str, Any]]:
+    """clip id -> document, of every brief in the ledger."""
+    with ledger.engine.connect() as connection:
+        return {row.clip_id: row.document for row in connection.execute(select(briefs))}
+
+
+def _ids(intake: Intake) -> list[str]:
+    return [brief.brief_id for brief in intake.briefs]
+
+
+def test_every_brief_and_every_malformed_document_is_in_the_ledger(ledger: Ledger, inbox: Path, take: TakeIn):
+    _drop(inbox, "a.json", a_document("one"), a_document("two", duration_s=-1), a_document("three"))
+    intake = take()
+    assert (_ids(intake), intake.files, intake.examples) == (["one", "three"], 1, False)
+    assert set(_kept(ledger)) == {"2026-11-21/one", "2026-11-21/three"}
+    assert _kept(ledger)["2026-11-21/one"] == intake.briefs[0].model_dump(mode="json")
+    (item,) = ledger.intake.quarantined(DAY)
+    assert item["source"] == "a.json#2" and "duration_s" in item["reasons"][0]
+    assert json.loads(item["raw"]) == a_document("two", duration_s=-1)
+
+
+def test_a_malformed_brief_is_alerted_once_with_its_reasons(inbox: Path, take: TakeIn, told: Recorder):
+    _drop(inbox, "a.json", a_document(mood="cosy"))
+    for _ in range(3):
+        take()
+    (alert,) = told.alerts
+    assert alert.title == "A brief could not be taken"
+    assert "a.json of 2026-11-21: mood: Extra inputs are not permitted" in alert.text
+
+
+def test_a_brief_that_is_malformed_in_another_way_is_alerted_again(inbox: Path, take: TakeIn, told: Recorder):
+    for wrong in ({"mood": "cosy"}, {"duration_s": -1}):
+        _drop(inbox, "a.json", a_document(**wrong))
+        take()
+    assert len(told.alerts) == 2
+
+
+def test_missing_routing_metadata_is_counted_and_alerted_once(inbox: Path, take: TakeIn, told: Recorder):
+    _drop(
+        inbox,
+        "a.json",
+        a_document("one", quality=None),
+        a_document("two", quality=None, visual_complexity=None),
+        a_document("three"),
+    )
+    assert [take().assumed for _ in range(2)] == [{"quality": 2, "visual_complexity": 1}] * 2
+    (alert,) = told.alerts
+    assert "quality (2), visual_complexity (1)" in alert.text
+
+
+def test_sound_briefs_are_nothing_to_tell_of(inbox: Path, take: TakeIn, told: Recorder):
+    _drop(inbox, "a.json", a_document("one"), a_document("two"))
+    take()
+    assert told.alerts == []
+
+
+def test_the_examples_stand_in_only_for_an_empty_inbox(ledger: Ledger, inbox: Path, take: TakeIn):
+    first = take(examples=example_files())
+    assert (first.examples, len(first.briefs), len(first.quarantined)) == (True, 9, 1)
+    _drop(inbox, "a.json", a_document("mine"))
+    second = take(day=TOMORROW, examples=example_files())
+    assert (second.examples, _ids(second)) == (False, ["mine"])
+
+
+def test_a_day_whose_only_brief_is_malformed_does_not_get_the_examples(inbox: Path, take: TakeIn):
+    _drop(inbox, "a.json", a_document(mood="cosy"))
+    intake = take(examples=example_files())
+    assert (intake.examples, intake.briefs, len(intake.quarantined)) == (False, [], 1)
+
+
+def test_without_examples_an_empty_inbox_is_an_empty_day(take: TakeIn):
+    intake = take()
+    assert (intake.briefs, intake.quarantined, intake.files, intake.examples) == ([], [], 0, False)
+
+
+def test_a_days_folder_belongs_to_that_day(inbox: Path, take: TakeIn):
+    _drop(inbox / "2026-11-21", "a.json", a_document("of-the-day"))
+    _drop(inbox / "2026-11-22", "a.json", a_document("of-tomorrow"))
+    assert _ids(take()) == ["of-the-day"]
+    assert _ids(take(day=TOMORROW)) == ["of-tomorrow"]
+
+
+def test_a_file_at_the_top_belongs_to_the_first_day_that_claims_it(inbox: Path, take: TakeIn):
+    _drop(inbox, "a.json", a_document("one"))
+    assert _ids(take(day=DAY)) == ["one"]
+    assert _ids(take(day=TOMORROW)) == []
+    _drop(inbox, "b.json", a_document("two"))
+    assert _ids(take(day=TOMORROW)) == ["two"]
+    # The earlier day, materialised again, is what it was.
+    assert _ids(take(day=DAY, today=TOMORROW)) == ["one"]
+
+
+def test_an_older_day_never_claims_what_has_just_arrived(inbox: Path, take: TakeIn):
+    _drop(inbox, "a.json", a_document("one"))
+    assert _ids(take(day=DAY, today=TOMORROW)) == []
+    assert _ids(take(day=TOMORROW)) == ["one"]
+
+
+def test_a_file_that_two_days_ask_for_at_once_goes_to_one(ledger: Ledger, inbox: Path, take: TakeIn):
+    _drop(inbox, "a.json", a_document("one"))
+    with ThreadPoolExecutor(2) as pool:
+        taken = list(pool.map(lambda day: _ids(take(day=day)), [DAY, TOMORROW]))
+    assert sorted(taken) == [[], ["one"]]
+    assert len(_kept(ledger)) == 1
+
+
+def test_an_edited_brief_replaces_the_one_in_force(ledger: Ledger, inbox: Path, take: TakeIn):
+    for title in ("First", "Second"):
+        _drop(inbox / "2026-11-21", "a.json", a_document("one", title=title))
+        take()
+    assert _kept(ledger)["2026-11-21/one"]["title"] == "Second"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"title: \x00", id="a NUL in a file"),
+        pytest.param("title: Café".encode("utf-16"), id="UTF-16"),
+        pytest.param(json.dumps(a_document(title="a\x00b")).encode(), id="a NUL in a title"),
+        pytest.param(json.dumps(a_document(**{"mo\x00od": "cosy"})).encode(), id="a NUL in a field's name"),
+        pytest.param(json.dumps([a_document("a", title="\x00"), a_document("b", title=1)]).encode(), id="in a list"),
+        pytest.param(b'{"title": "a\\ud800b"}', id="half a character"),
+    ],
+)
+def test_a_character_that_the_ledger_cannot_hold_does_not_stop_the_day(
+    ledger: Ledger, inbox: Path, take: TakeIn, content: bytes
+):
+    (inbox / "a.json").write_bytes(content)
+    (inbox / "a.yaml").write_bytes(content)
+    _drop(inbox, "b.json", a_document("sound"))
+    assert "sound" in _ids(take())
+    assert "2026-11-21/sound" in _kept(ledger)
+    assert ledger.intake.quarantined(DAY)

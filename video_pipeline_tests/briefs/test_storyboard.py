@@ -1,0 +1,131 @@
+"""The storyboard: cut at shot boundaries, nothing lost, nothing over the cap."""
+
+from datetime import date
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from video_pipeline.briefs import Brief, ShotKind, storyboard_of
+from video_pipeline.briefs.storyboard import kind_of
+from video_pipeline_tests.briefs.documents import BRIEFS, a_brief
+
+DAY = date(2026, 11, 21)
+_CAPS = st.integers(2, 30).map(float)
+
+
+@given(brief=BRIEFS, cap_s=_CAPS)
+def test_cutting_keeps_the_length_and_no_piece_is_over_the_cap(brief: Brief, cap_s: float):
+    shots = storyboard_of(brief, DAY, cap_s=cap_s).shots
+    # A millisecond a piece at most is lost in rounding.
+    assert sum(shot.duration_s for shot in shots) == pytest.approx(brief.total_s, abs=0.001 * len(shots))
+    assert all(0 < shot.duration_s <= cap_s for shot in shots)
+
+
+@given(brief=BRIEFS, cap_s=_CAPS)
+def test_the_pieces_are_numbered_in_playing_order(brief: Brief, cap_s: float):
+    shots = storyboard_of(brief, DAY, cap_s=cap_s).shots
+    assert [shot.index for shot in shots] == list(range(len(shots)))
+    order = [shot.prompt for shot in brief.shots] or [brief.prompt or ""]
+    remaining = iter(shots)
+    for prompt in order:
+        assert next(remaining).prompt.startswith(prompt.rstrip(". "))
+
+
+@given(brief=BRIEFS, cap_s=_CAPS)
+def test_no_shot_is_cut_that_fits_and_none_into_more_pieces_than_it_needs(brief: Brief, cap_s: float):
+    pieces = len(storyboard_of(brief, DAY, cap_s=cap_s).shots)
+    lengths = [shot.duration_s for shot in brief.shots] or [brief.total_s]
+    assert pieces == sum(-int(-round(length / cap_s, 6) // 1) for length in lengths)
+
+
+@given(brief=BRIEFS, cap_s=_CAPS)
+def test_the_same_brief_is_always_cut_the_same(brief: Brief, cap_s: float):
+    first, second = (storyboard_of(brief, DAY, cap_s=cap_s) for _ in range(2))
+    assert first == second
+    assert [first.shot_sha256(shot) for shot in first.shots] == [second.shot_sha256(shot) for shot in second.shots]
+
+
+def test_a_long_shot_is_cut_into_equal_parts_that_say_so():
+    board = storyboard_of(a_brief(prompt="A river.", duration_s=40), DAY, cap_s=15)
+    assert [shot.duration_s for shot in board.shots] == [13.333] * 3
+    assert [shot.prompt for shot in board.shots] == [
+        f"A river. Part {part} of 3 of one continuous shot" for part in (1, 2, 3)
+    ]
+
+
+def test_a_shot_as_long_as_the_cap_is_one_piece():
+    assert len(storyboard_of(a_brief(duration_s=15), DAY, cap_s=15).shots) == 1
+    assert len(storyboard_of(a_brief(duration_s=15.1), DAY, cap_s=15).shots) == 2
+
+
+def test_every_entry_of_the_bible_is_in_every_prompt():
+    brief = a_brief(
+        prompt=None,
+        duration_s=None,
+        shots=[{"prompt": "One.", "duration_s": 2}, {"prompt": "Two", "duration_s": 20}],
+        bible=["Ada wears a red coat.", "Cold light"],
+    )
+    for shot in storyboard_of(brief, DAY, cap_s=15).shots:
+        assert shot.prompt.endswith("Ada wears a red coat. Cold light")
+
+
+def test_a_shots_own_broll_goes_before_the_briefs():
+    brief = a_brief(
+        prompt=None,
+        duration_s=None,
+        broll=["of the brief"],
+        shots=[{"prompt": "One", "duration_s": 2, "broll": ["of the shot"]}, {"prompt": "Two", "duration_s": 2}],
+    )
+    board = storyboard_of(brief, DAY, cap_s=15)
+    assert [shot.broll for shot in board.shots] == [("of the shot",), ("of the brief",)]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kind"),
+    [
+        ("Close-up of CEO speaking with confidence", ShotKind.EMOTIONAL_CLOSE_UP),
+        ("closeup of a woman smiling", ShotKind.EMOTIONAL_CLOSE_UP),
+        ("Close up on the tears of a child running", ShotKind.EMOTIONAL_CLOSE_UP),
+        ("Close-up of a coffee cup", ShotKind.DEFAULT),
+        ("A woman reading", ShotKind.DEFAULT),
+        ("A trail runner jumping over rocks", ShotKind.ACTION),
+        ("Waves splashing, wide shot", ShotKind.ACTION),
+        ("Wide aerial view of a harbour", ShotKind.ESTABLISHING),
+        ("City skyline at night", ShotKind.ESTABLISHING),
+        ("A worldwide known jumper", ShotKind.DEFAULT),
+        ("Hands typing on a laptop", ShotKind.DEFAULT),
+    ],
+)
+def test_the_words_of_a_prompt_tell_the_kind_of_shot(prompt: str, kind: ShotKind):
+    assert kind_of(prompt) is kind
+
+
+def test_a_kind_that_the_brief_gives_is_kept():
+    shots = [{"prompt": "A man running", "duration_s": 2, "kind": "establishing"}]
+    board = storyboard_of(a_brief(prompt=None, duration_s=None, shots=shots), DAY, cap_s=15)
+    assert board.shots[0].kind is ShotKind.ESTABLISHING
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prompt": "Another"},
+        {"duration_s": 6},
+        {"native_audio": True},
+        {"orientation": "square"},
+        {"quality": "standard"},
+        {"seed": 7},
+        {"bible": ["Cold light"]},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_shot_is_another_when_what_is_rendered_is_another(change: dict):
+    before, after = (storyboard_of(a_brief(**fields), DAY, cap_s=15) for fields in ({}, change))
+    assert before.shot_sha256(before.shots[0]) != after.shot_sha256(after.shots[0])
+
+
+@pytest.mark.parametrize("change", [{"title": "Another"}, {"caption": "Another"}, {"platforms": ["tiktok"]}])
+def test_a_shot_is_the_same_when_only_words_about_it_change(change: dict):
+    before, after = (storyboard_of(a_brief(**fields), DAY, cap_s=15) for fields in ({}, change))
+    assert before.shot_sha256(before.shots[0]) == after.shot_sha256(after.shots[0])
