@@ -25,7 +25,7 @@ from video_pipeline.generation.download import MediaGone, download
 from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, next_step
 from video_pipeline.generation.providers import JobFailed, NotAccepted, Provider, SubmitUnknown
 from video_pipeline.generation.requests import build_job, can_anchor
-from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, Ledger
+from video_pipeline.ledger import FailureKind, Hold, Job, JobKind, JobState, Ledger, Reservation
 from video_pipeline.media.probe import probe
 from video_pipeline.policy import Policy
 from video_pipeline.quality import Expectation, check_clip
@@ -174,9 +174,11 @@ class GenerationEngine:
         shot = plan.storyboard.shots[decision.shot]
         anchor = can_anchor(decision, self._catalogue)
         while True:
-            history = await self._db(
+            known = await self._db(
                 self._ledger.jobs.history, plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot)
             )
+            # What was planned or refused by the budget has not happened: it is planned anew, maybe for another model.
+            history = [job for job in known if job.state not in (JobState.PLANNED, JobState.REFUSED)]
             match next_step(shot, history, self._policy, run_id=self._run_id, can_anchor=anchor):
                 case Done(job):
                     return _ShotOutcome(job)
@@ -228,11 +230,12 @@ class GenerationEngine:
                 return await self._fail(job, FailureKind.MODERATION, f"already refused: {refused.failure_reason}")
             reservation = await self._db(self._ledger.jobs.reserve, job, ceiling_usd=self._budget.daily_ceiling_usd)
             if reservation.granted:
-                await self._warn_near_ceiling(job, reservation.committed_usd)
+                await self._warn_near_ceiling(reservation)
                 checkpoints.reached("generation.reserved")
                 return await self._db(self._ledger.jobs.get, job.key)
-            if not reservation.identical_in_flight or asyncio.get_running_loop().time() > deadline:
-                await self._alert_refusal(job, reservation.reason)
+            waits = reservation.hold is Hold.IDENTICAL_IN_FLIGHT
+            if not waits or asyncio.get_running_loop().time() > deadline:
+                await self._alert_refusal(job, reservation)
                 return await self._db(self._ledger.jobs.get, job.key)
             await asyncio.sleep(_QUICK_POLL_S)
 
@@ -447,15 +450,19 @@ class GenerationEngine:
                 f"review {plan.clip_id}", "A clip needs a person", f"{plan.clip_id}: {reason}", "warning"
             )
 
-    async def _warn_near_ceiling(self, job: Job, committed_usd: Decimal) -> None:
-        ceiling = self._budget.daily_ceiling_usd
-        if committed_usd >= ceiling * Decimal(str(self._budget.alert_share)):
-            text = f"${committed_usd:.2f} of ${ceiling} is committed on {job.day}."
-            await self._alert(f"ceiling near {job.day}", "The daily ceiling is near", text, "warning")
+    async def _warn_near_ceiling(self, reservation: Reservation) -> None:
+        ceiling, committed = self._budget.daily_ceiling_usd, reservation.committed_usd
+        if committed >= ceiling * Decimal(str(self._budget.alert_share)):
+            text = f"${committed:.2f} of ${ceiling} is committed on {reservation.on}."
+            await self._alert(f"ceiling near {reservation.on}", "The daily ceiling is near", text, "warning")
 
-    async def _alert_refusal(self, job: Job, reason: str) -> None:
-        text = f"{job.clip_id} was not bought: {reason}. It goes on when the partition is materialised again."
-        await self._alert(f"refused {job.tier} {job.day}", "The queue is halted", text, "critical")
+    async def _alert_refusal(self, job: Job, reservation: Reservation) -> None:
+        again = "It goes on when the partition is materialised again."
+        if reservation.hold is Hold.FROZEN:
+            cause, title = f"frozen {job.tier} {job.day}", f"The {job.tier} tier is frozen"
+        else:
+            cause, title = f"ceiling reached {reservation.on}", "The daily ceiling is reached"
+        await self._alert(cause, title, f"{job.clip_id} was not bought: {reservation.reason}. {again}", "critical")
 
     async def _alert(self, cause: str, title: str, text: str, severity: Severity) -> None:
         await asyncio.to_thread(

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, func, select, text, update
@@ -31,14 +32,29 @@ _IN_FLIGHT = tuple(state.value for state in JobState if not state.final and stat
 _JOB_FIELDS = frozenset(Job.__dataclass_fields__)
 
 
+class Hold(StrEnum):
+    """Why the budget guard did not grant a reservation."""
+
+    CEILING = "ceiling"
+    FROZEN = "frozen"
+    IDENTICAL_IN_FLIGHT = "identical in flight"
+
+
 @dataclass(frozen=True)
 class Reservation:
-    """The budget guard's answer: granted, or refused with a sentence, or waiting for an identical job."""
+    """The budget guard's answer: granted (`hold` is None), or held back with a sentence.
 
-    granted: bool
+    `on` is the calendar day (UTC) that the money counts against, `committed_usd` that day's sum with the job in it.
+    """
+
+    on: date
+    committed_usd: Decimal
+    hold: Hold | None = None
     reason: str = ""
-    committed_usd: Decimal = Decimal(0)
-    identical_in_flight: bool = False
+
+    @property
+    def granted(self) -> bool:
+        return self.hold is None
 
 
 class Jobs:
@@ -107,14 +123,16 @@ class Jobs:
     def reserve(self, job: Job, *, ceiling_usd: Decimal) -> Reservation:
         """Budget check and reservation in one transaction; holds under any number of processes (G4.4).
 
-        A job identical to one in flight is told to wait: the cache will serve it for nothing.
+        The ceiling is the calendar day's, so that running old days again or many days at once cannot pass it. A job
+        identical to one in flight is told to wait: the cache will serve it for nothing.
         """
+        on = datetime.now(UTC).date()
         with self._engine.begin() as connection:
-            _lock(connection, f"budget {job.day}")
-            _lock(connection, f"request {job.request_sha256}")
+            _lock(connection, "budget")
+            committed = committed_usd(connection, on)
             state = _fetch(connection, job.key).state
             if state is JobState.RESERVED:
-                return Reservation(True, committed_usd=committed_usd(connection, job.day))
+                return Reservation(on, committed)
             twin = connection.execute(
                 select(jobs.c.key).where(
                     jobs.c.request_sha256 == job.request_sha256,
@@ -123,16 +141,17 @@ class Jobs:
                 )
             ).first()
             if twin is not None:
-                return Reservation(False, f"waits for the identical job {twin.key[:12]}", Decimal(0), True)
-            committed = committed_usd(connection, job.day)
-            refusal = _refusal(connection, job, committed, ceiling_usd)
-            if refusal:
+                reason = f"waits for the identical job {twin.key[:12]}"
+                return Reservation(on, committed, Hold.IDENTICAL_IN_FLIGHT, reason)
+            refused = _refusal(connection, job, on, committed, ceiling_usd)
+            if refused is not None:
                 if state is not JobState.REFUSED:
-                    _change(connection, job.key, state, JobState.REFUSED, refusal, {"failure_reason": refusal})
-                return Reservation(False, refusal, committed)
+                    reason = refused.reason
+                    _change(connection, job.key, state, JobState.REFUSED, reason, {"failure_reason": reason})
+                return refused
             _change(connection, job.key, state, JobState.RESERVED, "", {"failure_reason": None})
-            _line(connection, job, "reserve", job.expected_usd)
-            return Reservation(True, committed_usd=committed + job.expected_usd)
+            _line(connection, job, "reserve", job.expected_usd, on)
+            return Reservation(on, committed + job.expected_usd)
 
     def advance(self, job: Job, to: JobState, *, note: str = "", **fields: Any) -> Job:
         """Move a job to its next state; LedgerError when it is no longer in the state the caller saw."""
@@ -150,9 +169,13 @@ class Jobs:
                 fields["finished_at"] = datetime.now(UTC)
             _change(connection, job.key, job.state, to, note, fields)
             if job.state not in (JobState.PLANNED, JobState.REFUSED):
-                _line(connection, job, "release", -job.expected_usd)
-            if billed_usd:
-                _line(connection, job, "settle", billed_usd)
+                # Against the day that it was reserved on: each job counts against one day's ceiling.
+                on = connection.execute(
+                    select(func.max(spend.c.spent_on)).where(spend.c.job_key == job.key, spend.c.line == "reserve")
+                ).scalar_one()
+                _line(connection, job, "release", -job.expected_usd, on)
+                if billed_usd:
+                    _line(connection, job, "settle", billed_usd, on)
             return _fetch(connection, job.key)
 
     def note_media_url(self, job: Job, media_url: str) -> Job:
@@ -173,16 +196,19 @@ class Jobs:
             return [_job(row) for row in rows.mappings()]
 
 
-def _refusal(connection: Connection, job: Job, committed: Decimal, ceiling_usd: Decimal) -> str:
-    """Why the job may not be bought, or nothing."""
+def _refusal(
+    connection: Connection, job: Job, on: date, committed: Decimal, ceiling_usd: Decimal
+) -> Reservation | None:
+    """Why the job may not be bought, or None."""
     if tier_state(connection, job.tier) is TierState.FROZEN:
-        return f"the {job.tier} tier is frozen for new generation"
+        return Reservation(on, committed, Hold.FROZEN, f"the {job.tier} tier is frozen for new generation")
     if committed + job.expected_usd > ceiling_usd:
-        return (
-            f"the daily ceiling of ${ceiling_usd} would be passed: ${committed:.4f} is committed on {job.day} "
-            f"and this job is expected to cost ${job.expected_usd:.4f}"
+        reason = (
+            f"the daily ceiling of ${ceiling_usd} would be passed: ${committed:.4f} is committed on {on} and this "
+            f"job is expected to cost ${job.expected_usd:.4f}"
         )
-    return ""
+        return Reservation(on, committed, Hold.CEILING, reason)
+    return None
 
 
 def _lock(connection: Connection, name: str) -> None:
@@ -208,11 +234,12 @@ def _change(
     )
 
 
-def _line(connection: Connection, job: Job, line: str, usd: Decimal) -> None:
+def _line(connection: Connection, job: Job, line: str, usd: Decimal, on: date) -> None:
     category = SpendCategory.GENERATION if job.attempt == 0 else SpendCategory.RETRY
     connection.execute(
         insert(spend).values(
             day=job.day,
+            spent_on=on,
             clip_id=job.clip_id,
             job_key=job.key,
             tier=job.tier,

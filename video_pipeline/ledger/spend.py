@@ -4,7 +4,7 @@ reserve +x   before a job is submitted          settle  +y   what the job was bi
 release -x   when the job is settled or failed  adjust  ±z   a correction, or a cost that is not a job's
 """
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from sqlalchemy import Connection, Engine, func, select
@@ -37,6 +37,7 @@ class Spend:
             .values(
                 once=once,
                 day=day,
+                spent_on=datetime.now(UTC).date(),
                 clip_id=clip_id,
                 tier=tier,
                 category=category.value,
@@ -50,10 +51,10 @@ class Spend:
         with self._engine.begin() as connection:
             return connection.execute(statement).first() is not None
 
-    def committed_usd(self, day: date) -> Decimal:
-        """Spent plus reserved on `day`: what the ceiling is held against."""
+    def committed_usd(self, on: date) -> Decimal:
+        """Spent plus reserved on the calendar day `on` (UTC): what the ceiling is held against."""
         with self._engine.connect() as connection:
-            return committed_usd(connection, day)
+            return committed_usd(connection, on)
 
     def by_clip(self, day: date) -> dict[str, dict[str, Decimal]]:
         """clip id -> category -> settled US dollars."""
@@ -69,7 +70,7 @@ class Spend:
         return costs
 
 
-def committed_usd(connection: Connection, day: date) -> Decimal:
-    """The sum of all of the day's lines, inside the caller's transaction."""
-    total = connection.execute(select(func.sum(spend.c.usd)).where(spend.c.day == day)).scalar_one()
+def committed_usd(connection: Connection, on: date) -> Decimal:
+    """The sum of all lines that count against the calendar day `on`, inside the caller's transaction."""
+    total = connection.execute(select(func.sum(spend.c.usd)).where(spend.c.spent_on == on)).scalar_one()
     return total or Decimal(0)

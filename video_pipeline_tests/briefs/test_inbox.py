@@ -128,7 +128,7 @@ def test_a_document_that_unfolds_without_end_is_quarantined_and_not_unfolded(tmp
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
-        resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
+        resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
 
     done = subprocess.run(
         [sys.executable, "-c", code, path], preexec_fn=limit, capture_output=True, text=True, check=False

@@ -93,7 +93,7 @@ def test_a_shots_own_broll_goes_before_the_briefs():
         ("Waves splashing, wide shot", ShotKind.ACTION),
         ("Wide aerial view of a harbour", ShotKind.ESTABLISHING),
         ("City skyline at night", ShotKind.ESTABLISHING),
-        ("A worldwide known jumper", ShotKind.DEFAULT),
+        ("A worldwide known person", ShotKind.DEFAULT),
         ("Hands typing on a laptop", ShotKind.DEFAULT),
     ],
 )

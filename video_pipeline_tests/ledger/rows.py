@@ -1,13 +1,14 @@
 """Rows to put into a ledger: a job and a publication with everything that a test does not care about filled in."""
 
 import hashlib
-from datetime import date
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from video_pipeline.ledger import Job, JobKind, JobState, Ledger, Publication, PublicationState
 
-DAY = date(2026, 11, 21)
+# Money counts against the calendar day on which it is set aside.
+DAY = datetime.now(UTC).date()
 CEILING_USD = Decimal(1000)
 
 
@@ -58,9 +59,7 @@ def submitted(ledger: Ledger, job: Job) -> Job:
 def accepted(ledger: Ledger, job: Job) -> Job:
     """`job`, rendered, billed as expected, stored and accepted."""
     bought = submitted(ledger, job)
-    rendered = ledger.jobs.settle(
-        bought, JobState.RENDERED, billed_usd=job.expected_usd, billed_s=job.requested_s
-    )
+    rendered = ledger.jobs.settle(bought, JobState.RENDERED, billed_usd=job.expected_usd, billed_s=job.requested_s)
     stored = ledger.jobs.advance(rendered, JobState.STORED, media_key="clip.mp4", media_sha256=sha256(job.key))
     return ledger.jobs.advance(stored, JobState.ACCEPTED)
 

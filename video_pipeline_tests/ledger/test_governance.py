@@ -111,7 +111,9 @@ def test_a_standing_changes_once_and_is_kept(ledger: Ledger):
 
 def test_a_model_demoted_by_many_at_once_changes_once(ledger: Ledger):
     with ThreadPoolExecutor(8) as pool:
-        changed = list(pool.map(lambda n: _set_standing(ledger, StandingStatus.DEMOTED, f"model {n // 8}"), range(80)))
+        changed = list(
+            pool.map(lambda n: _set_standing(ledger, StandingStatus.DEMOTED, f"model {n // 8}"), range(80))
+        )
     assert sum(changed) == 10
     assert _count(ledger, standing_transitions) == 10
 

@@ -1,12 +1,13 @@
 """The job protocol: states, what may follow what, the cache, and refusals that are remembered."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger import FailureKind, Job, JobState, Ledger, TierState
+from video_pipeline.ledger.jobs import Hold
 from video_pipeline.ledger.records import JOB_TRANSITIONS
 from video_pipeline_tests.ledger.rows import CEILING_USD, DAY, a_job, accepted, reserved, sha256, submitted
 
@@ -32,7 +33,9 @@ def test_planning_again_gives_the_row_that_is_there(ledger: Ledger):
 
 
 def test_a_planned_job_comes_back_as_it_was_written(ledger: Ledger):
-    job = a_job(request={"prompt": "a ≠ b", "nested": [1, None, {"x": 0.5}]}, retry_allowed=False, saved_usd=Decimal(1))
+    job = a_job(
+        request={"prompt": "a ≠ b", "nested": [1, None, {"x": 0.5}]}, retry_allowed=False, saved_usd=Decimal(1)
+    )
     written = ledger.jobs.plan(job)
     differing = {name for name in Job.__dataclass_fields__ if getattr(written, name) != getattr(job, name)}
     assert differing == {"created_at"}
@@ -110,7 +113,7 @@ def test_money_is_never_set_aside_for_a_job_that_is_past_it(ledger: Ledger, stat
 def test_a_job_over_the_ceiling_is_refused_and_may_ask_again(ledger: Ledger):
     job = ledger.jobs.plan(a_job(expected_usd=Decimal("0.50")))
     refused = ledger.jobs.reserve(job, ceiling_usd=Decimal("0.499999"))
-    assert not refused.granted and not refused.identical_in_flight
+    assert not refused.granted and refused.hold is Hold.CEILING
     assert "ceiling of $0.499999 would be passed" in refused.reason and "$0.5000" in refused.reason
     row = ledger.jobs.get(job.key)
     assert (row.state, row.failure_reason) == (JobState.REFUSED, refused.reason)
@@ -120,10 +123,11 @@ def test_a_job_over_the_ceiling_is_refused_and_may_ask_again(ledger: Ledger):
     assert (row.state, row.failure_reason) == (JobState.RESERVED, None)
 
 
-def test_a_ceiling_is_a_days_own(ledger: Ledger):
+def test_the_ceiling_is_the_calendar_days_whatever_day_is_produced(ledger: Ledger):
     reserved(ledger, a_job("today", expected_usd=Decimal("0.9")))
-    tomorrow = ledger.jobs.plan(a_job("tomorrow", day=DAY + timedelta(days=1), expected_usd=Decimal("0.9")))
-    assert ledger.jobs.reserve(tomorrow, ceiling_usd=Decimal(1)).granted
+    older = ledger.jobs.plan(a_job("older", day=DAY - timedelta(days=1), expected_usd=Decimal("0.9")))
+    refused = ledger.jobs.reserve(older, ceiling_usd=Decimal(1))
+    assert (refused.hold, refused.on, refused.committed_usd) == (Hold.CEILING, DAY, Decimal("0.9"))
 
 
 def test_a_frozen_tier_buys_nothing_and_the_others_do(ledger: Ledger):
@@ -141,7 +145,7 @@ def test_a_job_waits_for_an_identical_one_in_flight(ledger: Ledger, state: JobSt
     _in(ledger, state, "first")
     twin = ledger.jobs.plan(a_job("twin", request_sha256=a_job("first").request_sha256))
     answer = ledger.jobs.reserve(twin, ceiling_usd=CEILING_USD)
-    assert (answer.granted, answer.identical_in_flight) == (False, True)
+    assert answer.hold is Hold.IDENTICAL_IN_FLIGHT
     assert ledger.jobs.get(twin.key).state is JobState.PLANNED
     assert ledger.spend.committed_usd(DAY) == 0
 
@@ -207,7 +211,7 @@ def test_jobs_are_found_by_day_state_and_rest(ledger: Ledger):
     planned = _in(ledger, JobState.PLANNED)
     processing = _in(ledger, JobState.PROCESSING)
     _in(ledger, JobState.FAILED)
-    yesterday = ledger.jobs.plan(a_job("yesterday", day=date(2026, 11, 20)))
+    yesterday = ledger.jobs.plan(a_job("yesterday", day=DAY - timedelta(days=1)))
     assert [job.key for job in ledger.jobs.of_day(yesterday.day)] == [yesterday.key]
     assert len(ledger.jobs.of_day(DAY)) == 3
     assert {job.key for job in ledger.jobs.in_state(JobState.PLANNED, JobState.PROCESSING)} == {

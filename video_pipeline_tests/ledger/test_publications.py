@@ -61,9 +61,7 @@ def test_of_two_who_start_to_publish_one_does(ledger: Ledger):
 
 
 def test_the_upload_session_is_kept_before_a_byte_is_sent(ledger: Ledger):
-    publishing = ledger.publications.advance(
-        ledger.publications.plan(a_publication()), PublicationState.PUBLISHING
-    )
+    publishing = ledger.publications.advance(ledger.publications.plan(a_publication()), PublicationState.PUBLISHING)
     ledger.publications.note_session(publishing, "https://upload.example/session")
     kept = ledger.publications.get(publishing.key)
     assert (kept.session_url, kept.state) == ("https://upload.example/session", PublicationState.PUBLISHING)

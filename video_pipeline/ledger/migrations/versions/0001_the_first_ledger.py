@@ -263,6 +263,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("clip_id", sa.Text(), nullable=False),
+        sa.Column("spent_on", sa.Date(), nullable=False),
         sa.Column("job_key", sa.String(length=64), nullable=True),
         sa.Column("tier", sa.String(length=16), nullable=False),
         sa.Column("category", sa.String(length=16), nullable=False),
@@ -276,6 +277,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_spend_clip", "spend", ["clip_id"], unique=False)
     op.create_index(op.f("ix_spend_day"), "spend", ["day"], unique=False)
+    op.create_index(op.f("ix_spend_spent_on"), "spend", ["spent_on"], unique=False)
     op.create_table(
         "standing_transitions",
         sa.Column("id", sa.BigInteger(), autoincrement=True, nullable=False),
@@ -311,6 +313,7 @@ def downgrade() -> None:
     op.drop_table("tier_transitions")
     op.drop_index(op.f("ix_standing_transitions_model"), table_name="standing_transitions")
     op.drop_table("standing_transitions")
+    op.drop_index(op.f("ix_spend_spent_on"), table_name="spend")
     op.drop_index(op.f("ix_spend_day"), table_name="spend")
     op.drop_index("ix_spend_clip", table_name="spend")
     op.drop_table("spend")
