@@ -127,25 +127,16 @@ def _packets(path: Path, kind: str) -> list[tuple]:
         return [
             (packet.pts * packet.time_base, packet.duration * packet.time_base, kind == "audio" and bytes(packet))
             for packet in clip.demux(stream)
-            if packet.size
+            if packet.pts is not None and packet.duration is not None
         ]
 
 
 def _fidelity(clip: Path, folder: Path, engine: Engine, settings: UpscaleSettings) -> dict[str, Numbers]:
     """Original 1280x720, made 852x480 and nearly lossless, enlarged back in three ways."""
     small = folder / "small.mp4"
-    shrink = [
-        "-i",
-        str(clip),
-        "-vf",
-        "scale=852:480:flags=bicubic",
-        "-c:v",
-        "libx264",
-        "-crf",
-        "8",
-        "-an",
-        str(small),
-    ]
+    # Tagged, for untagged colours are read by the picture's height, and that differs here.
+    filters = "scale=852:480:flags=bicubic,setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"
+    shrink = ["-i", str(clip), "-vf", filters, "-c:v", "libx264", "-crf", "8", "-an", str(small)]
     run_ffmpeg(shrink, timeout_s=600, what="shrinking the clip")
     found: dict[str, Numbers] = {}
     for name, blend in (("real_esrgan", 1.0), ("half_blend", 0.5), ("lanczos", 0.0)):

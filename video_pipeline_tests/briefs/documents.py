@@ -25,7 +25,9 @@ def a_brief(brief_id: str = "a-brief", **fields: Any) -> Brief:
     return Brief.model_validate(a_document(brief_id, **fields))
 
 
-WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=20).filter(str.strip)
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=20).filter(
+    str.strip
+)
 SHOTS = st.lists(
     st.fixed_dictionaries(
         {"prompt": st.sampled_from(["Hands typing", "A wide skyline", "A man running"])},

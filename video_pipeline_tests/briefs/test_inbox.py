@@ -48,7 +48,9 @@ _FIELDS = st.one_of(
     st.lists(st.integers(), max_size=2),
     st.dictionaries(st.text(max_size=3), st.integers(), max_size=1),
 )
-_NAMES = st.sampled_from(["brief_id", "title", "platforms", "prompt", "shots", "duration_s", "quality", "mood", "seed"])
+_NAMES = st.sampled_from(
+    ["brief_id", "title", "platforms", "prompt", "shots", "duration_s", "quality", "mood", "seed"]
+)
 _DOCUMENTS = st.one_of(
     st.builds(
         lambda number, changed: a_document(f"brief-{number}") | changed,
@@ -60,7 +62,10 @@ _DOCUMENTS = st.one_of(
 
 
 @settings(max_examples=150, deadline=None)
-@given(files=st.lists(st.lists(_DOCUMENTS, min_size=1, max_size=4), max_size=3), suffix=st.sampled_from([".json", ".yaml"]))
+@given(
+    files=st.lists(st.lists(_DOCUMENTS, min_size=1, max_size=4), max_size=3),
+    suffix=st.sampled_from([".json", ".yaml"]),
+)
 def test_every_document_of_every_file_is_a_brief_or_in_quarantine(
     tmp_path_factory: pytest.TempPathFactory, files: list[list[Any]], suffix: str
 ):
@@ -167,13 +172,32 @@ def test_a_malformed_brief_is_quarantined_with_the_field_and_what_is_wrong(tmp_p
 
 
 def test_every_wrong_field_is_named_at_once(tmp_path: Path):
-    said = _reasons(tmp_path, "a.json", json.dumps(a_document(duration_s=-1, quality="cheap", mood="cosy", title=None)))
+    said = _reasons(
+        tmp_path, "a.json", json.dumps(a_document(duration_s=-1, quality="cheap", mood="cosy", title=None))
+    )
     assert all(f"{field}: " in said for field in ("duration_s", "quality", "mood", "title"))
 
 
 @pytest.mark.parametrize(
     "brief_id",
-    ["", "../etc/passwd", "a/b", "a\\b", "..", ".a", "-a", "A", "ä", "а", "a b", "a\n", "a\x00", "a_b", "a" * 64, "a.b"],
+    [
+        "",
+        "../etc/passwd",
+        "a/b",
+        "a\\b",
+        "..",
+        ".a",
+        "-a",
+        "A",
+        "ä",
+        "а",
+        "a b",
+        "a\n",
+        "a\x00",
+        "a_b",
+        "a" * 64,
+        "a.b",
+    ],
     ids=repr,
 )
 def test_a_brief_id_that_could_be_a_path_or_look_like_another_is_refused(tmp_path: Path, brief_id: str):

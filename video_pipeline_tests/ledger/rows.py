@@ -1,14 +1,16 @@
 """Rows to put into a ledger: a job and a publication with everything that a test does not care about filled in."""
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from video_pipeline.ledger import Job, JobKind, JobState, Ledger, Publication, PublicationState
+from sqlalchemy import func, select
 
-# Money counts against the calendar day on which it is set aside.
-DAY = datetime.now(UTC).date()
+from video_pipeline.ledger import Job, JobKind, JobState, Ledger, Publication, PublicationState
+from video_pipeline.ledger.schema import spend
+
+DAY = date(2026, 11, 21)
 CEILING_USD = Decimal(1000)
 
 
@@ -41,6 +43,12 @@ def a_job(name: str = "one", **fields: Any) -> Job:
         "run_id": "run",
     }
     return Job(**(values | fields))
+
+
+def all_money(ledger: Ledger) -> Decimal:
+    """The sum of every line that is in the ledger, in US dollars."""
+    with ledger.engine.connect() as connection:
+        return connection.execute(select(func.coalesce(func.sum(spend.c.usd), 0))).scalar_one()
 
 
 def reserved(ledger: Ledger, job: Job) -> Job:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -11,11 +11,11 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
-from video_pipeline.ledger import Job, JobState, Ledger, SpendCategory
+from video_pipeline.ledger import Hold, Job, JobState, Ledger, SpendCategory
 from video_pipeline.ledger.schema import spend
-from video_pipeline_tests.ledger.rows import CEILING_USD, DAY, a_job, accepted, reserved, submitted
+from video_pipeline_tests.ledger.rows import CEILING_USD, DAY, a_job, accepted, all_money, reserved, submitted
 
 _BUYER = Path(__file__).with_name("buyer.py")
 _CENT = Decimal("0.000001")
@@ -44,9 +44,20 @@ _A_LIFE = st.tuples(
 
 def _lines(ledger: Ledger, job: Job) -> dict[str, Decimal]:
     """line -> sum, for one job."""
-    statement = select(spend.c.line, func.sum(spend.c.usd)).where(spend.c.job_key == job.key).group_by(spend.c.line)
+    statement = (
+        select(spend.c.line, func.sum(spend.c.usd).label("usd"))
+        .where(spend.c.job_key == job.key)
+        .group_by(spend.c.line)
+    )
     with ledger.engine.connect() as connection:
-        return {line: usd for line, usd in connection.execute(statement)}
+        return {row.line: row.usd for row in connection.execute(statement)}
+
+
+def _move_lines(ledger: Ledger, *, days: int) -> date:
+    """As if every line had been written some days later or, negative, earlier; the last such day."""
+    with ledger.engine.begin() as connection:
+        moved = connection.execute(update(spend).values(spent_on=spend.c.spent_on + days).returning(spend.c.spent_on))
+        return max(row.spent_on for row in moved)
 
 
 def _step(ledger: Ledger, job: Job, step: str, billed_usd: Decimal) -> Job:
@@ -63,13 +74,12 @@ def _step(ledger: Ledger, job: Job, step: str, billed_usd: Decimal) -> Job:
 def test_at_every_moment_a_jobs_lines_are_what_it_was_billed_or_what_is_set_aside(ledger_of_module: Ledger, lives):
     ledger = ledger_of_module
     example = next(_NUMBERS)
-    day = date.fromordinal(DAY.toordinal() + 1 + example)
-    committed = Decimal(0)
+    committed = all_money(ledger)
     for number, (life, expected_usd, share) in enumerate(lives):
-        job = ledger.jobs.plan(a_job(f"{example} {number}", day=day, expected_usd=expected_usd))
+        job = ledger.jobs.plan(a_job(f"{example} {number}", expected_usd=expected_usd))
         holds = settled = False
         for step in _LIVES[life].split():
-            job = _step(ledger, job, step, (expected_usd * share).quantize(_CENT))
+            job = _step(ledger, job, step, (expected_usd * share).quantize(_CENT) if holds else Decimal(0))
             settled = settled or step.endswith("!")
             holds = holds or step == "reserved"
             total = sum(_lines(ledger, job).values(), Decimal(0))
@@ -77,7 +87,7 @@ def test_at_every_moment_a_jobs_lines_are_what_it_was_billed_or_what_is_set_asid
         lines = _lines(ledger, job)
         assert lines.get("release", Decimal(0)) == (-lines.get("reserve", Decimal(0)) if settled else 0)
         committed += sum(lines.values(), Decimal(0))
-    assert ledger.spend.committed_usd(day) == committed
+    assert all_money(ledger) == committed
 
 
 def test_threads_that_buy_at_once_never_pass_the_ceiling(ledger: Ledger):
@@ -85,7 +95,7 @@ def test_threads_that_buy_at_once_never_pass_the_ceiling(ledger: Ledger):
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda job: ledger.jobs.reserve(job, ceiling_usd=Decimal("1.00")), jobs))
     assert sum(answer.granted for answer in answers) == 14
-    assert ledger.spend.committed_usd(DAY) == Decimal("0.98")
+    assert all_money(ledger) == Decimal("0.98")
     assert max(answer.committed_usd for answer in answers) == Decimal("0.98")
 
 
@@ -101,7 +111,7 @@ def test_processes_that_buy_at_once_never_pass_the_ceiling(ledger: Ledger, ledge
     # All three ask for all forty; each is set aside once.
     assert len(set(granted)) == 14
     assert len(ledger.jobs.in_state(JobState.RESERVED)) == 14
-    assert ledger.spend.committed_usd(DAY) == Decimal("0.98")
+    assert all_money(ledger) == Decimal("0.98")
 
 
 def test_of_identical_jobs_asked_for_at_once_one_is_bought(ledger: Ledger):
@@ -109,7 +119,7 @@ def test_of_identical_jobs_asked_for_at_once_one_is_bought(ledger: Ledger):
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda job: ledger.jobs.reserve(job, ceiling_usd=CEILING_USD), jobs))
     assert sum(answer.granted for answer in answers) == 1
-    assert sum(answer.identical_in_flight for answer in answers) == 11
+    assert sum(answer.hold is Hold.IDENTICAL_IN_FLIGHT for answer in answers) == 11
 
 
 def test_identical_jobs_of_two_days_asked_for_at_once_are_bought_once(ledger: Ledger):
@@ -135,7 +145,7 @@ def test_a_job_that_two_workers_settle_is_settled_once(ledger: Ledger):
 
     with ThreadPoolExecutor(6) as pool:
         assert sum(pool.map(settle, range(6))) == 1
-    assert ledger.spend.committed_usd(DAY) == job.expected_usd
+    assert all_money(ledger) == job.expected_usd
 
 
 def test_a_first_attempt_is_generation_and_a_later_one_a_retry(ledger: Ledger):
@@ -148,12 +158,31 @@ def test_a_first_attempt_is_generation_and_a_later_one_a_retry(ledger: Ledger):
 
 def test_money_that_is_only_set_aside_is_committed_and_not_spent(ledger: Ledger):
     reserved(ledger, a_job())
-    assert ledger.spend.committed_usd(DAY) == Decimal("0.044")
+    assert all_money(ledger) == Decimal("0.044")
     assert ledger.spend.by_clip(DAY) == {}
 
 
-def test_nothing_is_committed_on_a_day_without_lines(ledger: Ledger):
-    assert ledger.spend.committed_usd(DAY) == Decimal(0)
+def test_a_ceiling_is_the_calendar_days_whatever_day_the_clips_are_of(ledger: Ledger):
+    for number in range(3):
+        job = ledger.jobs.plan(a_job(f"job {number}", day=DAY + timedelta(number), expected_usd=Decimal("0.45")))
+        answer = ledger.jobs.reserve(job, ceiling_usd=Decimal(1))
+        assert answer.hold == (Hold.CEILING if number == 2 else None)
+        assert ledger.spend.committed_usd(answer.on) == answer.committed_usd == min(2, number + 1) * Decimal("0.45")
+
+
+def test_money_of_another_calendar_day_is_not_counted(ledger: Ledger):
+    reserved(ledger, a_job("yesterday", expected_usd=Decimal("0.9")))
+    _move_lines(ledger, days=-1)
+    job = ledger.jobs.plan(a_job("today", expected_usd=Decimal("0.9")))
+    answer = ledger.jobs.reserve(job, ceiling_usd=Decimal(1))
+    assert answer.granted and answer.committed_usd == Decimal("0.9")
+
+
+def test_a_job_that_ends_after_midnight_counts_against_the_day_it_was_reserved_on(ledger: Ledger):
+    job = submitted(ledger, a_job())
+    yesterday = _move_lines(ledger, days=-1)
+    ledger.jobs.settle(job, JobState.RENDERED, billed_usd=Decimal("0.05"), billed_s=2.0)
+    assert ledger.spend.committed_usd(yesterday) == all_money(ledger) == Decimal("0.05")
 
 
 @pytest.mark.parametrize("callers", [1, 8])
@@ -172,7 +201,7 @@ def test_a_cost_is_booked_once_a_cause(ledger: Ledger, callers: int):
     with ThreadPoolExecutor(callers) as pool:
         assert sorted(pool.map(book, range(8))) == [False] * 7 + [True]
     assert ledger.spend.by_clip(DAY) == {"2026-11-21/clip": {"audio": Decimal("0.004")}}
-    assert ledger.spend.committed_usd(DAY) == Decimal("0.004")
+    assert all_money(ledger) == Decimal("0.004")
 
 
 def test_a_clips_lines_of_a_category_are_added_up_exactly(ledger: Ledger):

@@ -85,6 +85,25 @@ def test_the_embedded_server_keeps_its_data_between_openings(embedded_folder: Pa
     stop_embedded(folder)
 
 
+def test_a_ledger_whose_folder_was_closed_is_never_left_for_an_empty_one(embedded_folder: Path):
+    folder = embedded_folder / "closed" / "ledger"
+    folder.parent.mkdir()
+    first = open_ledger(None, embedded_dir=folder)
+    first.reviews.open("2026-11-21/a", "quality", "dark")
+    first.close()
+    stop_embedded(folder)
+    folder.parent.chmod(0o700)
+    try:
+        again = open_ledger(None, embedded_dir=folder)
+    except LedgerError as error:
+        # As root: Postgres runs as another user, who is kept out.
+        assert str(folder.parent) in str(error) and "chmod o+x" in str(error)
+    else:
+        assert [review.reason for review in again.reviews.waiting()] == ["dark"]
+        again.close()
+        stop_embedded(folder)
+
+
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_every_usual_spelling_of_a_postgres_url_opens(ledger_url: str, scheme: str):
     url = scheme + ledger_url.removeprefix("postgresql+psycopg")
