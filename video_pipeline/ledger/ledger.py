@@ -1,11 +1,10 @@
 """Opening the ledger and its parts: one object with a repository per subject."""
 
-import time
 from functools import cached_property
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.alerts import AlertRows
@@ -79,13 +78,13 @@ def open_ledger(url: str | None, *, embedded_dir: Path) -> Ledger:
     engine = _engine(url or embedded_url(embedded_dir))
     try:
         migrate(engine)
-    except OperationalError as error:
-        where = engine.url.render_as_string(hide_password=True)
-        reason = str(error.orig).strip().splitlines()[0]
+    except DBAPIError as error:
+        where = f"{engine.url.host or 'the local socket'}, database {engine.url.database}"
+        reason = _redacted(str(error.orig).strip().splitlines()[0], engine)
         raise LedgerError(
-            f"The ledger at {where} cannot be reached: {reason}. Check VIDEO_PIPELINE_LEDGER_URL (host, port, "
-            "database, user, password), or unset it to use the embedded Postgres."
-        ) from error
+            f"The ledger at {where} cannot be used: {reason}. Check VIDEO_PIPELINE_LEDGER_URL (host, port, database, "
+            "user, password, and that the user may create tables), or unset it to use the embedded Postgres."
+        ) from None
     return Ledger(engine)
 
 
@@ -124,22 +123,28 @@ def _engine(url: str) -> Engine:
             f"postgresql://user:password@host:5432/video_pipeline, not {url.split(':', 1)[0]}:…"
         )
     try:
-        return create_engine(
-            url, pool_size=4, max_overflow=8, pool_pre_ping=True, connect_args={"connect_timeout": 10}
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # What cannot be parsed is not shown: a password may stand anywhere in it.
+        raise LedgerError(
+            "VIDEO_PIPELINE_LEDGER_URL cannot be read as a URL. Write it as "
+            "postgresql://user:password@host:5432/video_pipeline, and special characters in the password as %40 and "
+            "the like."
+        ) from None
+    if parsed.host and "@" in parsed.host:
+        raise LedgerError(
+            "VIDEO_PIPELINE_LEDGER_URL has an @ in its password or user: write it as %40, or the rest is taken for "
+            "the host."
         )
-    except ArgumentError as error:
-        raise LedgerError(f"VIDEO_PIPELINE_LEDGER_URL cannot be read as a URL: {error}.") from error
+    return create_engine(
+        parsed, pool_size=4, max_overflow=8, pool_pre_ping=True, connect_args={"connect_timeout": 10}
+    )
 
 
-def wait_until_reachable(engine: Engine, *, timeout_s: float) -> bool:
-    """Whether the server answers within `timeout_s` seconds."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            with engine.connect() as connection:
-                connection.execute(text("SELECT 1"))
-            return True
-        except OperationalError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.2)
+def _redacted(reason: str, engine: Engine) -> str:
+    """A database's words without the password, wherever the URL gave it."""
+    given = (engine.url.password, engine.url.query.get("password"))
+    for password in given:
+        if isinstance(password, str) and password:
+            reason = reason.replace(password, "***")
+    return reason

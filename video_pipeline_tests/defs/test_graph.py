@@ -1,0 +1,173 @@
+"""The asset graph of the design by name: groups, partitions, edges, mappings, pools, checks, executor."""
+
+import dagster as dg
+import pytest
+
+from video_pipeline.defs import jobs
+from video_pipeline.defs.partitions import DAILY, WEEKLY
+from video_pipeline.definitions import build_defs, defs
+
+GRAPH = defs.resolve_asset_graph()
+SAME = (0, 0)
+DAILY_ASSETS = {
+    # asset: (group, {upstream: (start, end) in days, None for an external asset without partitions})
+    "briefs": ("briefs", {"editorial_guidance": None}),
+    "storyboards": ("briefs", {"briefs": SAME}),
+    "generation_plan": ("routing", {"storyboards": SAME, "routing_policy": None}),
+    "generated_clips": ("generation", {"generation_plan": SAME}),
+    "upscaled_clips": ("upscaling", {"generated_clips": SAME}),
+    "reviewed_clips": ("review", {"upscaled_clips": SAME}),
+    "publish_records": ("publishing", {"reviewed_clips": SAME, "storyboards": SAME}),
+    "engagement": ("publishing", {"publish_records": (-13, 0)}),
+    "clip_facts": (
+        "feedback",
+        {"storyboards": SAME, "reviewed_clips": SAME, "publish_records": SAME, "engagement": SAME},
+    ),
+    "cost_report": ("feedback", {"clip_facts": (-6, 0)}),
+    "tier_status": ("feedback", {"cost_report": (-1, 0)}),
+    "model_scores": ("feedback", {"clip_facts": (-13, 0), "engagement": SAME}),
+    "model_standings": ("feedback", {"model_scores": SAME, "clip_facts": (-13, 0), "model_standings": (-1, -1)}),
+}
+WEEKLY_ASSETS = {
+    "weekly_cost_report": {"cost_report"},
+    "style_affinity": {"clip_facts"},
+    "editorial_patterns": {"clip_facts"},
+}
+EXTERNAL_ASSETS = {"editorial_guidance": "briefs", "routing_policy": "routing"}
+DAY = "2026-03-12"  # A Thursday; its week began on the 9th.
+
+
+def test_the_graph_holds_the_assets_of_the_design_and_no_other() -> None:
+    names = {key.to_user_string() for key in GRAPH.get_all_asset_keys()}
+    assert names == {*DAILY_ASSETS, *WEEKLY_ASSETS, *EXTERNAL_ASSETS}
+
+
+@pytest.mark.parametrize("name", DAILY_ASSETS)
+def test_a_daily_asset_stands_in_its_group_and_reads_its_upstreams(name: str) -> None:
+    node = GRAPH.get(dg.AssetKey(name))
+    group, upstreams = DAILY_ASSETS[name]
+    assert node.group_name == group
+    assert node.partitions_def == DAILY
+    assert {key.to_user_string() for key in node.parent_keys} == set(upstreams)
+    for upstream, offsets in upstreams.items():
+        assert _days_read(name, upstream) == (None if offsets is None else _days_around(DAY, *offsets))
+
+
+@pytest.mark.parametrize("name", WEEKLY_ASSETS)
+def test_a_weekly_asset_reads_the_seven_days_of_its_own_week(name: str) -> None:
+    node = GRAPH.get(dg.AssetKey(name))
+    assert node.group_name == "feedback"
+    assert node.partitions_def == WEEKLY
+    assert {key.to_user_string() for key in node.parent_keys} == WEEKLY_ASSETS[name]
+    for upstream in WEEKLY_ASSETS[name]:
+        assert _days_read(name, upstream, of="2026-03-09") == _days_around("2026-03-09", 0, 6)
+
+
+@pytest.mark.parametrize("name", EXTERNAL_ASSETS)
+def test_the_state_in_force_is_an_external_asset_at_the_head_of_the_graph(name: str) -> None:
+    node = GRAPH.get(dg.AssetKey(name))
+    assert node.is_external
+    assert not node.is_executable
+    assert node.partitions_def is None
+    assert node.group_name == EXTERNAL_ASSETS[name]
+    assert node.parent_keys == set()
+
+
+@pytest.mark.parametrize("name", DAILY_ASSETS)
+def test_todays_partition_exists_today(name: str) -> None:
+    partitions = GRAPH.get(dg.AssetKey(name)).partitions_def
+    assert isinstance(partitions, dg.TimeWindowPartitionsDefinition)
+    assert partitions.end_offset == 1
+    assert partitions.timezone == "UTC"
+
+
+def test_the_first_day_reads_what_there_is_and_does_not_fail() -> None:
+    assert _days_read("tier_status", "cost_report", of="2026-01-01") == ["2026-01-01"]
+    assert _days_read("cost_report", "clip_facts", of="2026-01-02") == ["2026-01-01", "2026-01-02"]
+    assert _days_read("model_standings", "model_standings", of="2026-01-01") == []
+
+
+def test_pools_guard_the_gpu_and_the_providers() -> None:
+    pools = {name: defs.get_assets_def(name).op.pool for name in (*DAILY_ASSETS, *WEEKLY_ASSETS)}
+    assert {name: pool for name, pool in pools.items() if pool} == {
+        "generated_clips": "provider_api",
+        "upscaled_clips": "gpu",
+        "publish_records": "provider_api",
+    }
+
+
+def test_dagster_retries_no_step() -> None:
+    """Least of all one that spends or publishes: only the ledger knows what has been done already."""
+    assert [name for name in (*DAILY_ASSETS, *WEEKLY_ASSETS) if defs.get_assets_def(name).op.retry_policy] == []
+    for job in ("production_day", "nightly_scoring", "weekly_learning", "cost_drift"):
+        resolved = defs.resolve_job_def(job)
+        assert "dagster/max_retries" not in resolved.tags
+        assert [node.name for node in resolved.nodes if node.definition.retry_policy] == []
+
+
+def test_checks_are_partitioned_by_day_and_block_nothing() -> None:
+    specs = {key: GRAPH.get_check_spec(key) for key in GRAPH.asset_check_keys}
+    by_asset: dict[str, set[str]] = {}
+    for key, spec in specs.items():
+        by_asset.setdefault(key.asset_key.to_user_string(), set()).add(key.name)
+        assert spec.partitions_def == DAILY, key
+        assert not spec.blocking, key
+    assert by_asset == {
+        "generated_clips": {"no_unknown_jobs", "bills_match_the_ledger"},
+        "reviewed_clips": {
+            "playable",
+            "resolution",
+            "duration",
+            "file_size",
+            "audio",
+            "black",
+            "frozen",
+            "garbled",
+        },
+    }
+
+
+def test_steps_start_from_a_forkserver_and_two_run_at_once() -> None:
+    executor = defs.resolve_job_def("production_day").executor_def
+    assert executor is jobs.EXECUTOR
+    assert executor.name == "multiprocess"
+    config = executor.config_schema.resolve_config({}).value["config"]
+    assert config["max_concurrent"] == 2
+    assert list(config["start_method"]) == ["forkserver"]
+    assert config["start_method"]["forkserver"]["preload_modules"] == ["video_pipeline.definitions"]
+
+
+def test_the_jobs_cover_every_asset_that_can_be_materialised() -> None:
+    covered = {
+        key.to_user_string()
+        for job in ("production_day", "nightly_scoring", "weekly_learning")
+        for key in defs.resolve_job_def(job).asset_layer.executable_asset_keys
+    }
+    assert covered == {*DAILY_ASSETS, *WEEKLY_ASSETS}
+
+
+def test_resources_can_be_replaced_for_a_location_of_ones_own() -> None:
+    own = build_defs(resources={"services": "mine"})
+    assert own.resources is not None and own.resources["services"] == "mine"
+    assert set(own.resources) == {"services", "tables"}
+
+
+def _days_read(name: str, upstream: str, *, of: str = DAY) -> list[str] | None:
+    """The days of `upstream` that partition `of` of `name` reads."""
+    child, parent = GRAPH.get(dg.AssetKey(name)), GRAPH.get(dg.AssetKey(upstream))
+    if parent.partitions_def is None:
+        return None
+    assert child.partitions_def is not None
+    mapping = GRAPH.get_partition_mapping(child.key, parent.key)
+    result = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        downstream_partitions_subset=child.partitions_def.subset_with_partition_keys([of]),
+        downstream_partitions_def=child.partitions_def,
+        upstream_partitions_def=parent.partitions_def,
+    )
+    return sorted(result.partitions_subset.get_partition_keys())
+
+
+def _days_around(day: str, start: int, end: int) -> list[str]:
+    keys = DAILY.get_partition_keys()
+    at = keys.index(day)
+    return list(keys[at + start : at + end + 1])
