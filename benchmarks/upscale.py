@@ -6,13 +6,12 @@ Speed: Big Buck Bunny (1280x720, 25 fps, with 5.1 sound) to 1920x1080, end to en
 the network is loaded and warm before the clock starts. Identity: frame count, every timestamp and every sound packet
 against the source. Fidelity: the same film is made smaller by 1.5 (bicubic), enlarged again by Real-ESRGAN and by
 Lanczos, and both are compared with the original; VMAF-NEG is the fair number, since plain VMAF rewards sharpening.
-Memory: peak resident size of fresh processes for a short clip and for one that is four times as long.
+Memory (Linux): peak resident size of fresh processes for a short clip and for one that is four times as long.
 """
 
 import argparse
 import json
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -187,7 +186,9 @@ def _own_peak(clip: Path, model: str) -> float:
 
 
 def _peak_mb() -> float:
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    # Not getrusage: on Linux its peak survives exec, so that a child would report its parent's.
+    status = Path("/proc/self/status").read_text()
+    return round(int(status.split("VmHWM:")[1].split()[0]) / 1024, 1)
 
 
 def _show(results: dict[str, Numbers]) -> None:

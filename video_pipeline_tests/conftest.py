@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import URL, create_engine, make_url, text
 
 from video_pipeline.ledger import Ledger, open_ledger
@@ -17,6 +18,10 @@ from video_pipeline.policy import Policy, load_policy
 from video_pipeline.routing import Catalogue, load_catalogue
 
 NewDatabase = Callable[[], str]
+
+# No deadline: how long an example takes says something of the machine, not of the law.
+settings.register_profile("suite", max_examples=60, deadline=None)
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +92,14 @@ def ledger_url(ledger_database: str) -> str:
 def ledger(ledger_url: str, embedded_folder: Path) -> Iterator[Ledger]:
     """An empty ledger on a real Postgres."""
     opened = open_ledger(ledger_url, embedded_dir=embedded_folder)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def ledger_of_module(new_database: NewDatabase, embedded_folder: Path) -> Iterator[Ledger]:
+    """A ledger for the many small tests of a module, each of which uses rows of its own."""
+    opened = open_ledger(new_database(), embedded_dir=embedded_folder)
     yield opened
     opened.close()
 

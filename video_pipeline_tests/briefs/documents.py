@@ -28,17 +28,26 @@ def a_brief(brief_id: str = "a-brief", **fields: Any) -> Brief:
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=20).filter(
     str.strip
 )
+
+
+def _short_enough(shots: list[dict[str, Any]]) -> bool:
+    return sum(shot["duration_s"] for shot in shots) <= 180
+
+
 SHOTS = st.lists(
     st.fixed_dictionaries(
-        {"prompt": st.sampled_from(["Hands typing", "A wide skyline", "A man running"])},
-        optional={"duration_s": st.integers(10, 1200).map(lambda tenths: tenths / 10), "broll": st.lists(WORDS)},
-    ).map(lambda shot: {"duration_s": 3} | shot),
+        {
+            "prompt": st.sampled_from(["Hands typing", "A wide skyline", "A man running"]),
+            "duration_s": st.integers(10, 1200).map(lambda tenths: tenths / 10),
+        },
+        optional={"broll": st.lists(WORDS, max_size=2)},
+    ),
     min_size=1,
     max_size=4,
-)
+).filter(_short_enough)
 _STORIES = st.one_of(
-    st.fixed_dictionaries({"prompt": WORDS, "duration_s": st.floats(1, 180)}),
-    st.fixed_dictionaries({"shots": SHOTS.filter(lambda shots: sum(shot["duration_s"] for shot in shots) <= 180)}),
+    st.fixed_dictionaries({"prompt": WORDS, "duration_s": st.floats(1, 120)}),
+    st.fixed_dictionaries({"shots": SHOTS}),
 )
 BRIEFS = st.builds(
     lambda story, rest: Brief.model_validate({"brief_id": "a-brief", "title": "A title", **rest, **story}),

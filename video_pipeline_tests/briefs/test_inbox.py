@@ -61,7 +61,7 @@ _DOCUMENTS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100)
 @given(
     files=st.lists(st.lists(_DOCUMENTS, min_size=1, max_size=4), max_size=3),
     suffix=st.sampled_from([".json", ".yaml"]),
@@ -81,7 +81,7 @@ def test_every_document_of_every_file_is_a_brief_or_in_quarantine(
     assert len(names) == len(set(names))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100)
 @given(content=st.binary(max_size=200), suffix=st.sampled_from([".json", ".yaml", ".yml", ".csv"]))
 def test_no_file_stops_the_reading_of_the_others(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, suffix: str

@@ -93,8 +93,8 @@ def test_a_malformed_brief_is_alerted_once_with_its_reasons(inbox: Path, take: T
 
 
 def test_a_brief_that_is_malformed_in_another_way_is_alerted_again(inbox: Path, take: TakeIn, told: Recorder):
-    for wrong in ({"mood": "cosy"}, {"duration_s": -1}):
-        _drop(inbox, "a.json", a_document(**wrong))
+    for document in (a_document(mood="cosy"), a_document(duration_s=-1)):
+        _drop(inbox, "a.json", document)
         take()
     assert len(told.alerts) == 2
 

@@ -24,12 +24,16 @@ def test_cutting_keeps_the_length_and_no_piece_is_over_the_cap(brief: Brief, cap
 
 @given(brief=BRIEFS, cap_s=_CAPS)
 def test_the_pieces_are_numbered_in_playing_order(brief: Brief, cap_s: float):
-    shots = storyboard_of(brief, DAY, cap_s=cap_s).shots
-    assert [shot.index for shot in shots] == list(range(len(shots)))
-    order = [shot.prompt for shot in brief.shots] or [brief.prompt or ""]
-    remaining = iter(shots)
-    for prompt in order:
-        assert next(remaining).prompt.startswith(prompt.rstrip(". "))
+    pieces = list(storyboard_of(brief, DAY, cap_s=cap_s).shots)
+    assert [piece.index for piece in pieces] == list(range(len(pieces)))
+    shots = [(shot.prompt, shot.duration_s) for shot in brief.shots] or [(brief.prompt or "", brief.total_s)]
+    for prompt, duration_s in shots:
+        left_s = duration_s
+        while left_s > 0.1:
+            piece = pieces.pop(0)
+            assert piece.prompt.startswith(prompt.rstrip(". "))
+            left_s -= piece.duration_s
+    assert pieces == []
 
 
 @given(brief=BRIEFS, cap_s=_CAPS)
@@ -57,6 +61,12 @@ def test_a_long_shot_is_cut_into_equal_parts_that_say_so():
 def test_a_shot_as_long_as_the_cap_is_one_piece():
     assert len(storyboard_of(a_brief(duration_s=15), DAY, cap_s=15).shots) == 1
     assert len(storyboard_of(a_brief(duration_s=15.1), DAY, cap_s=15).shots) == 2
+
+
+@pytest.mark.parametrize("duration_s", [120.5, 180])
+def test_the_longest_clip_that_may_be_asked_for_is_cut(duration_s: float):
+    shots = storyboard_of(a_brief(duration_s=duration_s), DAY, cap_s=15).shots
+    assert sum(shot.duration_s for shot in shots) == pytest.approx(duration_s, abs=0.001 * len(shots))
 
 
 def test_every_entry_of_the_bible_is_in_every_prompt():

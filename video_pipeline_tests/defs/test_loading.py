@@ -52,7 +52,7 @@ def test_only_settings_reads_the_environment() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES])
 def test_a_module_says_what_belongs_in_it(path: Path) -> None:
     docstring = ast.get_docstring(_tree(path))
-    assert docstring is not None and len(docstring.split()) >= 4, f"{path} has no docstring that says anything"
+    assert docstring is not None and len(docstring) >= 20, f"{path} has no docstring that says anything"
 
 
 def _name(path: Path) -> str:
@@ -83,7 +83,9 @@ def _environment_uses(path: Path) -> Iterator[str]:
             yield _literal(node.slice)
         elif isinstance(node, ast.Call) and _is_os(node.func, "getenv"):
             yield _literal(node.args[0])
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _is_os(node.func.value, "environ"):
+        elif (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and _is_os(node.func.value, "environ")
+        ):
             yield _literal(node.args[0]) if node.args else ast.unparse(node)
     counted = sum(_is_os(node, "environ") for node in ast.walk(tree))
     if counted and "os.environ" in {ast.unparse(node) for node in _bare_uses(tree)}:

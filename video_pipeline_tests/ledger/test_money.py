@@ -44,13 +44,9 @@ _A_LIFE = st.tuples(
 
 def _lines(ledger: Ledger, job: Job) -> dict[str, Decimal]:
     """line -> sum, for one job."""
-    statement = (
-        select(spend.c.line, func.sum(spend.c.usd).label("usd"))
-        .where(spend.c.job_key == job.key)
-        .group_by(spend.c.line)
-    )
+    sums = select(spend.c.line, func.sum(spend.c.usd).label("usd")).group_by(spend.c.line)
     with ledger.engine.connect() as connection:
-        return {row.line: row.usd for row in connection.execute(statement)}
+        return {row.line: row.usd for row in connection.execute(sums.where(spend.c.job_key == job.key))}
 
 
 def _move_lines(ledger: Ledger, *, days: int) -> date:
@@ -69,7 +65,7 @@ def _step(ledger: Ledger, job: Job, step: str, billed_usd: Decimal) -> Job:
     return ledger.jobs.advance(job, JobState(step))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(lives=st.lists(_A_LIFE, min_size=1, max_size=4))
 def test_at_every_moment_a_jobs_lines_are_what_it_was_billed_or_what_is_set_aside(ledger_of_module: Ledger, lives):
     ledger = ledger_of_module

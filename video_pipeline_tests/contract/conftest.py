@@ -1,0 +1,69 @@
+"""One sandbox for the contract tests, and the adapters over real connections to it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import asdict, replace
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+
+from video_pipeline.generation.providers import FalProvider, Submission
+from video_pipeline.ledger import Job
+from video_pipeline.policy import Policy
+from video_pipeline.publishing import YouTubeShorts
+from video_pipeline.routing import Catalogue
+from video_pipeline_tests.contract.edge import Edge, running_edge
+from video_pipeline_tests.contract.orders import brief_of, job_of
+
+_T = TypeVar("_T")
+Run = Callable[[Coroutine[Any, Any, _T]], _T]
+
+
+@pytest.fixture(scope="module")
+def module_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    with running_edge(tmp_path_factory.mktemp("edge")) as edge:
+        yield edge
+
+
+@pytest.fixture
+def edge(module_edge: Edge) -> Iterator[Edge]:
+    """The module's sandbox, without faults left over from another test."""
+    yield module_edge
+    module_edge.clear_faults()
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Runs a coroutine to its end, all of a test's on one event loop."""
+    with asyncio.Runner() as runner:
+        yield runner.run
+
+
+@pytest.fixture
+def client(run: Run) -> Iterator[httpx.AsyncClient]:
+    opened = httpx.AsyncClient(timeout=10, trust_env=False)
+    yield opened
+    run(opened.aclose())
+
+
+@pytest.fixture
+def fal(edge: Edge, client: httpx.AsyncClient) -> FalProvider:
+    return edge.fal(client)
+
+
+@pytest.fixture
+def youtube(edge: Edge) -> Iterator[YouTubeShorts]:
+    with httpx.Client(timeout=10, trust_env=False) as client:
+        yield edge.youtube(client)
+
+
+@pytest.fixture
+def job(request: pytest.FixtureRequest, sandbox_catalogue: Catalogue, policy: Policy) -> Job:
+    """A planned one-second video that no other test has ordered."""
+    return job_of(brief_of(f"waves on a beach, {request.node.name}"), sandbox_catalogue, policy)
+
+
+def with_receipt(job: Job, submission: Submission) -> Job:
+    """The job as the ledger keeps it after a submit."""
+    return replace(job, **asdict(submission))

@@ -1,0 +1,79 @@
+"""The sandbox as the adapters meet it: started with quick models, told to misbehave, its books read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+import video_pipeline.sandbox
+from video_pipeline.generation import FalProvider
+from video_pipeline.publishing import YouTubeShorts
+from video_pipeline.sandbox import ensure_running, stop
+
+_PACKAGED_MODELS = Path(video_pipeline.sandbox.__file__).with_name("models.yaml")
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One running sandbox."""
+
+    base_url: str
+    state_dir: Path
+
+    def fault(self, name: str, **more: Any) -> None:
+        httpx.post(f"{self.base_url}/_sandbox/faults", json={"fault": name} | more).raise_for_status()
+
+    def clear_faults(self) -> None:
+        httpx.delete(f"{self.base_url}/_sandbox/faults").raise_for_status()
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Every request that was accepted, oldest first."""
+        return httpx.get(f"{self.base_url}/_sandbox/books").json()["requests"]
+
+    def videos(self) -> list[dict[str, Any]]:
+        """Every video that was published, oldest first."""
+        return httpx.get(f"{self.base_url}/_sandbox/books").json()["videos"]
+
+    def fal(self, client: httpx.AsyncClient, *, key: str = "sandbox", trusted: bool = True) -> FalProvider:
+        """The adapter as `Services` wires it."""
+        return FalProvider(
+            client,
+            key=key,
+            queue_url=f"{self.base_url}/fal-queue",
+            api_url=f"{self.base_url}/fal-api",
+            trusted_origins=(self.base_url,) if trusted else (),
+        )
+
+    def youtube(self, client: httpx.Client, **overrides: str) -> YouTubeShorts:
+        """The adapter as `Services` wires it."""
+        wiring = {
+            "client_id": "sandbox",
+            "client_secret": "sandbox",
+            "refresh_token": "sandbox",
+            "api_url": f"{self.base_url}/youtube",
+            "analytics_url": f"{self.base_url}/youtube-analytics",
+            "token_url": f"{self.base_url}/oauth2/token",
+            "watch_url": f"{self.base_url}/shorts/{{video_id}}",
+        }
+        return YouTubeShorts(client, **(wiring | overrides))
+
+
+def usd(requests: list[dict[str, Any]]) -> Decimal:
+    """What the sandbox billed for `requests`, in US dollars."""
+    return sum((Decimal(request["usd"]) for request in requests), Decimal(0))
+
+
+@contextmanager
+def running_edge(state_dir: Path) -> Iterator[Edge]:
+    """A sandbox whose models render at once."""
+    models = _PACKAGED_MODELS.read_text()
+    assert "render_delay_s: 0.3" in models
+    (state_dir / "models.yaml").write_text(models.replace("render_delay_s: 0.3", "render_delay_s: 0.04"))
+    try:
+        yield Edge(ensure_running(state_dir).base_url, state_dir.resolve())
+    finally:
+        stop(state_dir)

@@ -1,0 +1,354 @@
+"""The fal adapter against the sandbox's wire: every answer means what `fal.py` says it means."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from video_pipeline.generation.ladder import Attempt, Strategy
+from video_pipeline.generation.providers import FalProvider, JobFailed, NotAccepted, Rendered, SubmitUnknown
+from video_pipeline.ledger import FailureKind, Job, JobKind
+from video_pipeline.media import probe
+from video_pipeline.policy import Policy
+from video_pipeline.routing import Catalogue
+from video_pipeline_tests.contract.answering import answering
+from video_pipeline_tests.contract.conftest import Run, with_receipt
+from video_pipeline_tests.contract.edge import Edge
+from video_pipeline_tests.contract.orders import brief_of, job_of
+
+
+def submitted(run: Run, fal: FalProvider, job: Job) -> Job:
+    return with_receipt(job, run(fal.submit(job)))
+
+
+async def ended(fal: FalProvider, job: Job, *, limit_s: float = 20.0) -> Rendered:
+    """Polls as the engine does, quicker."""
+    async with asyncio.timeout(limit_s):
+        while True:
+            rendered = await fal.result(job) if await fal.poll(job) else None
+            if rendered is not None:
+                return rendered
+            await asyncio.sleep(0.02)
+
+
+def requests_for(edge: Edge, job: Job) -> list[dict]:
+    return [request for request in edge.requests() if request["input"] == job.request]
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that nobody listens on, held so that nobody else can either."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def test_a_submit_is_billed_once_and_ends_in_a_file(
+    run: Run, fal: FalProvider, client: httpx.AsyncClient, edge: Edge, job: Job, tmp_path
+) -> None:
+    bought = submitted(run, fal, job)
+    rendered = run(ended(fal, bought))
+    [booked] = requests_for(edge, job)
+    assert booked["request_id"] == bought.provider_job_id
+    assert Decimal(booked["usd"]) == job.expected_usd
+    assert bought.cancel_url == f"{bought.response_url}/cancel"
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(run(client.get(rendered.media_url)).content)
+    info = probe(clip)
+    assert info.video is not None
+    assert (info.video.size, info.duration_s) == ((108, 192), pytest.approx(1, abs=0.1))
+
+
+def test_a_picture_is_bought_the_same_way(
+    run: Run, fal: FalProvider, client: httpx.AsyncClient, sandbox_catalogue: Catalogue, policy: Policy
+) -> None:
+    attempt = Attempt(1, Strategy.IMAGE_ANCHORING, "a lighthouse", kind=JobKind.IMAGE)
+    job = job_of(brief_of("a lighthouse"), sandbox_catalogue, policy, attempt=attempt)
+    rendered = run(ended(fal, submitted(run, fal, job)))
+    assert run(client.get(rendered.media_url)).content.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("fault", "retry_after_s"), [("submit_429", 0.25), ("submit_503", None)])
+def test_a_refusal_for_now_is_transient_and_bought_nothing(
+    run: Run, fal: FalProvider, edge: Edge, job: Job, fault: str, retry_after_s: float | None
+) -> None:
+    edge.fault(fault, value=0.25)
+    with pytest.raises(NotAccepted) as refused:
+        run(fal.submit(job))
+    assert (refused.value.kind, refused.value.retry_after_s) == (FailureKind.TRANSIENT, retry_after_s)
+    assert requests_for(edge, job) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "bought"), [("submit_500", 0), ("drop_before_accept", 0), ("drop_after_accept", 1)]
+)
+def test_a_lost_answer_is_unknown_whether_it_was_bought_or_not(
+    run: Run, fal: FalProvider, edge: Edge, job: Job, fault: str, bought: int
+) -> None:
+    edge.fault(fault)
+    with pytest.raises(SubmitUnknown):
+        run(fal.submit(job))
+    assert len(requests_for(edge, job)) == bought
+
+
+def test_an_answer_that_comes_too_late_is_unknown(run: Run, edge: Edge, job: Job) -> None:
+    edge.fault("submit_delay", value=0.6)
+
+    async def impatient() -> None:
+        async with httpx.AsyncClient(timeout=0.2, trust_env=False) as client:
+            await edge.fal(client).submit(job)
+
+    with pytest.raises(SubmitUnknown):
+        run(impatient())
+
+
+def test_a_provider_that_nobody_reaches_has_bought_nothing(
+    run: Run, client: httpx.AsyncClient, job: Job, closed_port: int
+) -> None:
+    nowhere = f"http://127.0.0.1:{closed_port}"
+    fal = FalProvider(client, key="k", queue_url=nowhere, api_url=nowhere)
+    with pytest.raises(NotAccepted) as refused:
+        run(fal.submit(job))
+    assert refused.value.kind is FailureKind.TRANSIENT
+
+
+def test_a_receipt_that_cannot_be_read_is_unknown(run: Run, client: httpx.AsyncClient, job: Job) -> None:
+    with answering(200, b"<html>ok</html>") as server:
+        fal = FalProvider(client, key="k", queue_url=server.base_url, api_url=server.base_url)
+        with pytest.raises(SubmitUnknown):
+            run(fal.submit(job))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, b'{"detail": "Authentication is required to access this application"}', FailureKind.AUTH),
+        (402, b'{"detail": "Payment required"}', FailureKind.QUOTA),
+        (403, b'{"detail": "User is locked. Reason: Exhausted balance."}', FailureKind.QUOTA),
+        (403, b'{"detail": "Forbidden"}', FailureKind.AUTH),
+        (422, b'{"detail": [{"loc": ["body"], "msg": "no", "type": "missing"}]}', FailureKind.INVALID),
+        (
+            422,
+            b'{"detail": [{"loc": ["body", "prompt"], "msg": "no", "type": "content_policy_violation"}]}',
+            FailureKind.MODERATION,
+        ),
+    ],
+)
+def test_a_refused_submit_says_why(
+    run: Run, client: httpx.AsyncClient, job: Job, status: int, body: bytes, kind: FailureKind
+) -> None:
+    with answering(status, body) as server:
+        fal = FalProvider(client, key="k", queue_url=server.base_url, api_url=server.base_url)
+        with pytest.raises(NotAccepted) as refused:
+            run(fal.submit(job))
+    assert refused.value.kind is kind
+    assert refused.value.retry_allowed is (kind is not FailureKind.MODERATION)
+
+
+@pytest.mark.parametrize("key", ["", "pasted with its newline\n"], ids=["empty", "newline"])
+def test_a_key_that_no_header_can_carry_has_bought_nothing(
+    run: Run, client: httpx.AsyncClient, edge: Edge, job: Job, key: str
+) -> None:
+    with pytest.raises(NotAccepted):
+        run(edge.fal(client, key=key).submit(job))
+    assert requests_for(edge, job) == []
+
+
+def test_a_model_that_is_not_there_makes_the_request_invalid(run: Run, fal: FalProvider, job: Job) -> None:
+    with pytest.raises(NotAccepted) as refused:
+        run(fal.submit(replace(job, endpoint="sandbox/nobody/text-to-video")))
+    assert refused.value.kind is FailureKind.INVALID
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "billed"),
+    [
+        ("refuse_input", FailureKind.MODERATION, False),
+        ("refuse_output", FailureKind.MODERATION, True),
+        ("job_failed", FailureKind.GENERATION, False),
+    ],
+)
+def test_a_job_that_ends_without_a_file_says_why_and_whether_it_is_billed(
+    run: Run, fal: FalProvider, edge: Edge, job: Job, fault: str, kind: FailureKind, billed: bool
+) -> None:
+    edge.fault(fault)
+    with pytest.raises(JobFailed) as failed:
+        run(ended(fal, submitted(run, fal, job)))
+    assert (failed.value.kind, failed.value.billed) == (kind, billed)
+    if kind is FailureKind.MODERATION:
+        assert failed.value.retry_allowed is False  # X-Fal-Retryable: false
+    [booked] = requests_for(edge, job)
+    assert (Decimal(booked["usd"]) > 0) is billed
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"duration": 99},
+        {"duration": "long"},
+        {"resolution": "9999p"},
+        {"aspect_ratio": "wide"},
+        {"prompt": " "},
+        {"seed": "seven"},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_request_at_fault_is_invalid_and_would_be_again(run: Run, fal: FalProvider, job: Job, wrong: dict) -> None:
+    with pytest.raises(JobFailed) as failed:
+        run(ended(fal, submitted(run, fal, replace(job, request=job.request | wrong))))
+    assert (failed.value.kind, failed.value.billed) == (FailureKind.INVALID, False)
+
+
+@pytest.mark.parametrize("fault", ["status_500", "unknown_status", "result_503"])
+def test_trouble_while_reading_is_not_the_end_of_a_job(
+    run: Run, fal: FalProvider, edge: Edge, job: Job, fault: str
+) -> None:
+    bought = submitted(run, fal, job)
+    edge.fault(fault, times=3)
+    assert run(ended(fal, bought)).media_url
+    assert len(requests_for(edge, job)) == 1
+
+
+def test_a_stuck_job_never_ends_and_can_be_given_up(run: Run, fal: FalProvider, edge: Edge, job: Job) -> None:
+    edge.fault("stuck")
+    bought = submitted(run, fal, job)
+    assert [run(fal.poll(bought)) for _ in range(3)] == [False] * 3
+    run(fal.cancel(bought))
+    [booked] = requests_for(edge, job)
+    assert booked["outcome"] == "canceled"
+
+
+def test_a_request_that_the_provider_has_forgotten_is_expired(run: Run, fal: FalProvider, job: Job) -> None:
+    forgotten = with_receipt(job, fal.receipt(job, "00000000-0000-0000-0000-000000000000"))
+    with pytest.raises(JobFailed) as failed:
+        run(fal.poll(forgotten))
+    assert failed.value.kind is FailureKind.EXPIRED
+
+
+def test_a_network_that_fails_while_polling_is_not_an_end(
+    run: Run, client: httpx.AsyncClient, job: Job, closed_port: int
+) -> None:
+    nowhere = f"http://127.0.0.1:{closed_port}"
+    fal = FalProvider(client, key="k", queue_url=nowhere, api_url=nowhere)
+    bought = with_receipt(job, fal.receipt(job, "00000000-0000-0000-0000-000000000000"))
+    assert run(fal.poll(bought)) is False
+    assert run(fal.result(bought)) is None
+
+
+@pytest.mark.parametrize("body", [b"<html>busy</html>", b"[]", b'"COMPLETED"'])
+def test_a_status_that_is_no_status_is_asked_for_again(
+    run: Run, client: httpx.AsyncClient, job: Job, body: bytes
+) -> None:
+    with answering(200, body) as server:
+        fal = FalProvider(client, key="k", queue_url=server.base_url, api_url=server.base_url)
+        assert run(fal.poll(with_receipt(job, fal.receipt(job, "id")))) is False
+
+
+@pytest.mark.parametrize("body", [b"<html>busy</html>", b"[]", b"{}", b'{"video": null}', b'{"video": {}}'])
+def test_a_result_without_a_file_fails_its_job_and_nothing_else(
+    run: Run, client: httpx.AsyncClient, job: Job, body: bytes
+) -> None:
+    with answering(200, body) as server:
+        fal = FalProvider(client, key="k", queue_url=server.base_url, api_url=server.base_url)
+        with pytest.raises(JobFailed):
+            run(fal.result(with_receipt(job, fal.receipt(job, "id"))))
+
+
+@pytest.mark.parametrize("read", ["poll", "result", "cancel"])
+def test_our_key_is_sent_to_the_providers_own_host_only(
+    run: Run, client: httpx.AsyncClient, job: Job, edge: Edge, read: str
+) -> None:
+    with answering(200, b'{"status": "COMPLETED"}') as stranger:
+        url = f"{stranger.base_url}/{read}"
+        elsewhere = replace(job, provider_job_id="id", status_url=url, response_url=url, cancel_url=url)
+        if read == "cancel":
+            run(edge.fal(client).cancel(elsewhere))
+        else:
+            with pytest.raises(JobFailed):
+                run(getattr(edge.fal(client), read)(elsewhere))
+        assert stranger.asked == []
+
+
+def test_our_key_is_not_sent_over_another_scheme(run: Run, client: httpx.AsyncClient, job: Job) -> None:
+    with answering(200, b'{"status": "COMPLETED"}') as plain:
+        secure = plain.base_url.replace("http://", "https://")
+        fal = FalProvider(client, key="k", queue_url=secure, api_url=secure)
+        url = f"{plain.base_url}/status"
+        with pytest.raises(JobFailed):
+            run(fal.poll(replace(job, provider_job_id="id", status_url=url)))
+        assert plain.asked == []
+
+
+# --- a submit whose answer was lost ------------------------------------------------------------------------------
+
+
+def lose(run: Run, fal: FalProvider, edge: Edge, job: Job, *, fault: str = "drop_after_accept") -> None:
+    edge.fault(fault)
+    with pytest.raises(SubmitUnknown):
+        run(fal.submit(job))
+
+
+def test_a_lost_submit_is_found_by_its_input(run: Run, fal: FalProvider, edge: Edge, job: Job) -> None:
+    lose(run, fal, edge, job)
+    [booked] = requests_for(edge, job)
+    found = run(fal.find(job, known_ids=frozenset()))
+    assert found is not None
+    assert found.provider_job_id == booked["request_id"]
+    assert run(ended(fal, with_receipt(job, found))).media_url
+
+
+def test_a_submit_that_never_arrived_is_not_found(run: Run, fal: FalProvider, edge: Edge, job: Job) -> None:
+    lose(run, fal, edge, job, fault="drop_before_accept")
+    assert run(fal.find(job, known_ids=frozenset())) is None
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"duration": 2}, {"prompt": "waves on another beach"}])
+def test_another_request_is_not_taken_for_the_lost_one(
+    run: Run, fal: FalProvider, edge: Edge, job: Job, change: dict
+) -> None:
+    edge.fault("stuck")
+    run(fal.submit(replace(job, request=job.request | change)))
+    assert run(fal.find(job, known_ids=frozenset())) is None
+
+
+def test_a_request_that_another_job_has_is_not_taken_for_the_lost_one(
+    run: Run, fal: FalProvider, edge: Edge, job: Job
+) -> None:
+    edge.fault("stuck")
+    earlier = run(fal.submit(job))
+    known = frozenset({earlier.provider_job_id})
+    assert run(fal.find(job, known_ids=known)) is None
+    lose(run, fal, edge, job)
+    found = run(fal.find(job, known_ids=known))
+    assert found is not None
+    assert found.provider_job_id != earlier.provider_job_id
+
+
+def test_a_lost_submit_is_found_once_the_listing_shows_it(run: Run, fal: FalProvider, edge: Edge, job: Job) -> None:
+    edge.fault("listing_lag", value=0.5)
+    lose(run, fal, edge, job)
+    assert run(fal.find(job, known_ids=frozenset())) is None
+
+    async def later() -> None:
+        while await fal.find(job, known_ids=frozenset()) is None:
+            await asyncio.sleep(0.05)
+
+    run(asyncio.wait_for(later(), 10))
+
+
+def test_a_lost_submit_is_found_behind_a_page_of_others(run: Run, fal: FalProvider, edge: Edge, job: Job) -> None:
+    edge.fault("stuck", times=101)
+    lose(run, fal, edge, job)
+
+    async def others() -> None:
+        for number in range(100):
+            await fal.submit(replace(job, request=job.request | {"seed": number}))
+
+    run(others())
+    found = run(fal.find(job, known_ids=frozenset()))
+    assert found is not None
+    assert [found.provider_job_id] == [request["request_id"] for request in requests_for(edge, job)]

@@ -1,0 +1,116 @@
+"""Every real model of the catalogue: the arguments built for it are taken by an endpoint of its name and render.
+
+The sandbox serves any endpoint id by one rule, with the sizes and lengths that such models have.
+"""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from video_pipeline.briefs import Quality
+from video_pipeline.generation.ladder import Attempt, Strategy
+from video_pipeline.generation.providers import FalProvider
+from video_pipeline.generation.requests import build_job, can_anchor
+from video_pipeline.ledger import Job, JobKind
+from video_pipeline.media import probe
+from video_pipeline.policy import Policy
+from video_pipeline.routing import Catalogue, Model, Tier, load_catalogue
+from video_pipeline_tests.contract.conftest import Run
+from video_pipeline_tests.contract.edge import Edge
+from video_pipeline_tests.contract.orders import brief_of, plan_of
+from video_pipeline_tests.contract.test_fal import ended, requests_for, submitted
+
+REAL = load_catalogue(sandbox=False)
+PICTURE = "data:image/png;base64,AAAA"
+_DIAL = {Tier.PREVIEW: Quality.DRAFT, Tier.PRODUCTION: Quality.STANDARD, Tier.CINEMATIC: Quality.PREMIUM}
+
+ARGUMENTS = {
+    "fal-ai/minimax/h3": {"duration": 4, "resolution": "480P"},
+    "fal-ai/ltx-2.3-fast": {"duration": 6, "resolution": "1080p", "generate_audio": True},
+    "fal-ai/vidu-q3": {"duration": 3, "resolution": "540p", "audio": True},
+    "fal-ai/wan-2.7": {"duration": "3", "resolution": "720p"},
+    "bytedance/seedance-2.0": {"duration": "4", "resolution": "480p", "generate_audio": True},
+    "fal-ai/kling-3-standard": {"duration": "3", "generate_audio": True},
+}
+
+
+def job_for(model: Model, policy: Policy, **brief: object) -> Job:
+    """The job of a three-second shot that goes to `model`, as there is no other."""
+    alone = Catalogue(name="one model", models=(model,), anchor=REAL.anchor)
+    given = {"quality": _DIAL[model.tier], "duration_s": 3, "native_audio": model.offers_audio}
+    plan = plan_of(brief_of(f"a harbour at dawn, {model.model}", **(given | brief)), alone, policy)
+    return build_job(plan, plan.decisions[0], Attempt(0, Strategy.ORIGINAL, "a harbour"), alone, run_id="a-run")
+
+
+def test_the_table_covers_every_model() -> None:
+    assert set(ARGUMENTS) == {model.model for model in REAL.models}
+
+
+@pytest.mark.parametrize("model", REAL.models, ids=lambda model: model.model)
+def test_the_arguments_of_a_model_are_as_its_endpoint_names_them(model: Model, policy: Policy) -> None:
+    job = job_for(model, policy)
+    expected = {"prompt": "a harbour", "aspect_ratio": "9:16"} | ARGUMENTS[model.model]
+    assert {name: value for name, value in job.request.items() if name != "seed"} == expected
+    assert ("seed" in job.request) is model.wire.seed
+    assert job.endpoint == model.wire.text_to_video
+
+
+@pytest.mark.parametrize("model", REAL.models, ids=lambda model: model.model)
+def test_a_request_to_a_model_is_taken_and_booked_at_its_length(
+    run: Run, fal: FalProvider, edge: Edge, policy: Policy, model: Model
+) -> None:
+    edge.fault("stuck")  # What is booked is known on acceptance; nothing need be rendered.
+    job = job_for(model, policy)
+    run(fal.submit(job))
+    [booked] = requests_for(edge, job)
+    assert (booked["endpoint"], Decimal(booked["seconds"])) == (job.endpoint, Decimal(str(job.requested_s)))
+    assert Decimal(booked["usd"]) > 0
+
+
+@pytest.mark.parametrize(
+    "model", [model for model in REAL.models if model.wire.image_to_video], ids=lambda model: model.model
+)
+def test_a_request_that_starts_from_a_picture_is_taken(
+    run: Run, fal: FalProvider, edge: Edge, policy: Policy, model: Model
+) -> None:
+    edge.fault("stuck")
+    alone = Catalogue(name="one model", models=(model,), anchor=REAL.anchor)
+    plan = plan_of(brief_of("a harbour", quality=_DIAL[model.tier], duration_s=4), alone, policy)
+    [decision] = plan.decisions
+    assert can_anchor(decision, alone)
+    still = Attempt(1, Strategy.IMAGE_ANCHORING, "a harbour", kind=JobKind.IMAGE)
+    picture = build_job(plan, decision, still, alone, run_id="a-run")
+    picture = replace(picture, media_url=PICTURE)
+    moving = Attempt(1, Strategy.IMAGE_ANCHORING, "a harbour", image=picture)
+    job = build_job(plan, decision, moving, alone, run_id="a-run")
+    assert (job.endpoint, job.request[model.wire.image_field]) == (model.wire.image_to_video, PICTURE)
+    run(fal.submit(job))
+    [booked] = requests_for(edge, job)
+    assert Decimal(booked["seconds"]) == Decimal(str(job.requested_s))
+
+
+def test_the_picture_of_the_third_rung_is_taken(run: Run, fal: FalProvider, edge: Edge, policy: Policy) -> None:
+    edge.fault("stuck")
+    plan = plan_of(brief_of("a harbour", duration_s=4), REAL, policy)
+    still = Attempt(1, Strategy.IMAGE_ANCHORING, "a harbour", kind=JobKind.IMAGE)
+    job = build_job(plan, plan.decisions[0], still, REAL, run_id="a-run")
+    assert (job.endpoint, job.expected_usd) == (REAL.anchor.endpoint, REAL.anchor.usd_per_image)
+    run(fal.submit(job))
+    [booked] = requests_for(edge, job)
+    assert (Decimal(booked["seconds"]), Decimal(booked["usd"]) > 0) == (0, True)
+
+
+def test_a_request_to_a_real_model_renders_what_was_decided(
+    run: Run, fal: FalProvider, client: httpx.AsyncClient, policy: Policy, tmp_path
+) -> None:
+    vidu = REAL.named("fal-ai/vidu-q3")
+    job = job_for(vidu, policy, duration_s=1, native_audio=True)
+    rendered = run(ended(fal, submitted(run, fal, job)))
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(run(client.get(rendered.media_url)).content)
+    info = probe(clip)
+    assert info.video is not None
+    assert info.video.size == (540, 960)
+    assert info.audio

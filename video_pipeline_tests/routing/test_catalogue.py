@@ -1,0 +1,149 @@
+"""The catalogue: sourced prices, sentences for what is wrong in it, and the sandbox's own price list."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+import yaml
+from hypothesis import given
+
+import video_pipeline.sandbox
+from video_pipeline.briefs import Orientation
+from video_pipeline.errors import ConfigurationError
+from video_pipeline.policy import Policy
+from video_pipeline.routing import Catalogue, Resolution, Tier, load_catalogue
+from video_pipeline.routing.catalogue import Durations
+from video_pipeline.sandbox.pricelist import PriceList
+
+_PACKAGED = {name: load_catalogue(sandbox=name == "sandbox") for name in ("sandbox", "real")}
+packaged = pytest.mark.parametrize("catalogue", _PACKAGED.values(), ids=_PACKAGED.keys())
+
+
+def _refusal(folder: Path, document: Any) -> str:
+    path = folder / "models.yaml"
+    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
+    with pytest.raises(ConfigurationError) as caught:
+        load_catalogue(path, sandbox=True)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def _document(catalogue: Catalogue) -> dict[str, Any]:
+    return catalogue.model_dump(mode="json")
+
+
+@packaged
+def test_every_packaged_price_has_a_source_and_a_day(catalogue: Catalogue):
+    today = datetime.now(UTC).date()
+    for entry in (*catalogue.models, catalogue.anchor):
+        assert entry.price_source.strip() and entry.price_checked_on <= today
+
+
+@packaged
+def test_every_tier_has_models_and_an_adequate_one_for_every_kind_of_shot(catalogue: Catalogue, policy: Policy):
+    for tier in Tier:
+        models = catalogue.of_tier(tier)
+        assert len(models) >= 2
+        kinds = {kind for model in models for kind, value in model.fidelity.items()}
+        for kind in kinds:
+            assert max(model.fidelity[kind] for model in models) >= policy.routing.adequate_fidelity[tier]
+
+
+@packaged
+def test_every_packaged_size_can_be_upscaled_to_the_delivered_one(catalogue: Catalogue, policy: Policy):
+    for model in catalogue.models:
+        assert any(
+            resolution.short_side * policy.routing.max_upscale_factor >= policy.routing.delivered_short_side
+            for resolution in model.resolutions
+        )
+
+
+@packaged
+def test_a_catalogue_that_is_written_out_loads_as_it_was(catalogue: Catalogue, tmp_path: Path):
+    path = tmp_path / "models.yaml"
+    path.write_text(yaml.safe_dump(_document(catalogue)))
+    assert load_catalogue(path, sandbox=False) == catalogue
+
+
+def test_the_sandboxs_catalogue_is_the_sandboxs_own_price_list(sandbox_catalogue: Catalogue):
+    prices = PriceList(Path(video_pipeline.sandbox.__file__).with_name("models.yaml"))
+    for model in sandbox_catalogue.models:
+        for endpoint in (model.wire.text_to_video, model.wire.image_to_video):
+            sold = prices.model(endpoint or "")
+            assert sold is not None and sold.name == model.model
+            (resolution,) = model.resolutions
+            assert (resolution.name,) == sold.resolutions
+            assert (resolution.usd_per_s, resolution.usd_per_s_audio) == (sold.usd_per_s, sold.usd_per_s_audio)
+    still = prices.model(sandbox_catalogue.anchor.endpoint)
+    assert still is not None and still.usd_per_image == sandbox_catalogue.anchor.usd_per_image
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(ConfigurationError, match=r"catalogue file .*nowhere\.yaml cannot be read: No such file"):
+        load_catalogue(tmp_path / "nowhere.yaml", sandbox=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("models: [", "is not valid YAML"), ("- a\n- b\n", "must hold a mapping"), ("", "must hold a mapping")],
+)
+def test_a_file_that_is_no_catalogue_is_refused(tmp_path: Path, content: str, said: str):
+    assert said in _refusal(tmp_path, content)
+
+
+def test_every_wrong_entry_is_named_at_once(sandbox_catalogue: Catalogue, tmp_path: Path):
+    document = _document(sandbox_catalogue)
+    document["models"][0]["resolutions"][0]["usd_per_s"] = "-1"
+    document["models"][1]["tier"] = "luxury"
+    del document["models"][2]["price_source"]
+    document["models"][3]["colour"] = "blue"
+    del document["models"][4]["fidelity"]["action"]
+    said = _refusal(tmp_path, document)
+    for part in (
+        "models.0.resolutions.0.usd_per_s: Input should be greater than or equal to 0",
+        "models.1.tier: Input should be 'preview'",
+        "models.2.price_source: Field required",
+        "models.3.colour: Extra inputs are not permitted",
+        "models.4: Value error, fidelity is missing for action",
+    ):
+        assert part in said
+
+
+def test_a_model_that_stands_in_it_twice_is_named(sandbox_catalogue: Catalogue, tmp_path: Path):
+    document = _document(sandbox_catalogue)
+    document["models"].append(document["models"][0])
+    assert "stand in the catalogue twice: sandbox/sprint" in _refusal(tmp_path, document)
+
+
+def test_an_unknown_model_is_answered_with_those_that_there_are(sandbox_catalogue: Catalogue):
+    with pytest.raises(ConfigurationError) as caught:
+        sandbox_catalogue.named("sandbox/marathon")
+    said = str(caught.value)
+    assert "The model sandbox/marathon is not in the catalogue sandbox" in said
+    assert all(model.model in said for model in sandbox_catalogue.models)
+
+
+@given(short_side=st.integers(16, 2160), orientation=st.sampled_from(Orientation))
+def test_a_size_is_even_and_has_its_short_side(short_side: int, orientation: Orientation):
+    size = Resolution.model_validate({"name": "x", "short_side": short_side, "usd_per_s": "1"}).size(orientation)
+    assert all(side % 2 == 0 for side in size)
+    assert abs(min(size) - short_side) <= 1
+    across, down = {"portrait": (9, 16), "landscape": (16, 9), "square": (1, 1)}[orientation]
+    assert abs(size[0] * down - size[1] * across) <= 2 * (across + down)
+
+
+@given(
+    durations=st.one_of(
+        st.builds(lambda low, more: Durations(min_s=low, max_s=low + more), st.integers(1, 5), st.integers(0, 15)),
+        st.lists(st.integers(1, 20), min_size=1, unique=True).map(
+            lambda lengths: Durations(max_s=max(lengths), allowed_s=tuple(sorted(lengths)))
+        ),
+    ),
+    wanted_s=st.floats(0.5, 25),
+)
+def test_the_shortest_length_that_holds_the_shot_is_rendered(durations: Durations, wanted_s: float):
+    lengths = durations.allowed_s or range(durations.min_s, durations.max_s + 1)
+    fitting = [length for length in lengths if length >= wanted_s - 1e-6]
+    assert durations.rendered_s(wanted_s) == (min(fitting) if fitting else None)

@@ -1,0 +1,351 @@
+"""The decision tree: total, cheap, never dearer than the dial, and it says why."""
+
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import example, given, settings
+
+from video_pipeline.briefs import Brief, Quality, ShotKind, StoryboardShot, storyboard_of
+from video_pipeline.policy import Policy
+from video_pipeline.routing import Catalogue, Decision, Model, RoutingState, Tier, decide, load_catalogue
+from video_pipeline_tests.briefs.documents import BRIEFS, a_brief
+
+DAY = date(2026, 11, 21)
+PACKAGED = [load_catalogue(sandbox=True), load_catalogue(sandbox=False)]
+_ORDER = list(Tier)
+_DIAL = {Quality.DRAFT: Tier.PREVIEW, Quality.STANDARD: Tier.PRODUCTION, Quality.PREMIUM: Tier.CINEMATIC}
+_MODELS = [model.model for catalogue in PACKAGED for model in catalogue.models]
+
+CATALOGUES = st.sampled_from(PACKAGED)
+STATES = st.builds(
+    RoutingState,
+    frozen=st.frozensets(st.sampled_from([tier.value for tier in Tier]), max_size=2),
+    demoted=st.frozensets(st.sampled_from(_MODELS)),
+    acceptance=st.dictionaries(st.sampled_from(_MODELS), st.floats(0, 1)),
+    affinity=st.dictionaries(
+        st.sampled_from(["wide", "warm"]), st.dictionaries(st.sampled_from(_MODELS), st.floats(-1, 1))
+    ),
+    probation_share=st.sampled_from([0.0, 0.1, 0.5]),
+)
+_OPEN = RoutingState()
+
+
+def _shots(brief: Brief) -> tuple[StoryboardShot, ...]:
+    return storyboard_of(brief, DAY, cap_s=15).shots
+
+
+def _decide(brief: Brief, catalogue: Catalogue, policy: Policy, state: RoutingState = _OPEN) -> list[Decision]:
+    return [decide(shot, brief, catalogue, policy.routing, state) for shot in _shots(brief)]
+
+
+def _one(brief: Brief, catalogue: Catalogue, policy: Policy, state: RoutingState = _OPEN) -> Decision:
+    (decision,) = _decide(brief, catalogue, policy, state)
+    return decision
+
+
+def _rank(decisions: Iterable[Decision]) -> int:
+    return max(_ORDER.index(decision.tier) for decision in decisions)
+
+
+def _with(catalogue: Catalogue, **changes: dict) -> Catalogue:
+    """The sandbox's catalogue with fields of some models (named without `sandbox/`) replaced."""
+    document = catalogue.model_dump()
+    for entry in document["models"]:
+        entry |= changes.get(entry["model"].removeprefix("sandbox/"), {})
+    return Catalogue.model_validate(document)
+
+
+@given(brief=BRIEFS, catalogue=CATALOGUES, state=STATES)
+def test_every_shot_gets_a_decision_or_the_reason_why_there_is_none(policy: Policy, brief, catalogue, state):
+    for shot, decision in zip(_shots(brief), _decide(brief, catalogue, policy, state), strict=True):
+        assert decision.shot == shot.index
+        assert decision.reasons and all(decision.reasons)
+        assert (decision.model is None) is (decision.held is not None)
+        if decision.model is not None:
+            model = catalogue.named(decision.model)
+            assert model.tier is decision.tier and model.version == decision.model_version
+            assert decision.requested_s >= shot.duration_s - 1e-6
+            assert decision.size is not None and all(side > 0 and side % 2 == 0 for side in decision.size)
+            assert 0 <= decision.acceptance <= 1
+
+
+@given(brief=BRIEFS, catalogue=CATALOGUES, state=STATES)
+def test_a_decisions_price_is_the_catalogues_for_what_it_says(policy: Policy, brief, catalogue, state):
+    for decision in _decide(brief, catalogue, policy, state):
+        if decision.model is None:
+            assert decision.attempt_usd == 0
+            continue
+        sizes = {resolution.name: resolution for resolution in catalogue.named(decision.model).resolutions}
+        resolution = sizes[decision.resolution or ""]
+        usd_per_s = resolution.usd_per_s_audio if decision.audio else resolution.usd_per_s
+        assert usd_per_s is not None
+        assert decision.attempt_usd == usd_per_s * Decimal(str(decision.requested_s))
+        assert decision.size == resolution.size(brief.orientation)
+
+
+@given(brief=BRIEFS, catalogue=CATALOGUES, state=STATES)
+def test_the_same_question_always_gets_the_same_answer(policy: Policy, brief, catalogue, state):
+    assert _decide(brief, catalogue, policy, state) == _decide(brief, catalogue, policy, state)
+
+
+@given(brief=BRIEFS, catalogue=CATALOGUES, state=STATES)
+def test_no_tier_is_dearer_than_the_dial_says(policy: Policy, brief, catalogue, state):
+    assert _rank(_decide(brief, catalogue, policy, state)) <= _ORDER.index(_DIAL[brief.quality])
+
+
+@given(brief=BRIEFS, catalogue=CATALOGUES, state=STATES)
+def test_a_higher_dial_never_gets_a_lower_tier(policy: Policy, brief, catalogue, state):
+    ranks = []
+    for quality in Quality:
+        dialled = Brief.model_validate(brief.model_dump(exclude_unset=True) | {"quality": quality})
+        ranks.append(_rank(_decide(dialled, catalogue, policy, state)))
+    assert ranks == sorted(ranks)
+
+
+@given(brief=BRIEFS, catalogue=CATALOGUES, complexities=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+def test_a_more_complex_brief_never_gets_a_lower_tier(policy: Policy, brief, catalogue, complexities):
+    ranks = []
+    for complexity in sorted(complexities):
+        said = Brief.model_validate(brief.model_dump(exclude_unset=True) | {"visual_complexity": complexity})
+        ranks.append(_rank(_decide(said, catalogue, policy)))
+    assert ranks == sorted(ranks)
+
+
+@given(brief=BRIEFS, catalogue=CATALOGUES, quality=st.sampled_from(Quality))
+def test_a_brief_without_its_quality_is_a_preview(policy: Policy, brief, catalogue, quality):
+    document = brief.model_dump(exclude_unset=True)
+    document.pop("quality", None)
+    decisions = _decide(Brief.model_validate(document), catalogue, policy)
+    assert {decision.tier for decision in decisions} == {Tier.PREVIEW}
+    assert all("does not say its quality" in " ".join(decision.reasons) for decision in decisions)
+    said = _decide(Brief.model_validate(document | {"quality": quality}), catalogue, policy)
+    assert _rank(decisions) <= _rank(said)
+
+
+@pytest.mark.parametrize("quality", Quality)
+def test_leaving_the_complexity_out_never_gets_a_dearer_tier_than_saying_it(
+    policy: Policy, sandbox_catalogue: Catalogue, quality: Quality
+):
+    left_out = _one(a_brief(quality=quality, visual_complexity=None), sandbox_catalogue, policy)
+    plain = _one(a_brief(quality=quality, visual_complexity=0.0), sandbox_catalogue, policy)
+    assert _rank([left_out]) <= _rank([plain])
+
+
+def test_a_plain_silent_premium_brief_is_served_by_production(policy: Policy, sandbox_catalogue: Catalogue):
+    plain = {"quality": "premium", "visual_complexity": 0.2}
+    decision = _one(a_brief(**plain), sandbox_catalogue, policy)
+    assert decision.tier is Tier.PRODUCTION
+    assert "production is good enough for youtube_shorts" in " ".join(decision.reasons)
+    assert _one(a_brief(**plain, native_audio=True), sandbox_catalogue, policy).tier is Tier.CINEMATIC
+    assert _one(a_brief(**plain | {"visual_complexity": 0.35}), sandbox_catalogue, policy).tier is Tier.CINEMATIC
+
+
+@given(brief=BRIEFS, catalogue=CATALOGUES, state=STATES)
+def test_there_is_sound_only_where_it_was_asked_for(policy: Policy, brief, catalogue, state):
+    for decision in _decide(brief, catalogue, policy, state):
+        assert not decision.audio or brief.native_audio
+
+
+def test_sound_is_priced_as_sound(policy: Policy, sandbox_catalogue: Catalogue):
+    silent, heard = (
+        _one(a_brief(quality="standard", duration_s=5, native_audio=audio), sandbox_catalogue, policy)
+        for audio in (False, True)
+    )
+    assert (silent.audio, silent.attempt_usd) == (False, Decimal("0.35"))
+    assert (heard.audio, heard.attempt_usd) == (True, Decimal("0.50"))
+
+
+def test_sound_that_no_model_of_the_tier_has_is_said_to_be_missing(policy: Policy, sandbox_catalogue: Catalogue):
+    decision = _one(a_brief(quality="draft", native_audio=True), sandbox_catalogue, policy)
+    assert not decision.audio and decision.held is None
+    assert any("the clip will be silent" in reason for reason in decision.reasons)
+
+
+def test_a_size_without_sound_is_not_chosen_where_sound_is_asked_for(policy: Policy, sandbox_catalogue: Catalogue):
+    sizes = [
+        {"name": "180p", "short_side": 180, "usd_per_s": "0.05"},
+        {"name": "360p", "short_side": 360, "usd_per_s": "0.08", "usd_per_s_audio": "0.12"},
+    ]
+    catalogue = _with(sandbox_catalogue, steady={"resolutions": sizes}, motion={"resolutions": sizes})
+    decision = _one(a_brief(quality="standard", duration_s=5, native_audio=True), catalogue, policy)
+    assert (decision.audio, decision.resolution, decision.attempt_usd) == (True, "360p", Decimal("0.60"))
+
+
+@given(brief=BRIEFS, catalogue=CATALOGUES, state=STATES)
+def test_a_frozen_tier_buys_nothing_and_says_so(policy: Policy, brief, catalogue, state):
+    for decision in _decide(brief, catalogue, policy, state):
+        if decision.tier.value in state.frozen:
+            assert (
+                decision.held
+                == f"the {decision.tier} tier is frozen for new generation; the clip waits until it thaws"
+            )
+
+
+@given(brief=BRIEFS, catalogue=CATALOGUES, state=STATES, frozen=st.frozensets(st.sampled_from(Tier)))
+def test_a_freeze_never_sends_a_shot_to_another_tier(policy: Policy, brief, catalogue, state, frozen):
+    opened, closed = (
+        RoutingState(frozenset(tiers), state.demoted, state.acceptance, state.affinity, state.probation_share)
+        for tiers in ((), frozen)
+    )
+    before, after = (_decide(brief, catalogue, policy, each) for each in (opened, closed))
+    assert [decision.tier for decision in before] == [decision.tier for decision in after]
+
+
+@given(brief=BRIEFS, catalogue=CATALOGUES, demoted=st.frozensets(st.sampled_from(_MODELS)))
+def test_a_demoted_model_serves_only_a_tier_that_has_no_other(policy: Policy, brief, catalogue, demoted):
+    for decision in _decide(brief, catalogue, policy, RoutingState(demoted=demoted)):
+        if decision.model in demoted:
+            assert {model.model for model in catalogue.of_tier(decision.tier)} <= demoted
+            assert any("every model of the tier is demoted" in reason for reason in decision.reasons)
+
+
+@given(brief=BRIEFS, catalogue=CATALOGUES, demoted=st.frozensets(st.sampled_from(_MODELS)))
+@example(brief=a_brief(native_audio=True), catalogue=PACKAGED[1], demoted=frozenset({"fal-ai/ltx-2.3-fast"}))
+@example(brief=a_brief(duration_s=12), catalogue=PACKAGED[1], demoted=frozenset({"fal-ai/minimax/h3"}))
+def test_a_demotion_never_stops_a_shot_that_could_be_served(policy: Policy, brief, catalogue, demoted):
+    before = _decide(brief, catalogue, policy)
+    after = _decide(brief, catalogue, policy, RoutingState(demoted=demoted))
+    assert [decision.held for decision in after] == [decision.held for decision in before]
+
+
+def test_a_demoted_model_proves_itself_on_its_share_of_shots(policy: Policy, sandbox_catalogue: Catalogue):
+    state = RoutingState(demoted=frozenset({"sandbox/sprint"}), probation_share=0.1)
+    served = [_one(a_brief(f"brief-{number}"), sandbox_catalogue, policy, state).model for number in range(1000)]
+    # Each is a draw of 0.1: 60 to 140 of 1000 is over four standard deviations to either side.
+    assert 60 <= served.count("sandbox/sprint") <= 140
+    assert set(served) == {"sandbox/sprint", "sandbox/dash"}
+
+
+@given(brief=BRIEFS, state=STATES)
+def test_the_cheapest_adequate_model_serves_an_ordinary_shot(policy: Policy, sandbox_catalogue, brief, state):
+    state = RoutingState(acceptance=state.acceptance)
+    for shot, decision in zip(_shots(brief), _decide(brief, sandbox_catalogue, policy, state), strict=True):
+        if brief.visual_complexity >= policy.routing.complex_complexity and brief.quality is not Quality.DRAFT:
+            continue
+        chosen = sandbox_catalogue.named(decision.model or "")
+        needed = policy.routing.adequate_fidelity[decision.tier]
+        assert chosen.fidelity[shot.kind] >= needed
+        for other in sandbox_catalogue.of_tier(decision.tier):
+            if other.fidelity[shot.kind] >= needed:
+                assert _usd_per_accepted(chosen, decision, state) <= _usd_per_accepted(other, decision, state) + 1e-12
+
+
+def _usd_per_accepted(model: Model, decision: Decision, state: RoutingState) -> float:
+    (resolution,) = model.resolutions
+    usd_per_s = resolution.usd_per_s_audio if decision.audio else resolution.usd_per_s
+    acceptance = state.acceptance.get(model.model, model.acceptance_prior)
+    return float(usd_per_s or 0) * decision.requested_s / max(acceptance, 0.05)
+
+
+def test_a_complex_shot_gets_the_tiers_strongest_model_for_its_kind(policy: Policy, sandbox_catalogue: Catalogue):
+    action = {"prompt": "A trail runner jumping over rocks", "quality": "standard"}
+    plain = _one(a_brief(**action, visual_complexity=0.5), sandbox_catalogue, policy)
+    complicated = _one(a_brief(**action, visual_complexity=0.8), sandbox_catalogue, policy)
+    assert (plain.model, complicated.model) == ("sandbox/steady", "sandbox/motion")
+    draft = _one(a_brief(**action | {"quality": "draft"}, visual_complexity=0.8), sandbox_catalogue, policy)
+    assert draft.model == "sandbox/sprint"
+
+
+def test_without_an_adequate_model_the_best_of_the_tier_serves(policy: Policy, sandbox_catalogue: Catalogue):
+    weak = dict.fromkeys(ShotKind, 0.1)
+    catalogue = _with(sandbox_catalogue, sprint={"fidelity": weak}, dash={"fidelity": weak | {ShotKind.DEFAULT: 0.2}})
+    decision = _one(a_brief(), catalogue, policy)
+    assert decision.model == "sandbox/dash"
+    assert any("none reaches 0.40" in reason for reason in decision.reasons)
+
+
+@settings(max_examples=200)
+@given(
+    usd=st.tuples(*[st.integers(10, 40)] * 2),
+    acceptance=st.tuples(*[st.floats(0.05, 1)] * 2),
+    affinity=st.tuples(*[st.floats(-100, 100)] * 2),
+)
+def test_an_affinity_never_pays_for_more_than_the_limit(policy: Policy, sandbox_catalogue, usd, acceptance, affinity):
+    names, limit = ("sandbox/sprint", "sandbox/dash"), policy.routing.preference_limit
+    catalogue = _with(
+        sandbox_catalogue,
+        **{
+            name.removeprefix("sandbox/"): {
+                "resolutions": [{"name": "108p", "short_side": 108, "usd_per_s": str(Decimal(cents) / 1000)}],
+                "fidelity": dict.fromkeys(ShotKind, 0.5),
+            }
+            for name, cents in zip(names, usd, strict=True)
+        },
+    )
+    state = RoutingState(
+        acceptance=dict(zip(names, acceptance, strict=True)),
+        affinity={"warm": dict(zip(names, affinity, strict=True))},
+    )
+    cost = {name: cents / share for name, cents, share in zip(names, usd, acceptance, strict=True)}
+    chosen = _one(a_brief(style="warm"), catalogue, policy, state).model or ""
+    assert cost[chosen] <= min(cost.values()) * (1 + limit) / (1 - limit) * (1 + 1e-9)
+    # What another style likes has no say.
+    assert cost[_one(a_brief(style="wide"), catalogue, policy, state).model or ""] == pytest.approx(
+        min(cost.values())
+    )
+
+
+def test_an_affinity_decides_between_models_that_cost_nearly_the_same(policy: Policy, sandbox_catalogue: Catalogue):
+    catalogue = _with(
+        sandbox_catalogue,
+        dash={
+            "resolutions": [{"name": "108p", "short_side": 108, "usd_per_s": "0.0224"}],
+            "acceptance_prior": 0.85,
+        },
+    )
+    liked = RoutingState(affinity={"warm": {"sandbox/dash": 0.05}})
+    assert _one(a_brief(style="warm"), catalogue, policy).model == "sandbox/sprint"
+    assert _one(a_brief(style="warm"), catalogue, policy, liked).model == "sandbox/dash"
+
+
+@pytest.mark.parametrize(
+    ("factor", "expected"),
+    [
+        pytest.param(10.0, "small", id="every size can be upscaled to the delivered one"),
+        pytest.param(4.0, "middle", id="the smallest is too small to be upscaled"),
+        pytest.param(1.0, "large", id="only the largest is as large as the delivered one"),
+    ],
+)
+def test_the_cheapest_size_that_upscaling_can_bring_up_is_rendered(
+    policy: Policy, sandbox_catalogue: Catalogue, factor: float, expected: str
+):
+    sizes = [
+        {"name": "large", "short_side": 1080, "usd_per_s": "0.15"},
+        {"name": "middle", "short_side": 480, "usd_per_s": "0.05"},
+        {"name": "small", "short_side": 180, "usd_per_s": "0.02"},
+    ]
+    catalogue = _with(sandbox_catalogue, sprint={"resolutions": sizes}, dash={"resolutions": sizes})
+    routing = policy.routing.model_copy(update={"max_upscale_factor": factor})
+    (shot,) = _shots(a_brief())
+    decision = decide(shot, a_brief(), catalogue, routing, _OPEN)
+    assert decision.resolution == expected
+    assert any("upscaled" in reason for reason in decision.reasons)
+
+
+def test_of_two_sizes_at_one_price_the_larger_is_rendered(policy: Policy, sandbox_catalogue: Catalogue):
+    sizes = [
+        {"name": "small", "short_side": 180, "usd_per_s": "0.02"},
+        {"name": "large", "short_side": 720, "usd_per_s": "0.02"},
+    ]
+    catalogue = _with(sandbox_catalogue, sprint={"resolutions": sizes}, dash={"resolutions": sizes})
+    assert _one(a_brief(), catalogue, policy).resolution == "large"
+
+
+def test_a_model_that_cannot_render_so_long_is_left_out_and_said_so(policy: Policy, sandbox_catalogue: Catalogue):
+    short = {"durations": {"min_s": 1, "max_s": 8}}
+    catalogue = _with(sandbox_catalogue, sprint=short)
+    decision = _one(a_brief(duration_s=9), catalogue, policy)
+    assert decision.model == "sandbox/dash"
+    assert "sandbox/sprint renders at most 8 s" in decision.reasons
+    held = _one(a_brief(duration_s=9), _with(catalogue, dash=short), policy)
+    assert held.held == "no model of the preview tier can serve this shot"
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size"), [("portrait", (180, 320)), ("landscape", (320, 180)), ("square", (180, 180))]
+)
+def test_the_size_is_in_the_briefs_orientation(policy: Policy, sandbox_catalogue: Catalogue, orientation, size):
+    assert _one(a_brief(quality="standard", orientation=orientation), sandbox_catalogue, policy).size == size
