@@ -3,6 +3,7 @@
 Large pictures are stored and linked; what goes inline into Dagster's metadata is small.
 """
 
+import base64
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,14 +60,14 @@ def cost_plot(report: CostReport) -> str:
     """The average generation cost a clip by day and tier, with the drift line, as a data URI."""
     from video_pipeline.media.charts import cost_chart
 
-    return _inline_png(cost_chart(_cost_rows(report)).png)
+    return _data_uri("image/png", cost_chart(_cost_rows(report)).png)
 
 
 def score_plot(scores: Sequence[ModelScore]) -> str:
     """Model scores with their intervals, as a data URI."""
     from video_pipeline.media.charts import score_chart
 
-    return _inline_png(score_chart(_score_rows(scores)).png)
+    return _data_uri("image/png", score_chart(_score_rows(scores)).png)
 
 
 def day_report(store: ObjectStore, ledger: Ledger, report: CostReport, facts: Sequence[ClipFact]) -> StoredObject:
@@ -74,15 +75,13 @@ def day_report(store: ObjectStore, ledger: Ledger, report: CostReport, facts: Se
     import jinja2
 
     from video_pipeline.media.charts import cost_chart
-    from video_pipeline.media.pictures import inline_jpeg
 
     template = resources.files("video_pipeline").joinpath("day_report.html").read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     sheet_key = report_key(report.day, "contact-sheet.jpg")
     sheet = None
     if store.exists(sheet_key):
-        with store.local_copy(sheet_key) as path:
-            sheet = inline_jpeg(path, max_bytes=1_500_000)
+        sheet = _data_uri("image/jpeg", store.read_bytes(sheet_key))
     page = environment.from_string(template).render(
         report=report,
         facts=facts,
@@ -120,7 +119,5 @@ def _score_rows(scores: Sequence[ModelScore]) -> list[dict]:
     ]
 
 
-def _inline_png(png: bytes) -> str:
-    import base64
-
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def _data_uri(media_type: str, data: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"

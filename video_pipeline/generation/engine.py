@@ -150,7 +150,7 @@ class GenerationEngine:
 
     def _row(self, plan: ClipPlan, history: Sequence[Job], status: ClipStatus, reason: str) -> GeneratedClip:
         decision = plan.decisions[0]
-        last = history[-1] if history else None
+        last = next((job for job in reversed(history) if job.kind is JobKind.VIDEO), None)
         return GeneratedClip(
             clip_id=plan.clip_id,
             brief_id=plan.storyboard.brief.brief_id,
@@ -160,7 +160,7 @@ class GenerationEngine:
             tier=decision.tier,
             model=last.model if last else decision.model,
             model_version=last.model_version if last else decision.model_version,
-            strategy=last.strategy if last else "",
+            strategy=history[-1].strategy if history else "",
             attempts=sum(job.kind is JobKind.VIDEO for job in history),
             segments=len(plan.decisions),
             billed_usd=sum((job.billed_usd for job in history), Decimal(0)),

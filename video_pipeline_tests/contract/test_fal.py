@@ -1,6 +1,7 @@
 """The fal adapter against the sandbox's wire: every answer means what `fal.py` says it means."""
 
 import asyncio
+import json
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -258,6 +259,18 @@ def test_a_result_without_a_file_fails_its_job_and_nothing_else(
             run(fal.result(with_receipt(job, fal.receipt(job, "id"))))
 
 
+@pytest.mark.parametrize(("status", "kind"), [(500, "internal_server_error"), (504, "generation_timeout")])
+def test_a_models_own_error_is_the_end_of_its_job_and_is_not_billed(
+    run: Run, client: httpx.AsyncClient, job: Job, status: int, kind: str
+) -> None:
+    body = json.dumps({"detail": [{"loc": ["body"], "msg": "sorry", "type": kind}]}).encode()
+    with answering(status, body, {"X-Fal-Retryable": "false"}) as server:
+        fal = FalProvider(client, key="k", queue_url=server.base_url, api_url=server.base_url)
+        with pytest.raises(JobFailed) as failed:
+            assert run(fal.result(with_receipt(job, fal.receipt(job, "id")))) is not None
+    assert (failed.value.kind, failed.value.billed) == (FailureKind.GENERATION, False)
+
+
 @pytest.mark.parametrize("read", ["poll", "result", "cancel"])
 def test_our_key_is_sent_to_the_providers_own_host_only(
     run: Run, client: httpx.AsyncClient, job: Job, edge: Edge, read: str
@@ -345,8 +358,7 @@ def test_a_lost_submit_is_found_behind_a_page_of_others(run: Run, fal: FalProvid
     lose(run, fal, edge, job)
 
     async def others() -> None:
-        for number in range(100):
-            await fal.submit(replace(job, request=job.request | {"seed": number}))
+        await asyncio.gather(*(fal.submit(replace(job, request=job.request | {"seed": n})) for n in range(100)))
 
     run(others())
     found = run(fal.find(job, known_ids=frozenset()))

@@ -1,0 +1,188 @@
+"""The YouTube adapter against the sandbox's wire: a session publishes once, and always says what became of it."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from video_pipeline.briefs import Platform
+from video_pipeline.publishing import PublishRequest, UploadRefused, YouTubeShorts
+from video_pipeline.publishing.platforms import Uploaded, UploadInterrupted, UploadLost
+from video_pipeline_tests.contract.edge import Edge
+
+SIZE_BYTES = 700_000
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bytes that begin as an MP4 does; the sandbox looks no further."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    path.write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * (SIZE_BYTES // 256) + bytes(SIZE_BYTES % 256 - 12))
+    assert path.stat().st_size == SIZE_BYTES
+    return path
+
+
+@pytest.fixture
+def request_(request: pytest.FixtureRequest) -> PublishRequest:
+    """A clip of this very test."""
+    clip_id = f"2026-11-21/{request.node.name}"
+    return PublishRequest(
+        clip_id=clip_id,
+        platform=Platform.YOUTUBE_SHORTS,
+        title=request.node.name,
+        description=f"A caption\n\nMade with AI.\nModel: sandbox/grand\nBrief: the-brief\nClip: {clip_id}",
+        tags=("brief-the-brief",),
+        size_bytes=SIZE_BYTES,
+        size=(1080, 1920),
+        duration_s=5,
+    )
+
+
+def published(edge: Edge, request: PublishRequest) -> list[dict]:
+    return [video for video in edge.videos() if video["clip_id"] == request.clip_id]
+
+
+def resumed(youtube: YouTubeShorts, session: str, clip: Path, request: PublishRequest) -> Uploaded:
+    """What the publisher does after an interruption: ask, and send only what is not there."""
+    return youtube.finished(session, request) or youtube.send(session, clip, request)
+
+
+def test_a_clip_goes_public_with_its_disclosure_and_its_brief(
+    youtube: YouTubeShorts, edge: Edge, clip: Path, request_: PublishRequest
+) -> None:
+    session = youtube.open_session(request_)
+    assert youtube.finished(session, request_) is None
+    uploaded = youtube.send(session, clip, request_)
+    [video] = published(edge, request_)
+    assert uploaded == Uploaded(video["video_id"], f"{edge.base_url}/shorts/{video['video_id']}")
+    assert video["containsSyntheticMedia"] is True
+    assert (video["brief_id"], video["tags"], video["model"]) == ("the-brief", ["brief-the-brief"], "sandbox/grand")
+    assert (video["title"], video["privacyStatus"]) == (request_.title, "public")
+    assert video["sha256"] == hashlib.sha256(clip.read_bytes()).hexdigest()
+    assert youtube.finished(session, request_) == uploaded
+    assert httpx.get(uploaded.url).status_code == 200
+
+
+def test_a_session_that_is_sent_to_twice_publishes_once(
+    youtube: YouTubeShorts, edge: Edge, clip: Path, request_: PublishRequest
+) -> None:
+    session = youtube.open_session(request_)
+    assert youtube.send(session, clip, request_) == youtube.send(session, clip, request_)
+    assert len(published(edge, request_)) == 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_an_upload_that_broke_off_is_resumed_in_its_session(
+    youtube: YouTubeShorts, edge: Edge, clip: Path, request_: PublishRequest, share: float
+) -> None:
+    session = youtube.open_session(request_)
+    edge.fault("drop_during_upload", value=share)
+    with pytest.raises(UploadInterrupted):
+        youtube.send(session, clip, request_)
+    assert youtube.finished(session, request_) is None
+    resumed(youtube, session, clip, request_)
+    [video] = published(edge, request_)
+    assert video["sha256"] == hashlib.sha256(clip.read_bytes()).hexdigest()
+
+
+def test_a_clip_whose_answer_was_lost_is_found_in_its_session(
+    youtube: YouTubeShorts, edge: Edge, clip: Path, request_: PublishRequest
+) -> None:
+    session = youtube.open_session(request_)
+    edge.fault("drop_after_publish")
+    with pytest.raises(UploadInterrupted):
+        youtube.send(session, clip, request_)
+    uploaded = youtube.finished(session, request_)
+    [video] = published(edge, request_)
+    assert uploaded is not None
+    assert uploaded.remote_id == video["video_id"]
+
+
+def test_a_server_error_is_an_interruption(
+    youtube: YouTubeShorts, edge: Edge, clip: Path, request_: PublishRequest
+) -> None:
+    session = youtube.open_session(request_)
+    edge.fault("upload_500")
+    with pytest.raises(UploadInterrupted):
+        youtube.send(session, clip, request_)
+    resumed(youtube, session, clip, request_)
+    assert len(published(edge, request_)) == 1
+
+
+@pytest.mark.parametrize("when", ["asked", "sent to"])
+def test_a_session_that_has_expired_leaves_the_clip_unknown(
+    youtube: YouTubeShorts, edge: Edge, clip: Path, request_: PublishRequest, when: str
+) -> None:
+    session = youtube.open_session(request_)
+    edge.fault("session_expired")
+    with pytest.raises(UploadLost):
+        if when == "asked":
+            youtube.finished(session, request_)
+        else:
+            youtube.send(session, clip, request_)
+
+
+def test_a_used_up_quota_is_a_refusal_for_now(youtube: YouTubeShorts, edge: Edge, request_: PublishRequest) -> None:
+    edge.fault("quota_exceeded")
+    with pytest.raises(UploadRefused, match="quotaExceeded") as refused:
+        youtube.open_session(request_)
+    assert refused.value.later is True
+
+
+def test_metadata_that_is_not_allowed_is_a_refusal_for_good(youtube: YouTubeShorts, request_: PublishRequest) -> None:
+    with pytest.raises(UploadRefused, match="invalidTitle") as refused:
+        youtube.open_session(request_.model_copy(update={"title": "x" * 101}))
+    assert refused.value.later is False
+
+
+def test_a_token_that_has_run_out_is_refreshed(
+    youtube: YouTubeShorts, edge: Edge, clip: Path, request_: PublishRequest
+) -> None:
+    edge.fault("token_401")
+    session = youtube.open_session(request_)
+    youtube.send(session, clip, request_)
+    assert len(published(edge, request_)) == 1
+
+
+def test_a_token_that_runs_out_before_the_file_is_sent_loses_nothing(
+    youtube: YouTubeShorts, edge: Edge, clip: Path, request_: PublishRequest
+) -> None:
+    session = youtube.open_session(request_)
+    edge.fault("token_401")
+    try:
+        youtube.send(session, clip, request_)
+    except UploadInterrupted:
+        resumed(youtube, session, clip, request_)
+    assert len(published(edge, request_)) == 1
+
+
+def test_credentials_that_are_refused_send_nothing(edge: Edge, request_: PublishRequest) -> None:
+    with httpx.Client(trust_env=False) as client, pytest.raises(UploadRefused, match="credentials") as refused:
+        edge.youtube(client, refresh_token="").open_session(request_)
+    assert refused.value.later is True
+
+
+@pytest.fixture
+def remote_id(youtube: YouTubeShorts, clip: Path, request_: PublishRequest) -> Iterator[str]:
+    yield youtube.send(youtube.open_session(request_), clip, request_).remote_id
+
+
+def test_metrics_are_read_for_what_is_public(youtube: YouTubeShorts, remote_id: str) -> None:
+    found = youtube.metrics([remote_id, "no-such-video"])
+    assert set(found) == {remote_id}
+    assert set(found[remote_id]) == {"views", "likes", "comments", "engaged_views", "completion", "shares"}
+    assert 0 < found[remote_id]["completion"] <= 1
+    assert found[remote_id]["engaged_views"] <= found[remote_id]["views"]
+
+
+def test_metrics_are_read_for_more_videos_than_one_call_takes(youtube: YouTubeShorts, remote_id: str) -> None:
+    others = [f"video-{number}" for number in range(60)]
+    assert set(youtube.metrics([*others, remote_id])) == {remote_id}
+
+
+def test_public_statistics_are_kept_when_analytics_are_closed(edge: Edge, remote_id: str) -> None:
+    with httpx.Client(trust_env=False) as client:
+        found = edge.youtube(client, analytics_url=f"{edge.base_url}/nowhere").metrics([remote_id])
+    assert set(found[remote_id]) == {"views", "likes", "comments"}

@@ -1,0 +1,53 @@
+"""Ceilings: what may not be bought waits or is refused in a sentence, and goes on when it may."""
+
+from decimal import Decimal
+
+import pytest
+
+from video_pipeline.clips import ClipStatus, GeneratedClip, ReviewedClip
+from video_pipeline.ledger import JobState
+from video_pipeline_tests.integration.conftest import House, NewHouse
+from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, sandbox_books, today
+
+DAY = today()
+
+
+@pytest.fixture
+def house(new_house: NewHouse) -> House:
+    built = new_house()
+    drop(built.inbox, DAY, a_brief("lantern"), a_brief("kettle"))
+    return built
+
+
+def test_over_the_ceiling_clips_wait_the_day_succeeds_and_goes_on_when_there_is_money(house: House) -> None:
+    house.run("production_day", DAY, {"budget": {"daily_ceiling_usd": "0.01"}})
+    clips = house.rows("generated_clips", DAY, GeneratedClip)
+    assert [clip.status for clip in clips] == [ClipStatus.WAITING] * 2
+    assert all("the daily ceiling of $0.01 would be passed" in clip.reason for clip in clips)
+    assert sandbox_books(house.services.sandbox.base_url)["requests"] == []
+
+    house.run("production_day", DAY)
+    assert [clip.status for clip in house.rows("reviewed_clips", DAY, ReviewedClip)] == [ClipStatus.PASSED] * 2
+    assert_books_agree(house.services.ledger, house.services.sandbox.base_url)
+
+
+def test_the_ceiling_lets_the_first_clip_through_and_holds_the_second(house: House) -> None:
+    house.run("production_day", DAY, {"budget": {"daily_ceiling_usd": "0.03"}})
+    house.run("nightly_scoring", DAY)
+    statuses = sorted(clip.status for clip in house.rows("reviewed_clips", DAY, ReviewedClip))
+    assert statuses == [ClipStatus.PASSED, ClipStatus.WAITING]
+    assert house.services.ledger.spend.committed_usd(DAY) < Decimal("0.03")
+    assert_books_agree(house.services.ledger, house.services.sandbox.base_url)
+
+
+def test_a_plan_over_the_cap_fails_in_a_sentence_and_nothing_was_sent(house: House) -> None:
+    result = house.run("production_day", DAY, {"budget": {"plan_cap_usd": "0.01"}}, succeeds=False)
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert failure.step_key == "generation_plan"
+    assert failure.step_failure_data.error is not None
+    said = failure.step_failure_data.error.message
+    assert f"The plan for {DAY} is expected to cost $0.0" in said
+    assert "over the cap of $0.01. Nothing was bought." in said
+    assert not (house.folder / "state" / "sandbox").exists(), "the provider was not even looked for"
+    assert house.services.ledger.jobs.in_state(*JobState) == []
+    assert house.services.ledger.spend.by_clip(DAY) == {}
