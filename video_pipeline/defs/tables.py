@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from pydantic import BaseModel
 
-from video_pipeline.storage import ObjectStore, is_scalar, plain_type, read_rows, table_key, write_rows
+from video_pipeline.storage import ObjectStore, read_rows, table_key, write_rows
 
 ROW_TYPE = "row_type"
 
@@ -50,7 +50,7 @@ def table_asset(
         partitions_def=partitions_def,
         io_manager_key="tables",
         kinds={"python", "parquet", *options.pop("kinds", ())},
-        metadata={ROW_TYPE: dg.MetadataValue.python_artifact(row), "dagster/column_schema": _column_schema(row)},
+        metadata={ROW_TYPE: dg.MetadataValue.python_artifact(row)},
         **options,
     )
 
@@ -62,12 +62,3 @@ def _row_type(metadata: Any) -> type[BaseModel]:
         return artifact
     module = __import__(artifact.module, fromlist=[artifact.name])
     return getattr(module, artifact.name)
-
-
-def _column_schema(row: type[BaseModel]) -> dg.TableSchema:
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(name, plain_type(field.annotation).__name__ if is_scalar(field.annotation) else "json")
-            for name, field in row.model_fields.items()
-        ]
-    )

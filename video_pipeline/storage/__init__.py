@@ -8,7 +8,7 @@ from video_pipeline.storage.local import LocalStore
 from video_pipeline.storage.opening import open_store
 from video_pipeline.storage.s3 import S3Store
 from video_pipeline.storage.store import ObjectStore, StoredObject
-from video_pipeline.storage.tables import is_scalar, plain_type, read_rows, write_rows
+from video_pipeline.storage.tables import read_rows, write_rows
 
 __all__ = [
     "LocalStore",
@@ -17,9 +17,7 @@ __all__ = [
     "StoredObject",
     "check_key",
     "clip_key",
-    "is_scalar",
     "open_store",
-    "plain_type",
     "read_rows",
     "report_key",
     "table_key",

@@ -34,8 +34,8 @@ def write_rows(row_type: type[BaseModel], rows: Sequence[BaseModel]) -> bytes:
     }
     columns, fields = [], []
     for name, field in row_type.model_fields.items():
-        plain = plain_type(field.annotation)
-        if is_scalar(field.annotation):
+        plain = _plain_type(field.annotation)
+        if _is_scalar(field.annotation):
             arrow_type = pa.string() if issubclass(plain, StrEnum) else arrow_types[plain]
             values = [_cell(getattr(row, name)) for row in rows]
         else:
@@ -64,7 +64,7 @@ def _cell(value: Any) -> Any:
     return value.value if isinstance(value, StrEnum) else value
 
 
-def plain_type(annotation: Any) -> Any:
+def _plain_type(annotation: Any) -> Any:
     """The type without its `None`."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         others = [part for part in typing.get_args(annotation) if part is not type(None)]
@@ -72,7 +72,7 @@ def plain_type(annotation: Any) -> Any:
     return annotation
 
 
-def is_scalar(annotation: Any) -> bool:
-    plain = plain_type(annotation)
+def _is_scalar(annotation: Any) -> bool:
+    plain = _plain_type(annotation)
     scalars = (bool, int, float, str, Decimal, date, datetime)
     return isinstance(plain, type) and (plain in scalars or issubclass(plain, StrEnum))

@@ -19,7 +19,9 @@ SIZE_BYTES = 700_000
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Bytes that begin as an MP4 does; the sandbox looks no further."""
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    path.write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * (SIZE_BYTES // 256) + bytes(SIZE_BYTES % 256 - 12))
+    path.write_bytes(
+        b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * (SIZE_BYTES // 256) + bytes(SIZE_BYTES % 256 - 12)
+    )
     assert path.stat().st_size == SIZE_BYTES
     return path
 

@@ -16,7 +16,7 @@ from video_pipeline.clips import ClipStatus, GeneratedClip
 from video_pipeline.defs.partitions import OWN_WEEK, WEEKLY
 from video_pipeline.defs.tables import ROW_TYPE, ParquetTables, table_asset
 from video_pipeline.definitions import defs
-from video_pipeline.storage import LocalStore, is_scalar, read_rows, table_key, write_rows
+from video_pipeline.storage import LocalStore, read_rows, table_key, write_rows
 
 DAILY = dg.DailyPartitionsDefinition(start_date="2026-01-01")
 

@@ -1,0 +1,121 @@
+"""A newcomer's machine: folders, an environment, and the `video-pipeline` command in processes of its own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from video_pipeline import sandbox
+from video_pipeline.ledger import Ledger, open_ledger
+from video_pipeline_tests.conftest import NewDatabase, stop_embedded
+from video_pipeline_tests.integration.small_day import write_policy
+
+COMMAND = (sys.executable, "-m", "video_pipeline.cli")
+# Nothing of the developer's own settings may reach a child.
+_OURS = ("VIDEO_PIPELINE_", "FAL_", "YOUTUBE_", "DAGSTER_")
+
+
+class Machine:
+    """State, inbox, policy and Dagster home in one folder; without a `ledger_url` the ledger is embedded."""
+
+    def __init__(self, folder: Path, ledger_url: str | None) -> None:
+        self.folder = folder
+        self.state, self.inbox = folder / "state", folder / "inbox"
+        self.inbox.mkdir()
+        self.ledger_url = ledger_url
+        own = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        self.environment = own | {
+            "VIDEO_PIPELINE_STATE_DIR": str(self.state),
+            "VIDEO_PIPELINE_INBOX_DIR": str(self.inbox),
+            "VIDEO_PIPELINE_POLICY_FILE": str(write_policy(folder / "policy.yaml")),
+            "DAGSTER_HOME": str(folder / "dagster"),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PYTHONUNBUFFERED": "1",
+        }
+        if ledger_url:
+            self.environment["VIDEO_PIPELINE_LEDGER_URL"] = ledger_url
+
+    def run(
+        self, *arguments: str | Path, environment: Mapping[str, str] | None = None, timeout_s: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `video-pipeline` with `arguments` to its end."""
+        return subprocess.run(
+            [*COMMAND, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            env=self.environment | dict(environment or {}),
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """Start `video-pipeline` in a process group of its own; output and errors come as one stream."""
+        return subprocess.Popen(
+            [*COMMAND, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=self.folder,
+            env=self.environment,
+            start_new_session=True,
+        )
+
+    def ledger(self) -> Ledger:
+        """The machine's ledger; whoever asks closes it."""
+        return open_ledger(self.ledger_url, embedded_dir=self.state / "ledger")
+
+    def sandbox_url(self) -> str:
+        """Where the machine's sandbox answers; it is started where it does not run."""
+        return sandbox.ensure_running(self.state / "sandbox").base_url
+
+    def close(self) -> None:
+        sandbox.stop(self.state / "sandbox")
+        if (self.state / "ledger" / "PG_VERSION").exists():
+            stop_embedded(self.state / "ledger")
+
+
+NewMachine = Callable[..., Machine]
+
+
+@pytest.fixture(scope="session")
+def new_machine(new_database: NewDatabase, embedded_folder: Path) -> Iterator[NewMachine]:
+    """Sets machines up; `embedded=True` gives one a ledger server of its own, else a database of its own."""
+    made: list[Machine] = []
+
+    def make(*, embedded: bool = False) -> Machine:
+        folder = Path(tempfile.mkdtemp(prefix="machine-", dir=embedded_folder))
+        folder.chmod(0o755)
+        made.append(Machine(folder, None if embedded else new_database()))
+        return made[-1]
+
+    yield make
+    for machine in made:
+        machine.close()
+        shutil.rmtree(machine.folder)
+
+
+def kill_group(process: subprocess.Popen[Any]) -> None:
+    """SIGKILL the process and everything that it started in its group."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)
+
+
+def assert_one_sentence(result: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """The command failed, said why in one line of its own, and showed no traceback."""
+    complaint = result.stderr.strip()
+    assert result.returncode not in (0, None), result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+    assert len(complaint.splitlines()) == 1, complaint
+    assert complaint.endswith((".", "…")), complaint
+    for part in parts:
+        assert part in complaint, complaint

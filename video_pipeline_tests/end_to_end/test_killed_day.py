@@ -1,0 +1,158 @@
+"""A whole production day killed with SIGKILL at every stage and run again: nothing twice, nothing lost."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import date, timedelta
+
+import httpx
+import psutil
+import pytest
+
+from video_pipeline.clips import ClipStatus, ReviewedClip
+from video_pipeline.ledger import JobState, Ledger, PublicationState
+from video_pipeline.storage import open_store, read_rows, table_key
+from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, kill_group
+from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, today
+
+pytestmark = pytest.mark.crash
+
+STAGES = (
+    "briefs",
+    "storyboards",
+    "generation_plan",
+    "generated_clips",
+    "upscaled_clips",
+    "reviewed_clips",
+    "publish_records",
+    "engagement",
+    "clip_facts",
+    "cost_report",
+)
+
+
+@pytest.fixture(scope="module")
+def machine(new_machine: NewMachine) -> Machine:
+    """A machine whose ledger is on a server that the kills do not reach; each test has a day of its own."""
+    return new_machine()
+
+
+@pytest.fixture(scope="module")
+def embedded_machine(new_machine: NewMachine) -> Machine:
+    """A machine on embedded parts only."""
+    return new_machine(embedded=True)
+
+
+def test_a_day_killed_at_every_stage_in_turn_comes_to_its_end(machine: Machine) -> None:
+    day = today()
+    drop(machine.inbox, day, a_brief("lantern"), a_brief("kettle"), a_brief("marble", platforms=["tiktok"]))
+    for stage in STAGES:
+        _kill_when_started(machine, day, stage)
+    _finish(machine, day)
+    _assert_nothing_twice_nothing_lost(machine, day, clips=3, published=2)
+
+
+def test_a_day_killed_at_random_moments_of_generation_comes_to_its_end(machine: Machine) -> None:
+    day = today() - timedelta(days=1)
+    drop(machine.inbox, day, *(a_brief(name) for name in ("feather", "river", "candle")))
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"moments of the kills are drawn with seed {seed}")
+    moments = random.Random(seed)
+    for _ in range(3):
+        _kill_when_started(machine, day, "generated_clips", after_s=moments.uniform(0, 2))
+    _finish(machine, day)
+    _assert_nothing_twice_nothing_lost(machine, day, clips=3, published=3)
+
+
+@pytest.mark.parametrize("stage", ["generated_clips", "publish_records"])
+def test_a_day_survives_the_death_of_the_whole_machine(embedded_machine: Machine, stage: str) -> None:
+    """The sandbox and the Postgres server die with the run, as in a power cut."""
+    machine, day = embedded_machine, today()
+    drop(machine.inbox, day, a_brief(f"thing-of-{stage.replace('_', '-')}"))
+    before = len(_published(machine))
+    _kill_when_started(machine, day, stage, after_s=0.3, everything=True)
+    _finish(machine, day)
+    assert len(_published(machine)) == before + 1
+    ledger = machine.ledger()
+    assert_books_agree(ledger, machine.sandbox_url())
+    ledger.close()
+
+
+def _kill_when_started(
+    machine: Machine, day: date, stage: str, *, after_s: float = 0.0, everything: bool = False
+) -> None:
+    """Run the day with its scoring and kill it as soon as `stage` has started, or `after_s` seconds later."""
+    process = machine.start("run-day", str(day), "--score")
+    try:
+        output = list(_until_started(process, stage))
+        assert process.poll() is None, "".join(output)
+        time.sleep(after_s)
+        if everything:
+            _kill_servers(machine)
+    finally:
+        kill_group(process)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def _until_started(process: subprocess.Popen[str], stage: str) -> Iterator[str]:
+    assert process.stdout is not None
+    for line in process.stdout:
+        yield line
+        if re.fullmatch(rf"\d\d:\d\d:\d\d {stage}\s*", line):
+            return
+    raise AssertionError(f"the run ended before {stage} had started")
+
+
+def _kill_servers(machine: Machine) -> None:
+    """SIGKILL the sandbox and every process of the embedded Postgres."""
+    pids = [int(httpx.get(f"{machine.sandbox_url()}/_sandbox/health", trust_env=False).json()["pid"])]
+    postmaster = int((machine.state / "ledger" / "postmaster.pid").read_text().splitlines()[0])
+    pids += [postmaster, *(child.pid for child in psutil.Process(postmaster).children(recursive=True))]
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _finish(machine: Machine, day: date) -> None:
+    result = machine.run("run-day", str(day), "--score")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def _published(machine: Machine) -> list[str]:
+    ledger = machine.ledger()
+    rows = [row.clip_id for row in ledger.publications.in_state(PublicationState.PUBLISHED)]
+    ledger.close()
+    return rows
+
+
+def _assert_nothing_twice_nothing_lost(machine: Machine, day: date, *, clips: int, published: int) -> None:
+    ledger = machine.ledger()
+    try:
+        assert_books_agree(ledger, machine.sandbox_url())
+        _assert_every_job_has_ended(ledger, day)
+        rows = read_rows(
+            ReviewedClip, open_store(str(machine.state / "store")).read_bytes(table_key("reviewed_clips", str(day)))
+        )
+        assert [clip.status for clip in rows] == [ClipStatus.PASSED] * clips
+        gone_out = [row for row in ledger.publications.of_days(day, day) if row.state is PublicationState.PUBLISHED]
+        assert len(gone_out) == published
+        settled = ledger.spend.by_clip(day)
+        jobs = ledger.jobs.of_day(day)
+        for clip in rows:
+            billed = sum(job.billed_usd for job in jobs if job.clip_id == clip.clip_id)
+            assert settled[clip.clip_id]["generation"] + settled[clip.clip_id].get("retry", 0) == billed
+            assert clip.billed_usd == billed
+    finally:
+        ledger.close()
+
+
+def _assert_every_job_has_ended(ledger: Ledger, day: date) -> None:
+    left = [job for job in ledger.jobs.of_day(day) if not job.state.final]
+    assert left == []
+    assert ledger.jobs.in_state(JobState.UNKNOWN) == []

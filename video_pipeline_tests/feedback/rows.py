@@ -1,0 +1,93 @@
+"""Clip facts with everything that a test does not care about filled in."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from video_pipeline.clips import ClipStatus
+from video_pipeline.feedback import ClipFact, CostReport, ModelAttempts
+
+DAY = date(2026, 11, 21)
+
+
+def attempts(
+    model: str = "sandbox/sprint",
+    *,
+    accepted: int = 0,
+    refusals: int = 0,
+    failures: int = 0,
+    rejections: int = 0,
+    version: str = "1",
+    tier: str = "preview",
+    usd: str = "0",
+    billed_s: float = 0.0,
+) -> ModelAttempts:
+    return ModelAttempts(
+        model=model,
+        model_version=version,
+        tier=tier,
+        attempts=accepted + refusals + failures + rejections,
+        accepted=accepted,
+        refusals=refusals,
+        failures=failures,
+        rejections=rejections,
+        billed_usd=Decimal(usd),
+        billed_s=billed_s,
+    )
+
+
+def a_fact(name: str = "clip", *by_model: ModelAttempts, day: date = DAY, **fields: Any) -> ClipFact:
+    """A usable clip of the preview tier that cost nothing; `total_usd` is the sum of the lines unless given."""
+    values: dict[str, Any] = {
+        "clip_id": f"{day}/{name}",
+        "brief_id": name,
+        "day": day,
+        "title": name,
+        "status": ClipStatus.PASSED,
+        "reason": "",
+        "usable": True,
+        "tier": "preview",
+        "model": "sandbox/sprint",
+        "model_version": "1",
+        "strategy": "original",
+        "attempts": 1,
+        "cached": False,
+        "saved_usd": Decimal(0),
+        "generation_usd": Decimal(0),
+        "retry_usd": Decimal(0),
+        "upscaling_usd": Decimal(0),
+        "audio_usd": Decimal(0),
+        "distribution_usd": Decimal(0),
+        "waste": {},
+        "generation_s": 0.0,
+        "rendered_s": 0.0,
+        "final_size": (1080, 1920),
+        "platforms": ("youtube_shorts",),
+        "published_urls": (),
+        "hook": "",
+        "style": "",
+        "views": None,
+        "completion": None,
+        "shares": None,
+        "by_model": by_model,
+    } | fields
+    lines = ("generation_usd", "retry_usd", "upscaling_usd", "audio_usd", "distribution_usd")
+    values.setdefault("total_usd", sum((values[line] for line in lines), Decimal(0)))
+    return ClipFact(**values)
+
+
+def a_report(day: date, usd_per_clip: str | None) -> CostReport:
+    """A day's report with only its average generation cost; None on a day without generation."""
+    return CostReport(
+        day=day,
+        clips=1,
+        usable=1,
+        total_usd=Decimal(0),
+        generation_usd=Decimal(0),
+        generation_usd_per_clip=None if usd_per_clip is None else Decimal(usd_per_clip),
+        usd_per_usable_clip=None,
+        saved_by_cache_usd=Decimal(0),
+        waste={},
+        lines=(),
+        by_day={},
+    )

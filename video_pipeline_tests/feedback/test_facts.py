@@ -1,0 +1,206 @@
+"""Clip facts: each number followed from the ledger's rows."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from video_pipeline.clips import ClipStatus, ReviewedClip
+from video_pipeline.feedback import ClipFact, book_delivery, build_facts
+from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, Ledger, PublicationState, SpendCategory
+from video_pipeline.policy import Policy
+from video_pipeline.publishing import Engagement, PublishRecord
+from video_pipeline_tests.briefs.documents import a_brief
+from video_pipeline_tests.ledger.rows import DAY, a_job, accepted, submitted
+
+_CLIP = f"{DAY}/one"
+_NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def _clip(**fields: Any) -> ReviewedClip:
+    values: dict[str, Any] = {
+        "clip_id": _CLIP,
+        "brief_id": "one",
+        "day": DAY,
+        "status": ClipStatus.PASSED,
+        "tier": "preview",
+        "model": "sandbox/sprint",
+        "attempts": 1,
+    }
+    return ReviewedClip(**(values | fields))
+
+
+def _ended(name: str, state: JobState, **fields: Any) -> Job:
+    return a_job(name, clip_id=_CLIP, state=state, submitted_at=_NOON, **fields)
+
+
+def _fact(*jobs: Job, clip: ReviewedClip | None = None, **sources: Any) -> ClipFact:
+    values: dict[str, Any] = {"costs": {}, "records": [], "engagement": []}
+    brief = a_brief("one", hook="question", style="warm")
+    (fact,) = build_facts(briefs={_CLIP: brief}, clips=[clip or _clip()], jobs=jobs, **(values | sources))
+    return fact
+
+
+def test_the_cost_lines_are_the_ledgers(ledger: Ledger, policy: Policy):
+    refused = submitted(ledger, a_job("one"))
+    ledger.jobs.settle(refused, JobState.FAILED, billed_usd=Decimal("0.01"), billed_s=0.5)
+    accepted(ledger, a_job("two", clip_id=_CLIP, attempt=1))
+    ledger.spend.book_once(
+        "upscaling",
+        day=DAY,
+        clip_id=_CLIP,
+        tier="preview",
+        category=SpendCategory.UPSCALING,
+        usd=Decimal("0.001"),
+        note="measured",
+    )
+    record = PublishRecord(
+        clip_id=_CLIP, brief_id="one", day=DAY, platform="youtube_shorts", state=PublicationState.PUBLISHED
+    )
+    for _ in range(2):
+        book_delivery(ledger, policy.costs, [_clip(audio=True)], [record])
+    fact = _fact(*ledger.jobs.of_day(DAY), costs=ledger.spend.by_clip(DAY))
+    assert (fact.generation_usd, fact.retry_usd) == (Decimal("0.01"), Decimal("0.044"))
+    assert (fact.upscaling_usd, fact.audio_usd, fact.distribution_usd) == (
+        Decimal("0.001"),
+        Decimal("0.004"),
+        Decimal("0.002"),
+    )
+    assert fact.total_usd == Decimal("0.061")
+    assert fact.rendered_s == 2.5
+
+
+@pytest.mark.parametrize(
+    ("clip", "published", "booked"),
+    [
+        ({"audio": True}, True, {"audio", "distribution"}),
+        ({"audio": False}, True, {"distribution"}),
+        ({"audio": True}, False, {"audio"}),
+        ({"audio": True, "status": ClipStatus.REJECTED}, False, set()),
+    ],
+)
+def test_delivery_is_booked_for_what_was_delivered(
+    ledger: Ledger, policy: Policy, clip, published: bool, booked: set
+):
+    state = PublicationState.PUBLISHED if published else PublicationState.FAILED
+    record = PublishRecord(clip_id=_CLIP, brief_id="one", day=DAY, platform="youtube_shorts", state=state)
+    book_delivery(ledger, policy.costs, [_clip(**clip)], [record])
+    assert set(ledger.spend.by_clip(DAY).get(_CLIP, {})) == booked
+
+
+_USD = {"billed_usd": Decimal("0.044"), "billed_s": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("job", "status", "waste"),
+    [
+        pytest.param(_ended("a", JobState.ACCEPTED, **_USD), ClipStatus.PASSED, {}, id="used"),
+        pytest.param(
+            _ended("a", JobState.ACCEPTED, **_USD), ClipStatus.REJECTED, {"clip rejected": "0.044"}, id="clip"
+        ),
+        pytest.param(_ended("a", JobState.REJECTED, **_USD), ClipStatus.PASSED, {"quality": "0.044"}, id="quality"),
+        pytest.param(
+            _ended("a", JobState.FAILED, failure_kind=FailureKind.MODERATION, **_USD),
+            ClipStatus.PASSED,
+            {"moderation": "0.044"},
+            id="billed refusal",
+        ),
+        pytest.param(
+            _ended("a", JobState.FAILED, failure_kind=FailureKind.TIMEOUT, **_USD),
+            ClipStatus.PASSED,
+            {"timeout": "0.044"},
+            id="timeout",
+        ),
+        pytest.param(
+            _ended("a", JobState.FAILED, failure_kind=FailureKind.MODERATION),
+            ClipStatus.PASSED,
+            {},
+            id="free refusal",
+        ),
+    ],
+)
+def test_what_was_paid_for_nothing_is_waste_by_its_cause(job: Job, status: ClipStatus, waste: dict[str, str]):
+    fact = _fact(job, clip=_clip(status=status))
+    assert fact.waste == {cause: Decimal(usd) for cause, usd in waste.items()}
+
+
+def test_waste_of_one_cause_is_added_up_and_never_more_than_was_billed():
+    jobs = [_ended(str(number), JobState.REJECTED, **_USD) for number in range(3)]
+    fact = _fact(*jobs, _ended("used", JobState.ACCEPTED, **_USD))
+    assert fact.waste == {"quality": Decimal("0.132")}
+    assert sum(fact.waste.values()) < sum(job.billed_usd for job in jobs) + _USD["billed_usd"]
+
+
+def test_attempts_are_counted_by_how_they_ended():
+    fact = _fact(
+        _ended("a", JobState.ACCEPTED, **_USD),
+        _ended("b", JobState.REJECTED, **_USD),
+        _ended("c", JobState.FAILED, failure_kind=FailureKind.MODERATION),
+        _ended("d", JobState.FAILED, failure_kind=FailureKind.GENERATION),
+        _ended("e", JobState.ACCEPTED, model="sandbox/dash", **_USD),
+    )
+    sprint, dash = fact.by_model
+    assert (sprint.attempts, sprint.accepted, sprint.rejections, sprint.refusals, sprint.failures) == (4, 1, 1, 1, 1)
+    assert (sprint.billed_usd, sprint.billed_s) == (Decimal("0.088"), 4.0)
+    assert (dash.model, dash.attempts, dash.accepted) == ("sandbox/dash", 1, 1)
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        pytest.param(_ended("a", JobState.ACCEPTED, cached_from="f" * 64), id="served from the cache"),
+        pytest.param(a_job("a", clip_id=_CLIP, state=JobState.REFUSED), id="refused by our own budget"),
+        pytest.param(a_job("a", clip_id=_CLIP, state=JobState.FAILED), id="never sent"),
+        pytest.param(_ended("a", JobState.PROCESSING), id="under way"),
+        pytest.param(_ended("a", JobState.ACCEPTED, kind=JobKind.IMAGE), id="a picture to anchor on"),
+    ],
+)
+def test_what_no_model_was_asked_is_no_attempt_at_it(job: Job):
+    assert _fact(job).by_model == ()
+
+
+def test_generation_takes_from_the_first_submit_to_the_last_end():
+    jobs = [
+        a_job(
+            str(number),
+            clip_id=_CLIP,
+            submitted_at=_NOON + timedelta(seconds=start),
+            finished_at=_NOON + timedelta(seconds=end),
+        )
+        for number, (start, end) in enumerate([(5, 30), (0, 10), (20, 90)])
+    ]
+    assert _fact(*jobs).generation_s == 90.0
+    assert _fact().generation_s == 0.0
+
+
+def test_engagement_is_added_over_platforms_and_what_is_not_told_is_not_zero():
+    def seen(platform: str, views: int | None, completion: float | None) -> Engagement:
+        return Engagement(
+            clip_id=_CLIP, brief_id="one", platform=platform, day=DAY, age_days=0, views=views, completion=completion
+        )
+
+    fact = _fact(engagement=[seen("youtube_shorts", 10, None), seen("tiktok", 5, 0.5)])
+    assert (fact.views, fact.completion, fact.shares) == (15, 0.5, None)
+
+
+def test_only_what_is_public_has_a_published_address():
+    records = [
+        PublishRecord(clip_id=_CLIP, brief_id="one", day=DAY, platform=name, state=state, url=f"https://{name}/v")
+        for name, state in (
+            ("youtube_shorts", PublicationState.PUBLISHED),
+            ("tiktok", PublicationState.UNKNOWN),
+            ("instagram_reels", PublicationState.FAILED),
+        )
+    ]
+    assert _fact(records=records).published_urls == ("https://youtube_shorts/v",)
+
+
+def test_jobs_of_another_clip_are_not_in_the_fact():
+    fact = _fact(a_job("other", state=JobState.REJECTED, submitted_at=_NOON, **_USD))
+    assert (fact.by_model, fact.waste, fact.rendered_s) == ((), {}, 0)
+
+
+@pytest.mark.parametrize("status", ClipStatus)
+def test_only_a_clip_that_passed_is_usable(status: ClipStatus):
+    assert _fact(clip=_clip(status=status)).usable is (status is ClipStatus.PASSED)

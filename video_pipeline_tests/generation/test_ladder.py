@@ -1,0 +1,343 @@
+"""The ladder as what it is: a pure function from a shot's history to the next step."""
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from video_pipeline.briefs import StoryboardShot
+from video_pipeline.generation.ladder import (
+    LADDER,
+    Attempt,
+    Continue,
+    Done,
+    Step,
+    Stop,
+    Strategy,
+    next_step,
+    prompt_of,
+    soften,
+)
+from video_pipeline.ledger import FailureKind, Job, JobKind, JobState
+from video_pipeline.policy import GenerationPolicy, load_policy
+from video_pipeline_tests.generation.histories import RUN, accepted, first, refused, rejected, row, shot_of
+
+POLICY = load_policy().generation
+SHOT = shot_of()
+SOFTENED = soften(SHOT.prompt)
+
+
+def step(
+    shot: StoryboardShot, *history: Job, run_id: str = RUN, can_anchor: bool = True, policy: GenerationPolicy = POLICY
+) -> Step:
+    return next_step(shot, history, policy, run_id=run_id, can_anchor=can_anchor)
+
+
+def attempt_at(shot: StoryboardShot, *history: Job, **options) -> Attempt:
+    found = step(shot, *history, **options)
+    assert isinstance(found, Attempt)
+    return found
+
+
+def climbed(shot: StoryboardShot, refusals: int, *, can_anchor: bool = True) -> list[Job]:
+    """The history of a shot that was refused so often."""
+    history: list[Job] = []
+    for _ in range(refusals):
+        history.append(refused(attempt_at(shot, *history, can_anchor=can_anchor)))
+    return history
+
+
+# --- the table ---------------------------------------------------------------------------------------------------
+
+
+def test_a_shot_begins_with_what_the_brief_asks() -> None:
+    assert step(SHOT) == Attempt(0, Strategy.ORIGINAL, SHOT.prompt)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        JobState.RESERVED,
+        JobState.SUBMITTING,
+        JobState.SUBMITTED,
+        JobState.PROCESSING,
+        JobState.RENDERED,
+        JobState.STORED,
+    ],
+)
+def test_a_job_under_way_goes_on(state: JobState) -> None:
+    job = row(first(SHOT), state)
+    assert step(SHOT, job) == Continue(job)
+
+
+def test_an_accepted_clip_is_the_end() -> None:
+    job = accepted(first(SHOT))
+    assert step(SHOT, job) == Done(job)
+
+
+def test_a_lost_submit_waits_for_a_person_and_is_never_bought_again() -> None:
+    found = step(SHOT, row(first(SHOT), JobState.UNKNOWN), run_id="a later run")
+    assert isinstance(found, Stop)
+    assert found.person
+
+
+def test_refusals_climb_the_ladder_in_its_order_and_then_ask_a_person() -> None:
+    history = climbed(SHOT, 1 + len(LADDER))
+    assert [job.strategy for job in history] == [Strategy.ORIGINAL, *LADDER]
+    assert [job.request["prompt"] for job in history] == [SHOT.prompt, SOFTENED, "rain on a window", SOFTENED]
+    assert [job.kind for job in history] == [JobKind.VIDEO] * 3 + [JobKind.IMAGE]
+    assert [job.attempt for job in history] == [0, 1, 2, 3]
+    found = step(SHOT, *history)
+    assert isinstance(found, Stop)
+    assert found.person
+
+
+def test_every_rung_says_what_it_answers() -> None:
+    assert "because of moderation" in attempt_at(SHOT, refused(first(SHOT))).reason
+
+
+def test_an_accepted_picture_is_animated_in_the_same_attempt() -> None:
+    history = climbed(SHOT, 3)
+    picture = accepted(attempt_at(SHOT, *history))
+    moving = attempt_at(SHOT, *history, picture)
+    assert (moving.kind, moving.image, moving.number) == (JobKind.VIDEO, picture, picture.attempt)
+    assert moving.strategy is Strategy.IMAGE_ANCHORING
+    clip = accepted(moving)
+    assert step(SHOT, *history, picture, clip) == Done(clip)
+
+
+def test_a_rung_that_has_nothing_to_offer_is_left_out() -> None:
+    shot = shot_of("A politician on a stage", broll=())
+    assert attempt_at(shot, refused(first(shot))).strategy is Strategy.IMAGE_ANCHORING
+    assert isinstance(step(shot, refused(first(shot)), can_anchor=False), Stop)
+
+
+def test_fewer_attempts_may_be_allowed() -> None:
+    policy = POLICY.model_copy(update={"max_ladder_attempts": 1})
+    found = step(SHOT, *climbed(SHOT, 2), policy=policy)
+    assert isinstance(found, Stop)
+    assert found.person
+
+
+@pytest.mark.parametrize("kind", [FailureKind.GENERATION, FailureKind.TIMEOUT])
+def test_a_failed_job_is_tried_once_more_with_another_prompt(kind: FailureKind) -> None:
+    failed = row(first(SHOT), JobState.FAILED, kind)
+    again = attempt_at(SHOT, failed)
+    assert (again.number, again.strategy) == (1, Strategy.MODIFIED_PROMPT)
+    assert again.prompt != SHOT.prompt
+    assert SHOT.prompt in again.reason
+    assert f"because of {kind}" in again.reason
+    found = step(SHOT, failed, row(again, JobState.FAILED, kind))
+    assert isinstance(found, Stop)
+    assert found.person
+
+
+def test_a_modified_prompt_does_not_go_back_to_the_words_that_were_refused() -> None:
+    softened = attempt_at(SHOT, refused(first(SHOT)))
+    failed = row(softened, JobState.FAILED, FailureKind.GENERATION)
+    assert SHOT.prompt not in attempt_at(SHOT, refused(first(SHOT)), failed).prompt
+
+
+def test_a_rejected_clip_is_made_again_until_there_were_three_in_a_row() -> None:
+    history = [rejected(first(SHOT))]
+    again = attempt_at(SHOT, *history)
+    assert (again.number, again.strategy, again.prompt) == (1, Strategy.ORIGINAL, SHOT.prompt)
+    assert "black" in again.reason
+    assert "frozen" not in again.reason
+    history += [rejected(again)]
+    history += [rejected(attempt_at(SHOT, *history))]
+    found = step(SHOT, *history)
+    assert isinstance(found, Stop)
+    assert found.person
+    assert "3 clips" in found.reason
+
+
+def test_three_rejected_clips_in_a_row_are_three_when_each_starts_from_a_picture() -> None:
+    history = climbed(SHOT, 3)
+    for _ in range(POLICY.max_quality_failures):
+        history.append(accepted(attempt_at(SHOT, *history)))
+        history.append(rejected(attempt_at(SHOT, *history)))
+    found = step(SHOT, *history)
+    assert isinstance(found, Stop)
+    assert found.person
+
+
+def test_an_invalid_request_is_for_a_person() -> None:
+    found = step(SHOT, row(first(SHOT), JobState.FAILED, FailureKind.INVALID))
+    assert isinstance(found, Stop)
+    assert found.person
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [FailureKind.TRANSIENT, FailureKind.AUTH, FailureKind.QUOTA, FailureKind.CANCELED, FailureKind.NOT_SENT],
+)
+def test_trouble_outside_the_shot_stops_this_run_and_not_the_next(kind: FailureKind) -> None:
+    failed = row(first(SHOT), JobState.FAILED, kind)
+    found = step(SHOT, failed)
+    assert isinstance(found, Stop)
+    assert not found.person
+    again = attempt_at(SHOT, failed, run_id="the next run")
+    assert (again.number, again.strategy, again.prompt) == (1, Strategy.ORIGINAL, SHOT.prompt)
+
+
+# --- the laws ----------------------------------------------------------------------------------------------------
+
+OUTCOMES = (
+    (JobState.ACCEPTED, None),
+    (JobState.REJECTED, None),
+    (JobState.UNKNOWN, None),
+    *((JobState.FAILED, kind) for kind in FailureKind),
+)
+PROMPTS = st.sampled_from(
+    ["Close-up of CEO speaking", "A harbour at dawn", "A politician", "Medium shot, professional setting, minimal"]
+)
+SHOTS = st.builds(
+    lambda prompt, broll: shot_of(prompt, broll=tuple(broll)), PROMPTS, st.lists(PROMPTS, max_size=2, unique=True)
+)
+POLICIES = st.builds(
+    lambda ladder, modified, quality: POLICY.model_copy(
+        update={
+            "max_ladder_attempts": ladder,
+            "max_modified_retries": modified,
+            "max_quality_failures": quality,
+        }
+    ),
+    st.integers(0, 3),
+    st.integers(0, 2),
+    st.integers(1, 3),
+)
+
+
+def bound(policy: GenerationPolicy) -> int:
+    """More jobs than any history within one run may have: every rung, twice for the picture, each with rejections."""
+    phases = 1 + policy.max_ladder_attempts + policy.max_modified_retries
+    return 2 * phases * policy.max_quality_failures
+
+
+class World(NamedTuple):
+    """What a shot's clips and pictures come to, one after the other; the last answer stays."""
+
+    clips: list[int]
+    pictures: list[int]
+
+    def answer(self, history: Sequence[Job], kind: JobKind) -> tuple[JobState, FailureKind | None]:
+        answers = self.pictures if kind is JobKind.IMAGE else self.clips
+        so_far = sum(job.kind is kind for job in history)
+        return OUTCOMES[answers[min(so_far, len(answers) - 1)]]
+
+
+def play(shot: StoryboardShot, policy: GenerationPolicy, world: World, *, can_anchor: bool) -> tuple[list[Job], Step]:
+    """What happens to a shot in one run."""
+    history: list[Job] = []
+    for _ in range(bound(policy) + 1):
+        found = next_step(shot, history, policy, run_id=RUN, can_anchor=can_anchor)
+        if not isinstance(found, Attempt):
+            return history, found
+        state, kind = world.answer(history, found.kind)
+        history.append(row(found, state, kind, retry_allowed=kind is not FailureKind.MODERATION))
+    raise AssertionError(f"still buying after {[(job.strategy, job.kind, job.state) for job in history]}")
+
+
+ANSWERS = st.lists(st.integers(0, len(OUTCOMES) - 1), min_size=1, max_size=6)
+WORLDS = st.builds(World, ANSWERS, ANSWERS)
+
+
+@settings(max_examples=400, deadline=None)
+@given(SHOTS, POLICIES, WORLDS, st.booleans())
+# Refused three times, then clips from a picture are rejected for ever.
+@example(SHOT, POLICY, World([3, 3, 3, 1], [0]), True)
+def test_every_history_comes_to_an_end(
+    shot: StoryboardShot, policy: GenerationPolicy, world: World, can_anchor: bool
+) -> None:
+    history, last = play(shot, policy, world, can_anchor=can_anchor)
+    assert isinstance(last, Done | Stop)
+    assert len({job.strategy for job in history} & set(LADDER)) <= policy.max_ladder_attempts
+
+
+@settings(max_examples=300, deadline=None)
+@given(SHOTS, WORLDS, st.booleans())
+def test_a_refused_request_is_never_made_again(shot: StoryboardShot, world: World, can_anchor: bool) -> None:
+    history, _ = play(shot, POLICY, world, can_anchor=can_anchor)
+    refusals: set[tuple[JobKind, bool, str]] = set()
+    for job in history:
+        # A picture's words, and those beside a picture, are judged by other rules than a text's.
+        asked = (job.kind, "image_url" in job.request, job.request["prompt"])
+        assert asked not in refusals, f"{asked} was refused before"
+        if job.failure_kind is FailureKind.MODERATION:
+            refusals.add(asked)
+
+
+@settings(max_examples=200, deadline=None)
+@given(SHOTS, WORLDS, st.booleans(), st.randoms(use_true_random=False))
+def test_a_restart_takes_the_very_step_that_would_have_come_next(
+    shot: StoryboardShot, world: World, can_anchor: bool, chance: random.Random
+) -> None:
+    history, last = play(shot, POLICY, world, can_anchor=can_anchor)
+    known = history[: chance.randint(0, len(history))]
+    twice = [next_step(shot, list(known), POLICY, run_id=RUN, can_anchor=can_anchor) for _ in range(2)]
+    assert twice[0] == twice[1]
+    if len(known) < len(history):
+        done = history[len(known)]
+        assert isinstance(twice[0], Attempt)
+        assert (twice[0].number, twice[0].strategy, twice[0].kind) == (done.attempt, done.strategy, done.kind)
+        assert twice[0].prompt == done.request["prompt"]
+    else:
+        assert twice[0] == last
+
+
+@settings(max_examples=200, deadline=None)
+@given(SHOTS, WORLDS, st.booleans())
+def test_attempts_are_numbered_without_a_gap_and_a_number_names_one_job_of_a_kind(
+    shot: StoryboardShot, world: World, can_anchor: bool
+) -> None:
+    history, _ = play(shot, POLICY, world, can_anchor=can_anchor)
+    numbers = [job.attempt for job in history]
+    assert sorted(set(numbers)) == list(range(len(set(numbers))))
+    assert numbers == sorted(numbers)
+    assert len({(job.attempt, job.kind) for job in history}) == len(history)
+
+
+# --- softening ---------------------------------------------------------------------------------------------------
+
+
+def test_the_close_up_of_the_ceo_becomes_the_medium_shot() -> None:
+    prompt = "Close-up of CEO speaking with confidence"
+    assert soften(prompt) == "Medium shot, professional setting, minimal expression"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "gone", "kept"),
+    [
+        ("Extreme close-up of a woman crying in the rain", ("close-up", "crying", "woman"), "rain"),
+        ("A man in tears on a bridge at night", ("tears",), "bridge at night"),
+        ("closeup of her face, golden light on the harbour", ("closeup", "face"), "golden light on the harbour"),
+        ("Two founders laughing in an office", ("laughing",), "office"),
+        ("The president smiling, flags in the wind", ("smiling",), "flags in the wind"),
+    ],
+)
+def test_faces_and_feelings_are_softened_and_the_rest_stays(prompt: str, gone: tuple[str, ...], kept: str) -> None:
+    softened = soften(prompt)
+    assert softened.startswith("Medium shot, professional setting, minimal expression")
+    assert not [word for word in gone if word in softened.lower()]
+    assert kept in softened
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "A lighthouse at dawn, waves breaking",
+        "Aerial view of a harbour, boats returning",
+        "A runner on a forest path, seen from behind",
+        "Hands typing on a keyboard",
+        "Product on a marble table, soft light",
+        "A cliff above the sea; a surfacing whale",
+        "Sadlers Wells theatre from the outside",
+    ],
+)
+def test_a_harmless_prompt_is_left_as_it_is(prompt: str) -> None:
+    assert soften(prompt) == prompt
+    assert prompt_of(shot_of(prompt), Strategy.PROMPT_REMAPPING) is None

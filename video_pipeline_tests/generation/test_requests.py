@@ -1,0 +1,120 @@
+"""A job's two hashes: what decides the picture is the cache's key, what names one purchase is the job's."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from video_pipeline.generation.ladder import Attempt, Strategy
+from video_pipeline.generation.requests import build_job, can_anchor
+from video_pipeline.ledger import Job, JobKind
+from video_pipeline.policy import load_policy
+from video_pipeline.routing import load_catalogue
+from video_pipeline_tests.contract.orders import DAY, brief_of, job_of, plan_of
+
+CATALOGUE, POLICY = load_catalogue(sandbox=True), load_policy()
+PROMPT = "a harbour at dawn"
+
+
+def job(prompt: str = PROMPT, *, number: int = 0, day: date = DAY, **brief: object) -> Job:
+    attempt = Attempt(number, Strategy.ORIGINAL, prompt)
+    return job_of(brief_of(prompt, **brief), CATALOGUE, POLICY, attempt=attempt, day=day)
+
+
+def test_the_same_attempt_is_the_same_purchase() -> None:
+    assert job() == job()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        job(brief_id="another-clip"),
+        job(day=DAY + timedelta(days=1)),
+        job(number=1),
+        job(title="Another title", caption="another caption"),
+    ],
+    ids=["clip", "day", "attempt", "caption"],
+)
+def test_clip_attempt_and_caption_do_not_decide_the_picture(other: Job) -> None:
+    assert other.request_sha256 == job().request_sha256
+
+
+@pytest.mark.parametrize(
+    "other",
+    [job(brief_id="another-clip"), job(day=DAY + timedelta(days=1)), job(number=1)],
+    ids=["clip", "day", "attempt"],
+)
+def test_clip_and_attempt_name_another_purchase(other: Job) -> None:
+    assert other.key != job().key
+    assert other.request["seed"] != job().request["seed"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        job("a harbour at dusk"),
+        job(duration_s=2),
+        job(orientation="landscape"),
+        job(quality="standard"),
+        job(seed=7),
+    ],
+    ids=["one word", "length", "shape", "model", "seed"],
+)
+def test_what_decides_the_picture_changes_both_hashes(other: Job) -> None:
+    assert other.request_sha256 != job().request_sha256
+    assert other.key != job().key
+
+
+def test_a_new_version_of_the_model_is_another_picture() -> None:
+    models = tuple(model.model_copy(update={"version": "2"}) for model in CATALOGUE.models)
+    newer = job_of(brief_of(PROMPT), CATALOGUE.model_copy(update={"models": models}), POLICY)
+    assert newer.request_sha256 != job().request_sha256
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2)), unique=True, min_size=2, max_size=9))
+def test_no_two_purchases_share_a_key_or_a_seed(which: list[tuple[str, int]]) -> None:
+    jobs = [job(number=number, brief_id=name) for name, number in which]
+    assert len({one.key for one in jobs}) == len(jobs)
+    assert len({one.request["seed"] for one in jobs}) == len(jobs)
+    assert len({one.request_sha256 for one in jobs}) == 1
+
+
+def test_a_brief_may_fix_the_seed() -> None:
+    assert job(seed=1234).request["seed"] == 1234
+
+
+def test_a_clip_that_was_rejected_is_not_made_again_from_the_same_seed() -> None:
+    assert job(seed=1234, number=1).request["seed"] != job(seed=1234).request["seed"]
+
+
+def test_a_job_carries_what_the_ledger_needs_to_explain_it() -> None:
+    made = job()
+    assert (made.clip_id, made.shot, made.attempt, made.strategy) == (f"{DAY}/a-clip", 0, 0, "original")
+    assert (made.tier, made.model, made.provider, made.requested_s) == ("preview", "sandbox/sprint", "fal", 1)
+    assert made.expected_usd == CATALOGUE.named("sandbox/sprint").resolutions[0].usd_per_s
+    assert made.request == {
+        "prompt": PROMPT,
+        "duration": 1,
+        "aspect_ratio": "9:16",
+        "resolution": "108p",
+        "seed": made.request["seed"],
+    }
+
+
+def test_a_picture_and_the_clip_from_it_are_two_purchases_at_two_prices() -> None:
+    plan = plan_of(brief_of(PROMPT), CATALOGUE, POLICY)
+    [decision] = plan.decisions
+    assert can_anchor(decision, CATALOGUE)
+    still = Attempt(3, Strategy.IMAGE_ANCHORING, PROMPT, kind=JobKind.IMAGE)
+    picture = build_job(plan, decision, still, CATALOGUE, run_id="a-run")
+    assert (picture.endpoint, picture.expected_usd) == ("sandbox/still", CATALOGUE.anchor.usd_per_image)
+    assert (picture.request["image_size"], picture.requested_s) == ("portrait_16_9", 0)
+    kept = replace(picture, media_url="https://media.example/still.png")
+    moving = Attempt(3, Strategy.IMAGE_ANCHORING, PROMPT, image=kept)
+    clip = build_job(plan, decision, moving, CATALOGUE, run_id="a-run")
+    assert clip.endpoint == "sandbox/sprint/image-to-video"
+    assert clip.request["image_url"] == kept.media_url
+    assert len({picture.key, clip.key, job(number=3).key}) == 3
