@@ -193,6 +193,8 @@ class GenerationEngine:
             job = await self._drive(job, plan, decision)
             if job.state is JobState.REFUSED:
                 return _ShotOutcome(None, job.failure_reason or "refused by the budget")
+            if job.state is JobState.PLANNED:
+                return _ShotOutcome(None, "an identical job of another run has not ended")
 
     async def _drive(self, job: Job, plan: ClipPlan, decision: Decision) -> Job:
         """Take a job from the state that it is in to a final one."""
@@ -233,10 +235,11 @@ class GenerationEngine:
                 await self._warn_near_ceiling(reservation)
                 checkpoints.reached("generation.reserved")
                 return await self._db(self._ledger.jobs.get, job.key)
-            waits = reservation.hold is Hold.IDENTICAL_IN_FLIGHT
-            if not waits or asyncio.get_running_loop().time() > deadline:
+            if reservation.hold is not Hold.IDENTICAL_IN_FLIGHT:
                 await self._alert_refusal(job, reservation)
                 return await self._db(self._ledger.jobs.get, job.key)
+            if asyncio.get_running_loop().time() > deadline:
+                return job
             await asyncio.sleep(_QUICK_POLL_S)
 
     async def _serve_from_cache(self, job: Job, hit: Job) -> Job:

@@ -1,5 +1,6 @@
 """Leases: who works on what. An expired or orphaned lease is taken over, work is never done by two at once."""
 
+import logging
 import os
 import socket
 import threading
@@ -8,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
-from video_pipeline.errors import LedgerError
+_LOG = logging.getLogger(__name__)
 
 
 def new_owner() -> str:
@@ -67,8 +69,13 @@ class Leases:
 
         def heartbeat() -> None:
             while not done.wait(ttl_s / 3):
-                if not self.acquire(resource, owner, ttl_s=ttl_s):
-                    raise LedgerError(f"The lease on {resource} was lost to another worker.")
+                try:
+                    if not self.acquire(resource, owner, ttl_s=ttl_s):
+                        # The work goes on: every state change checks the state it leaves, so nothing is done twice.
+                        _LOG.error("The lease on %s was lost to another worker", resource)
+                        return
+                except DBAPIError as error:
+                    _LOG.warning("The lease on %s could not be renewed, trying again: %s", resource, error.orig)
 
         beat = threading.Thread(target=heartbeat, name=f"lease {resource}", daemon=True)
         beat.start()

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,7 +13,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class Engagement(BaseModel):
-    """A row of the asset `engagement`, as read on `day`; what a platform does not tell is None, never zero."""
+    """A row of the asset `engagement`: read when the partition `day` was made, `age_days` after publishing.
+
+    What a platform does not tell is None, never zero.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,7 +37,7 @@ def collect_engagement(
     ledger: Ledger, platforms: Mapping[str, Platform], *, day: date, trailing_days: int
 ) -> list[Engagement]:
     """Read the metrics of everything published for the days up to `day`; a platform that is down is skipped."""
-    first = day - timedelta(days=trailing_days - 1)
+    first, now = day - timedelta(days=trailing_days - 1), datetime.now(UTC)
     published: dict[str, list[Publication]] = {}
     for publication in ledger.publications.of_days(first, day):
         if publication.state is PublicationState.PUBLISHED and publication.remote_id:
@@ -49,7 +52,7 @@ def collect_engagement(
         for publication in publications:
             found = metrics.get(publication.remote_id or "")
             if found is not None:
-                age_days = (day - publication.day).days
+                age_days = (now - (publication.published_at or now)).days
                 ledger.publications.record_metrics(publication, day=day, age_days=age_days, metrics=found)
                 rows.append(_row(publication, day, age_days, found))
     return rows

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -83,19 +84,27 @@ class Publisher:
         )
         with self._ledger.leases.held(f"publish {publication.key}", ttl_s=_LEASE_S) as owned:
             if owned:
-                publication = self._advance(self._ledger.publications.get(publication.key), request)
+                asked = {
+                    "document": request.model_dump(mode="json"),
+                    "media_key": media_key,
+                    "media_sha256": media_sha256,
+                }
+                publication = self._advance(self._ledger.publications.get(publication.key), asked)
         record = _record(publication)
         self._on_record(record)
         return record
 
-    def _advance(self, publication: Publication, request: PublishRequest) -> Publication:
+    def _advance(self, publication: Publication, asked: dict[str, Any]) -> Publication:
+        """Go on from the state that it is in; `asked` replaces what an attempt that came to nothing had asked."""
         platform = self._platforms[publication.platform]
         if publication.state is PublicationState.NOT_CONNECTED and not platform.connected:
             return publication
         if publication.state in (PublicationState.NOT_CONNECTED, PublicationState.FAILED):
             publication = self._ledger.publications.advance(
-                publication, PublicationState.PLANNED, session_url=None, reason=None
+                publication, PublicationState.PLANNED, session_url=None, reason=None, **asked
             )
+        # An upload under way goes on with the clip that it was begun with, whatever the brief says by now.
+        request = PublishRequest.model_validate(publication.document)
         if publication.state is PublicationState.PLANNED:
             publication = self._start(publication, request, platform)
         if publication.state is PublicationState.PUBLISHING:

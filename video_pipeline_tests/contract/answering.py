@@ -1,4 +1,4 @@
-"""A server that gives one fixed answer to everything and keeps what it was asked: for answers that nobody documents."""
+"""A server that gives one fixed answer to everything and keeps what it was asked: for answers nobody documents."""
 
 import threading
 from collections.abc import Iterator, Mapping

@@ -13,7 +13,7 @@ from video_pipeline.ledger import Job
 from video_pipeline.policy import Policy
 from video_pipeline.publishing import YouTubeShorts
 from video_pipeline.routing import Catalogue
-from video_pipeline_tests.contract.edge import Edge, running_edge
+from video_pipeline_tests.contract.edge import Edge, plain_client, running_edge
 from video_pipeline_tests.contract.orders import brief_of, job_of
 
 _T = TypeVar("_T")
@@ -42,7 +42,7 @@ def run() -> Iterator[Run]:
 
 @pytest.fixture
 def client(run: Run) -> Iterator[httpx.AsyncClient]:
-    opened = httpx.AsyncClient(timeout=10, trust_env=False)
+    opened = httpx.AsyncClient(timeout=10, trust_env=False, verify=False)
     yield opened
     run(opened.aclose())
 
@@ -54,7 +54,7 @@ def fal(edge: Edge, client: httpx.AsyncClient) -> FalProvider:
 
 @pytest.fixture
 def youtube(edge: Edge) -> Iterator[YouTubeShorts]:
-    with httpx.Client(timeout=10, trust_env=False) as client:
+    with plain_client() as client:
         yield edge.youtube(client)
 
 

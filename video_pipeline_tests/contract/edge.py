@@ -23,20 +23,21 @@ class Edge:
 
     base_url: str
     state_dir: Path
+    client: httpx.Client
 
     def fault(self, name: str, **more: Any) -> None:
-        httpx.post(f"{self.base_url}/_sandbox/faults", json={"fault": name} | more).raise_for_status()
+        self.client.post(f"{self.base_url}/_sandbox/faults", json={"fault": name} | more).raise_for_status()
 
     def clear_faults(self) -> None:
-        httpx.delete(f"{self.base_url}/_sandbox/faults").raise_for_status()
+        self.client.delete(f"{self.base_url}/_sandbox/faults").raise_for_status()
 
     def requests(self) -> list[dict[str, Any]]:
         """Every request that was accepted, oldest first."""
-        return httpx.get(f"{self.base_url}/_sandbox/books").json()["requests"]
+        return self.client.get(f"{self.base_url}/_sandbox/books").json()["requests"]
 
     def videos(self) -> list[dict[str, Any]]:
         """Every video that was published, oldest first."""
-        return httpx.get(f"{self.base_url}/_sandbox/books").json()["videos"]
+        return self.client.get(f"{self.base_url}/_sandbox/books").json()["videos"]
 
     def fal(self, client: httpx.AsyncClient, *, key: str = "sandbox", trusted: bool = True) -> FalProvider:
         """The adapter as `Services` wires it."""
@@ -67,6 +68,11 @@ def usd(requests: list[dict[str, Any]]) -> Decimal:
     return sum((Decimal(request["usd"]) for request in requests), Decimal(0))
 
 
+def plain_client(timeout_s: float = 10) -> httpx.Client:
+    """A client for the loopback; it knows no certificates, as reading them takes longer than most tests."""
+    return httpx.Client(timeout=timeout_s, trust_env=False, verify=False)
+
+
 @contextmanager
 def running_edge(state_dir: Path) -> Iterator[Edge]:
     """A sandbox whose models render at once."""
@@ -74,6 +80,7 @@ def running_edge(state_dir: Path) -> Iterator[Edge]:
     assert "render_delay_s: 0.3" in models
     (state_dir / "models.yaml").write_text(models.replace("render_delay_s: 0.3", "render_delay_s: 0.04"))
     try:
-        yield Edge(ensure_running(state_dir).base_url, state_dir.resolve())
+        with plain_client() as client:
+            yield Edge(ensure_running(state_dir).base_url, state_dir.resolve(), client)
     finally:
         stop(state_dir)

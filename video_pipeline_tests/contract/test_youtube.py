@@ -4,13 +4,12 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from video_pipeline.briefs import Platform
 from video_pipeline.publishing import PublishRequest, UploadRefused, YouTubeShorts
 from video_pipeline.publishing.platforms import Uploaded, UploadInterrupted, UploadLost
-from video_pipeline_tests.contract.edge import Edge
+from video_pipeline_tests.contract.edge import Edge, plain_client
 
 SIZE_BYTES = 700_000
 
@@ -64,7 +63,7 @@ def test_a_clip_goes_public_with_its_disclosure_and_its_brief(
     assert (video["title"], video["privacyStatus"]) == (request_.title, "public")
     assert video["sha256"] == hashlib.sha256(clip.read_bytes()).hexdigest()
     assert youtube.finished(session, request_) == uploaded
-    assert httpx.get(uploaded.url).status_code == 200
+    assert edge.client.get(uploaded.url).status_code == 200
 
 
 def test_a_session_that_is_sent_to_twice_publishes_once(
@@ -161,7 +160,7 @@ def test_a_token_that_runs_out_before_the_file_is_sent_loses_nothing(
 
 
 def test_credentials_that_are_refused_send_nothing(edge: Edge, request_: PublishRequest) -> None:
-    with httpx.Client(trust_env=False) as client, pytest.raises(UploadRefused, match="credentials") as refused:
+    with plain_client() as client, pytest.raises(UploadRefused, match="credentials") as refused:
         edge.youtube(client, refresh_token="").open_session(request_)
     assert refused.value.later is True
 
@@ -185,6 +184,6 @@ def test_metrics_are_read_for_more_videos_than_one_call_takes(youtube: YouTubeSh
 
 
 def test_public_statistics_are_kept_when_analytics_are_closed(edge: Edge, remote_id: str) -> None:
-    with httpx.Client(trust_env=False) as client:
+    with plain_client() as client:
         found = edge.youtube(client, analytics_url=f"{edge.base_url}/nowhere").metrics([remote_id])
     assert set(found[remote_id]) == {"views", "likes", "comments"}

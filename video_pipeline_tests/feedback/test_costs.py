@@ -32,7 +32,7 @@ _FACTS = st.lists(
         _USD,
         _USD,
         _USD,
-        st.floats(0, 60),
+        st.integers(0, 60),
         st.sampled_from([None, "sandbox/sprint", "sandbox/dash"]),
         st.sampled_from(["preview", "production", "cinematic"]),
     ),
@@ -128,7 +128,7 @@ def test_a_small_days_lines_are_those_of_pen_and_paper(
     assert line.usd_per_rendered_s == Decimal(usd_per_rendered_s)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(facts=_FACTS)
 def test_every_dimension_adds_up_to_the_same_exact_money(facts):
     report = cost_report_of(DAY, facts)
@@ -148,7 +148,7 @@ def test_every_dimension_adds_up_to_the_same_exact_money(facts):
         assert totals == expected
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(facts=_FACTS)
 def test_the_totals_are_the_days_own(facts):
     report = cost_report_of(DAY, facts)
@@ -158,7 +158,7 @@ def test_the_totals_are_the_days_own(facts):
     assert (report.generation_usd_per_clip is None) is not any(fact.attempts for fact in own)
     assert set(report.by_day) == {str(fact.day) for fact in facts if fact.attempts}
     if report.generation_usd_per_clip is not None:
-        assert report.by_day[str(DAY)] == pytest.approx(report.generation_usd_per_clip, abs=Decimal("0.000001"))
+        assert report.by_day[str(DAY)] == report.generation_usd_per_clip
 
 
 def test_cents_that_a_float_would_lose_are_kept():

@@ -7,7 +7,7 @@ from typing import Any
 
 from video_pipeline.briefs import ShotKind, StoryboardShot
 from video_pipeline.generation.ladder import Attempt, Strategy
-from video_pipeline.ledger import FailureKind, Job, JobKind, JobState
+from video_pipeline.ledger import FailureKind, Job, JobState
 
 RUN = "this-run"
 

@@ -239,7 +239,7 @@ def play(shot: StoryboardShot, policy: GenerationPolicy, world: World, *, can_an
             return history, found
         state, kind = world.answer(history, found.kind)
         history.append(row(found, state, kind, retry_allowed=kind is not FailureKind.MODERATION))
-    raise AssertionError(f"still buying after {[(job.strategy, job.kind, job.state) for job in history]}")
+    raise AssertionError(f"still buying after {len(history)} jobs, the last one {history[-1].strategy}")
 
 
 ANSWERS = st.lists(st.integers(0, len(OUTCOMES) - 1), min_size=1, max_size=6)
@@ -260,6 +260,8 @@ def test_every_history_comes_to_an_end(
 
 @settings(max_examples=300, deadline=None)
 @given(SHOTS, WORLDS, st.booleans())
+# A substitute that is the very prompt that was refused.
+@example(shot_of("A politician", broll=("A politician",)), World([3], [0]), False)
 def test_a_refused_request_is_never_made_again(shot: StoryboardShot, world: World, can_anchor: bool) -> None:
     history, _ = play(shot, POLICY, world, can_anchor=can_anchor)
     refusals: set[tuple[JobKind, bool, str]] = set()

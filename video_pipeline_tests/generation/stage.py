@@ -1,0 +1,150 @@
+"""A stage for the engine: a ledger, a store and a sandbox, on which days are run and the books are compared."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import httpx
+from sqlalchemy import select
+
+from video_pipeline.alerts import Notifier
+from video_pipeline.briefs import Brief, storyboard_of
+from video_pipeline.clips import GeneratedClip
+from video_pipeline.generation import GenerationEngine
+from video_pipeline.ledger import Job, JobState, Ledger
+from video_pipeline.ledger.schema import spend
+from video_pipeline.policy import Policy
+from video_pipeline.routing import Catalogue, ClipPlan, RoutingState, plan_day
+from video_pipeline.storage import ObjectStore
+from video_pipeline_tests.contract.edge import Edge
+from video_pipeline_tests.contract.orders import DAY, MAX_ATTEMPTS
+
+_STAGES = count()
+_OPEN = (JobState.RESERVED, JobState.SUBMITTING, JobState.SUBMITTED, JobState.PROCESSING, JobState.UNKNOWN)
+
+
+def quick(policy: Policy, *, ceiling_usd: str = "25", **generation: Any) -> Policy:
+    """The policy with short waits, and with what a test is about."""
+    waits = {
+        "poll_interval_s": 0.05,
+        "poll_timeout_s": 20.0,
+        "moderation_verdict_s": 0.2,
+        "backoff_s": (0.05, 0.05, 0.05),
+        "lookup_wait_s": 0.2,
+        "lease_s": 5.0,
+    }
+    return policy.model_copy(
+        update={
+            "generation": policy.generation.model_copy(update=waits | generation),
+            "budget": policy.budget.model_copy(update={"daily_ceiling_usd": Decimal(ceiling_usd)}),
+        }
+    )
+
+
+@dataclass
+class Stage:
+    """`requests` are those that the sandbox accepted since the stage was set up.
+
+    Each stage has a `day` of its own: the sandbox remembers what earlier tests have bought, and the same clip on the
+    same day would be the same purchase.
+    """
+
+    ledger: Ledger
+    store: ObjectStore
+    edge: Edge
+    catalogue: Catalogue
+    policy: Policy
+    day: date = field(default_factory=lambda: DAY + timedelta(days=20 * next(_STAGES)))
+    _runs: count = field(default_factory=lambda: count(1))
+    _before: int = 0
+
+    def __post_init__(self) -> None:
+        self._before = len(self.edge.requests())
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        return self.edge.requests()[self._before :]
+
+    def plan(self, *briefs: Brief, day: date | None = None) -> list[ClipPlan]:
+        """The day's plans as production makes them."""
+        boards = [
+            storyboard_of(brief, day or self.day, cap_s=self.policy.generation.max_segment_s) for brief in briefs
+        ]
+        return plan_day(
+            self.ledger, boards, self.catalogue, self.policy.routing, RoutingState(), max_attempts=MAX_ATTEMPTS
+        )
+
+    def run(
+        self, plans: Sequence[ClipPlan], *, policy: Policy | None = None, limit_s: float = 30.0
+    ) -> list[GeneratedClip]:
+        """One run of the engine over `plans`; TimeoutError when it does not come to an end."""
+
+        async def run() -> list[GeneratedClip]:
+            async with (
+                asyncio.timeout(limit_s),
+                httpx.AsyncClient(timeout=10, trust_env=False, verify=False) as client,
+            ):
+                engine = GenerationEngine(
+                    ledger=self.ledger,
+                    store=self.store,
+                    providers={"fal": self.edge.fal(client)},
+                    client=client,
+                    catalogue=self.catalogue,
+                    policy=policy or self.policy,
+                    notifier=Notifier([], self.ledger.alerts),
+                    run_id=f"run-{next(self._runs)}",
+                )
+                return await engine.generate(plans)
+
+        return asyncio.run(run())
+
+    def generate(self, *briefs: Brief, day: date | None = None, policy: Policy | None = None) -> list[GeneratedClip]:
+        """Plan and run."""
+        return self.run(self.plan(*briefs, day=day), policy=policy)
+
+    def one(self, brief: Brief, **options: Any) -> GeneratedClip:
+        [clip] = self.generate(brief, **options)
+        return clip
+
+    def jobs(self) -> list[Job]:
+        """The day's jobs, by clip, shot and attempt; a picture before the clip made from it."""
+        return sorted(
+            self.ledger.jobs.of_day(self.day), key=lambda job: (job.clip_id, job.shot, job.attempt, job.kind)
+        )
+
+    def alerts(self) -> dict[str, str]:
+        """cause -> text of everything that was alerted."""
+        return {alert["cause"]: alert["text"] for alert in self.ledger.alerts.latest()}
+
+    def check_books(self) -> None:
+        check_books(self.ledger, self.requests)
+
+
+def check_books(ledger: Ledger, requests: Sequence[dict[str, Any]]) -> None:
+    """The sandbox billed what the ledger says, request by request; every request is one job's, or in doubt."""
+    jobs = ledger.jobs.in_state(*JobState)
+    ours = {job.provider_job_id: job for job in jobs if job.provider_job_id}
+    assert len(ours) == sum(job.provider_job_id is not None for job in jobs), "two jobs share a request"
+    doubtful = [job for job in jobs if job.state is JobState.UNKNOWN]
+    strangers = [request for request in requests if request["request_id"] not in ours]
+    for request in strangers:
+        matching = [job for job in doubtful if job.request == request["input"]]
+        assert matching, f"the sandbox billed {request['usd']} for {request['input']}, which no job knows"
+        doubtful.remove(matching[0])
+    billed = {request["request_id"]: Decimal(request["usd"]) for request in requests if request not in strangers}
+    assert {key: job.billed_usd for key, job in ours.items()} == billed
+    assert all(job.billed_usd == 0 for job in jobs if job.provider_job_id is None)
+    settled = sum((cost for costs in _spent(ledger, jobs) for cost in costs.values()), Decimal(0))
+    assert settled == sum(billed.values(), Decimal(0)), "the line items say something else"
+    held = sum((job.expected_usd for job in jobs if job.state in _OPEN), Decimal(0))
+    with ledger.engine.connect() as connection:
+        days = connection.execute(select(spend.c.spent_on).distinct()).scalars().all()
+    assert sum((ledger.spend.committed_usd(on) for on in days), Decimal(0)) == settled + held
+
+
+def _spent(ledger: Ledger, jobs: Sequence[Job]) -> list[dict[str, Decimal]]:
+    return [costs for day in {job.day for job in jobs} for costs in ledger.spend.by_clip(day).values()]

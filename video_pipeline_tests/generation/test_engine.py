@@ -1,0 +1,267 @@
+"""The engine from plans to clips: what a clip is made of, what is served for nothing, what waits."""
+
+import threading
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event, text
+
+from video_pipeline.alerts import Notifier
+from video_pipeline.clips import ClipStatus
+from video_pipeline.generation import generate_day
+from video_pipeline.ledger import Job, JobState, Ledger, TierState, open_ledger
+from video_pipeline.media import probe
+from video_pipeline_tests.contract.edge import usd
+from video_pipeline_tests.contract.orders import brief_of
+from video_pipeline_tests.generation.stage import Stage, quick
+
+PRICE = Decimal("0.022")  # A second of the cheapest model.
+HARBOUR = "a harbour at dawn"
+
+
+def test_a_brief_becomes_a_clip_that_is_paid_for_once(stage: Stage) -> None:
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.reason) == (ClipStatus.GENERATED, "")
+    assert (clip.model, clip.strategy, clip.attempts, clip.cached) == ("sandbox/sprint", "original", 1, False)
+    assert (clip.billed_usd, clip.saved_usd) == (PRICE, 0)
+    assert (clip.size, clip.audio) == ((108, 192), False)
+    with stage.store.local_copy(clip.media_key or "") as path:
+        info = probe(path)
+    assert info.duration_s == pytest.approx(clip.expected_s, abs=0.1)
+    stored = stage.store.stat(clip.media_key or "")
+    assert stored is not None
+    assert stored.sha256 == clip.media_sha256
+    [job] = stage.jobs()
+    events = [row["to_state"] for row in stage.ledger.jobs.events(job.key)]
+    assert [state for state in events if state != "processing"] == [
+        *("reserved", "submitting", "submitted", "rendered", "stored", "accepted")
+    ]
+
+
+def test_a_second_run_over_the_same_day_buys_nothing(stage: Stage) -> None:
+    first = stage.one(brief_of(HARBOUR))
+    assert stage.one(brief_of(HARBOUR)) == first
+    assert len(stage.requests) == 1
+
+
+def test_a_day_is_one_call(stage: Stage) -> None:
+    seen: list[str] = []
+    plans = stage.plan(brief_of(HARBOUR, brief_id="one"), brief_of("a hill", brief_id="two"))
+    clips = generate_day(
+        plans,
+        ledger=stage.ledger,
+        store=stage.store,
+        providers=lambda client: {"fal": stage.edge.fal(client)},
+        catalogue=stage.catalogue,
+        policy=stage.policy,
+        notifier=Notifier([], stage.ledger.alerts),
+        run_id="a-day",
+        on_clip=lambda clip: seen.append(clip.brief_id),
+    )
+    assert [clip.brief_id for clip in clips] == ["one", "two"]
+    assert sorted(seen) == ["one", "two"]
+    assert {clip.status for clip in clips} == {ClipStatus.GENERATED}
+
+
+# --- the cache ---------------------------------------------------------------------------------------------------
+
+
+def test_an_identical_request_is_served_from_the_store_for_nothing(stage: Stage) -> None:
+    made = stage.one(brief_of(HARBOUR))
+    again = stage.one(brief_of(HARBOUR, brief_id="another", title="Another"), day=stage.day + timedelta(days=1))
+    assert (again.status, again.cached) == (ClipStatus.GENERATED, True)
+    assert (again.billed_usd, again.saved_usd) == (0, PRICE)
+    assert again.media_sha256 == made.media_sha256
+    assert len(stage.requests) == 1
+
+
+def test_one_word_renders_fresh(stage: Stage) -> None:
+    stage.one(brief_of(HARBOUR))
+    other = stage.one(brief_of("a harbour at dusk", brief_id="another"))
+    assert (other.cached, other.billed_usd) == (False, PRICE)
+    assert len(stage.requests) == 2
+
+
+def test_a_clip_that_is_no_longer_in_the_store_is_rendered_again(stage: Stage) -> None:
+    made = stage.one(brief_of(HARBOUR))
+    stage.store.delete(made.media_key or "")
+    assert stage.one(brief_of(HARBOUR, brief_id="another")).cached is False
+
+
+def test_identical_briefs_in_one_run_are_paid_for_once(stage: Stage) -> None:
+    clips = stage.generate(*(brief_of(HARBOUR, brief_id=f"twin-{number}") for number in range(4)))
+    assert {clip.status for clip in clips} == {ClipStatus.GENERATED}
+    assert sorted(clip.cached for clip in clips) == [False, True, True, True]
+    assert sum(clip.billed_usd for clip in clips) == PRICE
+    assert len(stage.requests) == 1
+
+
+def test_a_twin_accepted_between_the_look_and_the_reservation_is_not_bought_again(
+    stage: Stage, ledger_url: str
+) -> None:
+    stage.one(brief_of(HARBOUR))
+    [twin] = stage.jobs()
+    other = open_ledger(ledger_url, embedded_dir=Path("unused"))
+    _put(other, twin, JobState.STORED)
+
+    def accept_meanwhile(connection, cursor, statement: str, *_: object) -> None:
+        # The question that stands between the look into the cache and the reservation.
+        if "retry_allowed = " in statement and "SELECT" in statement:
+            _put(other, twin, JobState.ACCEPTED)
+
+    event.listen(stage.ledger.engine, "after_cursor_execute", accept_meanwhile)
+    try:
+        clip = stage.one(brief_of(HARBOUR, brief_id="another"))
+    finally:
+        event.remove(stage.ledger.engine, "after_cursor_execute", accept_meanwhile)
+        other.close()
+    assert clip.cached
+    assert len(stage.requests) == 1
+
+
+def _put(ledger: Ledger, job: Job, state: JobState) -> None:
+    """Set a job's state by hand."""
+    with ledger.engine.begin() as connection:
+        connection.execute(text("UPDATE jobs SET state = :state WHERE key = :key"), {"state": state, "key": job.key})
+
+
+def test_a_twin_that_nobody_works_on_does_not_hold_a_run_for_ever(stage: Stage) -> None:
+    [plan] = stage.plan(brief_of(HARBOUR))
+    stage.edge.fault("submit_503", times=99)
+    stage.run([plan])
+    stage.edge.clear_faults()
+    [abandoned] = stage.jobs()
+    # As a killed run leaves it whose brief was edited before the next one.
+    _put(stage.ledger, abandoned, JobState.RESERVED)
+    policy = quick(stage.policy, poll_timeout_s=0.5)
+    try:
+        [clip] = stage.run(stage.plan(brief_of(HARBOUR, brief_id="another")), policy=policy, limit_s=8)
+    finally:
+        _put(stage.ledger, abandoned, JobState.FAILED)
+    assert clip.status is ClipStatus.WAITING
+    assert "identical" in clip.reason
+    assert stage.requests == []
+
+
+# --- segments ----------------------------------------------------------------------------------------------------
+
+
+def test_segments_are_rendered_apart_and_joined_in_their_order(stage: Stage) -> None:
+    shots = ({"prompt": "a red barn at noon", "duration_s": 1}, {"prompt": "a black night sea", "duration_s": 2})
+    clip = stage.one(brief_of(shots=shots))
+    assert (clip.status, clip.segments, clip.attempts) == (ClipStatus.GENERATED, 2, 2)
+    assert (clip.billed_usd, clip.expected_s) == (3 * PRICE, 3)
+    assert clip.duration_s == pytest.approx(3, abs=0.1)
+    first, second = stage.jobs()
+    # The joined clip begins as the first segment does and ends as the second.
+    joined, one, two = (_first_and_last(stage, key) for key in (clip.media_key, first.media_key, second.media_key))
+    assert _distance(joined[0], one[0]) < _distance(joined[0], two[0])
+    assert _distance(joined[1], two[1]) < _distance(joined[1], one[1])
+
+
+def test_a_joined_clip_is_joined_once(stage: Stage) -> None:
+    shots = ({"prompt": "a barn", "duration_s": 1}, {"prompt": "a sea", "duration_s": 1})
+    first = stage.one(brief_of(shots=shots))
+    assert stage.one(brief_of(shots=shots)) == first
+    assert len(list(stage.store.list("clips"))) == 3
+
+
+def test_a_long_shot_is_cut_into_equal_parts(stage: Stage) -> None:
+    stage.policy = quick(stage.policy, max_segment_s=1.5)
+    clip = stage.one(brief_of(HARBOUR, duration_s=3))
+    assert (clip.segments, len(stage.requests)) == (2, 2)
+    assert clip.duration_s == pytest.approx(4, abs=0.1)  # Models render whole seconds: two of 2 s.
+
+
+def test_sound_is_bought_and_kept_through_the_join(stage: Stage) -> None:
+    shots = ({"prompt": "a barn", "duration_s": 1}, {"prompt": "a sea", "duration_s": 1})
+    clip = stage.one(brief_of(shots=shots, quality="standard", native_audio=True))
+    assert (clip.status, clip.audio, clip.audio_expected) == (ClipStatus.GENERATED, True, True)
+    assert clip.billed_usd == 2 * Decimal("0.10")
+
+
+def test_one_segment_that_waits_holds_its_clip_and_no_other(stage: Stage) -> None:
+    stage.edge.fault("submit_503", match="the broken one", times=99)
+    shots = ({"prompt": "a barn", "duration_s": 1}, {"prompt": "the broken one", "duration_s": 1})
+    held, whole = stage.generate(brief_of(shots=shots, brief_id="held"), brief_of("a hill", brief_id="whole"))
+    assert (held.status, whole.status) == (ClipStatus.WAITING, ClipStatus.GENERATED)
+    stage.edge.clear_faults()
+    again, _ = stage.generate(brief_of(shots=shots, brief_id="held"), brief_of("a hill", brief_id="whole"))
+    assert again.status is ClipStatus.GENERATED
+    assert len(stage.requests) == 3
+
+
+def _first_and_last(stage: Stage, key: str | None) -> tuple[list[float], list[float]]:
+    """The mean colour of the first and of the last frame."""
+    import av
+
+    with stage.store.local_copy(key or "") as path, av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return tuple([float(frame[..., channel].mean()) for channel in range(3)] for frame in (frames[0], frames[-1]))  # pyright: ignore[reportReturnType]
+
+
+def _distance(one: list[float], other: list[float]) -> float:
+    return sum(abs(a - b) for a, b in zip(one, other, strict=True))
+
+
+# --- the budget --------------------------------------------------------------------------------------------------
+
+
+def test_over_the_ceiling_nothing_is_sent_and_the_next_day_goes_on(stage: Stage) -> None:
+    briefs = [brief_of(f"hill number {number}", brief_id=f"hill-{number}") for number in range(5)]
+    clips = stage.generate(*briefs, policy=quick(stage.policy, ceiling_usd="0.05"))
+    assert sorted(clip.status for clip in clips) == ["generated"] * 2 + ["waiting"] * 3
+    assert usd(stage.requests) == 2 * PRICE
+    waiting = [clip for clip in clips if clip.status is ClipStatus.WAITING]
+    assert all("ceiling" in clip.reason for clip in waiting)
+    assert any("ceiling reached" in cause for cause in stage.alerts())
+    clips = stage.generate(*briefs)
+    assert {clip.status for clip in clips} == {ClipStatus.GENERATED}
+    assert len(stage.requests) == 5
+
+
+def test_near_the_ceiling_somebody_is_told(stage: Stage) -> None:
+    stage.one(brief_of(HARBOUR), policy=quick(stage.policy, ceiling_usd="0.025"))
+    assert any("ceiling near" in cause for cause in stage.alerts())
+
+
+def test_a_frozen_tier_buys_nothing_even_for_plans_made_before(stage: Stage) -> None:
+    plans = stage.plan(brief_of(HARBOUR))
+    stage.ledger.governance.set_tier("preview", TierState.FROZEN, by="test", day=stage.day, evidence={})
+    [clip] = stage.run(plans)
+    assert (clip.status, stage.requests) == (ClipStatus.WAITING, [])
+    assert "frozen" in clip.reason
+    stage.ledger.governance.set_tier("preview", TierState.OPEN, by="test", day=stage.day, evidence={})
+    [clip] = stage.run(plans)
+    assert clip.status is ClipStatus.GENERATED
+
+
+def test_a_frozen_tier_still_serves_what_was_paid_for(stage: Stage) -> None:
+    stage.one(brief_of(HARBOUR))
+    stage.ledger.governance.set_tier("preview", TierState.FROZEN, by="test", day=stage.day, evidence={})
+    assert stage.one(brief_of(HARBOUR, brief_id="another")).cached
+
+
+# --- two at once -------------------------------------------------------------------------------------------------
+
+
+def test_a_clip_that_another_worker_has_is_left_to_it(stage: Stage) -> None:
+    [plan] = stage.plan(brief_of(HARBOUR))
+    with stage.ledger.leases.held(f"generate {plan.clip_id}", ttl_s=5):
+        [clip] = stage.run([plan])
+    assert (clip.status, stage.requests) == (ClipStatus.WAITING, [])
+    assert "another worker" in clip.reason
+
+
+def test_two_engines_on_the_same_plans_buy_everything_once(stage: Stage) -> None:
+    briefs = [brief_of(f"hill number {number}", brief_id=f"hill-{number}") for number in range(3)]
+    plans = stage.plan(*briefs, brief_of("hill number 0", brief_id="twin"))
+    threads = [threading.Thread(target=stage.run, args=(order,)) for order in (plans, plans[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {clip.status for clip in stage.run(plans)} == {ClipStatus.GENERATED}
+    assert len(stage.requests) == 3

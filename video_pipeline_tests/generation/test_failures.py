@@ -1,0 +1,291 @@
+"""Refusals and failures of every class: what the engine does, what it costs, and when a person is asked."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from video_pipeline.clips import ClipStatus
+from video_pipeline.ledger import FailureKind, JobKind, JobState, ReviewState
+from video_pipeline_tests.contract.edge import usd
+from video_pipeline_tests.contract.orders import brief_of
+from video_pipeline_tests.generation.stage import Stage, quick
+
+PRICE = Decimal("0.022")
+STILL = Decimal("0.003")
+HARBOUR = "a harbour at dawn"
+CEO = "Close-up of CEO speaking with confidence"
+
+
+def strategies(stage: Stage) -> list[str]:
+    return [job.strategy for job in stage.jobs()]
+
+
+def assert_waits_for_a_person(stage: Stage, clip_id: str) -> None:
+    review = stage.ledger.reviews.get(clip_id, "generation")
+    assert review is not None
+    assert review.state is ReviewState.WAITING
+    assert f"review {clip_id}" in stage.alerts()
+
+
+# --- the ladder --------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_prompt_is_remapped(stage: Stage) -> None:
+    clip = stage.one(brief_of(CEO))
+    assert (clip.status, clip.strategy, clip.attempts) == (ClipStatus.GENERATED, "prompt_remapping", 2)
+    assert clip.billed_usd == PRICE
+    refused, made = stage.jobs()
+    assert (refused.state, refused.failure_kind, refused.billed_usd) == (
+        JobState.FAILED,
+        FailureKind.MODERATION,
+        0,
+    )
+    assert made.request["prompt"] == "Medium shot, professional setting, minimal expression"
+    assert "content_policy_violation" in made.reason
+
+
+def test_a_shot_is_substituted_where_no_words_help(stage: Stage) -> None:
+    clip = stage.one(brief_of("A politician waving", broll=("flags in the wind",)))
+    assert (clip.status, clip.strategy) == (ClipStatus.GENERATED, "shot_substitution")
+    assert stage.jobs()[-1].request["prompt"] == "flags in the wind"
+    assert usd(stage.requests) == PRICE
+
+
+def test_a_clip_starts_from_a_picture_where_text_alone_is_refused(stage: Stage) -> None:
+    stage.edge.fault("refuse_input", match="text-to-video", times=3)
+    clip = stage.one(brief_of(CEO, broll=("hands typing",)))
+    assert (clip.status, clip.strategy) == (ClipStatus.GENERATED, "image_anchoring")
+    assert strategies(stage) == ["original", "prompt_remapping", *["shot_substitution"], *["image_anchoring"] * 2]
+    picture, moving = stage.jobs()[-2:]
+    assert (picture.kind, moving.kind) == (JobKind.IMAGE, JobKind.VIDEO)
+    assert moving.request["image_url"] == picture.media_url
+    assert clip.billed_usd == PRICE + STILL
+    assert clip.attempts == 4
+
+
+def test_a_shot_that_every_strategy_is_refused_for_goes_to_a_person_and_costs_nothing(stage: Stage) -> None:
+    clip = stage.one(brief_of("A politician waving"))
+    assert (clip.status, clip.billed_usd) == (ClipStatus.REVIEW, 0)
+    assert "refused by moderation" in clip.reason
+    assert_waits_for_a_person(stage, clip.clip_id)
+    asked = len(stage.requests)
+    assert stage.one(brief_of("A politician waving")).status is ClipStatus.REVIEW
+    assert len(stage.requests) == asked
+
+
+def test_a_known_refusal_is_not_sent_again(stage: Stage) -> None:
+    stage.one(brief_of(CEO))
+    assert len(stage.requests) == 2
+    clip = stage.one(brief_of(CEO, brief_id="another"), day=stage.day + timedelta(days=1))
+    assert (clip.status, clip.strategy, clip.cached) == (ClipStatus.GENERATED, "prompt_remapping", True)
+    assert len(stage.requests) == 2
+
+
+def test_a_refusal_of_the_finished_clip_is_paid_for_and_climbs_the_ladder(stage: Stage) -> None:
+    stage.edge.fault("refuse_output")
+    clip = stage.one(brief_of("A man smiling at the sea"))
+    assert (clip.status, clip.strategy, clip.billed_usd) == (ClipStatus.GENERATED, "prompt_remapping", 2 * PRICE)
+
+
+def test_a_refused_segment_climbs_and_the_other_does_not(stage: Stage) -> None:
+    shots = ({"prompt": CEO, "duration_s": 1}, {"prompt": HARBOUR, "duration_s": 1})
+    clip = stage.one(brief_of(shots=shots))
+    assert (clip.status, clip.strategy, clip.attempts) == (
+        ClipStatus.GENERATED,
+        "prompt_remapping+original",
+        3,
+    )
+
+
+def test_a_kept_picture_is_still_good_when_the_providers_copy_is_gone(stage: Stage) -> None:
+    stage.edge.fault("refuse_input", match="text-to-video", times=2)
+    assert stage.one(brief_of(CEO)).status is ClipStatus.GENERATED
+    for file in (stage.edge.state_dir / "media").glob("*.png"):
+        file.unlink()
+    # The same picture, for a clip of another length: the picture is in our store, the clip is new.
+    stage.edge.fault("refuse_input", match="text-to-video", times=2)
+    longer = brief_of(CEO, brief_id="longer", duration_s=2)
+    clip = stage.one(longer, day=stage.day + timedelta(days=8))
+    assert (clip.status, clip.strategy) == (ClipStatus.GENERATED, "image_anchoring")
+
+
+# --- failures ----------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_job_is_tried_once_more_with_another_prompt_and_says_why(stage: Stage) -> None:
+    stage.edge.fault("job_failed")
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.strategy, clip.billed_usd) == (ClipStatus.GENERATED, "modified_prompt", PRICE)
+    failed, made = stage.jobs()
+    assert failed.failure_kind is FailureKind.GENERATION
+    assert HARBOUR in made.reason
+    assert "generation_failed" in made.reason
+    assert made.request["prompt"] not in ("", HARBOUR)
+
+
+def test_a_job_that_fails_twice_goes_to_a_person(stage: Stage) -> None:
+    stage.edge.fault("job_failed", times=2)
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.billed_usd) == (ClipStatus.REVIEW, 0)
+    assert_waits_for_a_person(stage, clip.clip_id)
+
+
+@pytest.mark.parametrize(
+    ("fault", "failed"),
+    [
+        ("black", "black"),
+        ("frozen", "frozen"),
+        ("garbled", "garbled"),
+        ("truncated_mp4", "playable"),
+        ("corrupt_file", "playable"),
+        ("tiny_file", "file_size"),
+        ("wrong_size", "resolution"),
+        ("wrong_length", "duration"),
+    ],
+)
+def test_a_bad_clip_is_discarded_and_made_again(stage: Stage, fault: str, failed: str) -> None:
+    stage.edge.fault(fault)
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.strategy, clip.attempts) == (ClipStatus.GENERATED, "original", 2)
+    assert clip.billed_usd == 2 * PRICE
+    rejected, made = stage.jobs()
+    checks = {check["name"]: check["passed"] for check in (rejected.verdict or {})["checks"]}
+    assert (rejected.state, checks[failed]) == (JobState.REJECTED, False)
+    assert failed in made.reason
+    assert made.request["seed"] != rejected.request["seed"]
+
+
+def test_a_clip_without_the_sound_that_was_paid_for_is_made_again(stage: Stage) -> None:
+    stage.edge.fault("no_audio")
+    clip = stage.one(brief_of(HARBOUR, quality="standard", native_audio=True))
+    assert (clip.status, clip.attempts, clip.audio) == (ClipStatus.GENERATED, 2, True)
+
+
+def test_three_bad_clips_in_a_row_go_to_a_person(stage: Stage) -> None:
+    stage.edge.fault("black", times=9)
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.attempts, clip.billed_usd) == (ClipStatus.REVIEW, 3, 3 * PRICE)
+    assert_waits_for_a_person(stage, clip.clip_id)
+
+
+def test_three_bad_clips_from_a_picture_go_to_a_person(stage: Stage) -> None:
+    stage.edge.fault("refuse_input", match="text-to-video", times=2)
+    stage.edge.fault("black", match="image-to-video", times=99)
+    clip = stage.one(brief_of(CEO), policy=quick(stage.policy, ceiling_usd="0.15"))
+    assert (clip.status, clip.billed_usd) == (ClipStatus.REVIEW, 3 * PRICE + STILL)
+
+
+def test_a_provider_that_is_busy_for_a_moment_is_asked_again(stage: Stage) -> None:
+    stage.edge.fault("submit_429", value=0.05, times=2)
+    stage.edge.fault("submit_503")
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.attempts) == (ClipStatus.GENERATED, 1)
+    assert len(stage.requests) == 1
+
+
+def test_a_provider_that_stays_busy_fails_the_run_tells_somebody_and_is_asked_by_the_next(stage: Stage) -> None:
+    stage.edge.fault("submit_503", times=4)
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, stage.requests) == (ClipStatus.WAITING, [])
+    assert "transient" in clip.reason
+    assert any(cause.startswith("transient fal") for cause in stage.alerts())
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.strategy, clip.attempts) == (ClipStatus.GENERATED, "original", 2)
+    assert len(stage.requests) == 1
+
+
+def test_a_job_that_never_ends_is_given_up_counted_as_billed_and_tried_once_more(stage: Stage) -> None:
+    stage.edge.fault("stuck")
+    clip = stage.one(brief_of(HARBOUR), policy=quick(stage.policy, poll_timeout_s=2.0))
+    assert (clip.status, clip.strategy, clip.billed_usd) == (ClipStatus.GENERATED, "modified_prompt", 2 * PRICE)
+    given_up = stage.jobs()[0]
+    assert given_up.failure_kind is FailureKind.TIMEOUT
+    assert [request["outcome"] for request in stage.requests] == ["canceled", "completed"]
+    assert any(cause.startswith("timeout fal") for cause in stage.alerts())
+
+
+@pytest.mark.parametrize("fault", ["status_500", "unknown_status", "result_503"])
+def test_trouble_while_polling_gives_no_job_up(stage: Stage, fault: str) -> None:
+    stage.edge.fault(fault, times=4)
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.attempts) == (ClipStatus.GENERATED, 1)
+
+
+# --- a submit whose answer was lost ------------------------------------------------------------------------------
+
+
+def test_a_submit_whose_answer_was_lost_is_found_and_goes_on(stage: Stage) -> None:
+    stage.edge.fault("drop_after_accept")
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.attempts, clip.billed_usd) == (ClipStatus.GENERATED, 1, PRICE)
+    assert len(stage.requests) == 1
+
+
+def test_a_lost_submit_that_the_listing_shows_late_is_found_at_the_second_look(stage: Stage) -> None:
+    stage.edge.fault("drop_after_accept")
+    stage.edge.fault("listing_lag", value=0.4)
+    clip = stage.one(brief_of(HARBOUR), policy=quick(stage.policy, lookup_wait_s=1.0))
+    assert clip.status is ClipStatus.GENERATED
+    assert len(stage.requests) == 1
+
+
+@pytest.mark.parametrize("fault", ["drop_before_accept", "submit_500"])
+def test_a_submit_that_nobody_can_find_is_never_sent_again_and_asks_a_person(stage: Stage, fault: str) -> None:
+    stage.edge.fault(fault)
+    for _ in range(3):
+        clip = stage.one(brief_of(HARBOUR))
+        assert clip.status is ClipStatus.REVIEW
+    [job] = stage.jobs()
+    assert (job.state, stage.requests) == (JobState.UNKNOWN, [])
+    assert_waits_for_a_person(stage, clip.clip_id)
+    [told] = [text for cause, text in stage.alerts().items() if cause.startswith("unknown")]
+    assert f"video-pipeline resolve {job.key[:16]}" in told
+
+
+def test_two_lost_submits_of_one_moment_find_each_their_own(stage: Stage) -> None:
+    stage.edge.fault("drop_after_accept", times=4)
+    clips = stage.generate(*(brief_of(f"hill number {n}", brief_id=f"hill-{n}") for n in range(4)))
+    assert {clip.status for clip in clips} == {ClipStatus.GENERATED}
+    assert len(stage.requests) == 4
+    by_id = {request["request_id"]: request["input"] for request in stage.requests}
+    assert all(by_id[job.provider_job_id or ""] == job.request for job in stage.jobs())
+
+
+# --- the file ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["truncated_file", "slow_body"])
+def test_a_download_that_goes_wrong_is_repeated_alone(stage: Stage, fault: str) -> None:
+    stage.edge.fault(fault, value=0.3)
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.attempts) == (ClipStatus.GENERATED, 1)
+    assert len(stage.requests) == 1
+
+
+def test_a_download_that_no_retry_brings_is_brought_by_the_next_run_and_not_rendered_again(stage: Stage) -> None:
+    stage.edge.fault("truncated_file", times=99)
+    clip = stage.one(brief_of(HARBOUR))
+    assert clip.status is ClipStatus.WAITING
+    assert clip.billed_usd == PRICE
+    stage.edge.clear_faults()
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.billed_usd) == (ClipStatus.GENERATED, PRICE)
+    assert len(stage.requests) == 1
+
+
+def test_a_file_that_the_provider_no_longer_has_is_said_aloud_and_not_bought_again(stage: Stage) -> None:
+    stage.edge.fault("expired_url")
+    clip = stage.one(brief_of(HARBOUR))
+    assert len(stage.requests) == 1
+    assert clip.status is ClipStatus.REVIEW
+    assert any(cause.startswith("lost media") for cause in stage.alerts())
+
+
+def test_a_file_at_an_address_inside_is_not_fetched(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = type(stage.edge).fal
+    monkeypatch.setattr(type(stage.edge), "fal", lambda edge, client: plain(edge, client, trusted=False))
+    clip = stage.one(brief_of(HARBOUR), policy=quick(stage.policy, max_modified_retries=0))
+    assert clip.status is ClipStatus.REVIEW
+    assert any("only plain https" in text for text in stage.alerts().values())
+    assert list(stage.store.list("clips")) == []

@@ -1,0 +1,102 @@
+"""One sandbox for the room, a file in a store, and publishers over a clean ledger."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from video_pipeline.alerts import Notifier
+from video_pipeline.briefs import Platform as PlatformName
+from video_pipeline.ledger import Ledger, Publication
+from video_pipeline.publishing import NotConnected, Platform, Publisher, PublishRecord, PublishRequest
+from video_pipeline.storage import LocalStore, StoredObject
+from video_pipeline_tests.contract.edge import Edge, plain_client, running_edge
+from video_pipeline_tests.contract.orders import DAY
+
+MEDIA = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 400
+
+
+@pytest.fixture(scope="package")
+def room_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    with running_edge(tmp_path_factory.mktemp("edge")) as edge:
+        yield edge
+
+
+@pytest.fixture
+def edge(room_edge: Edge) -> Iterator[Edge]:
+    """The room's sandbox, without faults left over from another test."""
+    yield room_edge
+    room_edge.clear_faults()
+
+
+@dataclass
+class Desk:
+    """A publisher's desk: `videos` are those that went public since it was set up."""
+
+    ledger: Ledger
+    store: LocalStore
+    edge: Edge
+    client: httpx.Client
+    day: date = DAY
+    connected: bool = True
+
+    def __post_init__(self) -> None:
+        self._before = len(self.edge.videos())
+
+    @property
+    def videos(self) -> list[dict[str, Any]]:
+        return self.edge.videos()[self._before :]
+
+    @property
+    def platforms(self) -> dict[str, Platform]:
+        """YouTube is connected or not; the others are not."""
+        platforms: dict[str, Platform] = {name.value: NotConnected(name.value) for name in PlatformName}
+        if self.connected:
+            platforms[PlatformName.YOUTUBE_SHORTS.value] = self.edge.youtube(self.client)
+        return platforms
+
+    def media(self, name: str = "clip", data: bytes = MEDIA) -> StoredObject:
+        return self.store.put_bytes(f"clips/{self.day}/{name}/final/{name}.mp4", data, content_type="video/mp4")
+
+    def publisher(self, ledger: Ledger | None = None) -> Publisher:
+        """A publisher as a run builds it."""
+        ledger = ledger or self.ledger
+        return Publisher(
+            ledger=ledger, store=self.store, platforms=self.platforms, notifier=Notifier([], ledger.alerts)
+        )
+
+    def publish(self, media: StoredObject, **request: Any) -> PublishRecord:
+        return self.publisher().publish(
+            request_of(media, **request), day=self.day, media_key=media.key, media_sha256=media.sha256
+        )
+
+    def publications(self) -> list[Publication]:
+        return self.ledger.publications.of_days(self.day, self.day)
+
+    def alerts(self) -> list[str]:
+        return [alert["title"] for alert in self.ledger.alerts.latest()]
+
+
+def request_of(media: StoredObject, **fields: Any) -> PublishRequest:
+    """A five-second vertical clip for YouTube."""
+    given = {
+        "clip_id": f"{DAY}/a-clip",
+        "platform": PlatformName.YOUTUBE_SHORTS,
+        "title": "A clip",
+        "description": f"Made with AI.\nModel: sandbox/grand\nBrief: a-clip\nClip: {DAY}/a-clip",
+        "tags": ("brief-a-clip",),
+        "size_bytes": media.size_bytes,
+        "size": (1080, 1920),
+        "duration_s": 5,
+    }
+    return PublishRequest.model_validate(given | fields)
+
+
+@pytest.fixture
+def desk(ledger: Ledger, edge: Edge, tmp_path: Path) -> Iterator[Desk]:
+    with plain_client() as client:
+        yield Desk(ledger, LocalStore(tmp_path / "store"), edge, client)
