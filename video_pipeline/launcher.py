@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -77,10 +78,29 @@ def run_job(
 
 
 def _raise_failure(result: dg.ExecuteInProcessResult) -> None:
+    """RunFailed with the sentence that was meant for people, wherever in the chain of causes it stands."""
+    if result.success:
+        return
     for event in result.all_events:
         if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            reason = error.message.strip() if error else "no reason was given"
-            raise RunFailed(f"{event.step_key} failed: {reason}")
+            raise RunFailed(f"{event.step_key} failed: {_sentence(event.step_failure_data.error)}")
+    for event in result.all_events:
+        if event.is_failure:
+            raise RunFailed(f"The run failed: {event.message}")
+    raise RunFailed("The run did not end well, and Dagster does not say why; look at it in its UI.")
+
+
+def _sentence(error: Any) -> str:
+    """The message of the first error of our own in a chain, else of its deepest cause."""
+    own = {VideoPipelineError.__name__, "Failure", *_names_below(VideoPipelineError)}
+    last = None
+    while error is not None:
+        last = error
+        if error.cls_name in own:
+            break
+        error = error.cause
+    return last.message.strip().split(": ", 1)[-1] if last else "no reason was given"
+
+
+def _names_below(error_type: type) -> set[str]:
+    return {name for below in error_type.__subclasses__() for name in (below.__name__, *_names_below(below))}

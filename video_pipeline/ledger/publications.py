@@ -74,13 +74,15 @@ class Publications:
             return _fetch(connection, publication.key)
 
     def note_session(self, publication: Publication, session_url: str) -> Publication:
-        """Keep the upload session's address before any byte is sent to it."""
+        """Keep the upload session's address before any byte is sent to it; LedgerError when another has one."""
         with self._engine.begin() as connection:
-            connection.execute(
+            noted = connection.execute(
                 update(publications)
-                .where(publications.c.key == publication.key)
+                .where(publications.c.key == publication.key, publications.c.session_url.is_(None))
                 .values(session_url=session_url, updated_at=func.clock_timestamp())
             )
+            if noted.rowcount != 1:
+                raise LedgerError(f"Publication {publication.key[:12]} has an upload session of another worker.")
             return _fetch(connection, publication.key)
 
     def get(self, key: str) -> Publication:
@@ -110,6 +112,26 @@ class Publications:
                     index_elements=["publication_key", "day"],
                     set_={"metrics": dict(metrics), "at": func.clock_timestamp()},
                 )
+            )
+
+    def metrics_on(self, day: date) -> dict[str, dict[str, Any]]:
+        """publication key -> the age and the metrics as read on `day`."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(engagement_snapshots).where(engagement_snapshots.c.day == day))
+            return {
+                row["publication_key"]: {"age_days": row["age_days"], **row["metrics"]} for row in rows.mappings()
+            }
+
+    def open_days(self, unmoved_since: datetime) -> set[date]:
+        """Days with a publication that was begun and that nobody has moved since."""
+        begun = (PublicationState.PLANNED.value, PublicationState.PUBLISHING.value)
+        with self._engine.connect() as connection:
+            return set(
+                connection.execute(
+                    select(publications.c.day).where(
+                        publications.c.state.in_(begun), publications.c.updated_at < unmoved_since
+                    )
+                ).scalars()
             )
 
     def _where(self, *conditions: Any) -> list[Publication]:

@@ -42,30 +42,35 @@ def collect_engagement(
     for publication in ledger.publications.of_days(first, day):
         if publication.state is PublicationState.PUBLISHED and publication.remote_id:
             published.setdefault(publication.platform, []).append(publication)
+    # A day that is over keeps what was read then; read again, it would show today's numbers as that day's.
+    recorded = ledger.publications.metrics_on(day) if day < now.date() else {}
     rows = []
     for name, publications in published.items():
+        new = [publication for publication in publications if publication.key not in recorded]
+        for publication in publications:
+            if publication.key in recorded:
+                rows.append(_row(publication, day, recorded[publication.key]))
         try:
-            metrics = platforms[name].metrics([publication.remote_id or "" for publication in publications])
+            metrics = platforms[name].metrics([publication.remote_id or "" for publication in new]) if new else {}
         except (UploadInterrupted, UploadRefused) as error:
             _LOG.warning("no engagement from %s today: %s", name, error)
             continue
-        for publication in publications:
+        for publication in new:
             found = metrics.get(publication.remote_id or "")
             if found is not None:
                 age_days = (now - (publication.published_at or now)).days
                 ledger.publications.record_metrics(publication, day=day, age_days=age_days, metrics=found)
-                rows.append(_row(publication, day, age_days, found))
+                rows.append(_row(publication, day, {"age_days": age_days, **found}))
     return rows
 
 
-def _row(publication: Publication, day: date, age_days: int, metrics: Mapping[str, int | float]) -> Engagement:
+def _row(publication: Publication, day: date, read: Mapping[str, int | float]) -> Engagement:
     return Engagement.model_validate(
         {
             "clip_id": publication.clip_id,
             "brief_id": publication.clip_id.split("/", 1)[1],
             "platform": publication.platform,
             "day": day,
-            "age_days": age_days,
-            **metrics,
+            **read,
         }
     )

@@ -100,9 +100,7 @@ class Publisher:
         if publication.state is PublicationState.NOT_CONNECTED and not platform.connected:
             return publication
         if publication.state in (PublicationState.NOT_CONNECTED, PublicationState.FAILED):
-            publication = self._ledger.publications.advance(
-                publication, PublicationState.PLANNED, session_url=None, reason=None, **asked
-            )
+            publication = self._replan(publication, platform, asked)
         # An upload under way goes on with the clip that it was begun with, whatever the brief says by now.
         request = PublishRequest.model_validate(publication.document)
         if publication.state is PublicationState.PLANNED:
@@ -120,20 +118,36 @@ class Publisher:
             return self._ledger.publications.advance(publication, PublicationState.NOT_CONNECTED, reason=reason)
         return self._ledger.publications.advance(publication, PublicationState.PUBLISHING)
 
+    def _replan(self, publication: Publication, platform: Platform, asked: dict[str, Any]) -> Publication:
+        """Begin anew, unless the session of the attempt before turns out to have come to an end after all."""
+        plan = self._ledger.publications.advance
+        if publication.session_url is None:
+            return plan(publication, PublicationState.PLANNED, reason=None, **asked)
+        try:
+            ended = platform.finished(publication.session_url, PublishRequest.model_validate(publication.document))
+        except UploadLost:
+            # The upload was refused in so many words: a session that is gone has published nothing.
+            ended = None
+        except (UploadInterrupted, UploadRefused):
+            return publication
+        if ended is not None:
+            return plan(plan(publication, PublicationState.PLANNED), PublicationState.PUBLISHING)
+        return plan(publication, PublicationState.PLANNED, session_url=None, reason=None, **asked)
+
     def _finish(self, publication: Publication, request: PublishRequest, platform: Platform) -> Publication:
         """Open a session if there is none, ask what became of it, send what is missing."""
         checkpoints.reached("publishing.intent")
         try:
-            if publication.session_url is None:
+            uploaded = None
+            if publication.session_url is not None:
+                uploaded = self._asked(publication.session_url, request, platform)
+            else:
                 session_url = platform.open_session(request)
                 publication = self._ledger.publications.note_session(publication, session_url)
                 checkpoints.reached("publishing.session")
-                uploaded = None
-            else:
-                uploaded = platform.finished(publication.session_url, request)
             uploaded = uploaded or self._send(publication, request, platform)
         except UploadRefused as error:
-            return self._fail(publication, error.reason)
+            return self._fail(publication, str(error))
         except UploadInterrupted as error:
             self._alert(publication, "An upload is interrupted", f"{error}; it is resumed by the next run")
             return publication
@@ -150,6 +164,14 @@ class Publisher:
             published_at=datetime.now(UTC),
         )
 
+    @staticmethod
+    def _asked(session_url: str, request: PublishRequest, platform: Platform) -> Uploaded | None:
+        """What a session has come to; a refusal to answer is no answer, and never a reason to upload again."""
+        try:
+            return platform.finished(session_url, request)
+        except UploadRefused as error:
+            raise UploadInterrupted(str(error)) from error
+
     def _send(self, publication: Publication, request: PublishRequest, platform: Platform) -> Uploaded:
         session_url = publication.session_url or ""
         with self._store.local_copy(publication.media_key) as path:
@@ -161,7 +183,7 @@ class Publisher:
                         raise
                     _LOG.warning("%s on %s: %s", publication.clip_id, publication.platform, error)
                     time.sleep(wait_s)
-                    uploaded = platform.finished(session_url, request)
+                    uploaded = self._asked(session_url, request, platform)
                     if uploaded is not None:
                         return uploaded
         raise AssertionError("the last try returns")

@@ -5,6 +5,7 @@ import random
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -34,6 +35,7 @@ STAGES = (
     "clip_facts",
     "cost_report",
 )
+_PATIENCE_S = 90.0
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +90,8 @@ def _kill_when_started(
 ) -> None:
     """Run the day with its scoring and kill it as soon as `stage` has started, or `after_s` seconds later."""
     process = machine.start("run-day", str(day), "--score")
+    watchdog = threading.Timer(_PATIENCE_S, kill_group, [process])
+    watchdog.start()
     try:
         output = list(_until_started(process, stage))
         assert process.poll() is None, "".join(output)
@@ -95,6 +99,7 @@ def _kill_when_started(
         if everything:
             _kill_servers(machine)
     finally:
+        watchdog.cancel()
         kill_group(process)
         assert process.stdout is not None
         process.stdout.close()
@@ -106,7 +111,7 @@ def _until_started(process: subprocess.Popen[str], stage: str) -> Iterator[str]:
         yield line
         if re.fullmatch(rf"\d\d:\d\d:\d\d {stage}\s*", line):
             return
-    raise AssertionError(f"the run ended before {stage} had started")
+    raise AssertionError(f"the run ended, or hung for {_PATIENCE_S:.0f} s, before {stage} had started")
 
 
 def _kill_servers(machine: Machine) -> None:
@@ -120,7 +125,7 @@ def _kill_servers(machine: Machine) -> None:
 
 
 def _finish(machine: Machine, day: date) -> None:
-    result = machine.run("run-day", str(day), "--score")
+    result = machine.run("run-day", str(day), "--score", timeout_s=_PATIENCE_S)
     assert result.returncode == 0, result.stdout + result.stderr
 
 

@@ -1,8 +1,9 @@
-"""Metrics read back from the platforms: one row a clip, platform and day, and a platform that is down stops nobody."""
+"""Metrics read back: one row a clip, platform and day; a platform that is down stops no other."""
 
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.publishing import Engagement, Platform, Publisher, collect_engagement
@@ -17,6 +18,8 @@ def collect(desk: Desk, *, after_days: int = 0, trailing_days: int = 3, **platfo
 
 def test_what_is_public_has_a_row_with_its_age(desk: Desk) -> None:
     desk.publish(desk.media())
+    with desk.ledger.engine.begin() as connection:
+        connection.execute(text("UPDATE publications SET published_at = published_at - interval '49 hours'"))
     [row] = collect(desk, after_days=2)
     assert (row.clip_id, row.brief_id, row.platform) == (f"{desk.day}/a-clip", "a-clip", "youtube_shorts")
     assert (row.day, row.age_days) == (desk.day + timedelta(days=2), 2)

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from video_pipeline.briefs import Brief
 from video_pipeline.briefs import Platform as PlatformName
 from video_pipeline.clips import ClipStatus, ReviewedClip
+from video_pipeline.errors import StorageError
 from video_pipeline.ledger import PublicationState, ReviewState, open_ledger
 from video_pipeline.publishing import PublishRecord, PublishRequest, YouTubeShorts, publish_day
 from video_pipeline.publishing.platforms import Uploaded
@@ -152,11 +154,9 @@ def test_bytes_that_are_not_those_that_were_approved_are_not_published(desk: Des
     media = desk.media()
     with desk.store.local_copy(media.key) as path:
         path.write_bytes(MEDIA[:-1] + b"!")
-    try:
-        state = desk.publish(media).state
-    except Exception as error:
-        state = error
-    assert desk.videos == [], state
+    with suppress(StorageError):
+        desk.publish(media)
+    assert desk.videos == []
 
 
 def test_two_publishers_at_once_publish_once(desk: Desk, ledger_url: str) -> None:

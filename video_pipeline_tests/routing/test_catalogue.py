@@ -138,7 +138,7 @@ def test_a_size_is_even_and_has_its_short_side(short_side: int, orientation: Ori
     durations=st.one_of(
         st.builds(lambda low, more: Durations(min_s=low, max_s=low + more), st.integers(1, 5), st.integers(0, 15)),
         st.lists(st.integers(1, 20), min_size=1, unique=True).map(
-            lambda lengths: Durations(max_s=max(lengths), allowed_s=tuple(sorted(lengths)))
+            lambda lengths: Durations(min_s=1, max_s=max(lengths), allowed_s=tuple(sorted(lengths)))
         ),
     ),
     wanted_s=st.floats(0.5, 25),

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from video_pipeline.briefs import Brief, Quality, ShotKind, StoryboardShot, storyboard_of
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, Decision, Model, RoutingState, Tier, decide, load_catalogue
-from video_pipeline_tests.briefs.documents import BRIEFS, a_brief
+from video_pipeline_tests.briefs.documents import BRIEFS, a_brief, a_document
 
 DAY = date(2026, 11, 21)
 PACKAGED = [load_catalogue(sandbox=True), load_catalogue(sandbox=False)]
@@ -135,12 +135,12 @@ def test_leaving_the_complexity_out_never_gets_a_dearer_tier_than_saying_it(
 
 
 def test_a_plain_silent_premium_brief_is_served_by_production(policy: Policy, sandbox_catalogue: Catalogue):
-    plain = {"quality": "premium", "visual_complexity": 0.2}
-    decision = _one(a_brief(**plain), sandbox_catalogue, policy)
+    decision = _one(a_brief(quality="premium", visual_complexity=0.2), sandbox_catalogue, policy)
     assert decision.tier is Tier.PRODUCTION
     assert "production is good enough for youtube_shorts" in " ".join(decision.reasons)
-    assert _one(a_brief(**plain, native_audio=True), sandbox_catalogue, policy).tier is Tier.CINEMATIC
-    assert _one(a_brief(**plain | {"visual_complexity": 0.35}), sandbox_catalogue, policy).tier is Tier.CINEMATIC
+    for more in ({"native_audio": True}, {"visual_complexity": 0.35}):
+        brief = Brief.model_validate(a_document(quality="premium", visual_complexity=0.2) | more)
+        assert _one(brief, sandbox_catalogue, policy).tier is Tier.CINEMATIC
 
 
 @given(brief=BRIEFS, catalogue=CATALOGUES, state=STATES)

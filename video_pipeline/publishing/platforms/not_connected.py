@@ -17,13 +17,13 @@ class NotConnected:
         self.name = name
 
     def open_session(self, request: PublishRequest) -> str:
-        raise UploadRefused(f"{self.name} is not connected", later=True)
+        raise UploadRefused(f"{self.name} is not connected")
 
     def finished(self, session_url: str, request: PublishRequest) -> Uploaded | None:
         return None
 
     def send(self, session_url: str, path: Path, request: PublishRequest) -> Uploaded:
-        raise UploadRefused(f"{self.name} is not connected", later=True)
+        raise UploadRefused(f"{self.name} is not connected")
 
     def metrics(self, remote_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         return {}

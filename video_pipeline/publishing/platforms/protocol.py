@@ -17,12 +17,7 @@ class Uploaded:
 
 
 class UploadRefused(Exception):
-    """The platform surely did not take the clip: rules, quota, credentials. `later`: asking again may help."""
-
-    def __init__(self, reason: str, *, later: bool) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.later = later
+    """The platform surely did not take the clip: rules, quota or credentials."""
 
 
 class UploadInterrupted(Exception):

@@ -121,7 +121,8 @@ class YouTubeShorts:
             f"{self._api_url}/youtube/v3/videos",
             params={"part": "status,processingDetails,statistics", "id": ",".join(batch)},
         )
-        response.raise_for_status()
+        if response.status_code != 200:
+            raise UploadInterrupted(f"YouTube answered {response.status_code} to a question about statistics")
         return {
             item["id"]: {
                 name: int(item["statistics"][field])
@@ -187,9 +188,14 @@ class YouTubeShorts:
     def _bearer(self) -> dict[str, str]:
         """An access token, refreshed a minute before it runs out."""
         if self._token is None or self._token[1] < time.monotonic():
-            response = self._client.post(self._token_url, data=self._credentials)
+            try:
+                response = self._client.post(self._token_url, data=self._credentials)
+            except httpx.TransportError as error:
+                raise UploadInterrupted(f"YouTube's token service failed: {type(error).__name__}") from error
+            if response.status_code == 429 or response.status_code >= 500:
+                raise UploadInterrupted(f"YouTube's token service answered {response.status_code}")
             if response.status_code != 200:
-                raise UploadRefused(f"YouTube refused the credentials (HTTP {response.status_code})", later=True)
+                raise UploadRefused(f"YouTube refused the credentials (HTTP {response.status_code})")
             answer = response.json()
             self._token = (answer["access_token"], time.monotonic() + float(answer.get("expires_in", 3600)) - 60)
         return {"Authorization": f"Bearer {self._token[0]}"}
@@ -217,7 +223,7 @@ def _refused(response: httpx.Response) -> UploadRefused:
         reason = f"{error['errors'][0]['reason']}: {error['message']}"
     except (ValueError, KeyError, IndexError, TypeError):
         reason = f"HTTP {response.status_code}: {response.text[:200]}"
-    return UploadRefused(f"YouTube refused the upload ({reason})", later=response.status_code in (401, 403, 429))
+    return UploadRefused(f"YouTube refused the upload ({reason})")
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

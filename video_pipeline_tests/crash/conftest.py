@@ -1,0 +1,135 @@
+"""A sandbox and a server of processes for the matrix; a trial has a ledger, a store and a production day of its own."""
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import count
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from video_pipeline.briefs import Brief
+from video_pipeline.ledger import Job, JobState, Ledger, PublicationState
+from video_pipeline_tests.contract.edge import Edge, running_edge
+from video_pipeline_tests.contract.orders import brief_of
+from video_pipeline_tests.crash.worker import Orders, work
+from video_pipeline_tests.generation.stage import check_books
+
+_DAYS = count()
+# Everything that a worker would import on its way, the decoder included.
+_PRELOADED = [
+    "video_pipeline_tests.crash.worker",
+    "video_pipeline.quality.measurement",
+    "video_pipeline.media.stitch",
+    "alembic.command",
+    "psycopg",
+]
+PRICE = Decimal("0.022")
+
+
+@pytest.fixture(scope="package")
+def room_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    with running_edge(tmp_path_factory.mktemp("edge")) as edge:
+        yield edge
+
+
+@pytest.fixture(scope="package")
+def processes() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context
+
+
+@dataclass
+class Trial:
+    """One small day that is begun, killed and begun again until nobody kills it any more."""
+
+    ledger: Ledger
+    edge: Edge
+    processes: ForkServerContext
+    orders: Orders
+    briefs: tuple[Brief, ...]
+    runs: int = 0
+
+    def __post_init__(self) -> None:
+        self._requests = len(self.edge.requests())
+        self._videos = len(self.edge.videos())
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        return self.edge.requests()[self._requests :]
+
+    @property
+    def videos(self) -> list[dict[str, Any]]:
+        return self.edge.videos()[self._videos :]
+
+    def run(self, name: str = "", nth: int = 1, *, reached: Path | None = None) -> bool:
+        """Let a worker run; whether it was killed, at the checkpoint or not at all."""
+        self.runs += 1
+        orders = replace(
+            self.orders, run_id=f"run-{self.runs}", name=name, nth=nth, reached=str(reached) if reached else ""
+        )
+        process = self.processes.Process(target=work, args=(orders,))
+        process.start()
+        process.join(60)
+        assert process.exitcode in (0, -signal.SIGKILL), f"the worker ended with {process.exitcode}"
+        return process.exitcode != 0
+
+    def jobs(self) -> list[Job]:
+        return self.ledger.jobs.in_state(*JobState)
+
+    def unknown(self) -> list[Job]:
+        return self.ledger.jobs.in_state(JobState.UNKNOWN)
+
+    def compare_books(self, *, doubtful: int) -> None:
+        """Nothing billed twice, nothing lost, nothing published twice; `doubtful` jobs wait for a person."""
+        check_books(self.ledger, self.requests)
+        inputs = [str(sorted(request["input"].items())) for request in self.requests]
+        assert len(set(inputs)) == len(inputs), "one purchase was billed twice"
+        unknown = self.unknown()
+        assert len(unknown) == doubtful
+        assert all(job.state.final for job in self.jobs()), "a job was left half-way"
+        held = {job.clip_id for job in unknown}
+        for clip_id in held:
+            assert self.ledger.reviews.get(clip_id, "generation") is not None, "nobody was asked"
+        whole = sorted({f"{self.orders.day}/{brief.brief_id}" for brief in self.briefs} - held)
+        assert sorted(video["clip_id"] for video in self.videos) == whole, "lost, or published twice"
+        publications = self.ledger.publications.of_days(self.orders.day, self.orders.day)
+        assert sorted(publication.clip_id for publication in publications) == whole
+        assert {publication.state for publication in publications} <= {PublicationState.PUBLISHED}
+        assert {publication.remote_id for publication in publications} == {video["video_id"] for video in self.videos}
+        assert {publication.media_sha256 for publication in publications} == {
+            video["sha256"] for video in self.videos
+        }
+
+
+def small_day() -> tuple[Brief, ...]:
+    """A clip whose prompt is refused and remapped, and a clip of two segments: four purchases that end in a file
+    or in a refusal."""
+    segments = ({"prompt": "a barn at noon", "duration_s": 1}, {"prompt": "a night sea", "duration_s": 1})
+    return (
+        brief_of("Close-up of CEO speaking with confidence", brief_id="refused"),
+        brief_of(shots=segments, brief_id="joined"),
+    )
+
+
+@pytest.fixture
+def trial(
+    ledger: Ledger, ledger_url: str, room_edge: Edge, processes: ForkServerContext, tmp_path: Path
+) -> Iterator[Trial]:
+    day, briefs = date(2026, 11, 21) + timedelta(days=next(_DAYS)), small_day()
+    orders = Orders(
+        ledger_url=ledger_url,
+        store=str(tmp_path / "store"),
+        base_url=room_edge.base_url,
+        day=day,
+        briefs=tuple(brief.model_dump_json(exclude_unset=True) for brief in briefs),
+        run_id="",
+    )
+    yield Trial(ledger, room_edge, processes, orders, briefs)
+    room_edge.clear_faults()

@@ -1,0 +1,121 @@
+"""Kill the pipeline at every named point, start it again, and compare the books.
+
+A submit of which nobody can tell whether it arrived ends as `unknown`: killed between the committed intent and the
+request (`generation.submitting`), the next run finds nothing at the provider, which has no idempotency key, and asks
+a person instead of buying again. Every other kill, and every pair of them, ends with each clip paid for, stored and
+published exactly once and with nobody asked.
+"""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import video_pipeline
+from video_pipeline.ledger import JobState
+from video_pipeline_tests.crash.conftest import PRICE, Trial
+
+pytestmark = pytest.mark.crash
+
+# How often an undisturbed day passes each point: four purchases, of which one is refused; two clips.
+POINTS = {
+    "generation.reserved": 4,
+    "generation.submitting": 4,
+    "generation.accepted": 4,
+    "generation.submitted": 4,
+    "generation.processing": 4,
+    "generation.rendered": 3,
+    "generation.downloaded": 3,
+    "generation.stored": 3,
+    "generation.assembled": 2,
+    "publishing.intent": 2,
+    "publishing.session": 2,
+    "publishing.sent": 2,
+}
+IN_DOUBT = "generation.submitting"
+SINGLES = [(name, nth) for name, times in POINTS.items() for nth in range(1, times + 1)]
+# The second kill hits what the first one left half-way.
+PAIRS = [
+    ("generation.reserved", "generation.reserved"),
+    ("generation.reserved", "generation.submitting"),
+    ("generation.submitting", "generation.submitting"),
+    ("generation.submitting", "generation.accepted"),
+    ("generation.accepted", "generation.submitted"),
+    ("generation.accepted", "generation.accepted"),
+    ("generation.submitted", "generation.submitted"),
+    ("generation.submitted", "generation.rendered"),
+    ("generation.rendered", "generation.rendered"),
+    ("generation.rendered", "generation.downloaded"),
+    ("generation.downloaded", "generation.downloaded"),
+    ("generation.downloaded", "generation.stored"),
+    ("generation.stored", "generation.stored"),
+    ("generation.stored", "generation.assembled"),
+    ("generation.assembled", "publishing.intent"),
+    ("publishing.intent", "publishing.session"),
+    ("publishing.session", "publishing.session"),
+    ("publishing.session", "publishing.sent"),
+    ("publishing.sent", "publishing.sent"),
+]
+
+
+def test_every_named_point_is_in_the_matrix() -> None:
+    package = Path(video_pipeline.__file__).parent
+    named = {
+        name
+        for room in ("generation", "publishing")
+        for path in (package / room).rglob("*.py")
+        for name in re.findall(r'checkpoints\.reached\("([^"]+)"\)', path.read_text())
+    }
+    assert named == set(POINTS)
+
+
+def test_an_undisturbed_day_passes_every_point_so_often(trial: Trial, tmp_path: Path) -> None:
+    assert not trial.run(reached=tmp_path / "reached")
+    trial.compare_books(doubtful=0)
+    passed = Counter((tmp_path / "reached").read_text().split())
+    # A job that has ended by its first poll was never seen in progress.
+    assert {name: times for name, times in passed.items() if name != "generation.processing"} == {
+        name: times for name, times in POINTS.items() if name != "generation.processing"
+    }
+    assert sum(job.billed_usd for job in trial.jobs()) == 3 * PRICE
+
+
+@pytest.mark.parametrize(("name", "nth"), SINGLES)
+def test_a_day_that_is_killed_once_ends_as_if_it_had_not_been(trial: Trial, name: str, nth: int) -> None:
+    killed = trial.run(name, nth)
+    assert killed or name == "generation.processing"
+    assert not trial.run()
+    trial.compare_books(doubtful=int(killed and name == IN_DOUBT))
+    assert all(job.provider_job_id is None for job in trial.unknown())
+    assert not trial.run()
+    trial.compare_books(doubtful=int(killed and name == IN_DOUBT))
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_a_day_that_is_killed_again_while_it_recovers_ends_as_if_it_had_not_been(
+    trial: Trial, first: str, second: str
+) -> None:
+    assert trial.run(first, 1)
+    in_doubt = (first == IN_DOUBT) + (trial.run(second, 1) and second == IN_DOUBT)
+    assert not trial.run()
+    trial.compare_books(doubtful=in_doubt)
+
+
+@pytest.mark.parametrize("second", ["", "generation.submitted", "generation.rendered"])
+def test_a_submit_that_was_lost_and_then_killed_is_found_by_the_next_run(trial: Trial, second: str) -> None:
+    trial.edge.fault("drop_after_accept", match="night sea")
+    trial.edge.fault("listing_lag", match="night sea", value=0.3)
+    # Killed while it looks for the lost submit, or right after.
+    assert trial.run(second, 1) is bool(second)
+    assert not trial.run()
+    trial.compare_books(doubtful=0)
+
+
+def test_a_submit_that_was_lost_before_it_arrived_stays_in_doubt_over_every_run(trial: Trial) -> None:
+    trial.edge.fault("drop_before_accept", match="night sea")
+    trial.run("generation.stored", 1)
+    for _ in range(2):
+        assert not trial.run()
+        trial.compare_books(doubtful=1)
+    assert trial.unknown()[0].state is JobState.UNKNOWN

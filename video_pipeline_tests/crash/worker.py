@@ -1,0 +1,108 @@
+"""What is killed: a process that generates a small day and publishes its clips, dying where it is told to.
+
+It is forked off a server that has imported everything, so that a trial costs the work and not the start of Python.
+"""
+
+import os
+import signal
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from video_pipeline import checkpoints
+from video_pipeline.alerts import Notifier
+from video_pipeline.briefs import Brief, storyboard_of
+from video_pipeline.clips import ClipStatus, GeneratedClip
+from video_pipeline.generation import generate_day
+from video_pipeline.ledger import open_ledger
+from video_pipeline.policy import load_policy
+from video_pipeline.publishing import Publisher
+from video_pipeline.publishing.rules import publish_request
+from video_pipeline.routing import RoutingState, load_catalogue, plan_day
+from video_pipeline.storage import LocalStore
+from video_pipeline_tests.contract.edge import Edge, plain_client
+from video_pipeline_tests.contract.orders import MAX_ATTEMPTS
+from video_pipeline_tests.generation.stage import quick
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What to do, and the checkpoint to die at: the `nth` time that `name` is reached; no name, no death.
+
+    `reached` is a file to which every checkpoint that is passed is written, a line each.
+    """
+
+    ledger_url: str
+    store: str
+    base_url: str
+    day: date
+    briefs: tuple[str, ...]
+    run_id: str
+    name: str = ""
+    nth: int = 1
+    reached: str = ""
+
+
+def work(orders: Orders) -> None:
+    """Run the day to its end, or to the process's."""
+    _arm(orders)
+    ledger = open_ledger(orders.ledger_url, embedded_dir=Path("unused"))
+    store, notifier = LocalStore(Path(orders.store)), Notifier([], ledger.alerts)
+    policy, catalogue = quick(load_policy()), load_catalogue(sandbox=True)
+    briefs = [Brief.model_validate_json(brief) for brief in orders.briefs]
+    boards = [storyboard_of(brief, orders.day, cap_s=policy.generation.max_segment_s) for brief in briefs]
+    plans = plan_day(ledger, boards, catalogue, policy.routing, RoutingState(), max_attempts=MAX_ATTEMPTS)
+    with plain_client() as client:
+        edge = Edge(orders.base_url, Path("unused"), client)
+        clips = generate_day(
+            plans,
+            ledger=ledger,
+            store=store,
+            providers=lambda connections: {"fal": edge.fal(connections)},
+            catalogue=catalogue,
+            policy=policy,
+            notifier=notifier,
+            run_id=orders.run_id,
+        )
+        publisher = Publisher(
+            ledger=ledger,
+            store=store,
+            platforms={"youtube_shorts": edge.youtube(client)},
+            notifier=notifier,
+        )
+        for brief, clip in zip(briefs, clips, strict=True):
+            if clip.status is ClipStatus.GENERATED:
+                _publish(publisher, store, brief, clip)
+    ledger.close()
+
+
+def _arm(orders: Orders) -> None:
+    times = 0
+
+    def reach(name: str) -> None:
+        nonlocal times
+        if orders.reached:
+            with Path(orders.reached).open("a") as file:
+                file.write(f"{name}\n")
+        if name == orders.name:
+            times += 1
+            if times == orders.nth:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    checkpoints.on_reach = reach
+
+
+def _publish(publisher: Publisher, store: LocalStore, brief: Brief, clip: GeneratedClip) -> None:
+    stored = store.stat(clip.media_key or "")
+    assert stored is not None
+    for platform in brief.platforms:
+        request = publish_request(
+            brief,
+            clip.clip_id,
+            platform,
+            model=clip.model or "",
+            size_bytes=stored.size_bytes,
+            size=clip.size or (0, 0),
+            duration_s=clip.duration_s,
+        )
+        publisher.publish(request, day=clip.day, media_key=stored.key, media_sha256=stored.sha256)
