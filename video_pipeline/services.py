@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from video_pipeline.alerts import DiscordWebhook, Notifier, SlackWebhook
 from video_pipeline.briefs import example_files
+from video_pipeline.errors import ConfigurationError
 from video_pipeline.ledger import Ledger, open_ledger
 from video_pipeline.policy import Policy, load_policy
 from video_pipeline.routing import Catalogue, RoutingState, load_catalogue
@@ -42,7 +43,17 @@ class Services:
     @cached_property
     def ledger(self) -> Ledger:
         url = self.settings.ledger_url
-        return open_ledger(url.get_secret_value() if url else None, embedded_dir=self.settings.state_dir / "ledger")
+        embedded_dir = self.settings.state_dir / "ledger"
+        ledger = open_ledger(url.get_secret_value() if url else None, embedded_dir=embedded_dir)
+        mine = "sandbox" if self.settings.sandboxed else "live"
+        world = ledger.governance.claim_world(mine)
+        if world != mine:
+            raise ConfigurationError(
+                f"This ledger is the {world} one, and FAL_KEY is {'not ' if mine == 'sandbox' else ''}set: what was "
+                "bought and published in one world must not count in the other. Set VIDEO_PIPELINE_STATE_DIR to "
+                "another folder, or VIDEO_PIPELINE_LEDGER_URL to another database."
+            )
+        return ledger
 
     @cached_property
     def store(self) -> ObjectStore:

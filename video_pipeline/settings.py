@@ -22,7 +22,9 @@ def _default_state_dir() -> Path:
 class Settings(BaseSettings):
     """Every field is read from `VIDEO_PIPELINE_<NAME>`; the vendors' own names are accepted for their keys."""
 
-    model_config = SettingsConfigDict(env_prefix="VIDEO_PIPELINE_", env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="VIDEO_PIPELINE_", env_file=".env", env_ignore_empty=True, extra="ignore"
+    )
 
     state_dir: Path = Field(default_factory=_default_state_dir, description="Local state; ignored by git.")
     inbox_dir: Path | None = Field(None, description="Folder that briefs are dropped in.")

@@ -31,6 +31,7 @@ class CostReport(BaseModel):
 
     day: date
     clips: int
+    generated: int
     usable: int
     total_usd: Decimal
     generation_usd: Decimal
@@ -73,6 +74,7 @@ def cost_report_of(day: date, facts: Sequence[ClipFact]) -> CostReport:
     return CostReport(
         day=day,
         clips=len(own),
+        generated=len(made),
         usable=usable,
         total_usd=total_usd,
         generation_usd=generation_usd,
@@ -88,6 +90,7 @@ def cost_report_of(day: date, facts: Sequence[ClipFact]) -> CostReport:
 def weekly_cost_report_of(week: date, reports: Sequence[CostReport]) -> CostReport:
     """The sums of a week's daily reports; `week` is its first day."""
     clips, usable = sum(report.clips for report in reports), sum(report.usable for report in reports)
+    generated = sum(report.generated for report in reports)
     total_usd = sum((report.total_usd for report in reports), Decimal(0))
     generation_usd = sum((report.generation_usd for report in reports), Decimal(0))
     waste: dict[str, Decimal] = {}
@@ -102,10 +105,11 @@ def weekly_cost_report_of(week: date, reports: Sequence[CostReport]) -> CostRepo
     return CostReport(
         day=week,
         clips=clips,
+        generated=generated,
         usable=usable,
         total_usd=total_usd,
         generation_usd=generation_usd,
-        generation_usd_per_clip=_per(generation_usd, clips),
+        generation_usd_per_clip=_per(generation_usd, generated),
         usd_per_usable_clip=_per(total_usd, usable),
         saved_by_cache_usd=sum((report.saved_by_cache_usd for report in reports), Decimal(0)),
         waste=waste,
@@ -158,8 +162,8 @@ def _line(dimension: str, row: tuple) -> CostLine:
 
 
 def _was_generated(fact: ClipFact) -> bool:
-    """Clips that cost or would have cost generation; one that waits has not happened yet."""
-    return fact.attempts > 0
+    """Clips that were tried at a model or served from the cache; one that waits has not happened yet."""
+    return fact.attempts > 0 or fact.cached
 
 
 def _generation_usd(fact: ClipFact) -> Decimal:

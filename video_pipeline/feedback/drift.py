@@ -35,6 +35,7 @@ def judge_drift(ledger: Ledger, policy: DriftPolicy, *, day: date, reports: Sequ
     thaw. A thaw by hand starts the count anew. A re-run of an older day judges nothing: what is in force is newer.
     """
     in_force = ledger.governance.tier_states()
+    newest = ledger.governance.judged("drift", day)
     statuses = []
     for tier in Tier:
         transition = in_force.get(tier)
@@ -42,9 +43,9 @@ def judge_drift(ledger: Ledger, policy: DriftPolicy, *, day: date, reports: Sequ
         if tier is not GUARDED_TIER:
             statuses.append(_status(tier, day, state, False, "this tier is not guarded by cost drift", {}))
             continue
-        if transition is not None and transition.day > day:
-            reason = f"judged already for {transition.day}"
-            statuses.append(_status(tier, day, state, False, reason, transition.evidence))
+        if not newest:
+            reason = "a later day has been judged, and its word stands"
+            statuses.append(_status(tier, day, state, False, reason, {}))
             continue
         counted_from = transition.day if transition and transition.by == "person" else date.min
         wanted, reason, evidence = _verdict(policy, day, reports, state, counted_from)

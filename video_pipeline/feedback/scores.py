@@ -66,9 +66,11 @@ def score_models(day: date, facts: Sequence[ClipFact], policy: ScoringPolicy) ->
 
 def with_engagement(facts: Sequence[ClipFact], engagement: Sequence[Engagement]) -> list[ClipFact]:
     """The facts with the newest metrics: a clip is seen for days after its own day was closed."""
+    last = {row.clip_id: row.day for row in sorted(engagement, key=lambda row: row.day)}
     newest: dict[str, list[Engagement]] = defaultdict(list)
     for row in engagement:
-        newest[row.clip_id].append(row)
+        if row.day == last[row.clip_id]:
+            newest[row.clip_id].append(row)
     return [
         fact.model_copy(update=metrics_of(newest[fact.clip_id])) if fact.clip_id in newest else fact for fact in facts
     ]

@@ -43,18 +43,22 @@ def judge_standings(
     enough attempts *since the demotion*, the rate under the lower limit and its interval clear of the upper one.
     """
     in_force = ledger.governance.standings()
+    newest = ledger.governance.judged("standings", day)
     standings = []
     for score in scores:
         transition = in_force.get(score.model)
         # Another version of a demoted model has earned neither blame nor trust yet: it inherits the standing.
         current = StandingStatus(transition.state) if transition else StandingStatus.ACTIVE
-        if transition is not None and transition.day > day:
-            wanted, reason = current, f"judged already for {transition.day}"
-        elif current is StandingStatus.DEMOTED and transition is not None:
-            since = [fact for fact in facts if fact.day > transition.day]
-            wanted, reason = _restoration(score, since, policy)
+        # What a model was demoted for is not held against it twice: only what came after its last change counts.
+        since = [fact for fact in facts if transition is None or fact.day > transition.day]
+        tried = sum_attempts(fact.by_model for fact in since).get((score.model, score.model_version))
+        attempts, refusals = (tried.attempts, tried.refusals) if tried else (0, 0)
+        if not newest:
+            wanted, reason = current, "a later day has been judged, and its word stands"
+        elif current is StandingStatus.DEMOTED:
+            wanted, reason = _restoration(attempts, refusals, policy)
         else:
-            wanted, reason = _demotion(score, policy)
+            wanted, reason = _demotion(attempts, refusals, policy)
         changed = wanted is not current and ledger.governance.set_standing(
             score.model,
             wanted,
@@ -64,10 +68,11 @@ def judge_standings(
             day=day,
             evidence={
                 "reason": reason,
-                "attempts": score.attempts,
-                "refusals": score.refusals,
-                "refusal_rate": round(score.refusal_rate, 4),
-                "refusal_interval": [round(score.refusal_low, 4), round(score.refusal_high, 4)],
+                "attempts": attempts,
+                "refusals": refusals,
+                "refusal_interval": [
+                    round(limit, 4) for limit in wilson_interval(refusals, attempts, confidence=policy.confidence)
+                ],
                 "score": round(score.score, 4),
             },
         )
@@ -106,20 +111,18 @@ def routing_state(ledger: Ledger, policy: ScoringPolicy) -> RoutingState:
     )
 
 
-def _demotion(score: ModelScore, policy: ScoringPolicy) -> tuple[StandingStatus, str]:
-    numbers = (
-        f"refused {score.refusals} of {score.attempts} ({score.refusal_rate:.0%}, at least {score.refusal_low:.0%})"
-    )
-    if not score.enough:
-        return StandingStatus.ACTIVE, f"not enough data: {score.attempts} of {policy.minimum_attempts} attempts"
-    if score.refusal_rate >= policy.demote_rejection_rate and score.refusal_low > policy.demote_floor:
+def _demotion(attempts: int, refusals: int, policy: ScoringPolicy) -> tuple[StandingStatus, str]:
+    if attempts < policy.minimum_attempts:
+        return StandingStatus.ACTIVE, f"not enough data: {attempts} of {policy.minimum_attempts} attempts"
+    rate = refusals / attempts
+    low, _ = wilson_interval(refusals, attempts, confidence=policy.confidence)
+    numbers = f"refused {refusals} of {attempts} ({rate:.0%}, at least {low:.0%})"
+    if rate >= policy.demote_rejection_rate and low > policy.demote_floor:
         return StandingStatus.DEMOTED, numbers
     return StandingStatus.ACTIVE, numbers
 
 
-def _restoration(score: ModelScore, since: Sequence[ClipFact], policy: ScoringPolicy) -> tuple[StandingStatus, str]:
-    tried = sum_attempts(fact.by_model for fact in since).get((score.model, score.model_version))
-    attempts, refusals = (tried.attempts, tried.refusals) if tried else (0, 0)
+def _restoration(attempts: int, refusals: int, policy: ScoringPolicy) -> tuple[StandingStatus, str]:
     if attempts < policy.minimum_attempts:
         return StandingStatus.DEMOTED, f"{attempts} of {policy.minimum_attempts} attempts since the demotion"
     rate = refusals / attempts

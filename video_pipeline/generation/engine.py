@@ -5,9 +5,11 @@ attempt comes next (`ladder.next_step`), so a run after a kill at any instructio
 """
 
 import asyncio
+import functools
 import logging
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -25,10 +27,10 @@ from video_pipeline.generation.download import MediaGone, download
 from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, next_step
 from video_pipeline.generation.providers import JobFailed, NotAccepted, Provider, SubmitUnknown
 from video_pipeline.generation.requests import build_job, can_anchor
-from video_pipeline.ledger import FailureKind, Hold, Job, JobKind, JobState, Ledger, Reservation
-from video_pipeline.media.probe import probe
+from video_pipeline.ledger import FailureKind, Hold, Job, JobKind, JobState, Ledger, Reservation, ReviewState
+from video_pipeline.media import MediaInfo, probe
 from video_pipeline.policy import Policy
-from video_pipeline.quality import Expectation, check_clip
+from video_pipeline.quality import Expectation, TechnicalVerdict, check_clip
 from video_pipeline.routing import Catalogue, ClipPlan, Decision
 from video_pipeline.storage import ObjectStore, clip_key
 
@@ -37,6 +39,8 @@ _T = TypeVar("_T")
 
 # Early polls are quick, so that a verdict of moderation or a fast render is seen at once.
 _QUICK_POLL_S = 0.25
+# What a provider's Retry-After may hold a worker up for.
+_LONGEST_RETRY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,16 @@ class GenerationEngine:
         self._slots = {name: asyncio.Semaphore(policy.generation.concurrency) for name in providers}
         # Decoding is the one thing here that needs a core.
         self._checks = asyncio.Semaphore(2)
+        # The ledger's calls have threads of their own: they must not wait behind decoding and stitching.
+        self._ledger_threads = ThreadPoolExecutor(8, thread_name_prefix="ledger")
+        self._driven: set[str] = set()
 
-    async def generate(self, plans: Iterable[ClipPlan]) -> list[GeneratedClip]:
+    async def generate(self, plans: Sequence[ClipPlan]) -> list[GeneratedClip]:
         """Bring every plan as far as it goes; one row a plan, in the order given.
 
         As many clips are in work as the provider takes jobs, so memory does not grow with their number.
         """
+        await self._close_abandoned(plans)
         queue = iter(enumerate(plans))
         done: dict[int, GeneratedClip] = {}
 
@@ -92,16 +100,58 @@ class GenerationEngine:
         await asyncio.gather(*(worker() for _ in range(self._policy.concurrency)))
         return [done[number] for number in sorted(done)]
 
+    async def _close_abandoned(self, plans: Sequence[ClipPlan]) -> None:
+        """Settle jobs under way that no plan of their day asks for any more: a brief was edited or removed."""
+        wanted = {
+            (plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot))
+            for plan in plans
+            for shot in plan.storyboard.shots
+        }
+        for day in {plan.storyboard.day for plan in plans}:
+            for job in await self._db(self._ledger.jobs.of_day, day):
+                begun = not job.state.final and job.state is not JobState.PLANNED
+                if begun and (job.clip_id, job.shot, job.shot_sha256) not in wanted:
+                    await self._close(job)
+
+    async def _close(self, job: Job) -> None:
+        reason = "the brief was changed or removed while this was under way"
+        if job.state is JobState.RESERVED:
+            await self._fail(job, FailureKind.CANCELED, reason)
+            return
+        job = await self._render(job)
+        if job.state is JobState.RENDERED:
+            await self._end_paid(job, FailureKind.CANCELED, reason)
+        elif job.state is JobState.STORED:
+            await self._db(self._ledger.jobs.advance, job, JobState.REJECTED, note=reason)
+
     async def _clip(self, plan: ClipPlan) -> GeneratedClip:
         if plan.held:
             return self._row(plan, [], ClipStatus.WAITING, plan.held)
+        try:
+            return await self._leased(plan)
+        except Exception as error:
+            # One clip never stops the others (DESIGN rule 5), whatever it stumbles over; its jobs are in the ledger.
+            _LOG.exception("%s stopped", plan.clip_id)
+            reason = f"{type(error).__name__}: {error}"
+            await self._alert(
+                f"stopped {plan.clip_id} {reason}", "A clip stopped", f"{plan.clip_id}: {reason}", "critical"
+            )
+            return self._row(plan, await self._history(plan), ClipStatus.WAITING, reason)
+
+    async def _leased(self, plan: ClipPlan) -> GeneratedClip:
+        """Work on a clip while no other worker does."""
         lease = self._ledger.leases.held(f"generate {plan.clip_id}", ttl_s=self._policy.lease_s)
         owned = await self._db(lease.__enter__)
         try:
             if not owned:
                 return self._row(plan, [], ClipStatus.WAITING, "another worker is generating this clip")
-            outcomes = await asyncio.gather(*(self._shot(plan, decision) for decision in plan.decisions))
-            return await self._finish(plan, outcomes)
+            # All shots come to their end before one's trouble is told, so that no purchase is left in mid-air.
+            shots = (self._shot(plan, decision) for decision in plan.decisions)
+            outcomes = await asyncio.gather(*shots, return_exceptions=True)
+            for outcome in outcomes:
+                if isinstance(outcome, BaseException):
+                    raise outcome
+            return await self._finish(plan, [outcome for outcome in outcomes if isinstance(outcome, _ShotOutcome)])
         finally:
             await self._db(lease.__exit__, None, None, None)
 
@@ -109,9 +159,7 @@ class GenerationEngine:
         history = await self._history(plan)
         stopped = next((outcome for outcome in outcomes if outcome.job is None), None)
         if stopped is not None:
-            status = ClipStatus.REVIEW if stopped.person else ClipStatus.WAITING
-            if stopped.person:
-                await self._ask_person(plan, stopped.reason)
+            status = await self._ask_person(plan, stopped.reason) if stopped.person else ClipStatus.WAITING
             return self._row(plan, history, status, stopped.reason)
         jobs = [outcome.job for outcome in outcomes if outcome.job is not None]
         audio = any(decision.audio for decision in plan.decisions)
@@ -120,8 +168,7 @@ class GenerationEngine:
             assemble, self._store, day=storyboard.day, brief_id=storyboard.brief.brief_id, jobs=jobs, audio=audio
         )
         checkpoints.reached("generation.assembled")
-        with self._store.local_copy(stored.key) as path:
-            info = await asyncio.to_thread(probe, path)
+        info = await asyncio.to_thread(self._probed, stored.key)
         row = self._row(plan, history, ClipStatus.GENERATED, "")
         return row.model_copy(
             update={
@@ -161,7 +208,7 @@ class GenerationEngine:
             model=last.model if last else decision.model,
             model_version=last.model_version if last else decision.model_version,
             strategy=history[-1].strategy if history else "",
-            attempts=sum(job.kind is JobKind.VIDEO for job in history),
+            attempts=sum(job.kind is JobKind.VIDEO and job.submitted_at is not None for job in history),
             segments=len(plan.decisions),
             billed_usd=sum((job.billed_usd for job in history), Decimal(0)),
             saved_usd=sum((job.saved_usd for job in history), Decimal(0)),
@@ -190,11 +237,14 @@ class GenerationEngine:
                     job = build_job(plan, decision, attempt, self._catalogue, run_id=self._run_id)
                     job = await self._db(self._ledger.jobs.plan, job)
                     _LOG.info("%s shot %d: attempt %d, %s", plan.clip_id, shot.index, job.attempt, job.strategy)
+            self._driven.add(job.key)
             job = await self._drive(job, plan, decision)
             if job.state is JobState.REFUSED:
                 return _ShotOutcome(None, job.failure_reason or "refused by the budget")
             if job.state is JobState.PLANNED:
                 return _ShotOutcome(None, "an identical job of another run has not ended")
+            if not job.state.final:
+                return _ShotOutcome(None, f"{job.provider} has not handed the clip over yet; the next run asks again")
 
     async def _drive(self, job: Job, plan: ClipPlan, decision: Decision) -> Job:
         """Take a job from the state that it is in to a final one."""
@@ -222,15 +272,20 @@ class GenerationEngine:
 
     async def _reserve(self, job: Job) -> Job:
         """Serve from the cache, or reserve the money; an identical job in flight is waited for (G2.5, G4.4)."""
-        deadline = asyncio.get_running_loop().time() + self._policy.poll_timeout_s
         while True:
             hit = await self._db(self._ledger.jobs.cached, job.request_sha256)
-            if hit is not None and hit.media_key and await self._db(self._store.exists, hit.media_key):
+            kept = hit is not None and await asyncio.to_thread(self._store.exists, hit.media_key or "none")
+            if hit is not None and kept:
                 return await self._serve_from_cache(job, hit)
             refused = await self._db(self._ledger.jobs.known_refusal, job.request_sha256)
             if refused is not None:
                 return await self._fail(job, FailureKind.MODERATION, f"already refused: {refused.failure_reason}")
-            reservation = await self._db(self._ledger.jobs.reserve, job, ceiling_usd=self._budget.daily_ceiling_usd)
+            reservation = await self._db(
+                self._ledger.jobs.reserve,
+                job,
+                ceiling_usd=self._budget.daily_ceiling_usd,
+                cache_lost=hit is not None and not kept,
+            )
             if reservation.granted:
                 await self._warn_near_ceiling(reservation)
                 checkpoints.reached("generation.reserved")
@@ -238,8 +293,11 @@ class GenerationEngine:
             if reservation.hold is not Hold.IDENTICAL_IN_FLIGHT:
                 await self._alert_refusal(job, reservation)
                 return await self._db(self._ledger.jobs.get, job.key)
-            if asyncio.get_running_loop().time() > deadline:
-                return job
+            # Only a job that this very run drives is waited for: another run's may need what this one holds.
+            if reservation.twin not in self._driven:
+                accepted = (await self._db(self._ledger.jobs.get, reservation.twin)).state is JobState.ACCEPTED
+                if not accepted:
+                    return job
             await asyncio.sleep(_QUICK_POLL_S)
 
     async def _serve_from_cache(self, job: Job, hit: Job) -> Job:
@@ -271,7 +329,7 @@ class GenerationEngine:
                 if error.kind is not FailureKind.TRANSIENT or wait_s is None:
                     return await self._fail(job, error.kind, error.reason, retry_allowed=error.retry_allowed)
                 _LOG.warning("%s was not accepted (%s); again in %s s", job.clip_id, error.reason, wait_s)
-                await asyncio.sleep(max(wait_s, error.retry_after_s or 0))
+                await asyncio.sleep(max(wait_s, min(error.retry_after_s or 0, _LONGEST_RETRY_S)))
             else:
                 checkpoints.reached("generation.accepted")
                 return await self._accepted(job, submission)
@@ -297,8 +355,7 @@ class GenerationEngine:
         for look in range(2):
             if look:
                 await asyncio.sleep(self._policy.lookup_wait_s)
-            siblings = await self._db(self._ledger.jobs.of_day, job.day)
-            known = frozenset(sibling.provider_job_id for sibling in siblings if sibling.provider_job_id)
+            known = await self._db(self._ledger.jobs.provider_ids, job.provider)
             try:
                 found = await provider.find(job, known_ids=known)
             except (httpx.HTTPError, KeyError, ValueError) as error:
@@ -343,9 +400,15 @@ class GenerationEngine:
                 job = await self._db(self._ledger.jobs.advance, job, JobState.PROCESSING)
                 checkpoints.reached("generation.processing")
             if waited_s > self._policy.poll_timeout_s:
-                await provider.cancel(job)
-                reason = f"no result after {waited_s:.0f} s; counted as billed until reconciled"
-                return await self._fail(job, FailureKind.TIMEOUT, reason, billed=True)
+                # It may still be rendered and billed: it is asked for again under its id, never bought again.
+                text = (
+                    f"{job.clip_id} shot {job.shot}: no result from {job.model} after {waited_s:.0f} s; the next run "
+                )
+                text += (
+                    f"asks again. If {job.provider} has lost it: `video-pipeline resolve {job.key[:16]} --not-found`."
+                )
+                await self._alert(f"timeout {job.key}", "A job takes too long", text, "warning")
+                return job
             early = waited_s < self._policy.moderation_verdict_s
             await asyncio.sleep(
                 min(_QUICK_POLL_S, self._policy.poll_interval_s) if early else self._policy.poll_interval_s
@@ -368,12 +431,11 @@ class GenerationEngine:
                     break
                 except (httpx.TransportError, TimeoutError, MediaGone) as error:
                     if wait_s is None:
-                        kind = FailureKind.EXPIRED if isinstance(error, MediaGone) else FailureKind.TRANSIENT
-                        return await self._lost_media(job, kind, str(error))
+                        return await self._keep_asking(job, str(error) or type(error).__name__)
                     await asyncio.sleep(wait_s)
                     job = await self._fresh_address(job)
                 except ProviderError as error:
-                    return await self._lost_media(job, FailureKind.GENERATION, str(error))
+                    return await self._lost_media(job, str(error))
             checkpoints.reached("generation.downloaded")
             brief_id = job.clip_id.split("/", 1)[1]
             key = clip_key(job.day, brief_id, "raw", f"{job.key[:16]}-{file.sha256[:16]}{suffix}")
@@ -400,10 +462,20 @@ class GenerationEngine:
             return job
         return await self._db(self._ledger.jobs.note_media_url, job, rendered.media_url)
 
-    async def _lost_media(self, job: Job, kind: FailureKind, reason: str) -> Job:
-        """A paid file that cannot be fetched: the money is settled already, the loss is said aloud."""
+    async def _keep_asking(self, job: Job, reason: str) -> Job:
+        """A paid file that cannot be fetched now: the job stays rendered, the next run downloads again (G2.4)."""
+        text = f"{job.clip_id} shot {job.shot} is paid for (${job.billed_usd}) and not downloaded yet: {reason}"
+        await self._alert(f"download {job.key}", "A paid clip could not be downloaded", text, "critical")
+        return job
+
+    async def _lost_media(self, job: Job, reason: str) -> Job:
+        """A paid file that must not be fetched: the money is settled, a person is told."""
         text = f"{job.clip_id} shot {job.shot} was paid for (${job.billed_usd}) but cannot be downloaded: {reason}"
-        await self._alert(f"lost media {job.key}", "A paid clip could not be downloaded", text, "critical")
+        await self._alert(f"lost media {job.key}", "A paid clip cannot be taken", text, "critical")
+        return await self._end_paid(job, FailureKind.INVALID, reason)
+
+    async def _end_paid(self, job: Job, kind: FailureKind, reason: str) -> Job:
+        """End a job whose bill is settled already."""
         return await self._db(
             self._ledger.jobs.advance,
             job,
@@ -422,8 +494,7 @@ class GenerationEngine:
                 size=decision.size or (0, 0), duration_s=decision.requested_s, audio=decision.audio
             )
             async with self._checks:
-                with self._store.local_copy(job.media_key or "") as path:
-                    judged = await asyncio.to_thread(check_clip, path, expected)
+                judged = await asyncio.to_thread(self._checked, job.media_key or "", expected)
             verdict, passed = judged.model_dump(mode="json"), judged.passed
         state = JobState.ACCEPTED if passed else JobState.REJECTED
         return await self._db(self._ledger.jobs.advance, job, state, verdict=verdict, finished_at=datetime.now(UTC))
@@ -432,7 +503,7 @@ class GenerationEngine:
         self, job: Job, kind: FailureKind, reason: str, *, billed: bool = False, retry_allowed: bool = True
     ) -> Job:
         """End a job without a clip, free its reservation and say so where it is not part of the plan."""
-        if kind in (FailureKind.TRANSIENT, FailureKind.AUTH, FailureKind.QUOTA, FailureKind.TIMEOUT):
+        if kind in (FailureKind.TRANSIENT, FailureKind.AUTH, FailureKind.QUOTA):
             text = f"{job.clip_id} shot {job.shot} on {job.model}: {reason}"
             await self._alert(f"{kind} {job.provider} {job.day}", f"{job.provider}: {kind} failure", text, "critical")
         return await self._db(
@@ -447,11 +518,15 @@ class GenerationEngine:
             retry_allowed=retry_allowed,
         )
 
-    async def _ask_person(self, plan: ClipPlan, reason: str) -> None:
+    async def _ask_person(self, plan: ClipPlan, reason: str) -> ClipStatus:
+        """Ask once; a person who has said no is not asked again."""
         if await self._db(self._ledger.reviews.open, plan.clip_id, "generation", reason):
             await self._alert(
                 f"review {plan.clip_id}", "A clip needs a person", f"{plan.clip_id}: {reason}", "warning"
             )
+        review = await self._db(self._ledger.reviews.get, plan.clip_id, "generation")
+        rejected = review is not None and review.state is ReviewState.REJECTED
+        return ClipStatus.REJECTED if rejected else ClipStatus.REVIEW
 
     async def _warn_near_ceiling(self, reservation: Reservation) -> None:
         ceiling, committed = self._budget.daily_ceiling_usd, reservation.committed_usd
@@ -472,7 +547,15 @@ class GenerationEngine:
             self._notifier.notify, Alert(cause=cause, title=title, text=text, fields={}, severity=severity)
         )
 
-    @staticmethod
-    async def _db(call: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
-        """Ledger and store calls block; they run beside the event loop."""
-        return await asyncio.to_thread(call, *args, **kwargs)
+    def _probed(self, key: str) -> MediaInfo:
+        with self._store.local_copy(key) as path:
+            return probe(path)
+
+    def _checked(self, key: str, expected: Expectation) -> TechnicalVerdict:
+        with self._store.local_copy(key) as path:
+            return check_clip(path, expected)
+
+    async def _db(self, call: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
+        """Ledger calls block; they run beside the event loop."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._ledger_threads, functools.partial(call, *args, **kwargs))

@@ -40,7 +40,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Continue:
-    """Go on with a job that is under way, or that the budget had refused."""
+    """Go on with a job that is under way."""
 
     job: Job
 
@@ -73,19 +73,19 @@ def next_step(
     if last.state is JobState.UNKNOWN:
         return Stop(f"{last.model} may have been paid for without an answer; a person must look", person=True)
     if last.state is JobState.REJECTED:
-        return _after_rejection(shot, history, policy)
+        return _after_rejection(history, policy)
     if last.state is not JobState.FAILED:
         return Continue(last)
     if last.failure_kind is FailureKind.MODERATION:
         return _after_refusal(shot, history, policy, can_anchor=can_anchor)
-    if last.failure_kind in (FailureKind.GENERATION, FailureKind.TIMEOUT, FailureKind.EXPIRED):
-        return _after_failure(shot, history, policy)
+    if last.failure_kind is FailureKind.GENERATION:
+        return _after_failure(history, policy)
     if last.failure_kind is FailureKind.INVALID:
-        return Stop(f"{last.model} finds the request invalid: {last.failure_reason}", person=True)
+        return Stop(f"{last.model} cannot serve this request: {last.failure_reason}", person=True)
     # Transient, credentials, credit, cancelled, never sent: outside the shot, so a later run tries again.
     if last.run_id == run_id:
         return Stop(f"{last.provider} failed ({last.failure_kind}): {last.failure_reason}", person=False)
-    return _again(shot, last, f"the attempt before failed outside the shot ({last.failure_kind})")
+    return _again(last, f"the attempt before failed outside the shot ({last.failure_kind})")
 
 
 def prompt_of(shot: StoryboardShot, strategy: Strategy) -> str | None:
@@ -98,9 +98,7 @@ def prompt_of(shot: StoryboardShot, strategy: Strategy) -> str | None:
             return shot.broll[0] if shot.broll else None
         case Strategy.IMAGE_ANCHORING:
             return soften(shot.prompt)
-        case Strategy.MODIFIED_PROMPT:
-            return f"{shot.prompt}. Simple composition, steady camera"
-        case Strategy.ORIGINAL:
+        case Strategy.ORIGINAL | Strategy.MODIFIED_PROMPT:
             return shot.prompt
 
 
@@ -157,17 +155,19 @@ def _after_refusal(
     return Stop(f"refused by moderation under every strategy ({', '.join(sorted(tried))})", person=True)
 
 
-def _after_failure(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy) -> Step:
+def _after_failure(history: Sequence[Job], policy: GenerationPolicy) -> Step:
+    """One retry with a modified prompt; modified from what was sent last, which moderation let through."""
     last = history[-1]
     modified = sum(job.strategy == Strategy.MODIFIED_PROMPT for job in history)
     if modified >= policy.max_modified_retries:
         return Stop(f"{last.model} failed again after a modified prompt: {last.failure_reason}", person=True)
-    prompt = prompt_of(shot, Strategy.MODIFIED_PROMPT) or shot.prompt
-    reason = f"{last.model} failed on {last.request.get('prompt', '')!r}: {last.failure_reason}"
+    sent = last.request["prompt"]
+    prompt = f"{sent}. Simple composition, steady camera"
+    reason = f"{last.model} failed on {sent!r}: {last.failure_reason}"
     return Attempt(last.attempt + 1, Strategy.MODIFIED_PROMPT, prompt, reason=reason)
 
 
-def _after_rejection(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy) -> Step:
+def _after_rejection(history: Sequence[Job], policy: GenerationPolicy) -> Step:
     in_a_row = 0
     for job in reversed(history):
         if job.state is not JobState.REJECTED:
@@ -178,12 +178,11 @@ def _after_rejection(shot: StoryboardShot, history: Sequence[Job], policy: Gener
     failed = ", ".join(
         check["name"] for check in (history[-1].verdict or {}).get("checks", ()) if not check["passed"]
     )
-    return _again(shot, history[-1], f"the clip failed its quality checks: {failed or 'see the verdict'}")
+    return _again(history[-1], f"the clip failed its quality checks: {failed or 'see the verdict'}")
 
 
-def _again(shot: StoryboardShot, last: Job, reason: str) -> Attempt:
+def _again(last: Job, reason: str) -> Attempt:
     """The same strategy once more, as a new attempt with a new seed."""
     strategy = Strategy(last.strategy)
-    prompt = prompt_of(shot, strategy) or shot.prompt
     kind = JobKind.IMAGE if strategy is Strategy.IMAGE_ANCHORING else JobKind.VIDEO
-    return Attempt(last.attempt + 1, strategy, prompt, kind=kind, reason=reason)
+    return Attempt(last.attempt + 1, strategy, last.request["prompt"], kind=kind, reason=reason)

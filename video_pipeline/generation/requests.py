@@ -32,7 +32,8 @@ def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: C
         requested_s, usd, takes_seed = decision.requested_s, decision.attempt_usd, entry.wire.seed
     brief_seed = plan.storyboard.brief.seed
     if brief_seed is not None and takes_seed:
-        arguments["seed"] = brief_seed
+        # The same seed would give the same bad clip again.
+        arguments["seed"] = (brief_seed + attempt.number) % 2**31
     request_sha256 = _sha256({"endpoint": endpoint, "model": model, "version": version, "arguments": arguments})
     key = _sha256({"clip": plan.clip_id, "shot": shot.index, "attempt": attempt.number, "request": request_sha256})
     if brief_seed is None and takes_seed:

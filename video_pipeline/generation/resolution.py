@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 def resolve_unknown(ledger: "Ledger", provider: "Provider", job: Job, *, request_id: str | None) -> Job:
     """Go on with the provider's request `request_id`, or, with None, free the money: nothing was bought."""
+    if request_id is not None and job.state is not JobState.UNKNOWN:
+        raise LedgerError(f"Job {job.key[:16]} is {job.state} under {job.provider_job_id}; nothing is in doubt.")
     if request_id is not None:
         receipt = provider.receipt(job, request_id)
         return ledger.jobs.advance(
@@ -37,8 +39,9 @@ def resolve_unknown(ledger: "Ledger", provider: "Provider", job: Job, *, request
 
 
 def find_unknown(ledger: "Ledger", key_start: str) -> Job:
-    """The one job in doubt whose key starts so; LedgerError says when there is none, or more than one."""
-    found = [job for job in ledger.jobs.in_state(JobState.UNKNOWN) if job.key.startswith(key_start)]
+    """The one job in doubt, or still at its provider, whose key starts so; LedgerError when it is not just one."""
+    doubtful = ledger.jobs.in_state(JobState.UNKNOWN, JobState.SUBMITTED, JobState.PROCESSING)
+    found = [job for job in doubtful if job.key.startswith(key_start)]
     if len(found) != 1:
         raise LedgerError(
             f"{len(found)} jobs in doubt have a key that starts with {key_start}; `video-pipeline review` lists them."

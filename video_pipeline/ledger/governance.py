@@ -118,13 +118,43 @@ class Governance:
         return True
 
     def set_preference(self, name: str, document: Mapping[str, Any], *, week: date) -> bool:
-        """Put a weekly preference table in force; False when it is the one in force already."""
+        """Put a preference table in force; False when it is so already, or when the one in force is of a later time.
+
+        `week` is the first day of the time that it was learned from.
+        """
         with self._engine.begin() as connection:
             lock(connection, f"preference {name}")
-            if _preference(connection, name) == document:
+            newest = connection.execute(
+                select(func.max(preferences.c.week)).where(preferences.c.name == name)
+            ).scalar_one()
+            if (newest is not None and week < newest) or _preference(connection, name) == document:
                 return False
             connection.execute(insert(preferences).values(name=name, document=dict(document), week=week))
         return True
+
+    def judged(self, subject: str, day: date) -> bool:
+        """Note that `subject` is judged for `day`; False when a later day has been judged, whose word stands."""
+        with self._engine.begin() as connection:
+            lock(connection, f"judged {subject}")
+            name = f"judged {subject}"
+            newest = connection.execute(
+                select(func.max(preferences.c.week)).where(preferences.c.name == name)
+            ).scalar_one()
+            if newest is not None and day < newest:
+                return False
+            if newest != day:
+                connection.execute(insert(preferences).values(name=name, document={}, week=day))
+            return True
+
+    def claim_world(self, world: str) -> str:
+        """The world that this ledger belongs to, `sandbox` or `live`; the first to ask decides."""
+        with self._engine.begin() as connection:
+            lock(connection, "world")
+            known = _preference(connection, "world").get("is")
+            if known is None:
+                row = {"name": "world", "document": {"is": world}, "week": date.min}
+                connection.execute(insert(preferences).values(**row))
+            return known or world
 
     def preference(self, name: str) -> dict[str, Any]:
         """The table in force under `name`; empty when there is none yet."""
@@ -132,16 +162,16 @@ class Governance:
             return _preference(connection, name)
 
     def version(self) -> str:
-        """A string that changes whenever a freeze, a standing or the style affinity does."""
+        """A string that changes whenever a freeze, a standing, a measured acceptance or an affinity does."""
         with self._engine.connect() as connection:
             parts = [
                 connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
                 for table in (tier_transitions, standing_transitions)
             ]
-            affinity = select(func.coalesce(func.max(preferences.c.id), 0)).where(
-                preferences.c.name == "style_affinity"
+            measured = select(func.coalesce(func.max(preferences.c.id), 0)).where(
+                preferences.c.name.in_(("style_affinity", "acceptance"))
             )
-            parts.append(connection.execute(affinity).scalar_one())
+            parts.append(connection.execute(measured).scalar_one())
         return "-".join(str(part) for part in parts)
 
     def _latest(self, table: Table, subject: str, state: str) -> dict[str, Transition]:

@@ -52,6 +52,7 @@ class Reservation:
     committed_usd: Decimal
     hold: Hold | None = None
     reason: str = ""
+    twin: str = ""
 
     @property
     def granted(self) -> bool:
@@ -94,6 +95,14 @@ class Jobs:
     def in_state(self, *states: JobState) -> list[Job]:
         return self._where(jobs.c.state.in_([state.value for state in states]))
 
+    def provider_ids(self, provider: str) -> frozenset[str]:
+        """Every request id of `provider` that belongs to a job."""
+        with self._engine.connect() as connection:
+            known = connection.execute(
+                select(jobs.c.provider_job_id).where(jobs.c.provider == provider, jobs.c.provider_job_id.is_not(None))
+            )
+            return frozenset(known.scalars())
+
     def unmoved_since(self, moment: datetime, states: Iterable[JobState]) -> list[Job]:
         """Jobs in one of `states` that nobody has moved since `moment`."""
         return self._where(jobs.c.state.in_([state.value for state in states]), jobs.c.updated_at < moment)
@@ -108,6 +117,7 @@ class Jobs:
         found = self._where(
             jobs.c.request_sha256 == request_sha256,
             jobs.c.state == JobState.ACCEPTED.value,
+            jobs.c.kind == JobKind.VIDEO.value,
             jobs.c.cached_from.is_(None),
         )
         return found[0] if found else None
@@ -121,11 +131,12 @@ class Jobs:
         )
         return found[0] if found else None
 
-    def reserve(self, job: Job, *, ceiling_usd: Decimal) -> Reservation:
+    def reserve(self, job: Job, *, ceiling_usd: Decimal, cache_lost: bool = False) -> Reservation:
         """Budget check and reservation in one transaction; holds under any number of processes (G4.4).
 
         The ceiling is the calendar day's, so that running old days again or many days at once cannot pass it. A job
-        identical to one in flight is told to wait: the cache will serve it for nothing.
+        identical to one in flight, or to one accepted in the meantime, is told to look at the cache (again) instead;
+        `cache_lost` says that the accepted one's media is gone.
         """
         on = datetime.now(UTC).date()
         with self._engine.begin() as connection:
@@ -138,12 +149,13 @@ class Jobs:
                 select(jobs.c.key).where(
                     jobs.c.request_sha256 == job.request_sha256,
                     jobs.c.key != job.key,
-                    jobs.c.state.in_(_IN_FLIGHT),
+                    jobs.c.cached_from.is_(None),
+                    jobs.c.state.in_(_IN_FLIGHT if cache_lost else (*_IN_FLIGHT, JobState.ACCEPTED.value)),
                 )
             ).first()
             if twin is not None:
                 reason = f"waits for the identical job {twin.key[:12]}"
-                return Reservation(on, committed, Hold.IDENTICAL_IN_FLIGHT, reason)
+                return Reservation(on, committed, Hold.IDENTICAL_IN_FLIGHT, reason, twin.key)
             refused = _refusal(connection, job, on, committed, ceiling_usd)
             if refused is not None:
                 if state is not JobState.REFUSED:

@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -15,8 +16,15 @@ _LOG = logging.getLogger(__name__)
 
 
 def new_owner() -> str:
-    """`host:pid:random`, so that a later process on the same host can see that the owner is dead."""
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    """`place:pid:random`, so that a later process in the same place can see that the owner is dead."""
+    return f"{_place()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+def _place() -> str:
+    """Where process ids mean the same: this host, and this container's process namespace."""
+    namespace = Path("/proc/self/ns/pid")
+    inner = namespace.readlink().name if namespace.exists() else ""
+    return f"{socket.gethostname()}/{inner}".replace(":", "")
 
 
 class Leases:
@@ -88,9 +96,9 @@ class Leases:
 
 
 def _is_dead(owner: str) -> bool:
-    """Whether the owner was a process of this host that is no more."""
-    host, pid, _ = owner.rsplit(":", 2)
-    if host != socket.gethostname():
+    """Whether the owner was a process of this very place that is no more."""
+    place, pid, _ = owner.rsplit(":", 2)
+    if place != _place():
         return False
     try:
         os.kill(int(pid), 0)

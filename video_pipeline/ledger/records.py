@@ -68,9 +68,7 @@ class FailureKind(StrEnum):
     INVALID = "invalid"
     AUTH = "auth"
     QUOTA = "quota"
-    EXPIRED = "expired"
     CANCELED = "canceled"
-    TIMEOUT = "timeout"
     NOT_SENT = "not_sent"
 
 

@@ -78,7 +78,7 @@ class Model(_Entry):
 
     model: str
     version: str
-    provider: str
+    provider: Literal["fal"]
     tier: Tier
     wire: Wire
     durations: Durations
@@ -105,7 +105,7 @@ class ImageModel(_Entry):
 
     model: str
     version: str
-    provider: str
+    provider: Literal["fal"]
     endpoint: str
     usd_per_image: Decimal = Field(ge=0)
     price_source: str

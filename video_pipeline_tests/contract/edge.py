@@ -75,10 +75,12 @@ def plain_client(timeout_s: float = 10) -> httpx.Client:
 
 @contextmanager
 def running_edge(state_dir: Path) -> Iterator[Edge]:
-    """A sandbox whose models render at once."""
+    """A sandbox whose models render at once, and fewer frames."""
     models = _PACKAGED_MODELS.read_text()
-    assert "render_delay_s: 0.3" in models
-    (state_dir / "models.yaml").write_text(models.replace("render_delay_s: 0.3", "render_delay_s: 0.04"))
+    for packaged, quick in (("render_delay_s: 0.3", "render_delay_s: 0.04"), ("fps: 12", "fps: 8")):
+        assert packaged in models
+        models = models.replace(packaged, quick)
+    (state_dir / "models.yaml").write_text(models)
     try:
         with plain_client() as client:
             yield Edge(ensure_running(state_dir).base_url, state_dir.resolve(), client)

@@ -38,6 +38,7 @@ class Orders:
     day: date
     briefs: tuple[str, ...]
     run_id: str
+    concurrency: int = 4
     name: str = ""
     nth: int = 1
     reached: str = ""
@@ -48,7 +49,7 @@ def work(orders: Orders) -> None:
     _arm(orders)
     ledger = open_ledger(orders.ledger_url, embedded_dir=Path("unused"))
     store, notifier = LocalStore(Path(orders.store)), Notifier([], ledger.alerts)
-    policy, catalogue = quick(load_policy()), load_catalogue(sandbox=True)
+    policy, catalogue = quick(load_policy(), concurrency=orders.concurrency), load_catalogue(sandbox=True)
     briefs = [Brief.model_validate_json(brief) for brief in orders.briefs]
     boards = [storyboard_of(brief, orders.day, cap_s=policy.generation.max_segment_s) for brief in briefs]
     plans = plan_day(ledger, boards, catalogue, policy.routing, RoutingState(), max_attempts=MAX_ATTEMPTS)

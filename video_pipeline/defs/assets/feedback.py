@@ -23,12 +23,16 @@ from video_pipeline.feedback import (
     transition_alerts,
     with_engagement,
 )
+from video_pipeline.policy import load_policy
 from video_pipeline.publishing import Engagement, PublishRecord
 from video_pipeline.services import Services, day_of
+from video_pipeline.settings import get_settings
 
+# Partition mappings are part of the graph, so the policy's windows are read when it is defined.
+_POLICY = load_policy(get_settings().policy_file)
 COST_DAYS = 7
-DRIFT_DAYS = 2
-SCORE_DAYS = 14
+DRIFT_DAYS = _POLICY.drift.consecutive_days
+SCORE_DAYS = _POLICY.scoring.trailing_days
 
 
 @table_asset(ClipFact, group="feedback", partitions_def=DAILY)

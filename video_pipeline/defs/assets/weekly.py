@@ -16,10 +16,14 @@ from video_pipeline.feedback import (
     style_affinity_of,
     weekly_alert,
     weekly_cost_report_of,
+    with_engagement,
 )
+from video_pipeline.publishing import Engagement
 from video_pipeline.services import Services, day_of
 
 _FACTS = {"clip_facts": dg.AssetIn(partition_mapping=OWN_WEEK)}
+# Completion is known days after publishing, so a clip counts with its newest metrics of the week.
+_SEEN = {**_FACTS, "engagement": dg.AssetIn(partition_mapping=OWN_WEEK)}
 
 
 @table_asset(
@@ -52,13 +56,16 @@ def style_affinity(
     return dg.MaterializeResult(value=rows, metadata={"styles": len({row.style for row in rows})})
 
 
-@table_asset(EditorialPattern, group="feedback", partitions_def=WEEKLY, ins=_FACTS)
+@table_asset(EditorialPattern, group="feedback", partitions_def=WEEKLY, ins=_SEEN)
 def editorial_patterns(
-    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], clip_facts: list[ClipFact]
+    context: dg.AssetExecutionContext,
+    services: dg.ResourceParam[Services],
+    clip_facts: list[ClipFact],
+    engagement: list[Engagement],
 ) -> dg.MaterializeResult[list]:
     """Hooks and styles against the platform's average; the preferred ones guide next week's briefs."""
     week = day_of(context.partition_key)
-    rows = editorial_patterns_of(week, clip_facts)
+    rows = editorial_patterns_of(week, with_engagement(clip_facts, engagement))
     put_guidance_in_force(services.ledger, rows, week=week)
     report_editorial_guidance(context.instance, services.ledger)
     return dg.MaterializeResult(value=rows, metadata={"preferred": sum(row.preferred for row in rows)})

@@ -109,12 +109,14 @@ class FalProvider:
         response = await self._get(job.status_url, what="status")
         if response is None:
             return False
-        if response.status_code in (404, 410):
-            raise JobFailed(FailureKind.EXPIRED, "fal no longer knows this request", billed=True)
-        if response.status_code != 200 and response.status_code != 202:
+        if response.status_code not in (200, 202):
             _LOG.warning("fal answered %s to a status request; asking again", response.status_code)
             return False
-        status = response.json().get("status")
+        try:
+            status = response.json()["status"]
+        except (ValueError, KeyError, TypeError):
+            _LOG.warning("fal's status could not be read; asking again")
+            return False
         if status not in ("IN_QUEUE", "IN_PROGRESS", "COMPLETED"):
             _LOG.warning("fal answered the unknown status %r; taken as still processing", status)
         return status == "COMPLETED"
@@ -125,11 +127,15 @@ class FalProvider:
             return None
         if response.status_code != 200:
             raise _failed_result(response)
-        document = response.json()
-        if any(document.get("has_nsfw_concepts") or ()):
-            raise JobFailed(FailureKind.MODERATION, "the picture was withheld as unsafe", billed=True)
-        file = document["images"][0] if job.kind is JobKind.IMAGE else document["video"]
-        return Rendered(media_url=file["url"], document=document)
+        try:
+            document = response.json()
+            if any(document.get("has_nsfw_concepts") or ()):
+                raise JobFailed(FailureKind.MODERATION, "the picture was withheld as unsafe", billed=True)
+            file = document["images"][0] if job.kind is JobKind.IMAGE else document["video"]
+            return Rendered(media_url=file["url"], document=document)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            reason = f"fal's result has no file where one should be: {response.text[:200]}"
+            raise JobFailed(FailureKind.INVALID, reason, billed=True) from error
 
     async def cancel(self, job: Job) -> None:
         if job.cancel_url:
