@@ -6,10 +6,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
+import httpx
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from video_pipeline.errors import ConfigurationError, VideoPipelineError
 from video_pipeline.services import Services
@@ -32,8 +34,10 @@ def main() -> None:
     """Entry point: a known error is told in its own sentence, without a traceback."""
     try:
         app()
-    except VideoPipelineError as error:
-        complaints.print(f"[red]{escape(str(error))}[/red]", highlight=False, soft_wrap=True)
+    except (VideoPipelineError, OSError, SQLAlchemyError, httpx.HTTPError) as error:
+        # The outer world's own words come last, and without their technical tail.
+        words = str(error).strip().splitlines() or [type(error).__name__]
+        complaints.print(f"[red]{escape(words[0])}[/red]", highlight=False, soft_wrap=True)
         sys.exit(1)
 
 
@@ -170,14 +174,23 @@ def decide(
     clip_id: Annotated[str, typer.Argument(help="The clip, as `review` lists it.")],
     approve: Annotated[bool, typer.Option("--approve/--reject", help="What the person says.")],
     by: Annotated[str, typer.Option(help="Who says it.")],
-    stage: Annotated[str, typer.Option(help="The stage that asked.")] = "technical",
     reason_code: Annotated[str, typer.Option(help="Why; feeds the scores.")] = "",
 ) -> None:
     """Approve or reject a waiting clip; the next run of its day acts on it."""
     from video_pipeline.ledger import ReviewState
 
+    reviews = Services(get_settings()).ledger.reviews
+    waiting = [review for review in reviews.waiting() if review.clip_id == clip_id]
+    if not waiting:
+        raise ConfigurationError(f"Nothing waits for a person on {clip_id}; `video-pipeline review` lists what does.")
+    if approve and any(review.stage == "generation" for review in waiting):
+        raise ConfigurationError(
+            f"{clip_id} has no picture to approve: {waiting[0].reason}. Change the brief's words or its B-roll and "
+            "drop it again, or --reject it."
+        )
     state = ReviewState.APPROVED if approve else ReviewState.REJECTED
-    Services(get_settings()).ledger.reviews.decide(clip_id, stage, state, by=by, reason_code=reason_code)
+    for review in waiting:
+        reviews.decide(clip_id, review.stage, state, by=by, reason_code=reason_code)
     console.print(f"{clip_id} is {state}. Materialise its day again to act on it.")
 
 
@@ -188,8 +201,6 @@ def resolve(
     not_found: Annotated[bool, typer.Option("--not-found", help="The provider never got it.")] = False,
 ) -> None:
     """Say what became of a paid call whose answer was lost; only a person can."""
-    import httpx
-
     from video_pipeline.generation import find_unknown, resolve_unknown
 
     if bool(found) == not_found:
@@ -207,6 +218,7 @@ def thaw(
     by: Annotated[str, typer.Option(help="Why, for the record.")] = "by hand",
 ) -> None:
     """Open a frozen tier by hand; the count of dear days starts anew."""
+    from video_pipeline.alerts import Alert
     from video_pipeline.ledger import TierState
     from video_pipeline.routing import Tier
 
@@ -217,6 +229,9 @@ def thaw(
     changed = services.ledger.governance.set_tier(
         tier, TierState.OPEN, by="person", day=today, evidence={"reason": by}
     )
+    if changed:
+        text = f"{today}: opened by hand ({by}); the count of dear days starts anew."
+        services.notifier.notify(Alert(f"transition {tier} open by hand {today}", f"The {tier} tier is open", text))
     console.print(f"The {tier} tier is open." if changed else f"The {tier} tier was open already.")
 
 
@@ -271,10 +286,10 @@ def _print_demo(document: dict, report: Path) -> None:
         dry = ", ".join(f"{platform}: not connected" for platform in brief["not_connected"])
         table.add_row(
             brief["brief"],
-            brief["tier"],
-            brief["model"] or "",
+            brief["tier"] or "–",
+            brief["model"] or "–",
             str(brief["attempts"]),
-            brief["strategy"],
+            brief["strategy"] or "–",
             f"{float(brief['cost_usd']):.4f}",
             brief["final_size"] or "–",
             brief["status"],

@@ -26,13 +26,17 @@ _FIRST_VIEWS_S = 3
 
 @dataclass(frozen=True)
 class Books:
-    """What was billed and published on a UTC day, counted by one side; `doubles` are things bought or sent twice."""
+    """What was billed and published on a UTC day, counted by one side.
+
+    Only the sandbox can tell doubles: an identical request, or a clip, that it has taken twice. What it has billed or
+    published beyond the ledger's count is reported as a double too.
+    """
 
     jobs: int
     usd: Decimal
     published: int
-    double_billed: int
-    double_published: int
+    double_billed: int = 0
+    double_published: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class DemoReport:
     """What `demo-report.json` holds; see `as_document`."""
 
     facts: list[ClipFact]
+    quarantined: list[dict[str, Any]]
     platforms: dict[str, list[str]]
     costs: CostReport
     sandbox: Books
@@ -52,18 +57,20 @@ class DemoReport:
     def as_document(self) -> dict[str, Any]:
         """JSON with numbers, and money as decimal strings."""
         clips = len([fact for fact in self.facts if fact.status is not ClipStatus.WAITING])
+        usable = self.costs.usd_per_usable_clip
         return {
             "day": str(self.costs.day),
-            "briefs": [self._brief(fact) for fact in self.facts],
+            "briefs": [self._brief(fact) for fact in self.facts] + [_malformed(item) for item in self.quarantined],
             "billed_jobs": {"sandbox": self.sandbox.jobs, "ledger": self.ledger.jobs},
             "billed_usd": {"sandbox": str(self.sandbox.usd), "ledger": str(self.ledger.usd)},
             "published": {"sandbox": self.sandbox.published, "ledger": self.ledger.published},
             "new_billed_jobs": self.new_billed_jobs,
             "new_published": self.new_published,
-            "double_billed": self.sandbox.double_billed + self.ledger.double_billed,
-            "double_published": self.sandbox.double_published + self.ledger.double_published,
+            "double_billed": self.sandbox.double_billed + max(0, self.sandbox.jobs - self.ledger.jobs),
+            "double_published": self.sandbox.double_published
+            + max(0, self.sandbox.published - self.ledger.published),
             "cost_per_clip_usd": str(round(self.costs.total_usd / clips, 6)) if clips else None,
-            "cost_per_usable_clip_usd": str(self.costs.usd_per_usable_clip),
+            "cost_per_usable_clip_usd": str(usable) if usable is not None else None,
             "stage_seconds": {stage: round(seconds, 3) for stage, seconds in self.stage_seconds.items()},
             "report": self.report_path,
         }
@@ -109,6 +116,7 @@ def run_demo(services: Services, *, on_progress: Callable[[Progress], None]) -> 
         shown = str(path) if services.store.url(page).startswith("file:") else services.store.url(page)
     return DemoReport(
         facts=_rows(services, "clip_facts", day, ClipFact),
+        quarantined=services.ledger.intake.quarantined(day),
         platforms=not_connected,
         costs=_rows(services, "cost_report", day, CostReport)[0],
         sandbox=sandbox_books(services.sandbox.base_url, day),
@@ -129,8 +137,6 @@ def ledger_books(services: Services, day: date) -> Books:
         jobs=len(jobs),
         usd=sum((job.billed_usd for job in jobs), Decimal(0)),
         published=len(published),
-        double_billed=_doubles(job.provider_job_id for job in jobs),
-        double_published=_doubles((row.clip_id, row.platform) for row in published),
     )
 
 
@@ -153,6 +159,23 @@ def sandbox_books(base_url: str, day: date) -> Books:
 
 def write_report(report: DemoReport, path: Path) -> None:
     path.write_text(json.dumps(report.as_document(), indent=2) + "\n", encoding="utf-8")
+
+
+def _malformed(item: dict[str, Any]) -> dict[str, Any]:
+    """The row of a brief that was quarantined: it came, and nothing was bought for it."""
+    return {
+        "brief": item["source"],
+        "tier": None,
+        "model": None,
+        "attempts": 0,
+        "strategy": "",
+        "cost_usd": "0",
+        "final_size": None,
+        "status": "quarantined",
+        "reason": "; ".join(item["reasons"]),
+        "published_url": None,
+        "not_connected": [],
+    }
 
 
 def _doubles(things: Any) -> int:

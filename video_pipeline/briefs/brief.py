@@ -79,6 +79,12 @@ class Brief(BaseModel):
         return tuple(dict.fromkeys(platforms))
 
     @model_validator(mode="after")
+    def _storable(self) -> "Brief":
+        if "\\u0000" in self.model_dump_json():
+            raise ValueError("a text holds a NUL character, which cannot be kept")
+        return self
+
+    @model_validator(mode="after")
     def _one_story(self) -> "Brief":
         if self.prompt and self.shots:
             raise ValueError("give either a prompt or shots, not both")

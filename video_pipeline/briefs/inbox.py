@@ -3,6 +3,7 @@
 `inbox/2026-11-21/*` belongs to that day. A file at the top of the inbox belongs to the first day that claims it.
 """
 
+import codecs
 import csv
 import hashlib
 import io
@@ -109,7 +110,8 @@ def _brief_files(folder: Path) -> list[Path]:
 
 
 def _file_sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _documents(path: Path, reading: InboxReading) -> list[tuple[str, Any, str]]:
@@ -118,10 +120,10 @@ def _documents(path: Path, reading: InboxReading) -> list[tuple[str, Any, str]]:
         reason = f"the file is larger than {MAX_FILE_BYTES:,} bytes"
         reading.quarantined.append(Quarantined(path.name, (reason,), f"{path.name}: not read"))
         return []
-    raw = path.read_bytes().decode("utf-8", errors="replace")
+    raw = _text(path.read_bytes())
     try:
         documents = _parse(path.suffix.lower(), raw)
-    except (yaml.YAMLError, json.JSONDecodeError, csv.Error, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, csv.Error, RecursionError) as error:
         reason = f"the file is not valid {path.suffix.lstrip('.').upper()}: {' '.join(str(error).split())}"
         reading.quarantined.append(Quarantined(path.name, (reason,), raw))
         return []
@@ -131,6 +133,15 @@ def _documents(path: Path, reading: InboxReading) -> list[tuple[str, Any, str]]:
         (f"{path.name}#{number}", document, json.dumps(document, default=str))
         for number, document in enumerate(documents, start=1)
     ]
+
+
+def _text(data: bytes) -> str:
+    """A file's text: UTF-8 with or without a mark, or UTF-16 with one, as spreadsheets write it.
+
+    What is not text is replaced, and then does not validate; NUL, which no database keeps, is made visible.
+    """
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if utf16 else "utf-8-sig", errors="replace").replace("\x00", "\N{SYMBOL FOR NULL}")
 
 
 def _parse(suffix: str, raw: str) -> Sequence[Any]:

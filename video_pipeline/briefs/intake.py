@@ -13,12 +13,18 @@ from video_pipeline.ledger import Ledger
 
 @dataclass(frozen=True)
 class Intake:
-    """What a day's inbox came to. `assumed` counts routing metadata that a cheapest default stands in for."""
+    """What a day's inbox came to.
+
+    `assumed` counts routing metadata that a cheapest default stands in for. `made_before` maps a brief to the day
+    that has it already. `kept` names briefs that are in no file any more, but that money was spent on.
+    """
 
     briefs: list[Brief]
     quarantined: list[Quarantined]
     files: int
     assumed: dict[str, int]
+    made_before: dict[str, date]
+    kept: tuple[str, ...]
     examples: bool
 
 
@@ -27,7 +33,9 @@ def take_in(
 ) -> Intake:
     """The briefs of `day` from `inbox`, or from `examples` when the day's inbox is empty.
 
-    Every brief and every quarantined document is in the ledger when this returns.
+    Every brief and every quarantined document is in the ledger when this returns. A brief that another day has with
+    the same content is left to that day, so that a corrected file can be dropped again without making the rest of
+    it twice; one that money was spent on stays in its day although its file is gone.
     """
     files = claim_day_files(
         inbox,
@@ -38,7 +46,14 @@ def take_in(
     )
     use_examples = not files and bool(examples)
     reading = read_files(examples if use_examples else files)
+    made_before: dict[str, date] = {}
+    briefs: list[Brief] = []
     for brief in reading.briefs:
+        twin = ledger.intake.day_of_twin(day=day, brief_id=brief.brief_id, sha256=brief.sha256)
+        if twin is not None and not use_examples:
+            made_before[brief.brief_id] = twin
+            continue
+        briefs.append(brief)
         ledger.intake.record_brief(
             clip_id=clip_id_of(day, brief.brief_id),
             day=day,
@@ -52,10 +67,21 @@ def take_in(
         )
         if new:
             notifier.notify(_quarantine_alert(item, day))
-    assumed = _assumed(reading.briefs)
+    present = {brief.brief_id for brief in briefs}
+    bought = [Brief.model_validate(document) for document in ledger.intake.bought_briefs(day)]
+    kept = [brief for brief in bought if brief.brief_id not in present]
+    assumed = _assumed(briefs)
     if assumed:
         notifier.notify(_drift_alert(assumed, day))
-    return Intake(reading.briefs, reading.quarantined, reading.files, assumed, use_examples)
+    return Intake(
+        briefs=briefs + kept,
+        quarantined=reading.quarantined,
+        files=reading.files,
+        assumed=assumed,
+        made_before=made_before,
+        kept=tuple(brief.brief_id for brief in kept),
+        examples=use_examples,
+    )
 
 
 def _assumed(briefs: Sequence[Brief]) -> dict[str, int]:

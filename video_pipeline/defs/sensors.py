@@ -11,6 +11,7 @@ from video_pipeline.defs.jobs import cost_drift, production_day
 from video_pipeline.ledger import JobState
 from video_pipeline.services import Services
 
+_FORGETTING = timedelta(days=3)
 _UNDER_WAY = tuple(state for state in JobState if not state.final and state is not JobState.PLANNED)
 
 
@@ -75,22 +76,33 @@ def spend_ceiling_sensor(context: dg.SensorEvaluationContext, services: dg.Resou
 def stuck_jobs_sensor(
     context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]
 ) -> dg.SensorResult | dg.SkipReason:
-    """Jobs that nobody moves: run their day again, which continues them; alert once. Silence is alerted too."""
+    """Days that were begun and that nobody moves: run them again, which continues them. Silence is alerted too.
+
+    A run that was killed stays started in Dagster's eyes; the ledger knows what it left behind.
+    """
     policy, now = services.policy.alerts, datetime.now(UTC)
     oldest = now - timedelta(seconds=policy.stuck_after_s)
-    stuck = services.ledger.jobs.unmoved_since(oldest, _UNDER_WAY)
     last = services.ledger.jobs.last_finished_at()
     if last is not None and (now - last).total_seconds() > policy.silence_after_s:
         text = f"No job has finished since {last:%Y-%m-%d %H:%M} UTC."
         _alert(services, f"silence {now.date()}", "The pipeline is silent", text, "warning")
-    if not stuck:
-        return dg.SkipReason("No job is stuck.")
-    days = sorted({job.day.isoformat() for job in stuck})
-    text = f"{len(stuck)} jobs of {', '.join(days)} have not moved since {oldest:%H:%M} UTC; their days run again."
-    _alert(services, f"stuck {'-'.join(days)} {now:%Y-%m-%d %H}", "Jobs are stuck", text, "warning")
-    return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=f"stuck-{day}-{now:%Y%m%d%H}", partition_key=day) for day in days]
-    )
+    stuck = services.ledger.jobs.unmoved_since(oldest, _UNDER_WAY)
+    days = {job.day for job in stuck} | services.ledger.publications.open_days(oldest)
+    forgotten = services.ledger.jobs.forgotten_days(since=now.date() - _FORGETTING, finished_before=oldest)
+    if not days and not forgotten:
+        return dg.SkipReason("No day is stuck.")
+    shown = ", ".join(str(day) for day in sorted(days | forgotten))
+    text = f"Work on {shown} has not moved since {oldest:%H:%M} UTC; it is continued."
+    _alert(services, f"stuck {shown} {now.date()}", "Work is stuck", text, "warning")
+    # A job that stays stuck is tried every hour; a clip that went nowhere once a day, lest it go on for ever.
+    requests = [
+        dg.RunRequest(
+            run_key=f"stuck-{day}-{now:%Y%m%d%H}" if day in days else f"forgotten-{day}-{now:%Y%m%d}",
+            partition_key=day.isoformat(),
+        )
+        for day in sorted(days | forgotten)
+    ]
+    return dg.SensorResult(run_requests=requests)
 
 
 @dg.run_failure_sensor(monitor_all_code_locations=False)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from video_pipeline.ledger.schema import briefs, inbox_files, quarantine
+from video_pipeline.ledger.schema import briefs, inbox_files, jobs, quarantine
 
 
 class Intake:
@@ -40,6 +40,27 @@ class Intake:
         )
         with self._engine.begin() as connection:
             connection.execute(statement)
+
+    def day_of_twin(self, *, day: date, brief_id: str, sha256: str) -> date | None:
+        """Another day that has this very brief already; None when it is new, or when its content has changed."""
+        with self._engine.connect() as connection:
+            return connection.execute(
+                select(briefs.c.day)
+                .where(briefs.c.brief_id == brief_id, briefs.c.sha256 == sha256, briefs.c.day != day)
+                .order_by(briefs.c.day)
+                .limit(1)
+            ).scalar_one_or_none()
+
+    def bought_briefs(self, day: date) -> list[dict[str, Any]]:
+        """Documents of the day's briefs that a provider was asked to render: they stay a part of the day."""
+        asked = select(jobs.c.clip_id).where(jobs.c.day == day, jobs.c.submitted_at.is_not(None))
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(briefs.c.document)
+                .where(briefs.c.day == day, briefs.c.clip_id.in_(asked))
+                .order_by(briefs.c.created_at, briefs.c.clip_id)
+            )
+            return list(rows.scalars())
 
     def record_quarantine(self, *, day: date, source: str, sha256: str, reasons: Sequence[str], raw: str) -> bool:
         """Keep a document that could not be taken; True the first time this one is seen."""

@@ -26,7 +26,7 @@ from video_pipeline.ledger.records import (
     SpendCategory,
     TierState,
 )
-from video_pipeline.ledger.schema import job_events, jobs, spend
+from video_pipeline.ledger.schema import job_events, jobs, publications, reviews, spend
 from video_pipeline.ledger.spend import committed_usd
 
 _IN_FLIGHT = tuple(state.value for state in JobState if not state.final and state not in (JobState.PLANNED,))
@@ -106,6 +106,24 @@ class Jobs:
     def unmoved_since(self, moment: datetime, states: Iterable[JobState]) -> list[Job]:
         """Jobs in one of `states` that nobody has moved since `moment`."""
         return self._where(jobs.c.state.in_([state.value for state in states]), jobs.c.updated_at < moment)
+
+    def forgotten_days(self, *, since: date, finished_before: datetime) -> set[date]:
+        """Days from `since` on with an accepted clip that went nowhere: no publication, and nobody was asked.
+
+        A run that died between generation and publishing leaves such a day behind.
+        """
+        elsewhere = select(publications.c.clip_id).union(select(reviews.c.clip_id))
+        with self._engine.connect() as connection:
+            return set(
+                connection.execute(
+                    select(jobs.c.day).where(
+                        jobs.c.day >= since,
+                        jobs.c.state == JobState.ACCEPTED.value,
+                        jobs.c.finished_at < finished_before,
+                        jobs.c.clip_id.not_in(elsewhere),
+                    )
+                ).scalars()
+            )
 
     def last_finished_at(self) -> datetime | None:
         """When any job last came to its end."""

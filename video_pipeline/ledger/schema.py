@@ -247,7 +247,7 @@ reviews = Table(
     "reviews",
     metadata,
     Column("clip_id", Text, primary_key=True),
-    Column("stage", String(16), primary_key=True),
+    Column("stage", String(32), primary_key=True),
     Column("reason", Text, nullable=False),
     Column("state", String(16), nullable=False),
     Column("decided_by", Text),

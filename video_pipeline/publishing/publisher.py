@@ -28,6 +28,7 @@ from video_pipeline.publishing.platforms import (
     UploadRefused,
 )
 from video_pipeline.publishing.rules import PublishRequest, check_rules, publish_request
+from video_pipeline.quality import review_stage
 from video_pipeline.storage import ObjectStore
 
 _LOG = logging.getLogger(__name__)
@@ -228,7 +229,7 @@ def publish_day(
     """
     records = []
     for clip in clips:
-        review = ledger.reviews.get(clip.clip_id, "technical")
+        review = ledger.reviews.get(clip.clip_id, review_stage(clip.final_sha256 or ""))
         held = review is not None and review.state is not ReviewState.APPROVED
         if clip.status is not ClipStatus.PASSED or held or clip.final_key is None or clip.final_size is None:
             continue

@@ -4,7 +4,15 @@ A bad clip is never an exception here: every check answers with what was measure
 Importing this package loads neither a decoder nor numpy; `check_clip` does when it is called.
 """
 
-from video_pipeline.quality.review import review_clip
+from video_pipeline.quality.review import review_clip, review_stage
 from video_pipeline.quality.technical import Check, Expectation, TechnicalThresholds, TechnicalVerdict, check_clip
 
-__all__ = ["Check", "Expectation", "TechnicalThresholds", "TechnicalVerdict", "check_clip", "review_clip"]
+__all__ = [
+    "Check",
+    "Expectation",
+    "TechnicalThresholds",
+    "TechnicalVerdict",
+    "check_clip",
+    "review_clip",
+    "review_stage",
+]

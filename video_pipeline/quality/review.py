@@ -1,15 +1,19 @@
 """The verdict on a finished clip: passed, rejected, or waiting for a person (MISSION Q1, Q6)."""
 
+from video_pipeline.alerts import Alert, Notifier
 from video_pipeline.clips import ClipStatus, ReviewedClip, UpscaledClip
 from video_pipeline.ledger import Ledger, ReviewState
 from video_pipeline.quality.technical import Expectation, TechnicalVerdict, check_clip
 from video_pipeline.storage import ObjectStore
 
-STAGE = "technical"
+
+def review_stage(file_sha256: str) -> str:
+    """The name under which a person is asked about one very file: another file is asked about anew."""
+    return f"technical {file_sha256[:16]}"
 
 
 def review_clip(
-    ledger: Ledger, store: ObjectStore, clip: UpscaledClip, *, short_side: int
+    ledger: Ledger, store: ObjectStore, notifier: Notifier, clip: UpscaledClip, *, short_side: int
 ) -> tuple[ReviewedClip, TechnicalVerdict | None]:
     """Check the finished file against what was ordered; a person's word on it, once given, stands.
 
@@ -25,8 +29,11 @@ def review_clip(
         return row.model_copy(update={"status": ClipStatus.PASSED}), verdict
     failed = tuple(check.name for check in verdict.failures)
     reason = "; ".join(check.message for check in verdict.failures)
-    ledger.reviews.open(clip.clip_id, STAGE, reason)
-    asked = ledger.reviews.get(clip.clip_id, STAGE)
+    stage = review_stage(clip.final_sha256 or "")
+    if ledger.reviews.open(clip.clip_id, stage, reason):
+        text = f"{clip.clip_id}: {reason}"
+        notifier.notify(Alert(f"review {clip.clip_id} {stage}", "A clip needs a person", text, severity="warning"))
+    asked = ledger.reviews.get(clip.clip_id, stage)
     status = {
         ReviewState.WAITING: ClipStatus.REVIEW,
         ReviewState.APPROVED: ClipStatus.PASSED,

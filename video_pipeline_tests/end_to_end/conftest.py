@@ -1,6 +1,7 @@
 """A newcomer's machine: folders, an environment, and the `video-pipeline` command in processes of its own."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -55,6 +56,19 @@ class Machine:
             env=self.environment | dict(environment or {}),
             timeout=timeout_s,
             check=False,
+        )
+
+    def limited_to_bytes(self, limit: int, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """As `run`, but no file of the process or its children may grow over `limit` bytes."""
+        return subprocess.run(
+            [*COMMAND, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            env=self.environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+            timeout=120,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         )
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:

@@ -31,8 +31,6 @@ STAGES = (
     "upscaled_clips",
     "reviewed_clips",
     "publish_records",
-    "engagement",
-    "clip_facts",
     "cost_report",
 )
 _PATIENCE_S = 90.0

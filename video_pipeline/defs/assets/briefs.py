@@ -31,6 +31,7 @@ def briefs(context: dg.AssetExecutionContext, services: dg.ResourceParam[Service
     quarantined = [
         dg.TableRecord({"source": item.source, "reasons": "; ".join(item.reasons)}) for item in intake.quarantined
     ]
+    made, guidance = intake.made_before, services.ledger.governance.preference("editorial_guidance")
     return dg.MaterializeResult(
         value=intake.briefs,
         metadata={
@@ -39,6 +40,9 @@ def briefs(context: dg.AssetExecutionContext, services: dg.ResourceParam[Service
             "source": "packaged examples (the inbox is empty)" if intake.examples else str(services.settings.inbox),
             "quarantined": len(intake.quarantined),
             "missing_routing_metadata": sum(intake.assumed.values()),
+            **({"made_on_another_day": {name: str(when) for name, when in made.items()}} if made else {}),
+            **({"kept_because_paid_for": ", ".join(intake.kept)} if intake.kept else {}),
+            **({"editorial_guidance": dg.MetadataValue.json(guidance)} if guidance else {}),
             **({"quarantine": dg.MetadataValue.table(quarantined)} if quarantined else {}),
         },
     )

@@ -19,7 +19,10 @@ def reviewed_clips(
     from video_pipeline.quality import review_clip
 
     side = services.policy.routing.delivered_short_side
-    reviewed = [review_clip(services.ledger, services.store, clip, short_side=side) for clip in upscaled_clips]
+    reviewed = [
+        review_clip(services.ledger, services.store, services.notifier, clip, short_side=side)
+        for clip in upscaled_clips
+    ]
     clips = [clip for clip, _ in reviewed]
     gallery = day_gallery(services.store, clips, day=day_of(context.partition_key))
     return dg.MaterializeResult(

@@ -244,7 +244,7 @@ def upgrade() -> None:
     op.create_table(
         "reviews",
         sa.Column("clip_id", sa.Text(), nullable=False),
-        sa.Column("stage", sa.String(length=16), nullable=False),
+        sa.Column("stage", sa.String(length=32), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("decided_by", sa.Text(), nullable=True),

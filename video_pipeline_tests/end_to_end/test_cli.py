@@ -1,0 +1,329 @@
+"""Every command as a user types it: what it prints, its exit code, and one clear sentence where it cannot work."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import av
+import imageio_ffmpeg
+import pytest
+import yaml
+
+from video_pipeline.ledger import JobState, TierState
+from video_pipeline.sandbox import stop
+from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, assert_one_sentence
+from video_pipeline_tests.integration.small_day import a_brief, drop, today, write_policy
+from video_pipeline_tests.ledger.rows import a_job, reserved
+
+
+@pytest.fixture(scope="module")
+def machine(new_machine: NewMachine) -> Machine:
+    """A machine with two briefs for today and a malformed one."""
+    made = new_machine()
+    drop(made.inbox, today(), a_brief("lantern"), a_brief("kettle"), a_brief("broken", quality="cheap"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def clip(machine: Machine) -> Path:
+    """A quarter of a second of a test picture with sound, 64x48."""
+    path = machine.folder / "clip.mp4"
+    ffmpeg = (imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-loglevel", "error")
+    picture = ("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=12:duration=0.25")
+    sound = ("-f", "lavfi", "-i", "sine=frequency=440:duration=0.25")
+    subprocess.run([*ffmpeg, *picture, *sound, "-pix_fmt", "yuv420p", str(path)], check=True)
+    return path
+
+
+class TestPlan:
+    def test_it_prints_a_table_with_prices_and_reasons(self, machine: Machine) -> None:
+        result = machine.run("plan")
+        assert result.returncode == 0, result.stderr
+        for text in ("lantern", "kettle", "sandbox/sprint", "Expected $", "1 briefs are malformed"):
+            assert text in result.stdout
+
+    def test_json_is_json_and_buys_and_claims_nothing(self, machine: Machine) -> None:
+        result = machine.run("plan", "today", "--json")
+        document = json.loads(result.stdout)
+        assert [clip["clip_id"] for clip in document["clips"]] == [f"{today()}/kettle", f"{today()}/lantern"]
+        assert float(document["total"]["expected_usd"]) > 0.04
+        ledger = machine.ledger()
+        assert ledger.jobs.in_state(*JobState) == []
+        assert ledger.intake.claimed_files() == {}
+        ledger.close()
+
+    def test_list_prices_are_the_real_providers(self, machine: Machine) -> None:
+        result = machine.run("plan", "--json", "--prices", "list")
+        assert result.returncode in (0, 1), result.stderr
+        models = {decision["model"] for clip in json.loads(result.stdout)["clips"] for decision in clip["decisions"]}
+        assert models and not any(str(model).startswith("sandbox/") for model in models)
+
+    def test_a_plan_over_the_cap_is_shown_and_refused(self, machine: Machine) -> None:
+        policy = write_policy(machine.folder / "tight.yaml", {"budget": {"plan_cap_usd": "0.01"}})
+        result = machine.run("plan", environment={"VIDEO_PIPELINE_POLICY_FILE": str(policy)})
+        assert "lantern" in result.stdout
+        assert_one_sentence(result, "over the cap of $0.01", "Nothing was bought")
+        assert result.returncode == 1
+
+    @pytest.mark.parametrize("day", ["2026-13-45", "tomorrow", "21.11.2026"])
+    def test_a_day_that_is_none_is_refused(self, machine: Machine, day: str) -> None:
+        assert_one_sentence(machine.run("plan", day), day, "YYYY-MM-DD")
+
+    def test_unknown_prices_are_refused(self, machine: Machine) -> None:
+        assert_one_sentence(machine.run("plan", "--prices", "cheap"), "cheap", "`list` or `sandbox`")
+
+
+class TestUpscale:
+    def test_a_tiny_file_becomes_four_times_as_large_with_its_frames_and_sound(
+        self, machine: Machine, clip: Path
+    ) -> None:
+        target = machine.folder / "large.mp4"
+        result = machine.run("upscale", clip, target, "--size", "256x192")
+        assert result.returncode == 0, result.stderr
+        assert "3 frames, 64x48 to 256x192" in result.stdout
+        with av.open(target) as video:
+            stream = video.streams.video[0]
+            assert (stream.width, stream.height) == (256, 192)
+            assert sum(1 for _ in video.decode(stream)) == 3
+            assert len(video.streams.audio) == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (("--size", "large"), "WIDTHxHEIGHT"),
+            (("--size", "1920x"), "WIDTHxHEIGHT"),
+            (("--size", "0x0"), "0x0"),
+            (("--model", "realesr-of-tomorrow"), "realesr-of-tomorrow"),
+            (("--weights", "nowhere.pth"), "nowhere.pth"),
+            (("--blend", "7"), "blend"),
+            (("--device", "abacus"), "abacus"),
+        ],
+        ids=["words for a size", "half a size", "no size", "model", "weights", "blend", "device"],
+    )
+    def test_an_option_that_makes_no_sense_is_refused(
+        self, machine: Machine, clip: Path, arguments: tuple[str, str], said: str
+    ) -> None:
+        target = machine.folder / "never.mp4"
+        assert_one_sentence(machine.run("upscale", clip, target, *arguments), said)
+        assert not target.exists()
+
+    def test_a_missing_file_is_refused(self, machine: Machine) -> None:
+        assert_one_sentence(machine.run("upscale", "nowhere.mp4", "large.mp4"), "nowhere.mp4")
+
+    @pytest.mark.parametrize("content", [b"", b"just some words\n" * 100], ids=["empty", "text"])
+    def test_a_file_that_is_no_video_is_refused(self, machine: Machine, content: bytes) -> None:
+        source, target = machine.folder / "words.mp4", machine.folder / "never.mp4"
+        source.write_bytes(content)
+        assert_one_sentence(machine.run("upscale", source, target), "words.mp4")
+        assert not target.exists()
+
+    def test_a_weights_file_that_is_none_is_refused(self, machine: Machine, clip: Path) -> None:
+        weights = machine.folder / "weights.pth"
+        weights.write_bytes(b"no weights at all")
+        assert_one_sentence(machine.run("upscale", clip, "never.mp4", "--weights", weights), "weights.pth")
+
+    def test_a_target_folder_that_is_not_there_is_named(self, machine: Machine, clip: Path) -> None:
+        assert_one_sentence(machine.run("upscale", clip, "no/such/folder/large.mp4"), "no/such/folder")
+
+    def test_a_full_disk_is_told_and_leaves_nothing_behind(self, machine: Machine, clip: Path) -> None:
+        """The file size limit of the shell stands in for the end of a disk."""
+        target = machine.folder / "cut" / "large.mp4"
+        target.parent.mkdir()
+        command = machine.limited_to_bytes(4096, "upscale", clip, target, "--size", "256x192")
+        assert_one_sentence(command)
+        assert list(target.parent.iterdir()) == []
+
+
+class TestPeople:
+    """What waits for a person, on a machine whose day has held a clip back."""
+
+    @pytest.fixture(scope="class")
+    def held(self, new_machine: NewMachine) -> Machine:
+        made = new_machine()
+        drop(made.inbox, today(), a_brief("rally", prompt="A politician waving from a stage"))
+        result = made.run("run-day")
+        assert result.returncode == 0, result.stderr
+        return made
+
+    def test_review_lists_the_clip_and_decide_takes_it_off(self, held: Machine) -> None:
+        listed = held.run("review")
+        assert f"{today()}/rally" in listed.stdout
+        stage = "generation" if "generation" in listed.stdout else "technical"
+        decided = held.run("decide", f"{today()}/rally", "--reject", "--by", "kim", "--stage", stage)
+        assert decided.returncode == 0, decided.stderr
+        assert "is rejected" in decided.stdout
+        assert "Nothing waits" in held.run("review").stdout
+        again = held.run("decide", f"{today()}/rally", "--approve", "--by", "kim", "--stage", stage)
+        assert_one_sentence(again, f"{today()}/rally", stage)
+
+    def test_a_decision_on_nothing_is_refused(self, held: Machine) -> None:
+        assert_one_sentence(held.run("decide", "2026-01-01/none", "--approve", "--by", "kim"), "2026-01-01/none")
+
+    def test_a_lost_answer_is_listed_and_resolved_by_a_person(self, held: Machine) -> None:
+        ledger = held.ledger()
+        job = reserved(ledger, a_job("lost", day=today(), clip_id=f"{today()}/lost"))
+        job = ledger.jobs.advance(job, JobState.SUBMITTING)
+        ledger.jobs.advance(job, JobState.UNKNOWN, failure_reason="no answer")
+        assert f"job {job.key[:16]}" in held.run("review").stdout
+        assert_one_sentence(held.run("resolve", job.key[:16]), "--found REQUEST_ID or --not-found")
+        resolved = held.run("resolve", job.key[:16], "--not-found")
+        assert resolved.returncode == 0, resolved.stderr
+        assert ledger.jobs.get(job.key).state is JobState.FAILED
+        ledger.close()
+
+    def test_resolving_what_is_not_in_doubt_is_refused(self, held: Machine) -> None:
+        assert_one_sentence(held.run("resolve", "0123456789", "--not-found"), "0123456789")
+
+    def test_thaw_opens_a_frozen_tier_once(self, held: Machine) -> None:
+        ledger = held.ledger()
+        ledger.governance.set_tier("preview", TierState.FROZEN, by="drift", day=today(), evidence={})
+        assert "The preview tier is open." in held.run("thaw", "preview", "--by", "prices fell").stdout
+        assert "was open already" in held.run("thaw").stdout
+        change = ledger.governance.tier_states()["preview"]
+        assert (change.by, change.evidence) == ("person", {"reason": "prices fell"})
+        ledger.close()
+
+    def test_a_tier_that_is_none_is_refused(self, held: Machine) -> None:
+        assert_one_sentence(held.run("thaw", "platinum"), "platinum", "preview, production, cinematic")
+
+
+class TestBrokenSurroundings:
+    """Each as `run-day` meets it; nothing is lost, because nothing was begun."""
+
+    @pytest.mark.parametrize(
+        ("url", "said"),
+        [
+            ("mysql://kim:hunter2@host/db", "VIDEO_PIPELINE_LEDGER_URL"),
+            ("postgresql://kim:hunter2@127.0.0.1:1/db", "127.0.0.1"),
+            ("postgresql://kim:hunter2@127.0.0.1:port/db", "VIDEO_PIPELINE_LEDGER_URL"),
+            ("hunter2", "VIDEO_PIPELINE_LEDGER_URL"),
+        ],
+        ids=["another database", "nobody there", "no port", "no URL"],
+    )
+    @pytest.mark.parametrize("command", ["plan", "run-day"])
+    def test_a_wrong_ledger_url_is_told_without_its_password(
+        self, machine: Machine, command: str, url: str, said: str
+    ) -> None:
+        result = machine.run(command, environment={"VIDEO_PIPELINE_LEDGER_URL": url})
+        assert_one_sentence(result, said)
+        assert "hunter2" not in result.stdout + result.stderr
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            ("budget: [", "not valid YAML"),
+            ("- a list", "mapping"),
+            ("budget: {daily_ceiling_usd: -1}", "budget.daily_ceiling_usd"),
+            ("budgets: {}", "budgets"),
+        ],
+        ids=["no YAML", "a list", "a negative ceiling", "an unknown key"],
+    )
+    @pytest.mark.parametrize("command", ["plan", "run-day"])
+    def test_a_malformed_policy_is_named_with_its_file_and_key(
+        self, machine: Machine, command: str, content: str, said: str
+    ) -> None:
+        policy = machine.folder / "wrong-policy.yaml"
+        policy.write_text(content)
+        result = machine.run(command, environment={"VIDEO_PIPELINE_POLICY_FILE": str(policy)})
+        assert_one_sentence(result, said, "wrong-policy.yaml")
+
+    def test_a_policy_that_is_not_there_is_named(self, machine: Machine) -> None:
+        result = machine.run("plan", environment={"VIDEO_PIPELINE_POLICY_FILE": "nowhere.yaml"})
+        assert_one_sentence(result, "nowhere.yaml")
+
+    @pytest.mark.parametrize("content", ["models: {", "name: x\n", "name: x\nmodels: [{model: y}]\n"])
+    def test_a_malformed_catalogue_is_named_with_its_file(self, machine: Machine, content: str) -> None:
+        catalogue = machine.folder / "wrong-catalogue.yaml"
+        catalogue.write_text(content)
+        result = machine.run("plan", environment={"VIDEO_PIPELINE_CATALOGUE_FILE": str(catalogue)})
+        assert_one_sentence(result, "wrong-catalogue.yaml")
+
+    def test_a_store_that_is_none_is_told(self, machine: Machine) -> None:
+        result = machine.run("run-day", environment={"VIDEO_PIPELINE_STORE_URL": "gopher://host/x"})
+        assert_one_sentence(result, "gopher")
+
+    def test_a_webhook_that_is_no_url_is_told_without_the_secret(self, machine: Machine) -> None:
+        result = machine.run("run-day", environment={"VIDEO_PIPELINE_SLACK_WEBHOOK_URL": "hunter2"})
+        assert_one_sentence(result, "Slack webhook")
+        assert "hunter2" not in result.stdout + result.stderr
+
+    def test_a_foreign_program_on_the_sandboxs_port_is_told_and_the_day_goes_on_without_it(
+        self, new_machine: NewMachine
+    ) -> None:
+        machine = new_machine()
+        drop(machine.inbox, today(), a_brief("lantern"))
+        port = int(machine.sandbox_url().rsplit(":", 1)[1])
+        stop(machine.state / "sandbox")
+        with socket.create_server(("127.0.0.1", port)):
+            result = machine.run("run-day")
+        assert_one_sentence(result, str(port), "another program listens")
+        assert machine.run("run-day").returncode == 0
+
+    def test_a_full_disk_under_the_state_folder_is_told_and_nothing_is_lost(
+        self, new_machine: NewMachine, small_disk: Path
+    ) -> None:
+        machine = new_machine()
+        drop(machine.inbox, today(), a_brief("lantern"))
+        result = machine.run("run-day", environment={"VIDEO_PIPELINE_STORE_URL": str(small_disk)})
+        assert_one_sentence(result)
+        assert re.search(r"No space left|disk", result.stderr), result.stderr
+        assert machine.run("run-day").returncode == 0
+        ledger = machine.ledger()
+        billed = [job for job in ledger.jobs.of_day(today()) if job.billed_usd]
+        assert len(billed) == 1, "the clip was bought once, whatever the disk did"
+        ledger.close()
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A file system with 16 KiB of room."""
+    folder = Path(tempfile.mkdtemp(prefix="small-disk-"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    shutil.rmtree(folder)
+
+
+def test_help_names_every_command(machine: Machine) -> None:
+    result = machine.run("--help")
+    assert result.returncode == 0
+    for command in ("plan", "demo", "run-day", "upscale", "review", "decide", "resolve", "thaw"):
+        assert command in result.stdout
+
+
+def test_the_packaged_examples_are_planned_when_the_inbox_is_empty(new_machine: NewMachine) -> None:
+    result = new_machine().run("plan", date(2026, 3, 1).isoformat(), "--json")
+    assert result.returncode == 0, result.stderr
+    clips = json.loads(result.stdout)["clips"]
+    assert len(clips) >= 8
+    assert {decision["tier"] for clip in clips for decision in clip["decisions"]} == {
+        "preview",
+        "production",
+        "cinematic",
+    }
+
+
+def test_the_examples_are_as_varied_as_promised() -> None:
+    """Each tier, each platform, a duplicate, segments, native audio, one malformed."""
+    from video_pipeline.briefs import example_files, read_files
+
+    reading = read_files(example_files())
+    assert len(reading.briefs) + len(reading.quarantined) >= 8
+    assert len(reading.quarantined) == 1
+    assert {platform for brief in reading.briefs for platform in brief.platforms} == {
+        "youtube_shorts",
+        "instagram_reels",
+        "tiktok",
+    }
+    assert {brief.quality for brief in reading.briefs} == {"draft", "standard", "premium"}
+    assert any(brief.native_audio for brief in reading.briefs)
+    assert any(brief.total_s > 15 for brief in reading.briefs)
+    prompts = [brief.prompt for brief in reading.briefs if brief.prompt]
+    assert len(set(prompts)) < len(prompts)
+    assert yaml.safe_load(example_files()[0].read_text())
