@@ -24,7 +24,7 @@ class BudgetPolicy(_Section):
 
 class RoutingPolicy(_Section):
     adequate_fidelity: dict[str, float]
-    plain_complexity: float = Field(ge=0, le=1)
+    plain_complexity: dict[str, float]
     complex_complexity: float = Field(ge=0, le=1)
     preference_limit: float = Field(ge=0, le=0.2)
     max_upscale_factor: float = Field(ge=1)

@@ -11,6 +11,9 @@ BriefId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 
 
+MAX_CLIP_S = 180
+
+
 class Quality(StrEnum):
     """The one dial of a brief; the tier it buys is Gate 1's business."""
 
@@ -46,7 +49,7 @@ class Shot(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     prompt: Text
-    duration_s: float = Field(ge=1, le=120)
+    duration_s: float = Field(ge=1, le=MAX_CLIP_S)
     kind: ShotKind | None = None
     broll: tuple[Text, ...] = ()
 
@@ -62,7 +65,7 @@ class Brief(BaseModel):
     platforms: tuple[Platform, ...] = Field(min_length=1)
     prompt: Text | None = None
     shots: tuple[Shot, ...] = ()
-    duration_s: float | None = Field(None, ge=1, le=180)
+    duration_s: float | None = Field(None, ge=1, le=MAX_CLIP_S)
     quality: Quality = Quality.DRAFT
     visual_complexity: float = Field(0.5, ge=0, le=1)
     native_audio: bool = False
@@ -92,6 +95,8 @@ class Brief(BaseModel):
             raise ValueError("a prompt or a list of shots is needed")
         if self.prompt and self.duration_s is None:
             raise ValueError("duration_s is needed beside a prompt")
+        if self.total_s > MAX_CLIP_S:
+            raise ValueError(f"the clip would be {self.total_s:g} s long, over {MAX_CLIP_S} s")
         if self.shots and self.duration_s is not None and abs(self.total_s - self.duration_s) > 0.05:
             raise ValueError(f"duration_s is {self.duration_s} but the shots add up to {self.total_s}")
         return self

@@ -3,11 +3,11 @@
 `inbox/2026-11-21/*` belongs to that day. A file at the top of the inbox belongs to the first day that claims it.
 """
 
-import codecs
 import csv
 import hashlib
 import io
 import json
+import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,6 +22,9 @@ from video_pipeline.briefs.brief import Brief
 
 SUFFIXES = (".yaml", ".yml", ".json", ".csv")
 MAX_FILE_BYTES = 1_000_000
+# A document may hold itself, or a million things: it is shown in part.
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxother = 4, 30, 20, 500, 200
 _LIST_COLUMNS = ("platforms", "broll", "bible")
 
 
@@ -120,28 +123,30 @@ def _documents(path: Path, reading: InboxReading) -> list[tuple[str, Any, str]]:
         reason = f"the file is larger than {MAX_FILE_BYTES:,} bytes"
         reading.quarantined.append(Quarantined(path.name, (reason,), f"{path.name}: not read"))
         return []
-    raw = _text(path.read_bytes())
+    data = path.read_bytes()
+    # What is shown of a file may be inexact; what is parsed may not.
+    raw = _printable(data.decode("utf-8-sig", errors="replace"))
     try:
-        documents = _parse(path.suffix.lower(), raw)
+        documents = _parse(path.suffix.lower(), data.decode("utf-8-sig"))
     except (yaml.YAMLError, ValueError, csv.Error, RecursionError) as error:
-        reason = f"the file is not valid {path.suffix.lstrip('.').upper()}: {' '.join(str(error).split())}"
+        kind = "UTF-8 text" if isinstance(error, UnicodeDecodeError) else path.suffix.lstrip(".").upper()
+        reason = _printable(f"the file is not valid {kind}: {' '.join(str(error).split())}")
         reading.quarantined.append(Quarantined(path.name, (reason,), raw))
+        return []
+    if not documents:
+        reading.quarantined.append(Quarantined(path.name, ("the file holds no brief",), raw))
         return []
     if len(documents) == 1:
         return [(path.name, documents[0], raw)]
     return [
-        (f"{path.name}#{number}", document, json.dumps(document, default=str))
+        (f"{path.name}#{number}", document, _printable(_SHORT.repr(document)))
         for number, document in enumerate(documents, start=1)
     ]
 
 
-def _text(data: bytes) -> str:
-    """A file's text: UTF-8 with or without a mark, or UTF-16 with one, as spreadsheets write it.
-
-    What is not text is replaced, and then does not validate; NUL, which no database keeps, is made visible.
-    """
-    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return data.decode("utf-16" if utf16 else "utf-8-sig", errors="replace").replace("\x00", "\N{SYMBOL FOR NULL}")
+def _printable(text: str) -> str:
+    """Text that any database keeps: NUL is made visible."""
+    return text.replace("\x00", "\N{SYMBOL FOR NULL}")
 
 
 def _parse(suffix: str, raw: str) -> Sequence[Any]:
@@ -171,6 +176,6 @@ def _reasons(error: ValidationError) -> tuple[str, ...]:
     reasons = []
     for item in error.errors(include_url=False):
         place = ".".join(str(part) for part in item["loc"]) or "brief"
-        given = "" if item["type"] in ("missing", "value_error") else f" (given: {str(item['input'])[:80]!r})"
-        reasons.append(f"{place}: {item['msg']}{given}")
+        given = "" if item["type"] in ("missing", "value_error") else f" (given: {_SHORT.repr(item['input'])[:80]})"
+        reasons.append(_printable(f"{place}: {item['msg']}{given}"))
     return tuple(reasons)

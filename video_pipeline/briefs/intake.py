@@ -62,11 +62,10 @@ def take_in(
             document=brief.model_dump(mode="json"),
         )
     for item in reading.quarantined:
-        new = ledger.intake.record_quarantine(
+        ledger.intake.record_quarantine(
             day=day, source=item.source, sha256=item.sha256, reasons=item.reasons, raw=item.raw
         )
-        if new:
-            notifier.notify(_quarantine_alert(item, day))
+        notifier.notify(_quarantine_alert(item, day))
     present = {brief.brief_id for brief in briefs}
     bought = [Brief.model_validate(document) for document in ledger.intake.bought_briefs(day)]
     kept = [brief for brief in bought if brief.brief_id not in present]

@@ -55,6 +55,10 @@ class Durations(_Entry):
     max_s: int = Field(ge=1)
     allowed_s: tuple[int, ...] = ()
 
+    @property
+    def longest_s(self) -> int:
+        return max(self.allowed_s or (self.max_s,))
+
     def rendered_s(self, wanted_s: float) -> int | None:
         """The shortest length that holds `wanted_s` seconds; None when there is none."""
         lengths = self.allowed_s or range(self.min_s, self.max_s + 1)

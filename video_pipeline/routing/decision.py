@@ -100,13 +100,16 @@ def _tier(brief: Brief, policy: RoutingPolicy) -> tuple[Tier, tuple[str, ...]]:
     if "quality" in brief.assumed:
         return Tier.PREVIEW, ("the brief does not say its quality: the cheapest tier, never a dearer one",)
     reasons = [f"quality {brief.quality} allows up to {ceiling}"]
-    plain = brief.visual_complexity < policy.plain_complexity and "visual_complexity" not in brief.assumed
-    if ceiling is Tier.CINEMATIC and plain and not brief.native_audio:
-        reasons.append(
-            f"complexity {brief.visual_complexity:.2f} is under {policy.plain_complexity:.2f} and no sound is asked: "
-            f"production is good enough for {', '.join(brief.platforms)}"
-        )
-        return Tier.PRODUCTION, tuple(reasons)
+    limit = max(policy.plain_complexity[platform] for platform in brief.platforms)
+    if ceiling is Tier.CINEMATIC and not brief.native_audio:
+        where = ", ".join(brief.platforms)
+        if "visual_complexity" in brief.assumed:
+            reasons.append(f"the brief does not say how complex it is and asks no sound: production, for {where}")
+            return Tier.PRODUCTION, tuple(reasons)
+        if brief.visual_complexity < limit:
+            said = f"complexity {brief.visual_complexity:.2f} is under {limit:.2f}"
+            reasons.append(f"{said} and no sound is asked: production is good enough for {where}")
+            return Tier.PRODUCTION, tuple(reasons)
     return ceiling, tuple(reasons)
 
 
@@ -117,26 +120,26 @@ def _options(
     policy: RoutingPolicy,
     state: RoutingState,
 ) -> tuple[list[_Option], tuple[str, ...]]:
-    """Every model of the tier in its cheapest adequate size, and why the others are out."""
+    """Every model of the tier that can serve, in its cheapest adequate size, and why the others are out."""
     notes: list[str] = []
-    options: list[_Option] = []
+    able: list[_Option] = []
     with_audio = brief.native_audio and any(model.offers_audio for model in models)
     if brief.native_audio and not with_audio:
         notes.append("sound is asked for, but no model of this tier has any: the clip will be silent")
-    standing = [model for model in models if not _kept_out(model, shot, brief, state)]
-    if not standing:
-        notes.append("every model of the tier is demoted: the tier would stand still, so all may serve")
-        standing = list(models)
     for model in models:
-        if model not in standing:
-            notes.append(f"{model.model} is demoted")
-        elif with_audio and not model.offers_audio:
+        rendered_s = model.durations.rendered_s(shot.duration_s)
+        if with_audio and not model.offers_audio:
             notes.append(f"{model.model} has no sound")
-        elif (rendered_s := model.durations.rendered_s(shot.duration_s)) is None:
-            notes.append(f"{model.model} renders at most {model.durations.max_s} s")
+        elif rendered_s is None:
+            notes.append(f"{model.model} renders at most {model.durations.longest_s} s")
         else:
-            options.append(_cheapest_size(model, shot, brief, with_audio, rendered_s, policy, state))
-    return options, tuple(notes)
+            able.append(_cheapest_size(model, shot, brief, with_audio, rendered_s, policy, state))
+    standing = [option for option in able if not _kept_out(option.model, shot, brief, state)]
+    if able and not standing:
+        notes.append("every model that could serve is demoted: the shot would stand still, so they serve")
+        return able, tuple(notes)
+    notes += [f"{option.model.model} is demoted" for option in able if option not in standing]
+    return standing, tuple(notes)
 
 
 def _kept_out(model: Model, shot: StoryboardShot, brief: Brief, state: RoutingState) -> bool:
@@ -159,13 +162,13 @@ def _cheapest_size(
     """The least-cost size from which the upscaler reaches the delivered one (G1.9)."""
 
     def usd_per_s(resolution: Resolution) -> Decimal:
-        return (resolution.usd_per_s_audio if with_audio else None) or resolution.usd_per_s
+        sound = resolution.usd_per_s_audio if with_audio else None
+        return resolution.usd_per_s if sound is None else sound
 
+    sizes = [size for size in model.resolutions if not with_audio or size.usd_per_s_audio is not None]
     reachable = [
-        resolution
-        for resolution in model.resolutions
-        if resolution.short_side * policy.max_upscale_factor >= policy.delivered_short_side
-    ] or [max(model.resolutions, key=lambda resolution: resolution.short_side)]
+        size for size in sizes if size.short_side * policy.max_upscale_factor >= policy.delivered_short_side
+    ] or [max(sizes, key=lambda size: size.short_side)]
     resolution = min(reachable, key=lambda candidate: (usd_per_s(candidate), -candidate.short_side))
     usd = usd_per_s(resolution) * rendered_s
     acceptance = state.acceptance.get(model.model, model.acceptance_prior)

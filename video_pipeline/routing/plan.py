@@ -59,7 +59,8 @@ def plan_clip(
 
 def priced(storyboard: Storyboard, decisions: Sequence[Decision], *, max_attempts: int) -> ClipPlan:
     """A clip plan with its price from its decisions."""
-    mean, variance = _sum(cost_moments(decision, max_attempts) for decision in decisions)
+    held = any(decision.held for decision in decisions)
+    mean, variance = _sum(() if held else [cost_moments(decision, max_attempts) for decision in decisions])
     return ClipPlan(
         clip_id=storyboard.clip_id,
         storyboard=storyboard,
@@ -104,7 +105,7 @@ def price_day(day: date, plans: Iterable[ClipPlan], *, max_attempts: int) -> Day
     moments: list[tuple[float, float]] = []
     plans = list(plans)
     for plan in plans:
-        for decision in plan.decisions:
+        for decision in () if plan.held else plan.decisions:
             mean, variance = cost_moments(decision, max_attempts)
             moments.append((mean, variance))
             by_tier[decision.tier] = by_tier.get(decision.tier, Decimal(0)) + _usd(mean)

@@ -1,6 +1,5 @@
 """The inbox: every document of every file becomes a brief, or lies in quarantine with its reasons."""
 
-import codecs
 import json
 import os
 import resource
@@ -262,20 +261,25 @@ def test_a_csv_row_with_too_many_or_too_few_cells_is_quarantined(tmp_path: Path,
     assert reason in _reasons(tmp_path, "a.csv", f"{_HEADER}\n{row}\n")
 
 
-def test_a_spreadsheets_byte_order_mark_is_no_part_of_a_column(tmp_path: Path):
-    reading = _read(tmp_path, "a.csv", codecs.BOM_UTF8 + f"{_HEADER}\na,T,tiktok,x,2\n".encode())
-    assert [brief.brief_id for brief in reading.briefs] == ["a"]
+def _cafe(name: str) -> str:
+    """A brief about a café, as text in the format of `name`."""
+    return {
+        "a.yaml": yaml.safe_dump(a_document(title="Café"), allow_unicode=True),
+        "a.json": json.dumps(a_document(title="Café"), ensure_ascii=False),
+        "a.csv": f"{_HEADER}\na-brief,Café,tiktok,x,2\n",
+    }[name]
 
 
 @pytest.mark.parametrize("name", ["a.yaml", "a.json", "a.csv"])
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
-def test_a_file_that_is_not_utf_8_is_quarantined_and_not_guessed_at(tmp_path: Path, name: str, encoding: str):
-    text = {
-        "a.yaml": yaml.safe_dump(a_document(title="Café"), allow_unicode=True),
-        "a.json": json.dumps(a_document(title="Café"), ensure_ascii=False),
-        "a.csv": f"{_HEADER}\na,Café,tiktok,x,2\n",
-    }[name]
-    assert _reasons(tmp_path, name, text.encode(encoding))
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_in_any_unicode_that_says_so_is_read(tmp_path: Path, name: str, encoding: str):
+    assert [brief.title for brief in _read(tmp_path, name, _cafe(name).encode(encoding)).briefs] == ["Café"]
+
+
+@pytest.mark.parametrize("name", ["a.yaml", "a.json", "a.csv"])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le"])
+def test_a_file_that_is_no_unicode_is_quarantined_and_not_guessed_at(tmp_path: Path, name: str, encoding: str):
+    assert _reasons(tmp_path, name, _cafe(name).encode(encoding))
 
 
 def test_a_file_that_is_too_large_is_quarantined_unread(tmp_path: Path):

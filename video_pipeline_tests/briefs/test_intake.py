@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from video_pipeline.briefs import Intake, example_files, take_in
 from video_pipeline.ledger import Ledger
 from video_pipeline.ledger.schema import briefs
 from video_pipeline_tests.briefs.documents import a_document
+from video_pipeline_tests.ledger.rows import a_job
 
 DAY = date(2026, 11, 21)
 TOMORROW = DAY + timedelta(days=1)
@@ -28,8 +29,11 @@ class Recorder:
 
     def __init__(self) -> None:
         self.alerts: list[Alert] = []
+        self.down = False
 
     def send(self, alert: Alert) -> Delivery:
+        if self.down:
+            return Delivery(self.name, "failed", "down")
         self.alerts.append(alert)
         return Delivery(self.name, "sent", "kept")
 
@@ -90,6 +94,13 @@ def test_a_malformed_brief_is_alerted_once_with_its_reasons(inbox: Path, take: T
     (alert,) = told.alerts
     assert alert.title == "A brief could not be taken"
     assert "a.json of 2026-11-21: mood: Extra inputs are not permitted" in alert.text
+
+
+def test_a_malformed_brief_that_nobody_could_be_told_of_is_told_of_later(inbox: Path, take: TakeIn, told: Recorder):
+    _drop(inbox, "a.json", a_document(mood="cosy"))
+    for told.down in (True, False, False):
+        take()
+    assert len(told.alerts) == 1
 
 
 def test_a_brief_that_is_malformed_in_another_way_is_alerted_again(inbox: Path, take: TakeIn, told: Recorder):
@@ -168,6 +179,45 @@ def test_a_file_that_two_days_ask_for_at_once_goes_to_one(ledger: Ledger, inbox:
     assert len(_kept(ledger)) == 1
 
 
+def test_a_brief_that_another_day_has_is_not_made_twice(ledger: Ledger, inbox: Path, take: TakeIn):
+    _drop(inbox, "a.json", a_document("sound"), a_document("wrong", duration_s=-1))
+    assert _ids(take(day=DAY)) == ["sound"]
+    # The corrected file is dropped again, with what was right the first time.
+    _drop(inbox, "a.json", a_document("sound"), a_document("wrong"))
+    intake = take(day=TOMORROW)
+    assert (_ids(intake), intake.made_before) == (["wrong"], {"sound": DAY})
+    assert set(_kept(ledger)) == {"2026-11-21/sound", "2026-11-22/wrong"}
+
+
+def test_a_brief_that_has_changed_is_made_again_another_day(inbox: Path, take: TakeIn):
+    _drop(inbox / "2026-11-21", "a.json", a_document("one"))
+    _drop(inbox / "2026-11-22", "a.json", a_document("one", title="Another"))
+    assert _ids(take(day=DAY)) == ["one"]
+    assert (_ids(take(day=TOMORROW)), take(day=TOMORROW).made_before) == (["one"], {})
+
+
+def test_the_day_that_has_a_brief_keeps_it_when_it_is_materialised_again(inbox: Path, take: TakeIn):
+    for day in ("2026-11-21", "2026-11-22"):
+        _drop(inbox / day, "a.json", a_document("one"))
+    days = (DAY, TOMORROW, DAY, TOMORROW)
+    assert [_ids(take(day=day)) for day in days] == [["one"], [], ["one"], []]
+
+
+def test_the_examples_are_made_every_day(take: TakeIn):
+    for day in (DAY, TOMORROW):
+        assert len(take(day=day, examples=example_files()).briefs) == 9
+
+
+def test_a_brief_that_money_was_spent_on_stays_in_its_day_without_its_file(ledger: Ledger, inbox: Path, take: TakeIn):
+    _drop(inbox / "2026-11-21", "a.json", a_document("bought"), a_document("only-planned"))
+    take()
+    ledger.jobs.plan(a_job("a", clip_id="2026-11-21/bought", submitted_at=datetime(2026, 11, 21, tzinfo=UTC)))
+    ledger.jobs.plan(a_job("b", clip_id="2026-11-21/only-planned"))
+    (inbox / "2026-11-21" / "a.json").unlink()
+    intake = take()
+    assert (_ids(intake), intake.kept) == (["bought"], ("bought",))
+
+
 def test_an_edited_brief_replaces_the_one_in_force(ledger: Ledger, inbox: Path, take: TakeIn):
     for title in ("First", "Second"):
         _drop(inbox / "2026-11-21", "a.json", a_document("one", title=title))
@@ -179,7 +229,7 @@ def test_an_edited_brief_replaces_the_one_in_force(ledger: Ledger, inbox: Path, 
     "content",
     [
         pytest.param(b"title: \x00", id="a NUL in a file"),
-        pytest.param("title: Café".encode("utf-16"), id="UTF-16"),
+        pytest.param("title: Café".encode("utf-16-le"), id="UTF-16 that does not say so"),
         pytest.param(json.dumps(a_document(title="a\x00b")).encode(), id="a NUL in a title"),
         pytest.param(json.dumps(a_document(**{"mo\x00od": "cosy"})).encode(), id="a NUL in a field's name"),
         pytest.param(json.dumps([a_document("a", title="\x00"), a_document("b", title=1)]).encode(), id="in a list"),

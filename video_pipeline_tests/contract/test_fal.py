@@ -223,11 +223,9 @@ def test_a_stuck_job_never_ends_and_can_be_given_up(run: Run, fal: FalProvider, 
     assert booked["outcome"] == "canceled"
 
 
-def test_a_request_that_the_provider_has_forgotten_is_expired(run: Run, fal: FalProvider, job: Job) -> None:
+def test_a_request_that_the_provider_does_not_know_is_asked_for_again(run: Run, fal: FalProvider, job: Job) -> None:
     forgotten = with_receipt(job, fal.receipt(job, "00000000-0000-0000-0000-000000000000"))
-    with pytest.raises(JobFailed) as failed:
-        run(fal.poll(forgotten))
-    assert failed.value.kind is FailureKind.EXPIRED
+    assert run(fal.poll(forgotten)) is False
 
 
 def test_a_network_that_fails_while_polling_is_not_an_end(

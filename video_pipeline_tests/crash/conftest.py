@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import count
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +70,20 @@ class Trial:
         return self.edge.videos()[self._videos :]
 
     def run(self, name: str = "", nth: int = 1, *, reached: Path | None = None) -> bool:
-        """Let a worker run; whether it was killed, at the checkpoint or not at all."""
+        """Let a worker run to its end; whether it was killed, at the checkpoint or not at all."""
+        return self.ended(self.start(name, nth, reached=reached))
+
+    def start(self, name: str = "", nth: int = 1, *, reached: Path | None = None) -> ForkServerProcess:
         self.runs += 1
         orders = replace(
             self.orders, run_id=f"run-{self.runs}", name=name, nth=nth, reached=str(reached) if reached else ""
         )
         process = self.processes.Process(target=work, args=(orders,))
         process.start()
+        return process
+
+    def ended(self, process: ForkServerProcess) -> bool:
+        """Wait for a worker; whether it was killed."""
         process.join(60)
         assert process.exitcode in (0, -signal.SIGKILL), f"the worker ended with {process.exitcode}"
         return process.exitcode != 0

@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
+from video_pipeline.definitions import defs
 from video_pipeline.defs.schedules import nightly_scoring_schedule, weekly_learning_schedule
 from video_pipeline.defs.sensors import (
     brief_arrival_sensor,
@@ -15,7 +16,6 @@ from video_pipeline.defs.sensors import (
     spend_ceiling_sensor,
     stuck_jobs_sensor,
 )
-from video_pipeline.definitions import defs
 from video_pipeline.ledger import JobState, TierState
 from video_pipeline.services import Services
 from video_pipeline_tests.defs.conftest import ServicesWith

@@ -3,9 +3,9 @@
 import dagster as dg
 import pytest
 
+from video_pipeline.definitions import build_defs, defs
 from video_pipeline.defs import jobs
 from video_pipeline.defs.partitions import DAILY, WEEKLY
-from video_pipeline.definitions import build_defs, defs
 
 GRAPH = defs.resolve_asset_graph()
 SAME = (0, 0)

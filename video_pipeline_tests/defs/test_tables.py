@@ -13,9 +13,9 @@ from pydantic import BaseModel
 
 from video_pipeline.briefs import Brief, Shot, StoryboardShot
 from video_pipeline.clips import ClipStatus, GeneratedClip
+from video_pipeline.definitions import defs
 from video_pipeline.defs.partitions import OWN_WEEK, WEEKLY
 from video_pipeline.defs.tables import ROW_TYPE, ParquetTables, table_asset
-from video_pipeline.definitions import defs
 from video_pipeline.storage import LocalStore, read_rows, table_key, write_rows
 
 DAILY = dg.DailyPartitionsDefinition(start_date="2026-01-01")

@@ -81,6 +81,7 @@ def a_report(day: date, usd_per_clip: str | None) -> CostReport:
     return CostReport(
         day=day,
         clips=1,
+        generated=0 if usd_per_clip is None else 1,
         usable=1,
         total_usd=Decimal(0),
         generation_usd=Decimal(0),

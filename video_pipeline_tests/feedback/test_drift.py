@@ -108,7 +108,7 @@ def test_a_re_run_of_an_older_day_changes_nothing(night: Night):
     night(_DEAR, _DEAR, _CHEAP)
     status = night(_DEAR, _DEAR)
     assert (status.state, status.changed) == (TierState.OPEN, False)
-    assert status.reason == "judged already for 2026-11-23"
+    assert "a later day has been judged" in status.reason
 
 
 def test_an_older_day_that_turns_out_dear_does_not_freeze_what_a_newer_day_left_open(night: Night):

@@ -107,10 +107,10 @@ _USD = {"billed_usd": Decimal("0.044"), "billed_s": 2.0}
             id="billed refusal",
         ),
         pytest.param(
-            _ended("a", JobState.FAILED, failure_kind=FailureKind.TIMEOUT, **_USD),
+            _ended("a", JobState.FAILED, failure_kind=FailureKind.GENERATION, **_USD),
             ClipStatus.PASSED,
-            {"timeout": "0.044"},
-            id="timeout",
+            {"generation": "0.044"},
+            id="generation",
         ),
         pytest.param(
             _ended("a", JobState.FAILED, failure_kind=FailureKind.MODERATION),

@@ -27,7 +27,7 @@ _ATTEMPTS = st.builds(
     st.integers(0, 3),
     *[st.integers(0, 9)] * 4,
     st.integers(0, 300),
-    st.floats(0, 90),
+    st.integers(0, 90),
 ).filter(lambda entry: entry.attempts > 0)
 _FACTS = st.lists(
     st.builds(

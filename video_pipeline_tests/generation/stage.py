@@ -79,7 +79,7 @@ class Stage:
         )
 
     def run(
-        self, plans: Sequence[ClipPlan], *, policy: Policy | None = None, limit_s: float = 30.0
+        self, plans: Sequence[ClipPlan], *, policy: Policy | None = None, limit_s: float = 15.0
     ) -> list[GeneratedClip]:
         """One run of the engine over `plans`; TimeoutError when it does not come to an end."""
 
@@ -102,9 +102,9 @@ class Stage:
 
         return asyncio.run(run())
 
-    def generate(self, *briefs: Brief, day: date | None = None, policy: Policy | None = None) -> list[GeneratedClip]:
+    def generate(self, *briefs: Brief, day: date | None = None, **options: Any) -> list[GeneratedClip]:
         """Plan and run."""
-        return self.run(self.plan(*briefs, day=day), policy=policy)
+        return self.run(self.plan(*briefs, day=day), **options)
 
     def one(self, brief: Brief, **options: Any) -> GeneratedClip:
         [clip] = self.generate(brief, **options)

@@ -1,6 +1,7 @@
 """The engine from plans to clips: what a clip is made of, what is served for nothing, what waits."""
 
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,8 +12,11 @@ from sqlalchemy import event, text
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus
 from video_pipeline.generation import generate_day
+from video_pipeline.generation.ladder import Attempt, Strategy
+from video_pipeline.generation.requests import build_job
 from video_pipeline.ledger import Job, JobState, Ledger, TierState, open_ledger
 from video_pipeline.media import probe
+from video_pipeline.routing import ClipPlan
 from video_pipeline_tests.contract.edge import usd
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.generation.stage import Stage, quick
@@ -127,22 +131,51 @@ def _put(ledger: Ledger, job: Job, state: JobState) -> None:
         connection.execute(text("UPDATE jobs SET state = :state WHERE key = :key"), {"state": state, "key": job.key})
 
 
-def test_a_twin_that_nobody_works_on_does_not_hold_a_run_for_ever(stage: Stage) -> None:
-    [plan] = stage.plan(brief_of(HARBOUR))
-    stage.edge.fault("submit_503", times=99)
-    stage.run([plan])
-    stage.edge.clear_faults()
-    [abandoned] = stage.jobs()
-    # As a killed run leaves it whose brief was edited before the next one.
-    _put(stage.ledger, abandoned, JobState.RESERVED)
-    policy = quick(stage.policy, poll_timeout_s=0.5)
-    try:
-        [clip] = stage.run(stage.plan(brief_of(HARBOUR, brief_id="another")), policy=policy, limit_s=8)
-    finally:
-        _put(stage.ledger, abandoned, JobState.FAILED)
+def test_a_twin_of_another_day_that_nobody_works_on_does_not_hold_a_run(stage: Stage) -> None:
+    _left_reserved(stage, stage.plan(brief_of(HARBOUR)))
+    other_day = stage.day + timedelta(days=1)
+    clip = stage.one(brief_of(HARBOUR), day=other_day, policy=quick(stage.policy, poll_timeout_s=0.5))
     assert clip.status is ClipStatus.WAITING
     assert "identical" in clip.reason
     assert stage.requests == []
+
+
+def _left_reserved(stage: Stage, plans: Sequence[ClipPlan]) -> Job:
+    """The job of the first clip as a run leaves it that is killed before the submit."""
+    [plan] = plans
+    attempt = Attempt(0, Strategy.ORIGINAL, plan.storyboard.shots[0].prompt)
+    job = build_job(plan, plan.decisions[0], attempt, stage.catalogue, run_id="killed")
+    stage.ledger.jobs.plan(job)
+    assert stage.ledger.jobs.reserve(job, ceiling_usd=Decimal(25)).granted
+    return stage.ledger.jobs.get(job.key)
+
+
+# --- a brief that changes ----------------------------------------------------------------------------------------
+
+
+def test_what_was_reserved_for_a_brief_that_changed_is_freed(stage: Stage) -> None:
+    left = _left_reserved(stage, stage.plan(brief_of(HARBOUR)))
+    assert stage.one(brief_of("a harbour at dusk")).status is ClipStatus.GENERATED
+    assert stage.ledger.jobs.get(left.key).state is JobState.FAILED
+    assert len(stage.requests) == 1
+
+
+def test_what_was_bought_for_a_brief_that_changed_is_settled(stage: Stage) -> None:
+    stage.edge.fault("status_500", times=40)
+    stage.one(brief_of(HARBOUR), policy=quick(stage.policy, poll_timeout_s=0.5))
+    stage.edge.clear_faults()
+    clip = stage.one(brief_of("a harbour at dusk"))
+    assert (clip.status, clip.billed_usd) == (ClipStatus.GENERATED, PRICE)
+    assert [job.state.final for job in stage.jobs()] == [True, True]
+    assert usd(stage.requests) == 2 * PRICE
+
+
+def test_what_another_worker_is_at_is_not_closed_although_the_brief_changed(stage: Stage) -> None:
+    left = _left_reserved(stage, stage.plan(brief_of(HARBOUR)))
+    with stage.ledger.leases.held(f"generate {left.clip_id}", ttl_s=5):
+        clip = stage.one(brief_of("a harbour at dusk"))
+    assert clip.status is ClipStatus.WAITING
+    assert stage.ledger.jobs.get(left.key).state is JobState.RESERVED
 
 
 # --- segments ----------------------------------------------------------------------------------------------------
@@ -255,7 +288,7 @@ def test_a_clip_that_another_worker_has_is_left_to_it(stage: Stage) -> None:
     assert "another worker" in clip.reason
 
 
-def test_two_engines_on_the_same_plans_buy_everything_once(stage: Stage) -> None:
+def test_two_engines_in_two_threads_buy_everything_once(stage: Stage) -> None:
     briefs = [brief_of(f"hill number {number}", brief_id=f"hill-{number}") for number in range(3)]
     plans = stage.plan(*briefs, brief_of("hill number 0", brief_id="twin"))
     threads = [threading.Thread(target=stage.run, args=(order,)) for order in (plans, plans[::-1])]

@@ -1,4 +1,4 @@
-"""A production day small enough for a test: a policy with short waits and small pictures, briefs, both sides' books."""
+"""A production day small enough for a test: short waits, small pictures, a second of each; and both sides' books."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -65,7 +65,7 @@ def sandbox_books(base_url: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def assert_books_agree(ledger: Ledger, base_url: str) -> None:
-    """Every request that the sandbox billed is a job of ours at the same price, every video a publication; none twice."""
+    """What the sandbox billed and published is what the ledger says, at the same prices; nothing twice."""
     books = sandbox_books(base_url)
     billed = [request for request in books["requests"] if Decimal(request["usd"]) > 0]
     with_us = ledger.jobs.billed_between(datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))

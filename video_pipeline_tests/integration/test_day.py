@@ -199,7 +199,11 @@ def test_a_brief_that_arrives_later_is_added_to_the_day(house: House) -> None:
 
 @pytest.mark.parametrize("day", ["2026-01-01", (DAY - timedelta(days=1)).isoformat()])
 def test_any_past_day_can_be_materialised(house: House, day: str) -> None:
-    drop(house.inbox, DAY.fromisoformat(day), a_brief("lantern", brief_id=f"lantern-of-{day}", prompt=BRIEFS[0]["prompt"]))
+    drop(
+        house.inbox,
+        DAY.fromisoformat(day),
+        a_brief("lantern", brief_id=f"lantern-of-{day}", prompt=BRIEFS[0]["prompt"]),
+    )
     house.run("production_day", day)
     house.run("nightly_scoring", day)
     (fact,) = house.rows("clip_facts", day, ClipFact)

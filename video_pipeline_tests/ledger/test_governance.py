@@ -1,7 +1,7 @@
 """What was decided: sticky routing decisions, freezes, standings, preferences, and the version of them all."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -134,6 +134,20 @@ def test_an_empty_preference_is_put_in_force_over_one_that_is_not(ledger: Ledger
     ledger.governance.set_preference("style_affinity", {"wide": {"a": 0.05}}, week=DAY)
     assert ledger.governance.set_preference("style_affinity", {}, week=DAY)
     assert ledger.governance.preference("style_affinity") == {}
+
+
+def test_what_was_judged_for_a_later_day_is_not_judged_again_for_an_older_one(ledger: Ledger):
+    judged = ledger.governance.judged
+    assert [judged("drift", day) for day in (DAY, DAY, DAY + timedelta(days=1))] == [True, True, True]
+    assert not judged("drift", DAY)
+    assert judged("standings", DAY)
+
+
+def test_a_ledger_belongs_to_the_world_that_asked_first(ledger: Ledger):
+    with ThreadPoolExecutor(8) as pool:
+        worlds = set(pool.map(lambda n: ledger.governance.claim_world(("live", "sandbox")[n % 2]), range(16)))
+    assert len(worlds) == 1
+    assert {ledger.governance.claim_world(world) for world in ("live", "sandbox")} == worlds
 
 
 def test_the_version_changes_when_what_steers_routing_does_and_only_then(ledger: Ledger):

@@ -1,6 +1,6 @@
 """The job protocol: states, what may follow what, the cache, and refusals that are remembered."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
@@ -9,7 +9,17 @@ import pytest
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger import FailureKind, Hold, Job, JobState, Ledger, TierState
 from video_pipeline.ledger.records import JOB_TRANSITIONS
-from video_pipeline_tests.ledger.rows import CEILING_USD, DAY, a_job, accepted, all_money, reserved, sha256, submitted
+from video_pipeline_tests.ledger.rows import (
+    CEILING_USD,
+    DAY,
+    a_job,
+    a_publication,
+    accepted,
+    all_money,
+    reserved,
+    sha256,
+    submitted,
+)
 
 _IN_FLIGHT = [
     JobState.RESERVED,
@@ -143,8 +153,25 @@ def test_a_job_waits_for_an_identical_one_in_flight(ledger: Ledger, state: JobSt
     assert all_money(ledger) == 0
 
 
-@pytest.mark.parametrize("state", [state for state in JobState if state not in _IN_FLIGHT], ids=str)
-def test_a_job_does_not_wait_for_an_identical_one_that_is_not_under_way(ledger: Ledger, state: JobState):
+def test_a_job_looks_at_the_cache_again_when_an_identical_one_was_accepted_meanwhile(ledger: Ledger):
+    _in(ledger, JobState.ACCEPTED, "first")
+    twin = ledger.jobs.plan(a_job("twin", request_sha256=a_job("first").request_sha256))
+    assert ledger.jobs.reserve(twin, ceiling_usd=CEILING_USD).hold is Hold.IDENTICAL_IN_FLIGHT
+    assert ledger.jobs.reserve(twin, ceiling_usd=CEILING_USD, cache_lost=True).granted
+
+
+@pytest.mark.parametrize("state", _IN_FLIGHT, ids=str)
+def test_a_lost_cache_is_no_reason_to_buy_beside_one_in_flight(ledger: Ledger, state: JobState):
+    _in(ledger, state, "first")
+    twin = ledger.jobs.plan(a_job("twin", request_sha256=a_job("first").request_sha256))
+    assert not ledger.jobs.reserve(twin, ceiling_usd=CEILING_USD, cache_lost=True).granted
+
+
+_OVER = [state for state in JobState if state not in (*_IN_FLIGHT, JobState.ACCEPTED)]
+
+
+@pytest.mark.parametrize("state", _OVER, ids=str)
+def test_a_job_does_not_wait_for_an_identical_one_that_will_give_nothing(ledger: Ledger, state: JobState):
     _in(ledger, state, "first")
     twin = ledger.jobs.plan(a_job("twin", request_sha256=a_job("first").request_sha256))
     assert ledger.jobs.reserve(twin, ceiling_usd=CEILING_USD).granted
@@ -159,8 +186,8 @@ def test_only_an_accepted_job_serves_the_same_request_again(ledger: Ledger):
 
 
 def test_the_cache_names_the_job_that_made_the_clip(ledger: Ledger):
+    twin = ledger.jobs.plan(a_job("twin", request_sha256=a_job("maker").request_sha256))
     maker = accepted(ledger, a_job("maker"))
-    twin = ledger.jobs.plan(a_job("twin", request_sha256=maker.request_sha256))
     ledger.jobs.advance(twin, JobState.ACCEPTED, cached_from=maker.key, saved_usd=twin.expected_usd)
     found = ledger.jobs.cached(maker.request_sha256)
     assert found is not None and found.key == maker.key
@@ -215,6 +242,25 @@ def test_jobs_are_found_by_day_state_and_rest(ledger: Ledger):
     soon, before = datetime.now(UTC) + timedelta(hours=1), datetime.now(UTC) - timedelta(hours=1)
     assert [job.key for job in ledger.jobs.unmoved_since(soon, [JobState.PROCESSING])] == [processing.key]
     assert ledger.jobs.unmoved_since(before, [JobState.PROCESSING]) == []
+
+
+def test_a_providers_own_ids_are_known_over_all_days(ledger: Ledger):
+    ids = {submitted(ledger, a_job(name, day=day)).provider_job_id for name, day in (("a", DAY), ("b", date.min))}
+    submitted(ledger, a_job("other", provider="runway"))
+    ledger.jobs.plan(a_job("never sent"))
+    assert ledger.jobs.provider_ids("fal") == ids
+
+
+def test_a_day_whose_accepted_clip_went_nowhere_is_forgotten(ledger: Ledger):
+    at = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    window = {"since": DAY, "finished_before": at + timedelta(hours=1)}
+    ledger.jobs.plan(a_job("accepted", state=JobState.ACCEPTED, finished_at=at))
+    ledger.jobs.plan(a_job("failed", day=DAY + timedelta(days=1), state=JobState.FAILED, finished_at=at))
+    ledger.jobs.plan(a_job("older", day=DAY - timedelta(days=1), state=JobState.ACCEPTED, finished_at=at))
+    assert ledger.jobs.forgotten_days(**window) == {DAY}
+    assert ledger.jobs.forgotten_days(since=DAY, finished_before=at) == set()
+    ledger.publications.plan(a_publication("accepted"))
+    assert ledger.jobs.forgotten_days(**window) == set()
 
 
 def test_the_last_end_of_a_job_is_known(ledger: Ledger):

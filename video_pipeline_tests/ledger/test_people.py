@@ -4,12 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from video_pipeline.alerts import Alert, Delivery
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger import Ledger, ReviewState
-from video_pipeline.ledger.schema import briefs
+from video_pipeline.ledger.schema import alerts, briefs
 from video_pipeline_tests.ledger.rows import DAY, sha256
 
 _CLIP = "2026-11-21/clip"
@@ -73,6 +73,15 @@ def test_a_cause_is_told_again_only_when_it_reached_nobody(ledger: Ledger, deliv
     assert ledger.alerts.first_time(_ALERT)
     ledger.alerts.record(_ALERT, deliveries)
     assert ledger.alerts.first_time(_ALERT) is again
+    ledger.alerts.record(_ALERT, [_SENT])
+    assert not ledger.alerts.first_time(_ALERT)
+
+
+def test_a_cause_whose_teller_died_before_telling_is_told_after_a_while(ledger: Ledger):
+    assert [ledger.alerts.first_time(_ALERT) for _ in range(2)] == [True, False]
+    with ledger.engine.begin() as connection:
+        connection.execute(update(alerts).values(first_at=alerts.c.first_at - timedelta(days=1)))
+    assert ledger.alerts.first_time(_ALERT)
     ledger.alerts.record(_ALERT, [_SENT])
     assert not ledger.alerts.first_time(_ALERT)
 

@@ -14,6 +14,7 @@ from video_pipeline.errors import StorageError
 from video_pipeline.ledger import PublicationState, ReviewState, open_ledger
 from video_pipeline.publishing import PublishRecord, PublishRequest, YouTubeShorts, publish_day
 from video_pipeline.publishing.platforms import Uploaded
+from video_pipeline.quality import review_stage
 from video_pipeline_tests.contract.orders import DAY, brief_of
 from video_pipeline_tests.publishing.conftest import MEDIA, Desk, request_of
 
@@ -235,9 +236,10 @@ def test_a_clip_that_a_person_has_a_say_in_waits_for_the_word(
 ) -> None:
     brief = brief_of("waves")
     clip = reviewed(desk, brief)
-    desk.ledger.reviews.open(clip.clip_id, "technical", "borderline")
+    stage = review_stage(clip.final_sha256 or "")
+    desk.ledger.reviews.open(clip.clip_id, stage, "borderline")
     if decision is not None:
-        desk.ledger.reviews.decide(clip.clip_id, "technical", decision, by="a person")
+        desk.ledger.reviews.decide(clip.clip_id, stage, decision, by="a person")
     assert len(publish_all(desk, (brief, clip))) == published
     assert len(desk.videos) == published
 
