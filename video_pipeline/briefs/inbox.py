@@ -3,9 +3,11 @@
 `inbox/2026-11-21/*` belongs to that day. A file at the top of the inbox belongs to the first day that claims it.
 """
 
+import codecs
 import csv
 import hashlib
 import io
+import itertools
 import json
 import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -125,11 +127,13 @@ def _documents(path: Path, reading: InboxReading) -> list[tuple[str, Any, str]]:
         return []
     data = path.read_bytes()
     # What is shown of a file may be inexact; what is parsed may not.
-    raw = _printable(data.decode("utf-8-sig", errors="replace"))
+    # UTF-16 says so itself, as spreadsheets write it; anything else is taken for UTF-8.
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    raw = _printable(data.decode(encoding, errors="replace"))
     try:
-        documents = _parse(path.suffix.lower(), data.decode("utf-8-sig"))
+        documents = _parse(path.suffix.lower(), data.decode(encoding))
     except (yaml.YAMLError, ValueError, csv.Error, RecursionError) as error:
-        kind = "UTF-8 text" if isinstance(error, UnicodeDecodeError) else path.suffix.lstrip(".").upper()
+        kind = "Unicode text" if isinstance(error, UnicodeDecodeError) else path.suffix.lstrip(".").upper()
         reason = _printable(f"the file is not valid {kind}: {' '.join(str(error).split())}")
         reading.quarantined.append(Quarantined(path.name, (reason,), raw))
         return []
@@ -139,9 +143,19 @@ def _documents(path: Path, reading: InboxReading) -> list[tuple[str, Any, str]]:
     if len(documents) == 1:
         return [(path.name, documents[0], raw)]
     return [
-        (f"{path.name}#{number}", document, _printable(_SHORT.repr(document)))
+        (f"{path.name}#{number}", document, _shown(document))
         for number, document in enumerate(documents, start=1)
     ]
+
+
+def _shown(document: Any) -> str:
+    """A document as JSON, or in part where it cannot be said in JSON of a reasonable length."""
+    try:
+        chunks = json.JSONEncoder(default=str).iterencode(document)
+        text = "".join(itertools.islice(chunks, MAX_FILE_BYTES))
+    except (TypeError, ValueError, RecursionError):
+        text = _SHORT.repr(document)
+    return _printable(text)
 
 
 def _printable(text: str) -> str:

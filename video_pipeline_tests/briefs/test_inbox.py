@@ -146,7 +146,7 @@ def test_a_document_that_unfolds_without_end_is_quarantined_and_not_unfolded(tmp
         ({"title": None}, "title: Field required"),
         ({"platforms": []}, "platforms: Tuple should have at least 1 item"),
         ({"platforms": ["myspace"]}, "platforms.0: Input should be 'youtube_shorts'"),
-        ({"duration_s": -3}, "duration_s: Input should be greater than or equal to 1 (given: '-3')"),
+        ({"duration_s": -3}, "duration_s: Input should be greater than or equal to 1 (given: -3)"),
         ({"duration_s": 200}, "duration_s: Input should be less than or equal to 180"),
         ({"duration_s": "long"}, "duration_s: Input should be a valid number"),
         ({"duration_s": None}, "brief: Value error, duration_s is needed beside a prompt"),

@@ -195,10 +195,15 @@ def test_a_freeze_never_sends_a_shot_to_another_tier(policy: Policy, brief, cata
 
 
 @given(brief=BRIEFS, catalogue=CATALOGUES, demoted=st.frozensets(st.sampled_from(_MODELS)))
-def test_a_demoted_model_serves_only_a_tier_that_has_no_other(policy: Policy, brief, catalogue, demoted):
-    for decision in _decide(brief, catalogue, policy, RoutingState(demoted=demoted)):
+def test_a_demoted_model_serves_only_what_no_other_of_its_tier_can(policy: Policy, brief, catalogue, demoted):
+    decisions = _decide(brief, catalogue, policy, RoutingState(demoted=demoted))
+    for shot, decision in zip(_shots(brief), decisions, strict=True):
         if decision.model in demoted:
-            assert any("every model that could serve is demoted" in reason for reason in decision.reasons)
+            assert any("is demoted" in reason for reason in decision.reasons)
+            for other in catalogue.of_tier(decision.tier):
+                too_long = other.durations.rendered_s(shot.duration_s) is None
+                silent = decision.audio and not other.offers_audio
+                assert other.model in demoted or too_long or silent
 
 
 @given(brief=BRIEFS, catalogue=CATALOGUES, demoted=st.frozensets(st.sampled_from(_MODELS)))
