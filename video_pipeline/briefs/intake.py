@@ -59,7 +59,7 @@ def take_in(
             day=day,
             brief_id=brief.brief_id,
             sha256=brief.sha256,
-            document=brief.model_dump(mode="json"),
+            document=brief.model_dump(mode="json", exclude_unset=True),
         )
     for item in reading.quarantined:
         ledger.intake.record_quarantine(

@@ -43,7 +43,8 @@ def write_rows(row_type: type[BaseModel], rows: Sequence[BaseModel]) -> bytes:
             values = [row.model_dump_json(include={name}) for row in rows]
         columns.append(pa.array(values, arrow_type))
         fields.append(pa.field(name, arrow_type))
-    columns.append(pa.array([row.model_dump_json() for row in rows], pa.string()))
+    # Without what was left out, so that a brief read back still knows what it did not say.
+    columns.append(pa.array([row.model_dump_json(exclude_unset=True) for row in rows], pa.string()))
     fields.append(pa.field("document", pa.string()))
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns, schema=pa.schema(fields)), buffer, compression="zstd")

@@ -65,7 +65,7 @@ def test_a_cause_that_reached_nobody_is_sent_again(receiver: Receiver):
 
 @pytest.mark.parametrize(
     ("severity", "level"),
-    [("info", logging.INFO), ("warning", logging.WARNING), ("critical", logging.CRITICAL)],
+    [("info", logging.INFO), ("warning", logging.WARNING), ("critical", logging.ERROR)],
 )
 def test_without_a_webhook_the_alert_is_logged_and_recorded(caplog: pytest.LogCaptureFixture, severity, level: int):
     caplog.set_level(logging.INFO)

@@ -1,4 +1,4 @@
-"""A sandbox and a server of processes for the matrix; each trial has a ledger, a store and a day of its own."""
+"""A sandbox, a ledger and a server of processes for the matrix; each trial has a day and words of its own."""
 
 import json
 import multiprocessing
@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from video_pipeline.briefs import Brief
-from video_pipeline.ledger import Job, JobState, Ledger, PublicationState
+from video_pipeline.ledger import Job, JobState, Ledger, PublicationState, open_ledger
+from video_pipeline_tests.conftest import NewDatabase
 from video_pipeline_tests.contract.edge import Edge, running_edge
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.crash.worker import Orders, work
@@ -89,15 +90,15 @@ class Trial:
         return process.exitcode != 0
 
     def jobs(self) -> list[Job]:
-        return self.ledger.jobs.in_state(*JobState)
+        return self.ledger.jobs.of_day(self.orders.day)
 
     def unknown(self) -> list[Job]:
-        return self.ledger.jobs.in_state(JobState.UNKNOWN)
+        return [job for job in self.jobs() if job.state is JobState.UNKNOWN]
 
     def compare_books(self) -> None:
         """Nothing billed twice, nothing lost, nothing published twice; in doubt is what was never heard of again."""
         requests, jobs, unknown = self.requests, self.jobs(), self.unknown()
-        check_books(self.ledger, requests)
+        check_books(self.ledger, jobs, requests)
         assert len({_purchase(request["input"]) for request in requests}) == len(requests), "billed twice"
         assert all(job.state.final for job in jobs), "a job was left half-way"
         bought = {_purchase(request["input"]) for request in requests}
@@ -123,27 +124,43 @@ def _purchase(request: dict[str, Any]) -> str:
     return json.dumps(request, sort_keys=True)
 
 
-def small_day() -> tuple[Brief, ...]:
+def small_day(number: int) -> tuple[Brief, ...]:
     """A clip whose prompt is refused and remapped, and a clip of two segments: four submits, three renders."""
-    segments = ({"prompt": "a barn at noon", "duration_s": 1}, {"prompt": "a night sea", "duration_s": 1})
+    segments = (
+        {"prompt": f"a barn at noon, field {number}", "duration_s": 1},
+        {"prompt": f"a night sea, bay {number}", "duration_s": 1},
+    )
     return (
-        brief_of("Close-up of CEO speaking with confidence", brief_id="refused"),
+        brief_of(f"Close-up of CEO speaking with confidence, hall number {number}", brief_id="refused"),
         brief_of(shots=segments, brief_id="joined"),
     )
 
 
+@pytest.fixture(scope="package")
+def room_database(new_database: NewDatabase) -> str:
+    return new_database()
+
+
+@pytest.fixture(scope="package")
+def room_ledger(room_database: str) -> Iterator[Ledger]:
+    opened = open_ledger(room_database, embedded_dir=Path("unused"))
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
 def trial(
-    ledger: Ledger, ledger_url: str, room_edge: Edge, processes: ForkServerContext, tmp_path: Path
+    room_ledger: Ledger, room_database: str, room_edge: Edge, processes: ForkServerContext, tmp_path: Path
 ) -> Iterator[Trial]:
-    day, briefs = date(2026, 11, 21) + timedelta(days=next(_DAYS)), small_day()
+    number = next(_DAYS)
+    day, briefs = date(2026, 11, 21) + timedelta(days=number), small_day(number)
     orders = Orders(
-        ledger_url=ledger_url,
+        ledger_url=room_database,
         store=str(tmp_path / "store"),
         base_url=room_edge.base_url,
         day=day,
         briefs=tuple(brief.model_dump_json(exclude_unset=True) for brief in briefs),
         run_id="",
     )
-    yield Trial(ledger, room_edge, processes, orders, briefs)
+    yield Trial(room_ledger, room_edge, processes, orders, briefs)
     room_edge.clear_faults()

@@ -97,12 +97,6 @@ def test_a_thaw_by_hand_starts_the_count_anew(ledger: Ledger, night: Night):
     assert night(_DEAR, _DEAR, _DEAR, _DEAR).state is TierState.FROZEN
 
 
-def test_a_freeze_by_hand_is_not_thawed_the_same_night(ledger: Ledger, night: Night):
-    _by_hand(ledger, TierState.FROZEN, DAY + timedelta(days=1))
-    status = night(_DEAR, _DEAR)
-    assert (status.state, status.changed) == (TierState.FROZEN, False)
-
-
 def test_a_re_run_of_an_older_day_changes_nothing(night: Night):
     night(_DEAR, _DEAR)
     night(_DEAR, _DEAR, _CHEAP)

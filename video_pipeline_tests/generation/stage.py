@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 import httpx
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Brief, storyboard_of
@@ -121,12 +121,14 @@ class Stage:
         return {alert["cause"]: alert["text"] for alert in self.ledger.alerts.latest()}
 
     def check_books(self) -> None:
-        check_books(self.ledger, self.requests)
+        check_books(self.ledger, self.ledger.jobs.in_state(*JobState), self.requests)
 
 
-def check_books(ledger: Ledger, requests: Sequence[dict[str, Any]]) -> None:
-    """The sandbox billed what the ledger says, request by request; every request is one job's, or in doubt."""
-    jobs = ledger.jobs.in_state(*JobState)
+def check_books(ledger: Ledger, jobs: Sequence[Job], requests: Sequence[dict[str, Any]]) -> None:
+    """The sandbox billed what the ledger says, request by request; every request is one job's, or in doubt.
+
+    `jobs` are all those of their production days.
+    """
     ours = {job.provider_job_id: job for job in jobs if job.provider_job_id}
     assert len(ours) == sum(job.provider_job_id is not None for job in jobs), "two jobs share a request"
     doubtful = [job for job in jobs if job.state is JobState.UNKNOWN]
@@ -138,13 +140,12 @@ def check_books(ledger: Ledger, requests: Sequence[dict[str, Any]]) -> None:
     billed = {request["request_id"]: Decimal(request["usd"]) for request in requests if request not in strangers}
     assert {key: job.billed_usd for key, job in ours.items()} == billed
     assert all(job.billed_usd == 0 for job in jobs if job.provider_job_id is None)
-    settled = sum((cost for costs in _spent(ledger, jobs) for cost in costs.values()), Decimal(0))
-    assert settled == sum(billed.values(), Decimal(0)), "the line items say something else"
+    days = {job.day for job in jobs}
+    costs = [
+        usd for day in days for by_category in ledger.spend.by_clip(day).values() for usd in by_category.values()
+    ]
+    assert sum(costs, Decimal(0)) == sum(billed.values(), Decimal(0)), "the line items say something else"
     held = sum((job.expected_usd for job in jobs if job.state in _OPEN), Decimal(0))
     with ledger.engine.connect() as connection:
-        days = connection.execute(select(spend.c.spent_on).distinct()).scalars().all()
-    assert sum((ledger.spend.committed_usd(on) for on in days), Decimal(0)) == settled + held
-
-
-def _spent(ledger: Ledger, jobs: Sequence[Job]) -> list[dict[str, Decimal]]:
-    return [costs for day in {job.day for job in jobs} for costs in ledger.spend.by_clip(day).values()]
+        committed = connection.execute(select(func.sum(spend.c.usd)).where(spend.c.day.in_(days))).scalar_one()
+    assert (committed or 0) == sum(costs, held), "a reservation was kept or lost"

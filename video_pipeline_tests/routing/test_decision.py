@@ -143,6 +143,14 @@ def test_a_plain_silent_premium_brief_is_served_by_production(policy: Policy, sa
         assert _one(brief, sandbox_catalogue, policy).tier is Tier.CINEMATIC
 
 
+@pytest.mark.parametrize(("platforms", "tier"), [(["youtube_shorts"], Tier.CINEMATIC), (["tiktok"], Tier.PRODUCTION)])
+def test_how_plain_a_premium_brief_must_be_is_the_platforms_word(
+    policy: Policy, sandbox_catalogue: Catalogue, platforms: list[str], tier: Tier
+):
+    brief = a_brief(quality="premium", visual_complexity=0.38, platforms=platforms)
+    assert _one(brief, sandbox_catalogue, policy).tier is tier
+
+
 @given(brief=BRIEFS, catalogue=CATALOGUES, state=STATES)
 def test_there_is_sound_only_where_it_was_asked_for(policy: Policy, brief, catalogue, state):
     for decision in _decide(brief, catalogue, policy, state):
