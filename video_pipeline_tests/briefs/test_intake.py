@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from video_pipeline.alerts import Alert, Delivery, Notifier
-from video_pipeline.briefs import Intake, example_files, take_in
+from video_pipeline.briefs import Brief, Intake, example_files, take_in
 from video_pipeline.ledger import Ledger
 from video_pipeline.ledger.schema import briefs
 from video_pipeline_tests.briefs.documents import a_document
@@ -81,10 +81,17 @@ def test_every_brief_and_every_malformed_document_is_in_the_ledger(ledger: Ledge
     intake = take()
     assert (_ids(intake), intake.files, intake.examples) == (["one", "three"], 1, False)
     assert set(_kept(ledger)) == {"2026-11-21/one", "2026-11-21/three"}
-    assert _kept(ledger)["2026-11-21/one"] == intake.briefs[0].model_dump(mode="json")
+    assert Brief.model_validate(_kept(ledger)["2026-11-21/one"]) == intake.briefs[0]
     (item,) = ledger.intake.quarantined(DAY)
     assert item["source"] == "a.json#2" and "duration_s" in item["reasons"][0]
     assert json.loads(item["raw"]) == a_document("two", duration_s=-1)
+
+
+def test_what_a_brief_did_not_say_is_still_not_said_in_the_ledger(ledger: Ledger, inbox: Path, take: TakeIn):
+    _drop(inbox, "a.json", a_document("one", quality=None, visual_complexity=None))
+    take()
+    kept = Brief.model_validate(_kept(ledger)["2026-11-21/one"])
+    assert kept.assumed == ("quality", "visual_complexity")
 
 
 def test_a_malformed_brief_is_alerted_once_with_its_reasons(inbox: Path, take: TakeIn, told: Recorder):
