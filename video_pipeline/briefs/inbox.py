@@ -143,8 +143,7 @@ def _documents(path: Path, reading: InboxReading) -> list[tuple[str, Any, str]]:
     if len(documents) == 1:
         return [(path.name, documents[0], raw)]
     return [
-        (f"{path.name}#{number}", document, _shown(document))
-        for number, document in enumerate(documents, start=1)
+        (f"{path.name}#{number}", document, _shown(document)) for number, document in enumerate(documents, start=1)
     ]
 
 

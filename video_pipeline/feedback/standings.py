@@ -5,7 +5,7 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict
 
-from video_pipeline.feedback.facts import ClipFact
+from video_pipeline.feedback.facts import ClipFact, ModelAttempts
 from video_pipeline.feedback.scores import ModelScore, sum_attempts, wilson_interval
 from video_pipeline.ledger import Ledger, StandingStatus, TierState
 from video_pipeline.policy import ScoringPolicy
@@ -44,14 +44,17 @@ def judge_standings(
     """
     in_force = ledger.governance.standings()
     newest = ledger.governance.judged("standings", day)
+    tried_after: dict[date, dict[tuple[str, str], ModelAttempts]] = {}
     standings = []
     for score in scores:
         transition = in_force.get(score.model)
         # Another version of a demoted model has earned neither blame nor trust yet: it inherits the standing.
         current = StandingStatus(transition.state) if transition else StandingStatus.ACTIVE
         # What a model was demoted for is not held against it twice: only what came after its last change counts.
-        since = [fact for fact in facts if transition is None or fact.day > transition.day]
-        tried = sum_attempts(fact.by_model for fact in since).get((score.model, score.model_version))
+        after = transition.day if transition else date.min
+        if after not in tried_after:
+            tried_after[after] = sum_attempts(fact.by_model for fact in facts if fact.day > after)
+        tried = tried_after[after].get((score.model, score.model_version))
         attempts, refusals = (tried.attempts, tried.refusals) if tried else (0, 0)
         if not newest:
             wanted, reason = current, "a later day has been judged, and its word stands"

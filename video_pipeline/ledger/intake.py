@@ -42,8 +42,11 @@ class Intake:
             connection.execute(statement)
 
     def day_of_twin(self, *, day: date, brief_id: str, sha256: str) -> date | None:
-        """Another day that has this very brief already; None when it is new, or when its content has changed."""
+        """Another day that has this very brief already; None when it is new, changed, or this day's from before."""
+        own = select(briefs.c.clip_id).where(briefs.c.brief_id == brief_id, briefs.c.day == day)
         with self._engine.connect() as connection:
+            if connection.execute(own).first() is not None:
+                return None
             return connection.execute(
                 select(briefs.c.day)
                 .where(briefs.c.brief_id == brief_id, briefs.c.sha256 == sha256, briefs.c.day != day)

@@ -199,14 +199,17 @@ class Jobs:
             if to is JobState.FAILED:
                 fields["finished_at"] = datetime.now(UTC)
             _change(connection, job.key, job.state, to, note, fields)
-            if job.state not in (JobState.PLANNED, JobState.REFUSED):
-                # Against the day that it was reserved on: each job counts against one day's ceiling.
-                on = connection.execute(
-                    select(func.max(spend.c.spent_on)).where(spend.c.job_key == job.key, spend.c.line == "reserve")
-                ).scalar_one()
-                _line(connection, job, "release", -job.expected_usd, on)
-                if billed_usd:
-                    _line(connection, job, "settle", billed_usd, on)
+            held_usd, on = connection.execute(
+                select(func.sum(spend.c.usd), func.max(spend.c.spent_on)).where(
+                    spend.c.job_key == job.key, spend.c.line.in_(("reserve", "release"))
+                )
+            ).one()
+            # Against the day that it was reserved on: each job counts against one day's ceiling.
+            on = on or datetime.now(UTC).date()
+            if held_usd:
+                _line(connection, job, "release", -held_usd, on)
+            if billed_usd:
+                _line(connection, job, "settle", billed_usd, on)
             return _fetch(connection, job.key)
 
     def note_media_url(self, job: Job, media_url: str) -> Job:
