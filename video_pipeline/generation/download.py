@@ -17,10 +17,23 @@ import httpx
 
 from video_pipeline.errors import ProviderError
 
-# What `ipaddress` calls global although it reaches inside: NAT64, 6to4, IPv4-compatible, protocol assignments.
+# What some Python's `ipaddress` calls global although it is nobody's server: NAT64, 6to4, IPv4-compatible,
+# site-local, segment routing, documentation, protocol assignments, multicast.
 _DENIED = tuple(
     ipaddress.ip_network(block)
-    for block in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "::/96", "192.0.0.0/24", "224.0.0.0/4", "ff00::/8")
+    for block in (
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "2002::/16",
+        "::/96",
+        "3fff::/20",
+        "5f00::/16",
+        "fec0::/10",
+        "ff00::/8",
+        "192.0.0.0/24",
+        "192.88.99.0/24",
+        "224.0.0.0/4",
+    )
 )
 
 
@@ -78,7 +91,13 @@ async def download(
 
 async def _pinned(url: str, trusted_origins: frozenset[str]) -> tuple[str, dict[str, str], dict[str, str]]:
     """The address to connect to, with the headers and the TLS name that keep the original host's identity."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 443
+        # httpx is stricter than urlsplit about what an address may hold.
+        httpx.URL(url)
+    except (ValueError, UnicodeError, httpx.InvalidURL) as error:
+        raise ProviderError(f"A provider gave {_shown(url)} as a media address, which is none: {error}.") from error
     if f"{parts.scheme}://{parts.netloc}" in trusted_origins:
         return url, {"Accept-Encoding": "identity"}, {}
     if parts.scheme != "https" or not parts.hostname or parts.username or parts.password:
@@ -87,7 +106,9 @@ async def _pinned(url: str, trusted_origins: frozenset[str]) -> tuple[str, dict[
         )
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
+        found = await loop.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        raise ProviderError(f"A provider gave {_shown(url)} as a media address, which is none: {error}.") from error
     except socket.gaierror as error:
         raise httpx.ConnectError(f"{parts.hostname} does not resolve: {error}") from error
     addresses = [str(info[4][0]) for info in found]
@@ -98,7 +119,7 @@ async def _pinned(url: str, trusted_origins: frozenset[str]) -> tuple[str, dict[
             "which is not a public address, and was not fetched."
         )
     host = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
-    pinned = parts._replace(netloc=f"{host}:{parts.port or 443}").geturl()
+    pinned = parts._replace(netloc=f"{host}:{port}").geturl()
     return pinned, {"Host": parts.netloc, "Accept-Encoding": "identity"}, {"sni_hostname": parts.hostname}
 
 
@@ -114,5 +135,7 @@ def is_public(address: str) -> bool:
 
 
 def _shown(url: str) -> str:
-    """An address without its query, which may hold a signature."""
-    return url.split("?", 1)[0]
+    """An address without its query, which may hold a signature, and without its user, which may hold a password."""
+    start, mark, rest = url.split("?", 1)[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{start}{mark}{host.rpartition('@')[2]}{slash}{path}"

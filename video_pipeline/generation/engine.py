@@ -111,7 +111,20 @@ class GenerationEngine:
             for job in await self._db(self._ledger.jobs.of_day, day):
                 begun = not job.state.final and job.state is not JobState.PLANNED
                 if begun and (job.clip_id, job.shot, job.shot_sha256) not in wanted:
-                    await self._close(job)
+                    await self._close_alone(job)
+
+    async def _close_alone(self, job: Job) -> None:
+        """Close a job unless another worker is at its clip; trouble with it holds nobody up."""
+        lease = self._ledger.leases.held(f"generate {job.clip_id}", ttl_s=self._policy.lease_s)
+        owned = await self._db(lease.__enter__)
+        try:
+            if owned:
+                await self._close(await self._db(self._ledger.jobs.get, job.key))
+        except Exception as error:
+            # As with a clip: one job that cannot be closed must not stop the day's clips.
+            _LOG.warning("%s shot %d could not be closed: %s", job.clip_id, job.shot, error)
+        finally:
+            await self._db(lease.__exit__, None, None, None)
 
     async def _close(self, job: Job) -> None:
         reason = "the brief was changed or removed while this was under way"

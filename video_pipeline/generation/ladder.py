@@ -105,7 +105,7 @@ def prompt_of(shot: StoryboardShot, strategy: Strategy) -> str | None:
 _CLOSE = re.compile(r"\b(extreme\s+)?close[- ]?ups?\b( (shot )?of)?", re.IGNORECASE)
 _FEELINGS = re.compile(
     r"\b(crying|sobbing|in tears|tears|smiling|laughing|screaming|angry|sad|joyful|speaking|talking)\b"
-    r"( (with|in) \w+)?",
+    r"( with \w+)?",
     re.IGNORECASE,
 )
 _FACES = re.compile(
@@ -143,11 +143,14 @@ def _after_refusal(
     """The next rung that has something new to offer; a refused prompt is never sent again as it was."""
     last = history[-1]
     tried = {Strategy(job.strategy) for job in history}
+    refused = {job.request["prompt"] for job in history if job.failure_kind is FailureKind.MODERATION}
     climbed = len(tried & set(LADDER))
     if climbed < policy.max_ladder_attempts:
         for strategy in LADDER:
             prompt = prompt_of(shot, strategy)
             if strategy in tried or prompt is None or (strategy is Strategy.IMAGE_ANCHORING and not can_anchor):
+                continue
+            if strategy is not Strategy.IMAGE_ANCHORING and prompt in refused:
                 continue
             kind = JobKind.IMAGE if strategy is Strategy.IMAGE_ANCHORING else JobKind.VIDEO
             reason = f"refused by {last.model}: {last.failure_reason}"
@@ -170,6 +173,9 @@ def _after_failure(history: Sequence[Job], policy: GenerationPolicy) -> Step:
 def _after_rejection(history: Sequence[Job], policy: GenerationPolicy) -> Step:
     in_a_row = 0
     for job in reversed(history):
+        if job.kind is JobKind.IMAGE and job.state is JobState.ACCEPTED:
+            # The picture that the next clip was made from stands between two clips.
+            continue
         if job.state is not JobState.REJECTED:
             break
         in_a_row += 1

@@ -163,12 +163,14 @@ class Jobs:
             state = _fetch(connection, job.key).state
             if state is JobState.RESERVED:
                 return Reservation(on, committed)
+            # A picture's provider address is part of what is made from it, so pictures are not served from the cache.
+            picture = job.kind is JobKind.IMAGE
             twin = connection.execute(
                 select(jobs.c.key).where(
                     jobs.c.request_sha256 == job.request_sha256,
                     jobs.c.key != job.key,
                     jobs.c.cached_from.is_(None),
-                    jobs.c.state.in_(_IN_FLIGHT if cache_lost else (*_IN_FLIGHT, JobState.ACCEPTED.value)),
+                    jobs.c.state.in_(_IN_FLIGHT if cache_lost or picture else (*_IN_FLIGHT, JobState.ACCEPTED.value)),
                 )
             ).first()
             if twin is not None:

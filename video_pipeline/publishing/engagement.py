@@ -52,7 +52,8 @@ def collect_engagement(
                 rows.append(_row(publication, day, recorded[publication.key]))
         try:
             metrics = platforms[name].metrics([publication.remote_id or "" for publication in new]) if new else {}
-        except (UploadInterrupted, UploadRefused) as error:
+        except (UploadInterrupted, UploadRefused, ValueError, KeyError, TypeError) as error:
+            # A platform that is down, or that answers with something else than what it says it does.
             _LOG.warning("no engagement from %s today: %s", name, error)
             continue
         for publication in new:

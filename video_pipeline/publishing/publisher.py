@@ -19,6 +19,7 @@ from video_pipeline import checkpoints
 from video_pipeline.alerts import Alert, Notifier
 from video_pipeline.briefs import Brief
 from video_pipeline.clips import ClipStatus, ReviewedClip
+from video_pipeline.errors import StorageError
 from video_pipeline.ledger import Ledger, Publication, PublicationState, ReviewState
 from video_pipeline.publishing.platforms import (
     Platform,
@@ -138,6 +139,9 @@ class Publisher:
     def _finish(self, publication: Publication, request: PublishRequest, platform: Platform) -> Publication:
         """Open a session if there is none, ask what became of it, send what is missing."""
         checkpoints.reached("publishing.intent")
+        damaged = self._damage(publication)
+        if damaged and publication.session_url is None:
+            return self._fail(publication, damaged)
         try:
             uploaded = None
             if publication.session_url is not None:
@@ -164,6 +168,17 @@ class Publisher:
             reason=None,
             published_at=datetime.now(UTC),
         )
+
+    def _damage(self, publication: Publication) -> str:
+        """What is wrong with the file that is to go public: its bytes must be those that were approved."""
+        try:
+            with self._store.local_copy(publication.media_key) as path, path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except StorageError as error:
+            return str(error)
+        if found != publication.media_sha256:
+            return "the file is not the one that was approved: its checksum differs"
+        return ""
 
     @staticmethod
     def _asked(session_url: str, request: PublishRequest, platform: Platform) -> Uploaded | None:

@@ -29,11 +29,15 @@ class _Limits(BaseModel):
     min_s: float
     max_s: float
     vertical: bool
+    in_bytes: bool = False
+    no_angles: bool = False
 
 
 # YouTube Data API v3 (title, description) and the Shorts length; Instagram and TikTok publishing documents.
 _LIMITS = {
-    PlatformName.YOUTUBE_SHORTS: _Limits(title=100, description=5000, min_s=0, max_s=180, vertical=True),
+    PlatformName.YOUTUBE_SHORTS: _Limits(
+        title=100, description=5000, min_s=0, max_s=180, vertical=True, in_bytes=True, no_angles=True
+    ),
     PlatformName.INSTAGRAM_REELS: _Limits(title=2200, description=2200, min_s=3, max_s=900, vertical=True),
     PlatformName.TIKTOK: _Limits(title=2200, description=2200, min_s=0, max_s=600, vertical=False),
 }
@@ -71,8 +75,12 @@ def check_rules(request: PublishRequest) -> list[str]:
     broken = []
     if len(request.title) > limits.title:
         broken.append(f"the title has {len(request.title)} characters, {request.platform} allows {limits.title}")
-    if len(request.description) > limits.description:
-        broken.append(f"the description is longer than the {limits.description} characters allowed")
+    length = len(request.description.encode()) if limits.in_bytes else len(request.description)
+    if length > limits.description:
+        unit = "bytes" if limits.in_bytes else "characters"
+        broken.append(f"the description is longer than the {limits.description} {unit} allowed")
+    if limits.no_angles and set("<>") & set(request.title + request.description):
+        broken.append(f"{request.platform} takes no < or > in title and description")
     if not limits.min_s <= request.duration_s <= limits.max_s:
         broken.append(
             f"the clip is {Decimal(str(round(request.duration_s, 2)))} s long, {request.platform} takes "

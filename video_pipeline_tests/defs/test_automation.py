@@ -242,6 +242,19 @@ class TestStuckJobs:
             assert [request.partition_key for request in answer.run_requests or []] == [yesterday.isoformat()]
         assert _alerts(services) == {"Work is stuck": 2}
 
+    def test_each_day_with_stuck_jobs_has_a_run_of_its_own(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        days = [_today() - timedelta(days=back) for back in (2, 1)]
+        for day in days:
+            submitted(services.ledger, a_job(str(day), day=day))
+            self._age(services, str(day), hours=1)
+        answer = self._tick(services, instance)
+        assert isinstance(answer, dg.SensorResult)
+        requests = answer.run_requests or []
+        assert [request.partition_key for request in requests] == [day.isoformat() for day in days]
+        assert len({request.run_key for request in requests}) == 2
+
     @pytest.mark.parametrize("state", [JobState.PLANNED, JobState.ACCEPTED])
     def test_a_job_that_waits_for_nobody_is_not_stuck(
         self, services: Services, instance: dg.DagsterInstance, state: JobState

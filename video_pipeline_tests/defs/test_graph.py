@@ -134,7 +134,9 @@ def test_steps_start_from_a_forkserver_and_two_run_at_once() -> None:
     assert executor.name == "multiprocess"
     schema = executor.config_schema
     assert isinstance(schema, ConfiguredDefinitionConfigSchema)
-    config = schema.resolve_config({}).value["config"]
+    resolved = schema.resolve_config({}).value
+    assert resolved is not None
+    config = resolved["config"]
     assert config["max_concurrent"] == 2
     assert list(config["start_method"]) == ["forkserver"]
     assert config["start_method"]["forkserver"]["preload_modules"] == ["video_pipeline.definitions"]

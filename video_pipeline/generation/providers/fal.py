@@ -60,7 +60,7 @@ class FalProvider:
         self._client = client
         self._queue_url = queue_url.rstrip("/")
         self._api_url = api_url.rstrip("/")
-        self._headers = {"Authorization": f"Key {key}"}
+        self._headers = {"Authorization": f"Key {key.strip()}"}
         self.trusted_origins = frozenset(trusted_origins)
 
     async def submit(self, job: Job) -> Submission:
@@ -72,6 +72,9 @@ class FalProvider:
             response = await self._client.post(f"{self._queue_url}/{job.endpoint}", json=job.request, headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise NotAccepted(FailureKind.TRANSIENT, f"fal could not be reached: {error}") from error
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
+            reason = "FAL_KEY or the address of fal cannot be sent; check them for stray characters"
+            raise NotAccepted(FailureKind.AUTH, reason) from error
         except httpx.TransportError as error:
             raise SubmitUnknown(f"fal's answer was lost: {type(error).__name__}") from error
         if response.status_code == 200:
@@ -123,7 +126,9 @@ class FalProvider:
 
     async def result(self, job: Job) -> Rendered | None:
         response = await self._get(job.response_url, what="result")
-        if response is None or response.status_code == 429 or response.status_code >= 500:
+        # A list of details is the model's own last word; anything else with such a status is the way there failing.
+        passing = response is not None and response.status_code in (429, *range(500, 600)) and not _details(response)
+        if response is None or passing:
             return None
         if response.status_code != 200:
             raise _failed_result(response)
@@ -138,15 +143,20 @@ class FalProvider:
             raise JobFailed(FailureKind.INVALID, reason, billed=True) from error
 
     async def cancel(self, job: Job) -> None:
-        if job.cancel_url:
+        if job.cancel_url and self._is_ours(job.cancel_url):
             try:
                 await self._client.put(job.cancel_url, headers=self._headers)
             except httpx.TransportError as error:
                 _LOG.warning("fal could not be asked to cancel %s: %s", job.provider_job_id, error)
 
+    def _is_ours(self, url: str) -> bool:
+        """Whether an address is on fal's own origin, the only place that our key goes to."""
+        asked, own = urlsplit(url), urlsplit(self._queue_url)
+        return (asked.scheme, asked.netloc) == (own.scheme, own.netloc)
+
     async def _get(self, url: str | None, *, what: str) -> httpx.Response | None:
         """A read, which is free to repeat; None when the network failed. Our key goes to fal's own host only."""
-        if url is None or urlsplit(url).netloc != urlsplit(self._queue_url).netloc:
+        if url is None or not self._is_ours(url):
             raise JobFailed(FailureKind.INVALID, f"fal gave a {what} address on another host: {url}", billed=True)
         try:
             return await self._client.get(url, headers=self._headers)
@@ -190,11 +200,18 @@ def _failed_result(response: httpx.Response) -> JobFailed:
         # A refusal of the prompt costs nothing; one of the finished picture has used the GPU.
         prompt_refused = all((detail.get("loc") or ["body"])[0] == "body" for detail in details)
         return JobFailed(FailureKind.MODERATION, reason, billed=not prompt_refused, retry_allowed=retry_allowed)
-    if types & _INVALID_TYPES or response.status_code in (400, 404):
+    at_fault = response.status_code == 422 and any(_names_argument(detail) for detail in details)
+    if at_fault or types & _INVALID_TYPES or response.status_code in (400, 404):
         return JobFailed(FailureKind.INVALID, reason, billed=False, retry_allowed=False)
     if response.status_code in (401, 403):
         return JobFailed(FailureKind.AUTH, reason, billed=True)
     return JobFailed(FailureKind.GENERATION, reason, billed=False)
+
+
+def _names_argument(detail: dict[str, Any]) -> bool:
+    """Whether a finding is about one of the request's arguments: `loc` is then `["body", name]`."""
+    place = detail.get("loc")
+    return isinstance(place, list) and len(place) > 1 and place[0] == "body"
 
 
 def _details(response: httpx.Response) -> list[dict[str, Any]]:

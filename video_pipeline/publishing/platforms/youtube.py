@@ -102,7 +102,9 @@ class YouTubeShorts:
             return self._uploaded(response)
         if response.status_code in (404, 410):
             raise UploadLost("the upload session expired while the clip was being sent")
-        if response.status_code == 308 or response.status_code == 429 or response.status_code >= 500:
+        if response.status_code == 401:
+            self._token = None
+        if response.status_code in (308, 401, 429) or response.status_code >= 500:
             raise UploadInterrupted(f"HTTP {response.status_code} in answer to the upload")
         raise _refused(response)
 
