@@ -155,7 +155,7 @@ def test_a_refused_submit_says_why(
     assert refused.value.retry_allowed is (kind is not FailureKind.MODERATION)
 
 
-@pytest.mark.parametrize("key", ["", "pasted with its newline\n"], ids=["empty", "newline"])
+@pytest.mark.parametrize("key", ["", "pasted in\ntwo lines"], ids=["empty", "newline"])
 def test_a_key_that_no_header_can_carry_has_bought_nothing(
     run: Run, client: httpx.AsyncClient, edge: Edge, job: Job, key: str
 ) -> None:
