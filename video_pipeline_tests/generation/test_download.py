@@ -76,7 +76,7 @@ def test_a_file_arrives_whole_with_its_hash(tmp_path: Path) -> None:
     ],
 )
 def test_an_address_inside_is_never_fetched(host: str, tmp_path: Path) -> None:
-    with pytest.raises(ProviderError, match="not a public address|which is none"):
+    with pytest.raises(ProviderError, match=r"not a public address|which is none"):
         fetch(f"https://{host}/clip.mp4", tmp_path / "clip.mp4")
     assert not (tmp_path / "clip.mp4").exists()
 
