@@ -86,7 +86,8 @@ def _raise_failure(result: dg.ExecuteInProcessResult) -> None:
             raise RunFailed(f"{event.step_key} failed: {_sentence(event.step_failure_data.error)}")
     for event in result.all_events:
         if event.is_failure:
-            raise RunFailed(f"The run failed: {event.message}")
+            error = getattr(event.event_specific_data, "error", None)
+            raise RunFailed(f"The run failed: {_sentence(error) if error else event.message}")
     raise RunFailed("The run did not end well, and Dagster does not say why; look at it in its UI.")
 
 

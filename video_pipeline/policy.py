@@ -115,7 +115,9 @@ def read_yaml_mapping(path: Path, *, what: str) -> dict[str, Any]:
     except OSError as error:
         raise ConfigurationError(f"The {what} file {path} cannot be read: {error.strerror}.") from error
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"The {what} file {path} is not valid YAML: {error}.") from error
+        raise ConfigurationError(
+            f"The {what} file {path} is not valid YAML: {' '.join(str(error).split())}."
+        ) from error
     if not isinstance(document, dict):
         raise ConfigurationError(f"The {what} file {path} must hold a mapping of keys to values.")
     return document

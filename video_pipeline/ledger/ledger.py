@@ -118,9 +118,11 @@ def _engine(url: str) -> Engine:
         if url.startswith(prefix):
             url = "postgresql+psycopg://" + url.removeprefix(prefix)
     if not url.startswith("postgresql+psycopg://"):
+        scheme, mark, _ = url.partition("://")
+        given = f"not one of {scheme}" if mark else "and what is set is no URL"
         raise LedgerError(
             "VIDEO_PIPELINE_LEDGER_URL must be a Postgres URL such as "
-            f"postgresql://user:password@host:5432/video_pipeline, not {url.split(':', 1)[0]}:…"
+            f"postgresql://user:password@host:5432/video_pipeline, {given}."
         )
     try:
         parsed = make_url(url)
