@@ -4,11 +4,14 @@ Any number of processes may ask for the same folder; the server outlives the SIG
 when the last of them ends in order.
 """
 
+import fcntl
 import hashlib
 import logging
 import os
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from video_pipeline.errors import LedgerError
@@ -32,13 +35,48 @@ def embedded_url(folder: Path) -> str:
     data_dir = _reachable(folder.resolve())
     data_dir.mkdir(parents=True, exist_ok=True)
     try:
-        server = get_server(str(data_dir))
+        with _starting(data_dir):
+            _forget_killed_server(data_dir)
+            server = get_server(str(data_dir))
+            # A handle that this process has had for long may be of a server that was killed since.
+            server.start()
     except Exception as error:  # the wheel raises whatever its parts raise
         raise LedgerError(
             f"The embedded Postgres in {data_dir} did not start: {error}. Look at {data_dir / 'log'}, free "
             "some disk space, or set VIDEO_PIPELINE_LEDGER_URL to a Postgres of your own."
         ) from error
     return server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+@contextmanager
+def _starting(data_dir: Path) -> Iterator[None]:
+    """One process at a time looks after the server of `data_dir`."""
+    with data_dir.with_name(f"{data_dir.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _forget_killed_server(data_dir: Path) -> None:
+    """Remove the lock files of a server that was killed, so that whoever has its process id now is not taken for it.
+
+    After a power cut the id is anybody's, and in a container without an init the dead server keeps it as a zombie.
+    """
+    import psutil
+
+    lock_file = data_dir / "postmaster.pid"
+    try:
+        # Its lines: process id, data directory, start time, port, socket directory, ...
+        pid, _, _, port, socket_dir, *_ = lock_file.read_text().splitlines()
+    except (FileNotFoundError, ValueError):
+        return  # No server, or one that is writing its file just now.
+    try:
+        process = psutil.Process(int(pid))
+        if process.status() != psutil.STATUS_ZOMBIE and str(data_dir) in process.cmdline():
+            return
+    except psutil.NoSuchProcess:
+        pass
+    Path(socket_dir, f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
+    lock_file.unlink(missing_ok=True)
 
 
 def _reachable(folder: Path) -> Path:
