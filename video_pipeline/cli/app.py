@@ -1,0 +1,36 @@
+"""The Typer application: its commands, and how an error a user can cause is told."""
+
+import sys
+
+import httpx
+import typer
+from rich.markup import escape
+from sqlalchemy.exc import SQLAlchemyError
+
+from video_pipeline.cli.console import complaints
+from video_pipeline.cli.people import decide, resolve, review, thaw
+from video_pipeline.cli.planning import plan
+from video_pipeline.cli.running import demo, run_day
+from video_pipeline.cli.upscale import upscale
+from video_pipeline.errors import VideoPipelineError
+
+app = typer.Typer(
+    help="A self-hosted AI-video pipeline.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+# In the order in which --help lists them.
+for command in (plan, demo, run_day, upscale, review, decide, resolve, thaw):
+    app.command()(command)
+
+
+def main() -> None:
+    """Entry point: a known error is told in its own sentence, without a traceback."""
+    try:
+        app()
+    except (VideoPipelineError, OSError, SQLAlchemyError, httpx.HTTPError) as error:
+        # The outer world's own words come last, and without their technical tail.
+        words = str(error).strip().splitlines() or [type(error).__name__]
+        complaints.print(f"[red]{escape(words[0])}[/red]", highlight=False, soft_wrap=True)
+        sys.exit(1)

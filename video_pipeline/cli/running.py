@@ -1,0 +1,99 @@
+"""`demo` and `run-day`: a production day from the command line, told while it runs."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from video_pipeline.cli.arguments import Day, parse_day
+from video_pipeline.cli.console import console
+from video_pipeline.services import Services
+from video_pipeline.settings import get_settings
+
+
+def demo(
+    report: Annotated[Path, typer.Option(help="Where to write the report.")] = Path("demo-report.json"),
+) -> None:
+    """Run one production day through every stage on embedded parts, score it, and show what happened."""
+    from video_pipeline.demo import run_demo, write_report
+
+    services = Services(get_settings())
+    result = run_demo(services, on_progress=progress_printer())
+    write_report(result, report)
+    document = result.as_document()
+    _print_demo(document, report)
+
+
+def run_day(
+    day: Day = "today",
+    score: Annotated[bool, typer.Option(help="Run the nightly scoring afterwards.")] = False,
+) -> None:
+    """Run (or continue) a production day from the command line."""
+    from video_pipeline.launcher import run_job
+
+    for job in ("production_day", "nightly_scoring")[: 2 if score else 1]:
+        run_job(job, parse_day(day), get_settings(), on_progress=progress_printer())
+
+
+def progress_printer() -> Callable:
+    from video_pipeline.launcher import Progress
+
+    def show(progress: Progress) -> None:
+        stamp = datetime.now(UTC).strftime("%H:%M:%S")
+        if progress.seconds is not None:
+            console.print(f"[dim]{stamp}[/dim] [green]✓[/green] {progress.step} [dim]{progress.seconds:.1f} s[/dim]")
+        elif progress.message == "started":
+            console.print(f"[dim]{stamp}[/dim] [bold]{progress.step}[/bold]")
+        else:
+            console.print(f"[dim]{stamp}[/dim]   {escape(progress.message)}", highlight=False)
+
+    return show
+
+
+def _print_demo(document: dict, report: Path) -> None:
+    table = Table(title=f"Production day {document['day']}", title_justify="left")
+    for name in ("brief", "tier", "model", "attempts", "strategy", "cost $", "final size", "status", "published"):
+        numeric = name in ("attempts", "cost $")
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for brief in document["briefs"]:
+        dry = ", ".join(f"{platform}: not connected" for platform in brief["not_connected"])
+        table.add_row(
+            brief["brief"],
+            brief["tier"] or "–",
+            brief["model"] or "–",
+            str(brief["attempts"]),
+            brief["strategy"] or "–",
+            f"{float(brief['cost_usd']):.4f}",
+            brief["final_size"] or "–",
+            brief["status"],
+            " ".join(part for part in (brief["published_url"], dry) if part) or "–",
+        )
+    console.print(table)
+    for brief in document["briefs"]:
+        if brief["reason"]:
+            console.print(f"{brief['brief']}: {brief['reason']}", highlight=False)
+    jobs, usd, published = document["billed_jobs"], document["billed_usd"], document["published"]
+    console.print(
+        f"Billed today: {jobs['ledger']} jobs, ${usd['ledger']} (the sandbox's own books: {jobs['sandbox']}, "
+        f"${usd['sandbox']}). Published: {published['ledger']} ({published['sandbox']}). "
+        f"Twice: {document['double_billed']} billed, {document['double_published']} published.",
+        highlight=False,
+    )
+    console.print(
+        f"Cost a clip ${document['cost_per_clip_usd']}, a usable clip ${document['cost_per_usable_clip_usd']}.",
+        highlight=False,
+    )
+    if document["new_billed_jobs"] == 0 and document["new_published"] == 0:
+        console.print("[green]This run paid for nothing and published nothing new: all of it had been done.[/green]")
+    else:
+        console.print(f"This run: {document['new_billed_jobs']} jobs bought, {document['new_published']} published.")
+    console.print(
+        "The sandbox renders small, short clips (108x192 and 180x320 at 12 frames a second), so that a CPU can "
+        "upscale every one of them; prices are the sandbox's own.",
+        style="dim",
+    )
+    console.print(f"Next: open {document['report']}, or `make dev` for Dagster. Figures: {report}", highlight=False)
