@@ -122,7 +122,7 @@ class TestBriefArrival:
         self, services: Services, instance: dg.DagsterInstance, cursor: str | None
     ) -> dg.SensorResult | dg.SkipReason:
         context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"services": services})
-        return brief_arrival_sensor(context)  # pyright: ignore[reportReturnType]
+        return brief_arrival_sensor(context)  # pyright: ignore[reportReturnType]  # typed for every kind of sensor
 
 
 class TestCostDrift:
@@ -183,7 +183,7 @@ class TestCostDrift:
         self, services: Services, instance: dg.DagsterInstance, cursor: str | None
     ) -> dg.SensorResult | dg.SkipReason:
         context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"services": services})
-        return cost_drift_sensor(context)  # pyright: ignore[reportReturnType]
+        return cost_drift_sensor(context)  # pyright: ignore[reportReturnType]  # typed for every kind of sensor
 
 
 class TestSpendCeiling:
@@ -287,7 +287,7 @@ class TestStuckJobs:
 
     def _tick(self, services: Services, instance: dg.DagsterInstance) -> dg.SensorResult | dg.SkipReason:
         context = dg.build_sensor_context(instance=instance, resources={"services": services})
-        return stuck_jobs_sensor(context)  # pyright: ignore[reportReturnType]
+        return stuck_jobs_sensor(context)  # pyright: ignore[reportReturnType]  # typed for every kind of sensor
 
 
 def test_a_failed_run_is_alerted_once_with_its_job_day_and_reason(
