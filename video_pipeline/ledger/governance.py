@@ -23,6 +23,8 @@ from video_pipeline.ledger.schema import (
 
 
 class Governance:
+    """Reads and writes what was decided. Telling it the same again adds no row, so a run may be repeated."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 

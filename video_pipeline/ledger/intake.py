@@ -11,6 +11,8 @@ from video_pipeline.ledger.schema import briefs, inbox_files, jobs, quarantine
 
 
 class Intake:
+    """Reads and writes what came in; taking in the same file, brief or malformed document again changes nothing."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 

@@ -60,6 +60,8 @@ class Reservation:
 
 
 class Jobs:
+    """The rows of `jobs` with their events and money lines; the one place that moves a job from state to state."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 

@@ -28,6 +28,8 @@ def _place() -> str:
 
 
 class Leases:
+    """One owner at a time for each resource, named by any string; by the database's clock, not the workers'."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 

@@ -30,6 +30,8 @@ _FIELDS = frozenset(Publication.__dataclass_fields__)
 
 
 class Publications:
+    """The rows of `publications` with their events and metrics; the one place that moves a publication on."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 

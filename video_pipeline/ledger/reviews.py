@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime
 
-from sqlalchemy import Engine, RowMapping, func, select, update
+from sqlalchemy import ColumnElement, Engine, RowMapping, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.errors import LedgerError
@@ -11,6 +11,8 @@ from video_pipeline.ledger.schema import reviews
 
 
 class Reviews:
+    """Questions to people, one for each clip and stage: a stage asks, and a person decides or the stage withdraws."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
@@ -40,6 +42,17 @@ class Reviews:
             if changed.rowcount != 1:
                 raise LedgerError(f"No decision on {clip_id} is waiting at the {stage} stage.")
 
+    def withdraw(self, clip_id: str, stage: str) -> None:
+        """Take back a question that nobody has to answer any more; a decision that was taken stays taken."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                delete(reviews).where(
+                    reviews.c.clip_id == clip_id,
+                    reviews.c.stage == stage,
+                    reviews.c.state == ReviewState.WAITING.value,
+                )
+            )
+
     def get(self, clip_id: str, stage: str) -> Review | None:
         found = self._where(reviews.c.clip_id == clip_id, reviews.c.stage == stage)
         return found[0] if found else None
@@ -50,9 +63,9 @@ class Reviews:
     def of_day(self, day: date) -> list[Review]:
         return self._where(func.starts_with(reviews.c.clip_id, f"{day}/"))
 
-    def _where(self, *conditions: object) -> list[Review]:
+    def _where(self, *conditions: ColumnElement[bool]) -> list[Review]:
         with self._engine.connect() as connection:
-            rows = connection.execute(select(reviews).where(*conditions).order_by(reviews.c.opened_at))  # pyright: ignore[reportArgumentType]
+            rows = connection.execute(select(reviews).where(*conditions).order_by(reviews.c.opened_at))
             return [_review(row) for row in rows.mappings()]
 
 

@@ -17,6 +17,8 @@ SETTLED_LINES = ("settle", "adjust")
 
 
 class Spend:
+    """Books what is not a job's, and sums over all lines; a job's own lines are written by `Jobs` as it moves."""
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 

@@ -44,6 +44,22 @@ def test_what_does_not_wait_cannot_be_decided(ledger: Ledger):
         ledger.reviews.decide(_CLIP, "quality", ReviewState.APPROVED, by="bob")
 
 
+def test_a_question_that_was_withdrawn_waits_no_more_and_may_be_asked_again(ledger: Ledger):
+    ledger.reviews.open(_CLIP, "generation", "three refusals")
+    ledger.reviews.open(_CLIP, "quality", "dark")
+    ledger.reviews.withdraw(_CLIP, "generation")
+    assert [review.stage for review in ledger.reviews.waiting()] == ["quality"]
+    assert ledger.reviews.open(_CLIP, "generation", "an answer was lost")
+
+
+def test_a_decision_is_not_withdrawn(ledger: Ledger):
+    ledger.reviews.open(_CLIP, "generation", "three refusals")
+    ledger.reviews.decide(_CLIP, "generation", ReviewState.REJECTED, by="ada")
+    ledger.reviews.withdraw(_CLIP, "generation")
+    review = ledger.reviews.get(_CLIP, "generation")
+    assert review is not None and review.state is ReviewState.REJECTED
+
+
 def test_reviews_are_found_by_the_day_of_their_clip(ledger: Ledger):
     ledger.reviews.open(_CLIP, "quality", "dark")
     ledger.reviews.open("2026-11-22/clip", "quality", "dark")
