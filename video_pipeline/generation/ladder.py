@@ -71,7 +71,7 @@ def next_step(
     if last.state is JobState.ACCEPTED:
         return Done(last) if last.kind is JobKind.VIDEO else _from_picture(shot, last)
     if last.state is JobState.UNKNOWN:
-        return Stop(f"{last.model} may have been paid for without an answer; a person must look", person=True)
+        return Stop(doubt(last), person=True)
     if last.state is JobState.REJECTED:
         return _after_rejection(history, policy)
     if last.state is not JobState.FAILED:
@@ -86,6 +86,11 @@ def next_step(
     if last.run_id == run_id:
         return Stop(f"{last.provider} failed ({last.failure_kind}): {last.failure_reason}", person=False)
     return _again(last, f"the attempt before failed outside the shot ({last.failure_kind})")
+
+
+def doubt(job: Job) -> str:
+    """Why a job whose submit was never answered stops its shot."""
+    return f"{job.model} may have been paid for without an answer; a person must look"
 
 
 def prompt_of(shot: StoryboardShot, strategy: Strategy) -> str | None:

@@ -232,7 +232,8 @@ def _first_and_last(stage: Stage, key: str | None) -> tuple[list[float], list[fl
 
     with stage.store.local_copy(key or "") as path, av.open(str(path)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    return tuple([float(frame[..., channel].mean()) for channel in range(3)] for frame in (frames[0], frames[-1]))  # pyright: ignore[reportReturnType]
+    first, last = ([float(frame[..., channel].mean()) for channel in range(3)] for frame in (frames[0], frames[-1]))
+    return first, last
 
 
 def _distance(one: list[float], other: list[float]) -> float:

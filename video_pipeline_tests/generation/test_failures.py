@@ -294,6 +294,39 @@ def test_a_doubtful_submit_that_a_person_does_not_find_is_free_to_be_bought(stag
     assert len(stage.requests) == 1
 
 
+@pytest.mark.parametrize("fault", ["drop_after_accept", "drop_before_accept"])
+def test_nobody_is_asked_about_a_submit_that_a_person_has_looked_up(stage: Stage, fault: str) -> None:
+    stage.edge.fault(fault)
+    stage.edge.fault("listing_lag", value=60)
+    clip = stage.one(brief_of(HARBOUR))
+    assert_waits_for_a_person(stage, clip.clip_id)
+    [job] = stage.jobs()
+    resolve(stage, job, next((request["request_id"] for request in stage.requests), None))
+    assert stage.ledger.reviews.waiting() == []
+    assert stage.one(brief_of(HARBOUR)).status is ClipStatus.GENERATED
+    assert stage.ledger.reviews.waiting() == []
+
+
+def test_a_clip_with_two_doubtful_submits_waits_until_both_are_looked_up(stage: Stage) -> None:
+    stage.edge.fault("drop_before_accept", times=2)
+    shots = ({"prompt": "a hill", "duration_s": 1}, {"prompt": "a lake", "duration_s": 1})
+    clip = stage.one(brief_of(shots=shots))
+    first, second = stage.jobs()
+    resolve(stage, first, None)
+    assert_waits_for_a_person(stage, clip.clip_id)
+    resolve(stage, second, None)
+    assert stage.ledger.reviews.waiting() == []
+
+
+def test_nobody_is_asked_about_a_clip_that_came_out_after_all(stage: Stage) -> None:
+    """The brief was changed, as a person is told to."""
+    refused = stage.one(brief_of("A politician waving from a stage"))
+    assert_waits_for_a_person(stage, refused.clip_id)
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.clip_id, clip.status) == (refused.clip_id, ClipStatus.GENERATED)
+    assert stage.ledger.reviews.waiting() == []
+
+
 def test_two_lost_submits_of_one_moment_find_each_their_own(stage: Stage) -> None:
     stage.edge.fault("drop_after_accept", times=4)
     clips = stage.generate(*(brief_of(f"hill number {n}", brief_id=f"hill-{n}") for n in range(4)))

@@ -1,0 +1,52 @@
+"""A clip's row in the day's table: what its plan and its jobs come to."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from video_pipeline.clips import ClipStatus, GeneratedClip
+from video_pipeline.ledger import Job, JobKind
+from video_pipeline.media import MediaInfo
+from video_pipeline.routing import ClipPlan
+from video_pipeline.storage import StoredObject
+
+
+def clip_row(plan: ClipPlan, history: Sequence[Job], status: ClipStatus, reason: str = "") -> GeneratedClip:
+    """The row of a clip, as yet without a file; `history` holds every attempt at each of its shots."""
+    decision = plan.decisions[0]
+    last = next((job for job in reversed(history) if job.kind is JobKind.VIDEO), None)
+    return GeneratedClip(
+        clip_id=plan.clip_id,
+        brief_id=plan.storyboard.brief.brief_id,
+        day=plan.storyboard.day,
+        status=status,
+        reason=reason,
+        tier=decision.tier,
+        model=last.model if last else decision.model,
+        model_version=last.model_version if last else decision.model_version,
+        strategy=history[-1].strategy if history else "",
+        attempts=sum(job.kind is JobKind.VIDEO and job.submitted_at is not None for job in history),
+        segments=len(plan.decisions),
+        billed_usd=sum((job.billed_usd for job in history), Decimal(0)),
+        saved_usd=sum((job.saved_usd for job in history), Decimal(0)),
+        expected_s=sum(decision.requested_s for decision in plan.decisions),
+        audio_expected=any(decision.audio for decision in plan.decisions),
+    )
+
+
+def finished_row(
+    plan: ClipPlan, history: Sequence[Job], jobs: Sequence[Job], stored: StoredObject, info: MediaInfo
+) -> GeneratedClip:
+    """A generated clip: `jobs` are the accepted ones, one a shot, and `stored` is what they were joined into."""
+    return clip_row(plan, history, ClipStatus.GENERATED).model_copy(
+        update={
+            "media_key": stored.key,
+            "media_sha256": stored.sha256,
+            "size": info.video.size if info.video else None,
+            "duration_s": info.duration_s,
+            "audio": bool(info.audio),
+            "cached": all(job.cached_from for job in jobs),
+            "strategy": "+".join(dict.fromkeys(job.strategy for job in jobs)),
+            "model": "+".join(dict.fromkeys(job.model for job in jobs)),
+            "model_version": "+".join(dict.fromkeys(job.model_version for job in jobs)),
+        }
+    )

@@ -1,0 +1,75 @@
+"""What generation tells people: an alert for each thing that may go wrong, in words that say what to do."""
+
+from decimal import Decimal
+
+from video_pipeline.alerts import Alert
+from video_pipeline.ledger import FailureKind, Hold, Job, Reservation
+
+
+def clip_stopped(clip_id: str, reason: str) -> Alert:
+    """Something that nobody foresaw; the other clips go on."""
+    return Alert(f"stopped {clip_id} {reason}", "A clip stopped", f"{clip_id}: {reason}", severity="critical")
+
+
+def person_needed(clip_id: str, reason: str) -> Alert:
+    """A clip that cannot go on without a person."""
+    return Alert(f"review {clip_id}", "A clip needs a person", f"{clip_id}: {reason}", severity="warning")
+
+
+def submit_in_doubt(job: Job, why: str) -> Alert:
+    """A submit whose answer was lost and that the provider does not list."""
+    return Alert(
+        f"unknown {job.key}",
+        "A paid call may have been made twice if it were sent again",
+        f"{_shot(job)}: {why}, and {job.provider} does not list it. It is not sent again. Look at {job.provider}, "
+        f"then run `video-pipeline resolve {job.key[:16]} --found REQUEST_ID` or `--not-found`.",
+        severity="critical",
+    )
+
+
+def job_late(job: Job, waited_s: float) -> Alert:
+    """A job that the provider has not ended in the time allowed."""
+    text = (
+        f"{_shot(job)}: no result from {job.model} after {waited_s:.0f} s; the next run asks again. "
+        f"If {job.provider} has lost it: `video-pipeline resolve {job.key[:16]} --not-found`."
+    )
+    return Alert(f"timeout {job.key}", "A job takes too long", text, severity="warning")
+
+
+def download_failing(job: Job, reason: str) -> Alert:
+    """A paid file that cannot be fetched now."""
+    text = f"{_shot(job)} is paid for (${job.billed_usd}) and not downloaded yet: {reason}"
+    return Alert(f"download {job.key}", "A paid clip could not be downloaded", text, severity="critical")
+
+
+def media_lost(job: Job, reason: str) -> Alert:
+    """A paid file that must not be fetched."""
+    text = f"{_shot(job)} was paid for (${job.billed_usd}) but cannot be downloaded: {reason}"
+    return Alert(f"lost media {job.key}", "A paid clip cannot be taken", text, severity="critical")
+
+
+def provider_failing(job: Job, kind: FailureKind, reason: str) -> Alert:
+    """Trouble with the provider rather than with a shot; once a provider, kind and day."""
+    text = f"{_shot(job)} on {job.model}: {reason}"
+    title = f"{job.provider}: {kind} failure"
+    return Alert(f"{kind} {job.provider} {job.day}", title, text, severity="critical")
+
+
+def ceiling_near(reservation: Reservation, ceiling_usd: Decimal) -> Alert:
+    """Most of what a day may cost is committed."""
+    text = f"${reservation.committed_usd:.2f} of ${ceiling_usd} is committed on {reservation.on}."
+    return Alert(f"ceiling near {reservation.on}", "The daily ceiling is near", text, severity="warning")
+
+
+def not_bought(job: Job, reservation: Reservation) -> Alert:
+    """The budget guard's refusal."""
+    if reservation.hold is Hold.FROZEN:
+        cause, title = f"frozen {job.tier} {job.day}", f"The {job.tier} tier is frozen"
+    else:
+        cause, title = f"ceiling reached {reservation.on}", "The daily ceiling is reached"
+    again = "It goes on when the partition is materialised again."
+    return Alert(cause, title, f"{job.clip_id} was not bought: {reservation.reason}. {again}", severity="critical")
+
+
+def _shot(job: Job) -> str:
+    return f"{job.clip_id} shot {job.shot}"

@@ -1,0 +1,31 @@
+"""What generation asks a person about a clip, for as long as the clip cannot go on without one."""
+
+from video_pipeline.alerts import Notifier
+from video_pipeline.clips import ClipStatus
+from video_pipeline.generation import messages
+from video_pipeline.generation.ladder import doubt
+from video_pipeline.ledger import Job, JobState, Ledger, ReviewState
+
+_STAGE = "generation"
+
+
+def ask(ledger: Ledger, notifier: Notifier, clip_id: str, reason: str) -> ClipStatus:
+    """Ask once; a person who has said no is not asked again."""
+    if ledger.reviews.open(clip_id, _STAGE, reason):
+        notifier.notify(messages.person_needed(clip_id, reason))
+    review = ledger.reviews.get(clip_id, _STAGE)
+    rejected = review is not None and review.state is ReviewState.REJECTED
+    return ClipStatus.REJECTED if rejected else ClipStatus.REVIEW
+
+
+def withdraw(ledger: Ledger, clip_id: str) -> None:
+    """Nobody has to answer any more: the clip came out, or goes on by itself."""
+    ledger.reviews.withdraw(clip_id, _STAGE)
+
+
+def withdraw_doubt(ledger: Ledger, job: Job) -> None:
+    """A person has said what became of `job`; what else holds its clip up is found by the next run."""
+    review = ledger.reviews.get(job.clip_id, _STAGE)
+    in_doubt = {other.clip_id for other in ledger.jobs.in_state(JobState.UNKNOWN)}
+    if review is not None and review.reason == doubt(job) and job.clip_id not in in_doubt:
+        withdraw(ledger, job.clip_id)
