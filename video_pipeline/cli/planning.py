@@ -1,7 +1,7 @@
 """`plan`: a day's price before anything is bought."""
 
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -12,6 +12,10 @@ from video_pipeline.errors import ConfigurationError
 from video_pipeline.services import Services
 from video_pipeline.settings import get_settings
 
+if TYPE_CHECKING:
+    from video_pipeline.briefs import InboxReading
+    from video_pipeline.routing import Catalogue, ClipPlan, DayPlan
+
 
 def plan(
     day: Day = "today",
@@ -21,53 +25,69 @@ def plan(
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """What a day's briefs are expected to cost, before anything is bought. Needs no keys."""
-    from video_pipeline.briefs import claim_day_files, read_files, storyboard_of
-    from video_pipeline.routing import check_cap, load_catalogue, plan_clip, price_day
+    from video_pipeline.routing import check_cap, load_catalogue, price_day
 
     if prices not in ("", "list", "sandbox"):
         raise ConfigurationError(f"--prices takes `list` or `sandbox`, not {prices}.")
     services, when = Services(get_settings()), parse_day(day)
     catalogue = services.catalogue if not prices else load_catalogue(sandbox=prices == "sandbox")
-    policy = services.policy
-    max_attempts = 1 + policy.generation.max_ladder_attempts
+    reading, source = _briefs(services, when)
+    clips = _clip_plans(services, catalogue, reading, when)
+    total = price_day(when, clips, max_attempts=_max_attempts(services))
+    if json:
+        document = {"total": total.model_dump(mode="json"), "clips": [one.model_dump(mode="json") for one in clips]}
+        console.print_json(data=document)
+    else:
+        _print_plan(clips, total, f"{catalogue.name}, {source}", quarantined=len(reading.quarantined))
+    check_cap(total, cap_usd=services.policy.budget.plan_cap_usd)
+
+
+def _briefs(services: Services, day: date) -> "tuple[InboxReading, str]":
+    """The day's briefs, or the packaged ones while the inbox has none, and a word on which of them."""
+    from video_pipeline.briefs import claim_day_files, read_files
+
+    claimed = services.ledger.intake.claimed_files
     files = claim_day_files(
         services.settings.inbox,
-        when,
+        day,
         today=datetime.now(UTC).date(),
-        claimed=services.ledger.intake.claimed_files(),
+        claimed=claimed(),
         # A plan claims nothing: what no day has is looked at as if it were this day's.
-        claim=lambda name, sha256: services.ledger.intake.claimed_files().get((name, sha256), when),
+        claim=lambda name, sha256: claimed().get((name, sha256), day),
     )
-    reading = read_files(files or services.example_files)
-    state = services.routing_state()
-    plans = [
+    source = "the inbox" if files else "the packaged examples (the inbox is empty)"
+    return read_files(files or services.example_files), source
+
+
+def _clip_plans(services: Services, catalogue: "Catalogue", reading: "InboxReading", day: date) -> "list[ClipPlan]":
+    from video_pipeline.briefs import storyboard_of
+    from video_pipeline.routing import plan_clip
+
+    policy, state = services.policy, services.routing_state()
+    return [
         plan_clip(
-            storyboard_of(brief, when, cap_s=policy.generation.max_segment_s),
+            storyboard_of(brief, day, cap_s=policy.generation.max_segment_s),
             catalogue,
             policy.routing,
             state,
-            max_attempts=max_attempts,
+            max_attempts=_max_attempts(services),
         )
         for brief in reading.briefs
     ]
-    total = price_day(when, plans, max_attempts=max_attempts)
-    if json:
-        document = {"total": total.model_dump(mode="json"), "clips": [one.model_dump(mode="json") for one in plans]}
-        console.print_json(data=document)
-    else:
-        _print_plan(plans, total, catalogue.name, examples=not files, quarantined=len(reading.quarantined))
-    check_cap(total, cap_usd=policy.budget.plan_cap_usd)
 
 
-def _print_plan(plans: list, total, catalogue: str, *, examples: bool, quarantined: int) -> None:
-    source = "the packaged examples (the inbox is empty)" if examples else "the inbox"
-    table = Table(title=f"Plan for {total.day}: {catalogue}, {source}", title_justify="left")
+def _max_attempts(services: Services) -> int:
+    return 1 + services.policy.generation.max_ladder_attempts
+
+
+def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, *, quarantined: int) -> None:
+    table = Table(title=f"Plan for {total.day}: {basis}", title_justify="left")
     for name in ("brief", "tier", "model", "size", "sound"):
         table.add_column(name)
     for name in ("expected $", "p90 $"):
         table.add_column(name, justify="right")
     table.add_column("why")
-    for one in plans:
+    for one in clips:
         first = one.decisions[0]
         table.add_row(
             one.storyboard.brief.brief_id,

@@ -1,9 +1,8 @@
 """`demo` and `run-day`: a production day from the command line, told while it runs."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -14,6 +13,9 @@ from video_pipeline.cli.console import console
 from video_pipeline.services import Services
 from video_pipeline.settings import get_settings
 
+if TYPE_CHECKING:
+    from video_pipeline.launcher import Progress
+
 
 def demo(
     report: Annotated[Path, typer.Option(help="Where to write the report.")] = Path("demo-report.json"),
@@ -22,7 +24,7 @@ def demo(
     from video_pipeline.demo import run_demo, write_report
 
     services = Services(get_settings())
-    result = run_demo(services, on_progress=progress_printer())
+    result = run_demo(services, on_progress=_print_progress)
     write_report(result, report)
     document = result.as_document()
     _print_demo(document, report)
@@ -36,25 +38,35 @@ def run_day(
     from video_pipeline.launcher import run_job
 
     for job in ("production_day", "nightly_scoring")[: 2 if score else 1]:
-        run_job(job, parse_day(day), get_settings(), on_progress=progress_printer())
+        run_job(job, parse_day(day), get_settings(), on_progress=_print_progress)
 
 
-def progress_printer() -> Callable:
-    from video_pipeline.launcher import Progress
-
-    def show(progress: Progress) -> None:
-        stamp = datetime.now(UTC).strftime("%H:%M:%S")
-        if progress.seconds is not None:
-            console.print(f"[dim]{stamp}[/dim] [green]✓[/green] {progress.step} [dim]{progress.seconds:.1f} s[/dim]")
-        elif progress.message == "started":
-            console.print(f"[dim]{stamp}[/dim] [bold]{progress.step}[/bold]")
-        else:
-            console.print(f"[dim]{stamp}[/dim]   {escape(progress.message)}", highlight=False)
-
-    return show
+def _print_progress(progress: "Progress") -> None:
+    stamp = datetime.now(UTC).strftime("%H:%M:%S")
+    if progress.seconds is not None:
+        console.print(f"[dim]{stamp}[/dim] [green]✓[/green] {progress.step} [dim]{progress.seconds:.1f} s[/dim]")
+    elif progress.message == "started":
+        console.print(f"[dim]{stamp}[/dim] [bold]{progress.step}[/bold]")
+    else:
+        console.print(f"[dim]{stamp}[/dim]   {escape(progress.message)}", highlight=False)
 
 
-def _print_demo(document: dict, report: Path) -> None:
+def _print_demo(document: dict[str, Any], report: Path) -> None:
+    """What a demo came to, from its report's document."""
+    console.print(_clips_table(document))
+    for brief in document["briefs"]:
+        if brief["reason"]:
+            console.print(f"{brief['brief']}: {brief['reason']}", highlight=False)
+    _print_money(document)
+    console.print(
+        "The sandbox renders small, short clips (108x192 and 180x320 at 12 frames a second), so that a CPU can "
+        "upscale every one of them; prices are the sandbox's own.",
+        style="dim",
+    )
+    console.print(f"Next: open {document['report']}, or `make dev` for Dagster. Figures: {report}", highlight=False)
+
+
+def _clips_table(document: dict[str, Any]) -> Table:
     table = Table(title=f"Production day {document['day']}", title_justify="left")
     for name in ("brief", "tier", "model", "attempts", "strategy", "cost $", "final size", "status", "published"):
         numeric = name in ("attempts", "cost $")
@@ -72,10 +84,11 @@ def _print_demo(document: dict, report: Path) -> None:
             brief["status"],
             " ".join(part for part in (brief["published_url"], dry) if part) or "–",
         )
-    console.print(table)
-    for brief in document["briefs"]:
-        if brief["reason"]:
-            console.print(f"{brief['brief']}: {brief['reason']}", highlight=False)
+    return table
+
+
+def _print_money(document: dict[str, Any]) -> None:
+    """What was paid, beside what the sandbox's own books say."""
     jobs, usd, published = document["billed_jobs"], document["billed_usd"], document["published"]
     console.print(
         f"Billed today: {jobs['ledger']} jobs, ${usd['ledger']} (the sandbox's own books: {jobs['sandbox']}, "
@@ -91,9 +104,3 @@ def _print_demo(document: dict, report: Path) -> None:
         console.print("[green]This run paid for nothing and published nothing new: all of it had been done.[/green]")
     else:
         console.print(f"This run: {document['new_billed_jobs']} jobs bought, {document['new_published']} published.")
-    console.print(
-        "The sandbox renders small, short clips (108x192 and 180x320 at 12 frames a second), so that a CPU can "
-        "upscale every one of them; prices are the sandbox's own.",
-        style="dim",
-    )
-    console.print(f"Next: open {document['report']}, or `make dev` for Dagster. Figures: {report}", highlight=False)
