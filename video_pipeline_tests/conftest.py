@@ -1,4 +1,4 @@
-"""What tests of every room may ask for: a clean ledger on a real Postgres, the packaged policy and catalogues."""
+"""What tests of every room may ask for: a clean ledger on a real Postgres, a sandbox, the packaged configuration."""
 
 import os
 import shutil
@@ -16,6 +16,7 @@ from video_pipeline.ledger.embedded import embedded_url
 from video_pipeline.ledger.schema import metadata
 from video_pipeline.policy import Policy, load_policy
 from video_pipeline.routing import Catalogue, load_catalogue
+from video_pipeline_tests.contract.edge import Edge, running_edge
 
 NewDatabase = Callable[[], str]
 
@@ -104,6 +105,19 @@ def ledger_of_module(new_database: NewDatabase, embedded_folder: Path) -> Iterat
     opened = open_ledger(new_database(), embedded_dir=embedded_folder)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def module_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    with running_edge(tmp_path_factory.mktemp("edge")) as edge:
+        yield edge
+
+
+@pytest.fixture
+def edge(module_edge: Edge) -> Iterator[Edge]:
+    """The module's sandbox, without faults left over from another test."""
+    yield module_edge
+    module_edge.clear_faults()
 
 
 @pytest.fixture(scope="session")

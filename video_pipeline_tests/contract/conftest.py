@@ -1,4 +1,4 @@
-"""One sandbox for the contract tests, and the adapters over real connections to it."""
+"""The adapters over real connections to the sandbox."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -13,24 +13,11 @@ from video_pipeline.ledger import Job
 from video_pipeline.policy import Policy
 from video_pipeline.publishing import YouTubeShorts
 from video_pipeline.routing import Catalogue
-from video_pipeline_tests.contract.edge import Edge, plain_client, running_edge
+from video_pipeline_tests.contract.edge import Edge, plain_client
 from video_pipeline_tests.contract.orders import brief_of, job_of
 
 _T = TypeVar("_T")
 Run = Callable[[Coroutine[Any, Any, _T]], _T]
-
-
-@pytest.fixture(scope="module")
-def module_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    with running_edge(tmp_path_factory.mktemp("edge")) as edge:
-        yield edge
-
-
-@pytest.fixture
-def edge(module_edge: Edge) -> Iterator[Edge]:
-    """The module's sandbox, without faults left over from another test."""
-    yield module_edge
-    module_edge.clear_faults()
 
 
 @pytest.fixture

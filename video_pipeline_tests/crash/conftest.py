@@ -1,4 +1,4 @@
-"""A sandbox, a ledger and a server of processes for the matrix; each trial has a day and words of its own."""
+"""A ledger and a server of processes for the matrix; each trial has a day and words of its own."""
 
 import json
 import multiprocessing
@@ -17,7 +17,7 @@ import pytest
 from video_pipeline.briefs import Brief
 from video_pipeline.ledger import Job, JobState, Ledger, PublicationState, open_ledger
 from video_pipeline_tests.conftest import NewDatabase
-from video_pipeline_tests.contract.edge import Edge, running_edge
+from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.crash.worker import Orders, work
 from video_pipeline_tests.generation.stage import check_books
@@ -32,12 +32,6 @@ _PRELOADED = [
     "psycopg",
 ]
 PRICE = Decimal("0.022")
-
-
-@pytest.fixture(scope="package")
-def room_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    with running_edge(tmp_path_factory.mktemp("edge")) as edge:
-        yield edge
 
 
 @pytest.fixture(scope="package")
@@ -150,17 +144,16 @@ def room_ledger(room_database: str) -> Iterator[Ledger]:
 
 @pytest.fixture
 def trial(
-    room_ledger: Ledger, room_database: str, room_edge: Edge, processes: ForkServerContext, tmp_path: Path
+    room_ledger: Ledger, room_database: str, edge: Edge, processes: ForkServerContext, tmp_path: Path
 ) -> Iterator[Trial]:
     number = next(_DAYS)
     day, briefs = date(2026, 11, 21) + timedelta(days=number), small_day(number)
     orders = Orders(
         ledger_url=room_database,
         store=str(tmp_path / "store"),
-        base_url=room_edge.base_url,
+        base_url=edge.base_url,
         day=day,
         briefs=tuple(brief.model_dump_json(exclude_unset=True) for brief in briefs),
         run_id="",
     )
-    yield Trial(room_ledger, room_edge, processes, orders, briefs)
-    room_edge.clear_faults()
+    yield Trial(room_ledger, edge, processes, orders, briefs)

@@ -1,4 +1,4 @@
-"""One sandbox for the room, a file in a store, and publishers over a clean ledger."""
+"""A file in a store, and publishers over a clean ledger."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,23 +14,10 @@ from video_pipeline.briefs import Platform as PlatformName
 from video_pipeline.ledger import Ledger, Publication
 from video_pipeline.publishing import NotConnected, Platform, Publisher, PublishRecord, PublishRequest
 from video_pipeline.storage import LocalStore, StoredObject
-from video_pipeline_tests.contract.edge import Edge, plain_client, running_edge
+from video_pipeline_tests.contract.edge import Edge, plain_client
 from video_pipeline_tests.contract.orders import DAY
 
 MEDIA = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 400
-
-
-@pytest.fixture(scope="package")
-def room_edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    with running_edge(tmp_path_factory.mktemp("edge")) as edge:
-        yield edge
-
-
-@pytest.fixture
-def edge(room_edge: Edge) -> Iterator[Edge]:
-    """The room's sandbox, without faults left over from another test."""
-    yield room_edge
-    room_edge.clear_faults()
 
 
 @dataclass
