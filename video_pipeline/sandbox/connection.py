@@ -15,7 +15,7 @@ _CHUNK_BYTES = 64 * 1024
 class CuttableProtocol(H11Protocol):
     """uvicorn's HTTP protocol, which also lets a handler reach its transport (ASGI has no word for "hang up")."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn's own stub
+    def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         _open_transports[transport.get_extra_info("peername")[:2]] = transport
 
