@@ -8,6 +8,7 @@ import dagster as dg
 from video_pipeline.ledger import Ledger
 
 _DATA_VERSION_TAG = "dagster/data_version"
+_INPUT_VERSION_TAG = "dagster/input_data_version"
 
 
 def routing_policy_materialization(ledger: Ledger) -> dg.AssetMaterialization:
@@ -24,21 +25,23 @@ def routing_policy_materialization(ledger: Ledger) -> dg.AssetMaterialization:
     )
 
 
-def report_routing_policy(instance: dg.DagsterInstance, ledger: Ledger) -> bool:
-    """Log the state of routing if it is not the one that Dagster saw last."""
+def editorial_guidance_materialization(ledger: Ledger) -> dg.AssetMaterialization:
+    """The editorial guidance in force; its data version is a hash of it."""
+    guidance = ledger.governance.preference("editorial_guidance")
+    version = hashlib.sha256(json.dumps(guidance, sort_keys=True).encode()).hexdigest()[:12]
+    return dg.AssetMaterialization(
+        "editorial_guidance", metadata={"preferred": guidance}, tags={_DATA_VERSION_TAG: version}
+    )
+
+
+def report_routing_policy(instance: dg.DagsterInstance, ledger: Ledger) -> dict[str, str]:
+    """Log the state of routing if it is not the one that Dagster saw last; tags for whoever reads it now."""
     return _report(instance, routing_policy_materialization(ledger))
 
 
-def report_editorial_guidance(instance: dg.DagsterInstance, ledger: Ledger) -> bool:
-    """Log the editorial guidance if it is not the one that Dagster saw last."""
-    guidance = ledger.governance.preference("editorial_guidance")
-    version = hashlib.sha256(json.dumps(guidance, sort_keys=True).encode()).hexdigest()[:12]
-    return _report(
-        instance,
-        dg.AssetMaterialization(
-            "editorial_guidance", metadata={"preferred": guidance}, tags={_DATA_VERSION_TAG: version}
-        ),
-    )
+def report_editorial_guidance(instance: dg.DagsterInstance, ledger: Ledger) -> dict[str, str]:
+    """Log the editorial guidance if it is not the one that Dagster saw last; tags for whoever reads it now."""
+    return _report(instance, editorial_guidance_materialization(ledger))
 
 
 def is_news(instance: dg.DagsterInstance, event: dg.AssetMaterialization) -> bool:
@@ -48,8 +51,12 @@ def is_news(instance: dg.DagsterInstance, event: dg.AssetMaterialization) -> boo
     return (known or {}).get(_DATA_VERSION_TAG) != (event.tags or {})[_DATA_VERSION_TAG]
 
 
-def _report(instance: dg.DagsterInstance, event: dg.AssetMaterialization) -> bool:
-    news = is_news(instance, event)
-    if news:
+def _report(instance: dg.DagsterInstance, event: dg.AssetMaterialization) -> dict[str, str]:
+    """Tags by which a step says which version it has read.
+
+    Dagster notes the versions of a step's inputs before the step's first line: what the step itself logs comes
+    after that, and without these tags its result would be stale from the start.
+    """
+    if is_news(instance, event):
         instance.report_runless_asset_event(event)
-    return news
+    return {f"{_INPUT_VERSION_TAG}/{event.asset_key.to_user_string()}": (event.tags or {})[_DATA_VERSION_TAG]}

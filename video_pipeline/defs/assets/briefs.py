@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from video_pipeline.briefs import Brief, Storyboard, storyboard_of, take_in
+from video_pipeline.defs.external import report_editorial_guidance
 from video_pipeline.defs.partitions import DAILY
 from video_pipeline.defs.tables import table_asset
 from video_pipeline.services import Services, day_of
@@ -20,6 +21,7 @@ editorial_guidance = dg.AssetSpec(
 @table_asset(Brief, group="briefs", partitions_def=DAILY, deps=[editorial_guidance])
 def briefs(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> dg.MaterializeResult[list]:
     """Validated briefs of the day; what is malformed is quarantined with reasons, and alerted."""
+    guidance_read = report_editorial_guidance(context.instance, services.ledger)
     intake = take_in(
         services.ledger,
         services.notifier,
@@ -34,6 +36,7 @@ def briefs(context: dg.AssetExecutionContext, services: dg.ResourceParam[Service
     made, guidance = intake.made_before, services.ledger.governance.preference("editorial_guidance")
     return dg.MaterializeResult(
         value=intake.briefs,
+        tags=guidance_read,
         metadata={
             "briefs": len(intake.briefs),
             "files": intake.files,

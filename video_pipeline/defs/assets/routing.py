@@ -3,6 +3,7 @@
 import dagster as dg
 
 from video_pipeline.briefs import Storyboard
+from video_pipeline.defs.external import report_routing_policy
 from video_pipeline.defs.partitions import DAILY
 from video_pipeline.defs.tables import table_asset
 from video_pipeline.errors import BudgetExceeded
@@ -25,6 +26,7 @@ def generation_plan(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], storyboards: list[Storyboard]
 ) -> dg.MaterializeResult[list]:
     """A decision a shot (tier, model, size, sound, price, reason), priced and held against the day's cap."""
+    policy_read = report_routing_policy(context.instance, services.ledger)
     max_attempts = 1 + services.policy.generation.max_ladder_attempts
     plans = plan_day(
         services.ledger,
@@ -56,6 +58,7 @@ def generation_plan(
     ]
     return dg.MaterializeResult(
         value=plans,
+        tags=policy_read,
         metadata={
             "expected_usd": float(total.expected_usd),
             "p90_usd": float(total.p90_usd),
