@@ -2,8 +2,6 @@
 
 import dagster as dg
 
-from video_pipeline.defs.partitions import DAILY, WEEKLY
-
 # Starting a step costs a second; forkserver keeps the imports. CUDA is never touched before a child exists.
 EXECUTOR = dg.multiprocess_executor.configured(
     {
@@ -23,7 +21,6 @@ production_day = dg.define_asset_job(
         "reviewed_clips",
         "publish_records",
     ),
-    partitions_def=DAILY,
     description="Briefs of a day to published clips. Safe to run again: it continues.",
 )
 
@@ -32,21 +29,18 @@ nightly_scoring = dg.define_asset_job(
     selection=dg.AssetSelection.assets(
         "engagement", "clip_facts", "cost_report", "tier_status", "model_scores", "model_standings"
     ),
-    partitions_def=DAILY,
     description="Engagement, facts, costs, freezes, scores and standings of a day.",
 )
 
 cost_drift = dg.define_asset_job(
     "cost_drift",
     selection=dg.AssetSelection.assets("tier_status"),
-    partitions_def=DAILY,
     description="Judge cost drift from the newest cost report.",
 )
 
 weekly_learning = dg.define_asset_job(
     "weekly_learning",
     selection=dg.AssetSelection.assets("weekly_cost_report", "style_affinity", "editorial_patterns"),
-    partitions_def=WEEKLY,
     description="The week's cost report, affinities and editorial patterns.",
 )
 

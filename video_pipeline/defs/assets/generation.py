@@ -26,7 +26,7 @@ def generated_clips(
         catalogue=services.catalogue,
         policy=services.policy,
         notifier=services.notifier,
-        run_id=context.run_id,
+        run_id=context.run.run_id,
         on_clip=lambda clip: context.log.info(
             f"{clip.clip_id}: {clip.status}, {clip.attempts} attempts, ${clip.billed_usd:.4f} {clip.reason}"
         ),
