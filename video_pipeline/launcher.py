@@ -53,16 +53,19 @@ def run_job(
     from video_pipeline.definitions import defs
 
     run_id = str(uuid.uuid4())
+    started: set[str] = set()
     seconds: dict[str, float] = {}
 
     def listen(entry: dg.EventLogEntry) -> None:
         event = entry.dagster_event
         if event is not None and event.is_step_start and event.step_key:
+            started.add(event.step_key)
             on_progress(Progress(event.step_key, "started"))
         elif event is not None and event.is_step_success and event.step_key:
             seconds[event.step_key] = event.step_success_data.duration_ms / 1000
             on_progress(Progress(event.step_key, "done", seconds[event.step_key]))
-        elif event is None and entry.step_key and int(entry.level) >= logging.INFO:
+        # After a failure Dagster also logs that it leaves each later step out, under the name of that step.
+        elif event is None and entry.step_key in started and int(entry.level) >= logging.INFO:
             on_progress(Progress(entry.step_key, entry.user_message))
 
     with dg.DagsterInstance.get() as instance:
