@@ -163,14 +163,52 @@ def _printable(text: str) -> str:
 
 
 def _parse(suffix: str, raw: str) -> Sequence[Any]:
+    """The documents of a file. A field that is given twice is kept, under a name that no brief has."""
     if suffix == ".csv":
-        return [_from_row(row) for row in csv.DictReader(io.StringIO(raw), strict=True)]
+        reader = csv.DictReader(io.StringIO(raw), strict=True)
+        reader.fieldnames = _told_apart(reader.fieldnames or ())
+        return [_from_row(row) for row in reader]
     if suffix == ".json":
-        document = json.loads(raw)
+        document = json.loads(raw, object_pairs_hook=_object)
     else:
-        documents = [document for document in yaml.safe_load_all(raw) if document is not None]
+        loaded = yaml.load_all(raw, Loader=_YamlLoader)
+        documents = [document for document in loaded if document is not None]
         document = documents[0] if len(documents) == 1 else documents
     return document if isinstance(document, list) else [document]
+
+
+class _YamlLoader(yaml.SafeLoader):
+    """Of a key that is given twice YAML's own loader takes the last value, and says nothing."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            # `<<` may stand there twice: each lays another mapping under this one.
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if key.value in seen:
+                key.value = f"{_again(key.value)} (line {key.start_mark.line + 1})"
+            seen.add(key.value)
+        return node
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, of which Python too would take the last value of a key."""
+    return dict(zip(_told_apart([key for key, _ in pairs]), (value for _, value in pairs), strict=True))
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    seen: set[str] = set()
+    told_apart = []
+    for name in names:
+        told_apart.append(_again(name) if name in seen else name)
+        seen.add(name)
+    return told_apart
+
+
+def _again(name: str) -> str:
+    return f"{name} a second time"
 
 
 def _from_row(row: dict[str | None, Any]) -> dict[str, Any]:

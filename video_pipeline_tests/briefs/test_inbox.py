@@ -170,6 +170,67 @@ def test_a_malformed_brief_is_quarantined_with_the_field_and_what_is_wrong(tmp_p
     assert reason in _reasons(tmp_path, "a.json", json.dumps(a_document(**fields)))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        (
+            "a.yaml",
+            "{document}\nprompt: A blue scarf\n",
+            "prompt a second time (line 9): Extra inputs are not permitted (given: 'A blue scarf')",
+        ),
+        (
+            "a.yaml",
+            "{document}\nshots:\n- prompt: One\n  duration_s: 2\n  'prompt': Two\n",
+            "shots.0.prompt a second time (line 12): Extra inputs are not permitted (given: 'Two')",
+        ),
+        (
+            "a.json",
+            '{document}, "prompt": "A blue scarf"}}',
+            "prompt a second time: Extra inputs are not permitted (given: 'A blue scarf')",
+        ),
+        (
+            "a.csv",
+            "{document},prompt\na,T,tiktok,A red scarf,2,A blue scarf\n",
+            "prompt a second time: Extra inputs are not permitted (given: 'A blue scarf')",
+        ),
+    ],
+    ids=["yaml", "yaml shot", "json", "csv"],
+)
+def test_a_field_that_is_given_twice_is_quarantined_and_not_chosen_from(
+    tmp_path: Path, name: str, content: str, reason: str
+):
+    sound = {
+        "a.yaml": yaml.safe_dump(a_document(), sort_keys=False).rstrip(),
+        "a.json": json.dumps(a_document())[:-1],
+        "a.csv": "brief_id,title,platforms,prompt,duration_s",
+    }
+    reading = _read(tmp_path, name, content.format(document=sound[name]))
+    assert reading.briefs == []
+    (item,) = reading.quarantined
+    assert (item.source, reason in item.reasons) == (name, True), item.reasons
+
+
+def test_a_field_given_twice_costs_the_other_briefs_of_its_file_nothing(tmp_path: Path):
+    one, two = (yaml.safe_dump(a_document(name)) for name in ("one", "two"))
+    reading = _read(tmp_path, "many.yaml", f"{one}title: Another\n---\n{two}")
+    assert [brief.brief_id for brief in reading.briefs] == ["two"]
+    (item,) = reading.quarantined
+    assert item.source == "many.yaml#1" and "Another" in item.raw
+
+
+def test_a_mapping_that_is_laid_under_another_may_be_overridden(tmp_path: Path):
+    """YAML's merge key, where the base holds a merge of its own and is read by alias before it is read itself."""
+    lines = "- &base {brief_id: base, title: T, platforms: [tiktok], prompt: A cup, duration_s: 2}\n"
+    lines += "- &own {<<: *base, brief_id: own, title: Another}\n- {<<: *own, brief_id: third, quality: draft}\n"
+    reading = _read(tmp_path, "merged.yaml", lines)
+    assert [(brief.brief_id, brief.title) for brief in reading.briefs] == [
+        ("base", "T"),
+        ("own", "Another"),
+        ("third", "Another"),
+    ]
+    assert reading.quarantined == []
+
+
 def test_every_wrong_field_is_named_at_once(tmp_path: Path):
     said = _reasons(
         tmp_path, "a.json", json.dumps(a_document(duration_s=-1, quality="cheap", mood="cosy", title=None))
