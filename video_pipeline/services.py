@@ -27,9 +27,18 @@ if TYPE_CHECKING:
 
 
 class Services:
-    """Everything that a stage needs, for one set of settings."""
+    """Everything that a stage needs, for one set of settings.
+
+    Raises ConfigurationError when a channel is half connected: before anything is bought for it, not after.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        missing = settings.youtube_missing
+        if missing:
+            raise ConfigurationError(
+                f"YouTube is only half connected: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not "
+                "set. Set all three YOUTUBE_ variables to publish, or none of them for a dry run."
+            )
         self.settings = settings
 
     @cached_property
@@ -133,7 +142,8 @@ class Services:
         from video_pipeline.publishing import YouTubeShorts
 
         settings = self.settings
-        client = httpx.Client(timeout=httpx.Timeout(30, read=120))
+        # As for the providers: a proxy or a .netrc of the machine has no part in what is published.
+        client = httpx.Client(timeout=httpx.Timeout(30, read=120), trust_env=False)
         if settings.sandboxed:
             base = self.sandbox.base_url
             return YouTubeShorts(

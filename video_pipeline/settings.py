@@ -66,8 +66,21 @@ class Settings(BaseSettings):
     @property
     def youtube_connected(self) -> bool:
         """A real channel; a sandboxed pipeline never publishes to one."""
-        parts = (self.youtube_client_id, self.youtube_client_secret, self.youtube_refresh_token)
-        return not self.sandboxed and all(parts)
+        return not self.sandboxed and all(self._youtube_parts.values())
+
+    @property
+    def youtube_missing(self) -> tuple[str, ...]:
+        """The variables that keep a real channel from being connected; empty when all are set, or none is."""
+        missing = tuple(name for name, value in self._youtube_parts.items() if not value)
+        return () if self.sandboxed or len(missing) == len(self._youtube_parts) else missing
+
+    @property
+    def _youtube_parts(self) -> dict[str, SecretStr | None]:
+        return {
+            "YOUTUBE_CLIENT_ID": self.youtube_client_id,
+            "YOUTUBE_CLIENT_SECRET": self.youtube_client_secret,
+            "YOUTUBE_REFRESH_TOKEN": self.youtube_refresh_token,
+        }
 
 
 @lru_cache(maxsize=1)

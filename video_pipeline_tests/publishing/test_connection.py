@@ -1,0 +1,68 @@
+"""From the variables to a channel: all of them, none, or a sentence; and nothing of the machine's own network."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from video_pipeline.errors import ConfigurationError
+from video_pipeline.services import Services
+from video_pipeline.settings import Settings
+from video_pipeline.storage import LocalStore
+from video_pipeline_tests.contract.edge import Edge
+from video_pipeline_tests.publishing.conftest import MEDIA, request_of
+
+NAMES = ("YOUTUBE_CLIENT_ID", "YOUTUBE_CLIENT_SECRET", "YOUTUBE_REFRESH_TOKEN")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*NAMES, "FAL_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def _settings(folder: Path, **given: Any) -> Settings:
+    return Settings(_env_file=None, state_dir=folder, **given)  # pyright: ignore[reportCallIssue]  # beside the fields
+
+
+@pytest.mark.parametrize("given", [NAMES[:1], NAMES[1:2], NAMES[:2], NAMES[1:]])
+def test_a_channel_that_is_half_connected_is_a_sentence_before_anything_is_bought(
+    tmp_path: Path, given: tuple[str, ...]
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Services(_settings(tmp_path, FAL_KEY="x", **dict.fromkeys(given, "hunter2")))
+    said = str(caught.value)
+    assert said.startswith("YouTube is only half connected: ")
+    named = said.removeprefix("YouTube is only half connected: ").split(" not set")[0]
+    assert {name for name in NAMES if name in named} == set(NAMES) - set(given)
+    assert "hunter2" not in said
+
+
+def test_without_any_variable_youtube_is_a_dry_run(tmp_path: Path) -> None:
+    assert not Services(_settings(tmp_path, FAL_KEY="x")).platforms["youtube_shorts"].connected
+
+
+def test_a_sandboxed_pipeline_asks_for_no_variable(tmp_path: Path) -> None:
+    Services(_settings(tmp_path, YOUTUBE_CLIENT_ID="x"))
+
+
+def test_a_proxy_of_the_machine_has_no_part_in_publishing(
+    edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    # Nobody listens there.
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    services = Services(
+        _settings(
+            tmp_path,
+            FAL_KEY="x",
+            **dict.fromkeys(NAMES, "sandbox"),
+            youtube_api_url=f"{edge.base_url}/youtube",
+            youtube_token_url=f"{edge.base_url}/oauth2/token",
+        )
+    )
+    media = LocalStore(tmp_path / "store").put_bytes("clips/clip.mp4", MEDIA, content_type="video/mp4")
+    session = services.platforms["youtube_shorts"].open_session(request_of(media, title="Through no proxy"))
+    assert session.startswith(edge.base_url)
