@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageDraw
 
 from video_pipeline.media import run_ffmpeg
 from video_pipeline.quality import Expectation, TechnicalThresholds, TechnicalVerdict, check_clip
@@ -57,6 +58,50 @@ def test_animation_on_threes_and_fast_cuts_pass(make: Make, footage: Path):
         length_s=1.5,
     )
     assert _failed(check_clip(cuts, ORDER.model_copy(update={"duration_s": 1.5}))) == []
+
+
+def _at_night(folder: Path, *, remembered: bool) -> str:
+    """Two seconds of a city at night, as ffmpeg's pattern of pictures: lit windows that stay, lights that drive by.
+
+    With `remembered` False every picture has its lights elsewhere, as decoding gone wrong has.
+    """
+    folder.mkdir()
+    dice = random.Random(7)
+
+    def windows() -> list[tuple[int, int, int]]:
+        return [(dice.randrange(320), dice.randrange(30, 140), dice.randrange(110, 256)) for _ in range(700)]
+
+    lit = windows()
+    cars = [(dice.randrange(320), dice.randrange(145, 178), dice.choice((-5, -3, 3, 5))) for _ in range(40)]
+    for number in range(48):
+        picture = Image.new("RGB", (320, 180), (4, 5, 9))
+        draw = ImageDraw.Draw(picture)
+        for left, top, bright in lit if remembered else windows():
+            draw.rectangle((left, top, left + 1, top + 1), fill=(bright, bright * 9 // 10, bright * 6 // 10))
+        for left, top, speed in cars:
+            draw.ellipse(
+                ((left + speed * number) % 320, top, (left + speed * number) % 320 + 2, top + 2), fill="white"
+            )
+        picture.save(folder / f"{number:03d}.png")
+    return str(folder / "%03d.png")
+
+
+def test_the_lights_of_a_city_at_night_pass(make: Make, tmp_path: Path):
+    path = make("night.mp4", "-framerate", "24", _at_night(tmp_path / "night", remembered=True))
+    assert _failed(check_clip(path, ORDER)) == []
+    # The night is what lets them pass: by themselves they look like noise.
+    strict = TechnicalThresholds(night_pixels=1.0)
+    assert _failed(check_clip(path, ORDER, strict)) == ["garbled"]
+
+
+def test_speckles_in_the_dark_that_no_picture_shares_with_the_next_are_garbled(make: Make, tmp_path: Path):
+    path = make("speckles.mp4", "-framerate", "24", _at_night(tmp_path / "speckles", remembered=False))
+    assert _failed(check_clip(path, ORDER)) == ["garbled"]
+
+
+def test_a_night_without_any_light_is_black(make: Make):
+    dark = make("dark.mp4", "-f", "lavfi", "color=0x040509:size=320x180:rate=24,noise=alls=8:allf=t")
+    assert _failed(check_clip(dark, ORDER)) == ["black"]
 
 
 @pytest.mark.parametrize(
