@@ -42,6 +42,12 @@ def test_every_packaged_price_has_a_source_and_a_day(catalogue: Catalogue):
 
 
 @packaged
+def test_a_packaged_model_that_sells_sound_can_be_asked_for_it(catalogue: Catalogue):
+    sellers = {model.model for model in catalogue.models if model.offers_audio}
+    assert sellers == {model.model for model in catalogue.models if model.wire.audio_field}
+
+
+@packaged
 def test_every_tier_has_models_and_an_adequate_one_for_every_kind_of_shot(catalogue: Catalogue, policy: Policy):
     for tier in Tier:
         models = catalogue.of_tier(tier)
