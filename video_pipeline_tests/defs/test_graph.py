@@ -88,12 +88,12 @@ def test_the_first_day_reads_what_there_is_and_does_not_fail() -> None:
     assert _days_read("model_standings", "model_standings", of="2026-01-01") == []
 
 
-def test_pools_guard_the_gpu_and_the_providers() -> None:
+def test_pools_guard_the_gpu_the_providers_and_the_platforms() -> None:
     pools = {name: defs.get_assets_def(name).op.pool for name in (*DAILY_ASSETS, *WEEKLY_ASSETS)}
     assert {name: pool for name, pool in pools.items() if pool} == {
         "generated_clips": "provider_api",
         "upscaled_clips": "gpu",
-        "publish_records": "provider_api",
+        "publish_records": "platform_api",
     }
 
 

@@ -5,7 +5,7 @@ import dagster as dg
 from video_pipeline.briefs import Storyboard
 from video_pipeline.clips import ReviewedClip
 from video_pipeline.defs.partitions import DAILY, trailing
-from video_pipeline.defs.pools import PROVIDER_API
+from video_pipeline.defs.pools import PLATFORM_API
 from video_pipeline.defs.tables import table_asset
 from video_pipeline.ledger import PublicationState
 from video_pipeline.publishing import Engagement, Publisher, PublishRecord, collect_engagement, publish_day
@@ -15,7 +15,7 @@ ENGAGEMENT_DAYS = 14
 
 
 # No retry policy here either: the publisher asks its upload sessions what became of them.
-@table_asset(PublishRecord, group="publishing", partitions_def=DAILY, pool=PROVIDER_API)
+@table_asset(PublishRecord, group="publishing", partitions_def=DAILY, pool=PLATFORM_API)
 def publish_records(
     context: dg.AssetExecutionContext,
     services: dg.ResourceParam[Services],
