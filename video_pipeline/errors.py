@@ -13,6 +13,10 @@ class MediaError(VideoPipelineError):
     """A media file cannot be opened, decoded or written."""
 
 
+class UpscalingError(VideoPipelineError):
+    """The upscaler cannot run here, or cannot do what was asked."""
+
+
 class StorageError(VideoPipelineError):
     """The object store refused or lost an operation."""
 

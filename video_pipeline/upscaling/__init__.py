@@ -3,8 +3,9 @@
 Importing this package imports neither torch nor PyAV; using it does.
 """
 
+from video_pipeline.errors import UpscalingError
 from video_pipeline.upscaling.clips import ClipUpscaler
-from video_pipeline.upscaling.engine import Engine, UpscalingError, describe_device
+from video_pipeline.upscaling.engine import Engine, describe_device
 from video_pipeline.upscaling.geometry import target_size
 from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
 from video_pipeline.upscaling.video import upscale_file

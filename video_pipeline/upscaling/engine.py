@@ -1,26 +1,36 @@
-"""A Real-ESRGAN network held in memory that turns batches of RGB frames into larger ones, on a GPU or the CPU.
+"""A Real-ESRGAN network held in memory that turns batches of pictures into larger ones, on a GPU or the CPU.
 
 The hardware's business ends here: which device, which number format, how many frames or rows at a time, and what to
-do when memory runs out. Frames come and go as numpy arrays; files and colours are `video`'s.
+do when memory runs out. Pictures come and go as numpy arrays; files are `video`'s, kernels are `paths`'.
 """
 
-from functools import lru_cache
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from video_pipeline.errors import VideoPipelineError
-from video_pipeline.upscaling.weights import Weights, load_weights
+from video_pipeline.errors import UpscalingError
+from video_pipeline.upscaling.planes import PlaneFormat
+from video_pipeline.upscaling.power import PowerMeter
+from video_pipeline.upscaling.weights import load_weights
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from video_pipeline.upscaling.networks import Network
-    from video_pipeline.upscaling.resample import Taps
+    from video_pipeline.upscaling.lanes import Arriving
+    from video_pipeline.upscaling.paths import Network
+    from video_pipeline.upscaling.planes import Planes
+
+_LOG = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
+PathName = Literal["auto", "plain", "rewritten", "compiled"]
 
 _GPU_FRAMES_AT_ONCE = {"compact": 4, "rrdb": 1}
 # What a strip on the CPU may hold while a network runs over it.
@@ -29,14 +39,8 @@ _CPU_BYTES = 2 * 2**30
 _CPU_BUFFER_BYTES = 28 * 2**20
 # Below this, the picture is not what fills the memory.
 _FEWEST_ROWS = 8
-# Source pixels across a region whose mean colour is kept: larger than any detail, smaller than a scene's parts.
-_REGION = 32
-# A frame is suspect when the source is brighter than this and the result is black all over.
-_VISIBLE = 32
-
-
-class UpscalingError(VideoPipelineError):
-    """The upscaler cannot run here, or cannot do what was asked."""
+# A frame is suspect when the source is brighter than this (of 1) and the result is black all over.
+_VISIBLE = 32 / 255
 
 
 def describe_device(device: Device = "auto") -> str:
@@ -54,14 +58,34 @@ def describe_device(device: Device = "auto") -> str:
     return f"Upscaling runs on the CPU ({torch.get_num_threads()} threads), as asked; that takes seconds a frame."
 
 
+@dataclass(frozen=True, slots=True)
+class Enlargement:
+    """What is to be done with a batch's planes.
+
+    `source` and `target` say how to read and write them; the picture is turned by `rotation` (counter-clockwise
+    degrees, a quarter turn's multiple) before it is enlarged. `blend` is the network's share; the rest is the source
+    grown by Lanczos, and 0 leaves the network out. The networks brighten what they see by 1 to 3 steps of 255;
+    `keep_colour` gives every region of about 32x32 source pixels its source's mean back, which brings the result 0.3
+    to 3 dB nearer to the truth.
+    """
+
+    source: PlaneFormat
+    target: PlaneFormat
+    rotation: int = 0
+    blend: float = 1.0
+    keep_colour: bool = True
+
+
 class Engine:
-    """One network on one device; make one and keep it, for loading and warming up cost seconds. Not for two threads.
+    """One network on one device; make one and keep it, for loading and warming up cost seconds. Threads may share it.
 
     `precision` "auto" is float16 on a GPU, and on the CPU bfloat16 where the processor computes in it and the network
-    keeps 60 dB of the float32 result (realesr-*), else float32. A picture that does not fit into memory is cut into
+    keeps 60 dB of the float32 result (realesr-*), else float32. `path` is how the network is run (see `paths`);
+    "auto" takes the fastest that this machine has. A picture that does not fit into memory is cut into
     strips of rows; each is computed with `halo` rows more on both sides, which makes the result equal to the uncut
     one: exactly for the realesr-* networks (18 and 34 rows) and for RealESRGAN_x4plus_anime_6B (94), and within 0.01
-    of an 8-bit step for the deeper ones (96). Out-of-memory halves the batch, then the strips, and goes on (G3.3).
+    of an 8-bit step for the deeper ones (96). Out-of-memory halves the batch, then the strips, then leaves the GPU,
+    and goes on (G3.3).
     """
 
     def __init__(
@@ -70,30 +94,30 @@ class Engine:
         *,
         device: Device = "auto",
         precision: Precision = "auto",
+        path: PathName = "auto",
         weights_path: Path | None = None,
         weights_dir: Path | None = None,
+        denoise: float = 1.0,
         threads: int | None = None,
         strip_rows: int | None = None,
     ) -> None:
         """Load `model` onto `device`; `threads` bounds the CPU threads of the whole process's torch, and
         `strip_rows` the source rows that are computed at once (by default as many as memory seems to allow).
 
-        Raises WeightsError (see `weights.load_weights`) and UpscalingError (no such device).
+        Raises WeightsError (see `weights.load_weights`) and UpscalingError (no such device or path here).
         """
         import torch
 
-        self.device: str = _resolve(device)
+        resolved = _resolve(device)
         if threads is not None:
             torch.set_num_threads(threads)
-        if self.device == "cuda":
+        if resolved == "cuda":
             torch.backends.cudnn.benchmark = True
-        self._weights = load_weights(model, path=weights_path, weights_dir=weights_dir)
-        self._network: Network = _network(self._weights)
-        self.precision: str = _number_format(precision, self.device, self._network)
-        self._place()
-        self.frames_at_once = _GPU_FRAMES_AT_ONCE[self._weights.model.architecture] if self.device == "cuda" else 1
-        # Both get smaller when memory runs out.
+        self._weights = load_weights(model, path=weights_path, weights_dir=weights_dir, denoise=denoise)
+        self._place(resolved, precision, path)
+        # Like `frames_at_once`, it gets smaller when memory runs out.
         self.strip_rows = strip_rows
+        self._lock = threading.Lock()
 
     @property
     def model(self) -> str:
@@ -103,12 +127,43 @@ class Engine:
     @property
     def scale(self) -> int:
         """By how much the network itself enlarges."""
-        return self._network.scale
+        return self._paths.scale
+
+    @property
+    def precision(self) -> str:
+        """The number format in use; float32 from the first overflow of a shorter one on."""
+        return self._paths.precision
+
+    @property
+    def path(self) -> str:
+        """How the network is run: "auto" until a batch has decided it."""
+        return self._paths.name
 
     @property
     def weights_sha256(self) -> str:
         """Checksum of the weights file in use."""
         return self._weights.sha256
+
+    def submit(self, batch: "Sequence[Planes]", work: Enlargement) -> "Pending":
+        """Set off a batch of pictures in planes; what comes back is asked for its result later.
+
+        On a GPU this returns while the device is at work; keep two or three in flight. Raises UpscalingError when not
+        even a thin strip of one picture fits into memory.
+        """
+        import torch
+
+        from video_pipeline.upscaling.colour import from_rgb, to_rgb
+
+        def compute(planes: "Sequence[torch.Tensor]") -> "list[torch.Tensor]":
+            rgb = to_rgb(planes, work.source)
+            if work.rotation:
+                rgb = torch.rot90(rgb, work.rotation // 90, (2, 3)).contiguous()
+            picture, usable = self._picture(rgb, work.target.size, work.blend, work.keep_colour)
+            return [*from_rgb(picture, work.target), usable]
+
+        width, height = work.source.size
+        turned = (height, width) if work.rotation % 180 else (width, height)
+        return self._submit(batch, compute, turned)
 
     def upscale_rgb(
         self,
@@ -120,112 +175,145 @@ class Engine:
     ) -> "np.ndarray":
         """Enlarge uint8 RGB frames of shape (N, H, W, 3) to `size` (width, height), or by the network's own scale.
 
-        The network's output is averaged down (or, for more than its scale, grown by Lanczos) to `size`. `blend` is
-        the network's share; the rest is the source grown by Lanczos, and 0 leaves the network out. The networks
-        brighten what they see by 1 to 3 steps of 255; `keep_colour` gives every region of about 32x32 source pixels
-        its source's mean back, which brings the result 0.3 to 3 dB nearer to the truth. Raises UpscalingError when
-        not even a thin strip of one frame fits into memory.
+        `blend` and `keep_colour` are `Enlargement`'s. Raises UpscalingError as `submit` does.
         """
         import numpy as np
-
-        count, height, width = frames.shape[:3]
-        target = size or (width * self.scale, height * self.scale)
-        try:
-            result = np.empty((count, target[1], target[0], 3), np.uint8)
-        except MemoryError as error:
-            raise UpscalingError(f"There is no memory for {count} frames of {target[0]}x{target[1]}.") from error
-        done = 0
-        while done < count:
-            batch = frames[done : done + self.frames_at_once]
-            try:
-                result[done : done + len(batch)] = self._guarded(batch, target, blend, keep_colour)
-            except (RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error):
-                    raise
-                self._shrink(len(batch), width, height)
-                continue
-            done += len(batch)
-        return result
-
-    def _guarded(self, frames: "np.ndarray", size: tuple[int, int], blend: float, keep_colour: bool) -> "np.ndarray":
-        """Compute a batch; once more, and from then on, in float32 where a shorter format overflowed."""
-        result, finite = self._compute(frames, size, blend, keep_colour)
-        lit = frames.reshape(len(frames), -1).max(1) > _VISIBLE
-        black = result.reshape(len(result), -1).max(1) == 0
-        if finite and not (lit & black).any():
-            return result
-        if self.precision == "float32":
-            raise UpscalingError(
-                f"{self.model} gave no picture even in float32; its weights ({self._weights.source}) are not usable."
-            )
-        self.precision = "float32"
-        self._network = _network(self._weights)
-        self._place()
-        return self._guarded(frames, size, blend, keep_colour)
-
-    def _compute(
-        self, frames: "np.ndarray", size: tuple[int, int], blend: float, keep_colour: bool
-    ) -> tuple["np.ndarray", bool]:
-        """A batch, strip by strip; the second value is False when a number overflowed."""
         import torch
 
-        with torch.inference_mode():
-            source = torch.from_numpy(frames).to(self.device).permute(0, 3, 1, 2)
-            picture = torch.empty((len(frames), 3, size[1], size[0]), device=self.device)
-            finite = torch.ones((), dtype=torch.bool, device=self.device)
-            for start, stop in self._strips(frames.shape[2], frames.shape[1], size[1]):
-                if blend > 0:
-                    picture[:, :, start:stop], all_finite = self._network_rows(source, size, start, stop)
-                    finite &= all_finite
-                if blend == 0:
-                    picture[:, :, start:stop] = _plain_rows(source, size, start, stop)
-                elif blend < 1:
-                    picture[:, :, start:stop].lerp_(_plain_rows(source, size, start, stop), 1 - blend)
-            if keep_colour and blend > 0:
-                _restore_means(picture, source)
-            pixels = picture.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-            return pixels.permute(0, 2, 3, 1).cpu().numpy(), bool(finite)
+        height, width = frames.shape[1:3]
+        target = size or (width * self.scale, height * self.scale)
+
+        def compute(batch: "Sequence[torch.Tensor]") -> "list[torch.Tensor]":
+            rgb = batch[0].permute(0, 3, 1, 2).float() / 255
+            picture, usable = self._picture(rgb, target, blend, keep_colour)
+            return [picture.mul_(255).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1), usable]
+
+        pending = self._submit([(frame,) for frame in frames], compute, (width, height))
+        return np.stack([picture for (picture,) in pending.result()])
+
+    def _submit(
+        self,
+        batch: "Sequence[tuple[np.ndarray, ...]]",
+        compute: "Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]]",
+        size: tuple[int, int],
+    ) -> "Pending":
+        with self._lock:
+            parts: list[Arriving] = []
+            done = 0
+            while done < len(batch):
+                some = batch[done : done + self.frames_at_once]
+                try:
+                    parts.append(self._start(some, compute))
+                except (RuntimeError, MemoryError) as error:
+                    if not _out_of_memory(error):
+                        raise
+                    self._shrink(len(some), *size)
+                    continue
+                done += len(some)
+        return Pending(parts, lambda: self._again(batch, compute, size))
+
+    def _start(
+        self,
+        batch: "Sequence[tuple[np.ndarray, ...]]",
+        compute: "Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]]",
+    ) -> "Arriving":
+        """Stack a batch into host memory, plane by plane, and send it off."""
+        import torch
+
+        stacked: list[torch.Tensor] = []
+        for planes in zip(*batch, strict=True):
+            first = torch.from_numpy(planes[0])
+            stack = self._lane.empty((len(planes), *first.shape), first.dtype)
+            for place, plane in zip(stack.numpy(), planes, strict=True):
+                place[:] = plane
+            stacked.append(stack)
+
+        def quietly(placed: "Sequence[torch.Tensor]") -> "Sequence[torch.Tensor]":
+            with torch.inference_mode():
+                return compute(placed)
+
+        return self._lane.run(stacked, quietly)
+
+    def _again(
+        self,
+        batch: "Sequence[tuple[np.ndarray, ...]]",
+        compute: "Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]]",
+        size: tuple[int, int],
+    ) -> "Pending":
+        """Once more, and from then on, in float32, where a shorter format overflowed."""
+        with self._lock:
+            if not self._paths.fall_back_to_float32():
+                raise self._paths.unusable()
+        return self._submit(batch, compute, size)
+
+    def _picture(
+        self, source: "torch.Tensor", size: tuple[int, int], blend: float, keep_colour: bool
+    ) -> "tuple[torch.Tensor, torch.Tensor]":
+        """RGB 0..1 (N, 3, H, W) at `size`, strip by strip; the second value is False when it is no picture."""
+        import torch
+
+        from video_pipeline.upscaling.resample import plain_rows, restore_means
+
+        height, width = source.shape[2:]
+        network = self._paths.network((width, height), size) if blend > 0 else None
+        picture = torch.empty((len(source), 3, size[1], size[0]), device=source.device)
+        finite = torch.ones((), dtype=torch.bool, device=source.device)
+        for start, stop in self._strips(width, height, size[1], network):
+            if network is None:
+                picture[:, :, start:stop] = plain_rows(source, size, start, stop)
+                continue
+            picture[:, :, start:stop], all_finite = self._network_rows(network, source, size, start, stop)
+            finite &= all_finite
+            if blend < 1:
+                picture[:, :, start:stop].lerp_(plain_rows(source, size, start, stop), 1 - blend)
+        if network is None:
+            return picture, finite
+        lit, black = source.amax((1, 2, 3)) > _VISIBLE, picture.amax((1, 2, 3)) <= 0
+        if keep_colour:
+            restore_means(picture, source)
+        return picture, finite & ~(lit & black).any()
 
     def _network_rows(
-        self, source: "torch.Tensor", size: tuple[int, int], start: int, stop: int
-    ) -> tuple["torch.Tensor", "torch.Tensor"]:
+        self, network: "Network", source: "torch.Tensor", size: tuple[int, int], start: int, stop: int
+    ) -> "tuple[torch.Tensor, torch.Tensor]":
         """Rows start..stop of the network's result at `size`, float32 0..1, and whether all numbers were finite."""
         import torch
 
+        from video_pipeline.upscaling.resample import cached_taps
+
         height, width = source.shape[2:]
-        scale, multiple = self.scale, self._network.multiple
-        vertical, horizontal = _taps(height * scale, size[1]), _taps(width * scale, size[0])
+        scale, multiple, halo = Fraction(network.scale), network.multiple, network.halo
+        vertical, horizontal = cached_taps(int(height * scale), size[1]), cached_taps(int(width * scale), size[0])
         first, last = vertical.span(start, stop)
-        halo = self._network.halo
         top = max(0, first // scale - halo) // multiple * multiple
-        bottom = min(height, -(-last // scale) + halo)
-        strip = source[:, :, top:bottom]
-        if multiple > 1:
-            # Even sizes only: the last row and column are repeated, and what grows out of them is cut off.
+        strip = source[:, :, top : min(height, -(-last // scale) + halo)]
+        if strip.shape[2] % multiple or strip.shape[3] % multiple:
             edges = (0, -strip.shape[3] % multiple, 0, -strip.shape[2] % multiple)
-            strip = torch.nn.functional.pad(strip.float(), edges, mode="replicate")
+            strip = torch.nn.functional.pad(strip, edges, mode="replicate")
         picture_type = torch.float16 if self.precision == "float16" else torch.float32
-        strip = strip.to(picture_type).div_(255)
-        large = self._network(strip.contiguous(memory_format=torch.channels_last))
-        large = large[:, :, first - top * scale : last - top * scale, : width * scale].float()
+        large = network(strip.to(picture_type).contiguous(memory_format=torch.channels_last))
+        offset = int(top * scale)
+        large = large[:, :, first - offset : last - offset, : int(width * scale)].float()
         finite = large.isfinite().all()
         rows = vertical.rows(large.clamp_(0, 1), start, stop, first)
         return horizontal.columns(rows), finite
 
-    def _strips(self, width: int, height: int, target_height: int) -> list[tuple[int, int]]:
+    def _strips(
+        self, width: int, height: int, target_height: int, network: "Network | None"
+    ) -> list[tuple[int, int]]:
         """Cut the target's rows into strips, as even as can be, that stay inside the limits."""
-        rows = min(self.strip_rows or height, self._rows_that_suit(width, height), height)
+        rows = min(self.strip_rows or height, self._rows_that_suit(width, height, network), height)
         count = -(-height // rows)
         cuts = [target_height * i // count for i in range(count + 1)]
         return [(start, stop) for start, stop in pairwise(cuts) if start < stop]
 
-    def _rows_that_suit(self, width: int, height: int) -> int:
+    def _rows_that_suit(self, width: int, height: int, network: "Network | None") -> int:
         """Source rows of a strip before any trouble: the whole frame on a GPU, what memory likes on the CPU."""
-        if self.device == "cuda":
+        if self.device == "cuda" or network is None:
             return height
         import torch
 
-        network, value = self._network, getattr(torch, self.precision).itemsize
+        value = getattr(torch, self.precision).itemsize
         halo = 2 * network.halo
         cached = _CPU_BUFFER_BYTES // (width * network.features * value) - halo
         if cached >= halo:
@@ -233,7 +321,7 @@ class Engine:
         return max(_FEWEST_ROWS, _CPU_BYTES // (width * network.values_per_pixel * value) - halo)
 
     def _shrink(self, frames: int, width: int, height: int) -> None:
-        """Ask for less at once after memory ran out: half the frames, then half the rows."""
+        """Ask for less at once after memory ran out: half the frames, then half the rows, then the CPU's memory."""
         import torch
 
         if self.device == "cuda":
@@ -241,20 +329,63 @@ class Engine:
         if frames > 1:
             self.frames_at_once = frames // 2
             return
-        rows = min(self.strip_rows or height, self._rows_that_suit(width, height), height) // 2
-        if rows < _FEWEST_ROWS:
+        suits = self._rows_that_suit(width, height, self._paths.reference)
+        rows = min(self.strip_rows or height, suits, height) // 2
+        if rows >= _FEWEST_ROWS:
+            self.strip_rows = rows
+        elif self.device == "cuda":
+            self._leave_gpu()
+        else:
             raise UpscalingError(
-                f"There is not enough memory on the {self.device} to upscale {width}x{height} with {self.model}, "
-                f"even in strips of {2 * rows} rows; free some, or choose a lighter model."
+                f"There is not enough memory to upscale {width}x{height} with {self.model}, even in strips of "
+                f"{2 * rows} rows; free some, or choose a lighter model."
             )
-        self.strip_rows = rows
 
-    def _place(self) -> None:
-        import torch
+    def _leave_gpu(self) -> None:
+        _LOG.warning(
+            "The GPU has too little free memory even for a strip; %s goes on, slowly, on the CPU.", self.model
+        )
+        self._place("cpu", "auto", "auto")
+        self.strip_rows = None
 
-        dtype = getattr(torch, self.precision)
-        # nn.Module.to has no overload for a memory format beside a type.
-        self._network = self._network.to(self.device, dtype).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    def _place(self, device: str, precision: Precision, path: PathName) -> None:
+        from video_pipeline.upscaling.lanes import lane_of
+        from video_pipeline.upscaling.paths import Paths
+
+        self.device = device
+        self._paths = Paths(self._weights, device, precision, path)
+        self._lane = lane_of(device)
+        self.meter = PowerMeter(device)
+        """Time and energy of the device, by clip."""
+        on_gpu = device == "cuda"
+        self.frames_at_once = _GPU_FRAMES_AT_ONCE[self._weights.model.architecture] if on_gpu else 1
+
+
+class Pending:
+    """A batch that an engine is at work on."""
+
+    def __init__(self, parts: "Sequence[Arriving]", again: "Callable[[], Pending]") -> None:
+        self._parts = parts
+        self._again = again
+        self.seconds = 0.0
+        """What the device has computed for it; known with the result."""
+
+    def result(self) -> "list[tuple[np.ndarray, ...]]":
+        """Wait for the pictures, each as its planes (views of the batch's memory).
+
+        Raises UpscalingError when the network gives no picture even in float32.
+        """
+        pictures: list[tuple[np.ndarray, ...]] = []
+        for part in self._parts:
+            (*planes, usable), seconds = part.wait()
+            self.seconds += seconds
+            if not usable:
+                again = self._again()
+                pictures = again.result()
+                self.seconds += again.seconds
+                break
+            pictures += zip(*(plane.numpy() for plane in planes), strict=True)
+        return pictures
 
 
 def _resolve(device: Device) -> str:
@@ -267,64 +398,6 @@ def _resolve(device: Device) -> str:
             "A GPU was asked for, but torch finds none; check the driver, or ask for the CPU or auto."
         )
     return device
-
-
-def _number_format(precision: Precision, device: str, network: "Network") -> str:
-    if precision != "auto":
-        return precision
-    if device == "cuda":
-        return "float16"
-    return "bfloat16" if network.bfloat16_on_cpu and _computes_bfloat16() else "float32"
-
-
-def _computes_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself; torch would only imitate it elsewhere, slowly."""
-    import torch
-
-    abilities = torch.cpu.get_capabilities()
-    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
-
-
-def _network(weights: Weights) -> "Network":
-    from video_pipeline.upscaling.networks import build_network
-    from video_pipeline.upscaling.weights import WeightsError
-
-    try:
-        network = build_network(weights.state)
-    except (ValueError, RuntimeError, KeyError, IndexError) as error:
-        raise WeightsError(f"{weights.source} does not hold a Real-ESRGAN network: {error}.") from error
-    if network.scale != weights.model.scale:
-        raise WeightsError(
-            f"{weights.source} enlarges {network.scale} times and {weights.model.name} {weights.model.scale} times; "
-            "they are not the same model."
-        )
-    return network
-
-
-@lru_cache(maxsize=32)
-def _taps(source: int, target: int) -> "Taps":
-    from video_pipeline.upscaling.resample import taps
-
-    return taps(source, target)
-
-
-def _plain_rows(source: "torch.Tensor", size: tuple[int, int], start: int, stop: int) -> "torch.Tensor":
-    """Rows start..stop of the source resized without a network, float32 0..1."""
-    vertical, horizontal = _taps(source.shape[2], size[1]), _taps(source.shape[3], size[0])
-    first, last = vertical.span(start, stop)
-    rows = vertical.rows(source[:, :, first:last].float() / 255, start, stop, first)
-    # Lanczos overshoots at edges; what no display shows shall not count in a blend.
-    return horizontal.columns(rows).clamp_(0, 1)
-
-
-def _restore_means(picture: "torch.Tensor", source: "torch.Tensor") -> None:
-    """Shift `picture` (float 0..1), smoothly, so that its regions have the means that the source's (uint8) have."""
-    import torch.nn.functional as F
-
-    height, width = source.shape[2:]
-    grid = (max(1, round(height / _REGION)), max(1, round(width / _REGION)))
-    drift = F.adaptive_avg_pool2d(source.float() / 255, grid) - F.adaptive_avg_pool2d(picture, grid)
-    picture += F.interpolate(drift, size=picture.shape[2:], mode="bilinear", align_corners=False)
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -2,8 +2,8 @@
 
 from fractions import Fraction
 
+from video_pipeline.errors import UpscalingError
 from video_pipeline.media import VideoStream
-from video_pipeline.upscaling.engine import UpscalingError
 
 # Models give 848x480 or 854x480 for "16:9"; platforms want 1080x1920 to the pixel. Within this much, an aspect is
 # taken for the standard one.

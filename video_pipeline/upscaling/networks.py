@@ -48,7 +48,7 @@ class SRVGGNetCompact(nn.Module):
         return F.pixel_shuffle(out, self.scale).to(x.dtype) + nearest
 
 
-class _ResidualDenseBlock(nn.Module):
+class ResidualDenseBlock(nn.Module):
     """Five convolutions, each of which reads all that came before it."""
 
     def __init__(self, features: int, growth: int) -> None:
@@ -66,14 +66,14 @@ class _ResidualDenseBlock(nn.Module):
         return self.conv5(seen) * 0.2 + x
 
 
-class _ResidualInResidualDenseBlock(nn.Module):
+class ResidualInResidualDenseBlock(nn.Module):
     """Three dense blocks with a residual around them."""
 
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()
-        self.rdb1 = _ResidualDenseBlock(features, growth)
-        self.rdb2 = _ResidualDenseBlock(features, growth)
-        self.rdb3 = _ResidualDenseBlock(features, growth)
+        self.rdb1 = ResidualDenseBlock(features, growth)
+        self.rdb2 = ResidualDenseBlock(features, growth)
+        self.rdb3 = ResidualDenseBlock(features, growth)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.rdb3(self.rdb2(self.rdb1(x))) * 0.2 + x
@@ -92,7 +92,7 @@ class RRDBNet(nn.Module):
         self.scale = scale
         self.multiple = 4 // scale
         self.conv_first = nn.Conv2d(3 * self.multiple**2, features, 3, padding=1)
-        self.body = nn.Sequential(*(_ResidualInResidualDenseBlock(features, growth) for _ in range(blocks)))
+        self.body = nn.Sequential(*(ResidualInResidualDenseBlock(features, growth) for _ in range(blocks)))
         self.conv_body = nn.Conv2d(features, features, 3, padding=1)
         self.conv_up1 = nn.Conv2d(features, features, 3, padding=1)
         self.conv_up2 = nn.Conv2d(features, features, 3, padding=1)

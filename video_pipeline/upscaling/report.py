@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Literal
 
-from video_pipeline.upscaling.weights import find_model
+from video_pipeline.upscaling.power import Share
+from video_pipeline.upscaling.weights import check_denoise, find_model
 
 # Part of every fingerprint: a change of the code that changes the pictures raises it, and clips are done again.
-_REVISION = 1
+_REVISION = 2
 
+Encoder = Literal["auto", "x264", "nvenc"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
 
@@ -21,18 +23,22 @@ Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium
 class UpscaleSettings:
     """Everything about the result that is a choice. `short_side` is the target's, in pixels, and even.
 
-    `crf` (0..51, lower is better) and `preset` are x264's; `blend` is the network's share of the picture, 0..1, the
-    rest being the source enlarged by Lanczos.
+    `crf` (0..51, lower is better) is the constant quality of either encoder, and `preset` is x264's (see `encoders`);
+    `blend` is the network's share of the picture, 0..1, the rest being the source enlarged by Lanczos; `denoise` is
+    `weights.load_weights`'.
     """
 
     model: str = "realesr-animevideov3"
     short_side: int = 1080
     blend: float = 1.0
+    denoise: float = 1.0
     crf: int = 18
+    encoder: Encoder = "auto"
     preset: Preset = "veryfast"
 
     def __post_init__(self) -> None:
         find_model(self.model)
+        check_denoise(self.model, self.denoise)
         if not 0 <= self.blend <= 1:
             raise ValueError(f"blend is the network's share, 0 to 1, and not {self.blend}.")
         if not 0 <= self.crf <= 51:
@@ -62,14 +68,17 @@ class Electricity:
     utilisation: float = 0.8
     usd_per_kwh: Decimal = Decimal("0.12")
 
-    def usd(self, seconds: float, device: str) -> Decimal:
-        """Cost of `seconds` (measured) on `device` ("cpu" or "cuda"), to a millionth of a dollar.
+    def usd(self, share: Share, device: str) -> Decimal:
+        """Cost of a clip's share of `device` ("cpu" or "cuda"), to a millionth of a dollar.
 
-        An estimate: the seconds are measured and the watts are not.
+        From the measured energy where there is one; else an estimate: the seconds are measured and the watts are not.
         """
-        watts = self.gpu_watts if device == "cuda" else self.cpu_watts
-        kwh = Decimal(str(seconds)) * Decimal(str(watts)) * Decimal(str(self.utilisation)) / 3_600_000
-        return (kwh * self.usd_per_kwh).quantize(Decimal("0.000001"))
+        if share.joules is not None:
+            joules = Decimal(str(share.joules))
+        else:
+            watts = self.gpu_watts if device == "cuda" else self.cpu_watts
+            joules = Decimal(str(share.seconds)) * Decimal(str(watts)) * Decimal(str(self.utilisation))
+        return (joules / 3_600_000 * self.usd_per_kwh).quantize(Decimal("0.000001"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,8 @@ class UpscaleReport:
     source_size: tuple[int, int]
     target_size: tuple[int, int]
     frames: int
+    repeated_frames: int
+    """Of them, those that equal the frame before; their result was used again."""
     duration_s: float
     network_used: bool
     """False where nothing was to be enlarged, or `blend` was 0."""
@@ -110,12 +121,19 @@ class UpscaleReport:
     fingerprint: str
     device: str
     precision: str
+    path: str
+    """How the network was run (see `paths`); "none" where it was not used."""
+    encoder: str
+    video_kbps: float
     decode_s: float
     network_s: float
     encode_s: float
     wall_s: float
+    device_s: float
+    """The clip's share of the device's time: `wall_s`, divided with the clips beside it (see `power`)."""
     electricity_usd: Decimal
-    """Estimated from `wall_s` (see Electricity)."""
+    electricity_measured: bool
+    """Whether the energy was read from the GPU; else it is estimated (see Electricity)."""
 
     @property
     def fps(self) -> float:

@@ -4,12 +4,17 @@ Written as weighted sums of picked rows and columns, so that a strip of the resu
 source and equals the same rows of the whole result. Imports torch; the engine imports it late.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 _LOBES = 3
+# Source pixels across a region whose mean colour is kept: larger than any detail, smaller than a scene's parts.
+_REGION = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,8 @@ class Taps:
 
     index: Tensor
     weight: Tensor
+    # Copies on other devices: an upload at every use would make the GPU wait for the CPU.
+    _placed: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict, compare=False)
 
     def span(self, start: int, stop: int) -> tuple[int, int]:
         """The half-open range of source positions that the results start..stop need."""
@@ -26,12 +33,17 @@ class Taps:
 
     def rows(self, picture: Tensor, start: int, stop: int, first: int) -> Tensor:
         """Rows start..stop of the result, from a (N, C, H, W) strip whose row 0 is the source's row `first`."""
-        index = (self.index[:, start:stop] - first).to(picture.device)
-        return _sum(picture, index, self.weight[:, start:stop].to(picture.device).unsqueeze(-1), dim=2)
+        index, weight = self._on(picture.device)
+        return _sum(picture, index[:, start:stop] - first, weight[:, start:stop].unsqueeze(-1), dim=2)
 
     def columns(self, picture: Tensor) -> Tensor:
         """All columns of the result, from a (N, C, H, W) picture."""
-        return _sum(picture, self.index.to(picture.device), self.weight.to(picture.device), dim=3)
+        return _sum(picture, *self._on(picture.device), dim=3)
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        if device not in self._placed:
+            self._placed[device] = (self.index.to(device), self.weight.to(device))
+        return self._placed[device]
 
 
 def _sum(picture: Tensor, index: Tensor, weight: Tensor, dim: int) -> Tensor:
@@ -41,20 +53,47 @@ def _sum(picture: Tensor, index: Tensor, weight: Tensor, dim: int) -> Tensor:
     return total
 
 
-def taps(source: int, target: int) -> Taps:
-    """The sums that turn `source` positions into `target`: area when target < source, Lanczos-3 when it is more."""
+@lru_cache(maxsize=64)
+def cached_taps(source: int, target: int) -> Taps:
+    """`taps`, made once."""
+    return taps(source, target)
+
+
+def plain_rows(source: Tensor, size: tuple[int, int], start: int, stop: int) -> Tensor:
+    """Rows start..stop of RGB 0..1 (N, 3, H, W) resized to `size` (width, height) without a network."""
+    vertical, horizontal = cached_taps(source.shape[2], size[1]), cached_taps(source.shape[3], size[0])
+    first, last = vertical.span(start, stop)
+    rows = vertical.rows(source[:, :, first:last], start, stop, first)
+    # Lanczos overshoots at edges; what no display shows shall not count in a blend.
+    return horizontal.columns(rows).clamp_(0, 1)
+
+
+def restore_means(picture: Tensor, source: Tensor) -> None:
+    """Shift `picture`, smoothly, so that its regions have the means that the source's have; both RGB 0..1."""
+    height, width = source.shape[2:]
+    grid = (max(1, round(height / _REGION)), max(1, round(width / _REGION)))
+    drift = F.adaptive_avg_pool2d(source, grid) - F.adaptive_avg_pool2d(picture, grid)
+    picture += F.interpolate(drift, size=picture.shape[2:], mode="bilinear", align_corners=False)
+
+
+def taps(source: int, target: int, *, ratio: float | None = None, shift: float = 0.0) -> Taps:
+    """The sums that turn `source` positions into `target`: area when target < source, Lanczos-3 when it is more.
+
+    `ratio` is source positions a result where the two lengths do not say it exactly, and `shift` moves what the
+    results stand for, in source positions.
+    """
     result = torch.arange(target, dtype=torch.float64)
     if target == source:
         return Taps(torch.arange(source).unsqueeze(0), torch.ones(1, source))
-    ratio = source / target
+    ratio = ratio or source / target
     if target < source:
-        first = (result * ratio).floor()
-        offsets = torch.arange(int(-(-source // target)) + 1, dtype=torch.float64).unsqueeze(1)
-        position = first + offsets
-        overlap = torch.minimum(position + 1, (result + 1) * ratio) - torch.maximum(position, result * ratio)
+        start = result * ratio + shift
+        offsets = torch.arange(math.ceil(ratio) + 1, dtype=torch.float64).unsqueeze(1)
+        position = start.floor() + offsets
+        overlap = torch.minimum(position + 1, start + ratio) - torch.maximum(position, start)
         weight = overlap.clamp(min=0)
     else:
-        center = (result + 0.5) * ratio - 0.5
+        center = (result + 0.5) * ratio - 0.5 + shift
         offsets = torch.arange(1 - _LOBES, 1 + _LOBES, dtype=torch.float64).unsqueeze(1)
         position = center.floor() + offsets
         distance = center - position

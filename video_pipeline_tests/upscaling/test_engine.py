@@ -175,7 +175,7 @@ def test_out_of_memory_goes_on_in_thinner_strips_and_ends_in_a_sentence() -> Non
     rows, difference = map(int, shrunk.split())
     assert 8 <= rows < 256
     assert difference == 0
-    assert refusal.startswith("There is not enough memory on the cpu to upscale 320x256")
+    assert refusal.startswith("There is not enough memory to upscale 320x256")
 
 
 _NO_GPU = """

@@ -13,7 +13,8 @@ import pytest
 
 from video_pipeline.media import VideoStream
 from video_pipeline.upscaling import Electricity, Progress, UpscaleSettings, WeightsError, target_size
-from video_pipeline.upscaling.stream import prefetch
+from video_pipeline.upscaling.power import Share
+from video_pipeline.upscaling.prefetch import prefetch
 
 
 def video(size: tuple[int, int], *, rotation: int = 0, pixel: Fraction = Fraction(1)) -> VideoStream:
@@ -91,9 +92,9 @@ def test_settings_for_an_unknown_model_are_refused() -> None:
 
 def test_electricity_follows_the_published_formula() -> None:
     """MISSION's table: 450 W at 80 % and $0.12/kWh, 50 clips an hour, is $0.000864 a clip."""
-    assert Electricity().usd(72.0, "cuda") == Decimal("0.000864")
-    assert Electricity().usd(72.0, "cpu") == Decimal("0.000125")
-    assert Electricity(usd_per_kwh=Decimal("0.24")).usd(72.0, "cuda") == Decimal("0.001728")
+    assert Electricity().usd(Share(72.0), "cuda") == Decimal("0.000864")
+    assert Electricity().usd(Share(72.0), "cpu") == Decimal("0.000125")
+    assert Electricity(usd_per_kwh=Decimal("0.24")).usd(Share(72.0), "cuda") == Decimal("0.001728")
 
 
 def test_progress_estimates_what_is_left() -> None:

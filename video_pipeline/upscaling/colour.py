@@ -1,0 +1,111 @@
+"""YCbCr planes to RGB and back on the device that computes, by the clip's own matrix, range, depth and siting.
+
+Over the bus and the pipes go the planes as the codecs hold them: half the bytes of RGB, and no colour conversion on
+a CPU core. Formulas: ITU-T H.273 (matrices, ranges), ITU-T H.264 annex E (chroma siting). Imports torch; the engine
+imports it late.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from video_pipeline.upscaling.planes import PlaneFormat
+from video_pipeline.upscaling.resample import Taps, taps
+
+# Kr and Kb: the shares of red and blue in luma, by ffmpeg's name of the matrix (H.273 table 4).
+_LUMA_SHARES = {
+    "bt709": (0.2126, 0.0722),
+    "fcc": (0.30, 0.11),
+    "bt470bg": (0.299, 0.114),
+    "smpte170m": (0.299, 0.114),
+    "smpte240m": (0.212, 0.087),
+    "bt2020nc": (0.2627, 0.0593),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """Codes of black and of the chroma zero, and how many codes there are from 0 to 1."""
+
+    black: float
+    luma: float
+    zero: float
+    chroma: float
+    highest: int
+
+
+def _levels(shape: PlaneFormat) -> _Levels:
+    step, highest = 1 << (shape.bit_depth - 8), (1 << shape.bit_depth) - 1
+    zero = 128.0 * step
+    if shape.full_range:
+        return _Levels(0.0, highest, zero, highest, highest)
+    return _Levels(16.0 * step, 219.0 * step, zero, 224.0 * step, highest)
+
+
+def to_rgb(planes: Sequence[Tensor], shape: PlaneFormat) -> Tensor:
+    """RGB as float32 0..1 of shape (N, 3, H, W), from integer planes (N, H, W) and (N, H/sy, W/sx) twice."""
+    levels = _levels(shape)
+    luma = (planes[0].float().unsqueeze(1) - levels.black) / levels.luma
+    chroma = (torch.stack((planes[1], planes[2]), 1).float() - levels.zero) / levels.chroma
+    width, height = shape.size
+    across, down = shape.subsampling
+    if down > 1:
+        chroma = _chroma_rows(height, down).rows(chroma, 0, height, 0)
+    if across > 1:
+        chroma = _chroma_columns(width, across).columns(chroma)
+    blue, red = chroma[:, :1], chroma[:, 1:]
+    share_red, share_blue = _LUMA_SHARES[shape.matrix]
+    share_green = 1 - share_red - share_blue
+    r = luma + 2 * (1 - share_red) * red
+    b = luma + 2 * (1 - share_blue) * blue
+    g = (luma - share_red * r - share_blue * b) / share_green
+    return torch.cat((r, g, b), 1).clamp_(0, 1)
+
+
+def from_rgb(rgb: Tensor, shape: PlaneFormat) -> tuple[Tensor, Tensor, Tensor]:
+    """Integer planes (N, H, W), (N, H/2, W/2) twice, from RGB 0..1 (N, 3, H, W); uint8, or int16 for 10 bits.
+
+    `shape` is 4:2:0, of even size. Chroma is averaged over the pixels that its sample stands for.
+    """
+    levels = _levels(shape)
+    share_red, share_blue = _LUMA_SHARES[shape.matrix]
+    r, g, b = rgb[:, 0], rgb[:, 1], rgb[:, 2]
+    luma = share_red * r + (1 - share_red - share_blue) * g + share_blue * b
+    chroma = torch.stack(((b - luma) / (2 * (1 - share_blue)), (r - luma) / (2 * (1 - share_red))), 1)
+    width, height = shape.size
+    chroma = _shrunk_columns(width).columns(_shrunk_rows(height).rows(chroma, 0, height // 2, 0))
+    codes = torch.uint8 if shape.bit_depth == 8 else torch.int16
+
+    def coded(values: Tensor, zero: float, steps: float) -> Tensor:
+        return (values * steps + zero).round_().clamp_(0, levels.highest).to(codes)
+
+    return (
+        coded(luma, levels.black, levels.luma),
+        coded(chroma[:, 0], levels.zero, levels.chroma),
+        coded(chroma[:, 1], levels.zero, levels.chroma),
+    )
+
+
+# H.264's default siting, which all that is untagged means: a chroma sample lies on the first of its two columns, and
+# between its two rows.
+@lru_cache(maxsize=32)
+def _chroma_rows(height: int, down: int) -> Taps:
+    return taps(-(-height // down), height, ratio=1 / down)
+
+
+@lru_cache(maxsize=32)
+def _chroma_columns(width: int, across: int) -> Taps:
+    return taps(-(-width // across), width, ratio=1 / across, shift=(across - 1) / (2 * across))
+
+
+@lru_cache(maxsize=32)
+def _shrunk_rows(height: int) -> Taps:
+    return taps(height, height // 2)
+
+
+@lru_cache(maxsize=32)
+def _shrunk_columns(width: int) -> Taps:
+    return taps(width, width // 2, shift=-0.5)

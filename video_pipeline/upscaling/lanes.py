@@ -1,0 +1,100 @@
+"""How batches get onto the device and back: beside the computing on a GPU, at once on the CPU. Imports torch.
+
+On a GPU, uploads, computing and downloads are queued on three streams that wait for one another by events; the host
+waits for none of them until it asks for a result. Host memory is pinned, and torch's caching allocator hands the
+same blocks out again, once their copies are done: a ring that is as long as the work in flight.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+Compute = Callable[[Sequence[Tensor]], Sequence[Tensor]]
+
+
+class Arriving(Protocol):
+    """Results on their way to the host."""
+
+    def wait(self) -> tuple[Sequence[Tensor], float]:
+        """The results in host memory, and the seconds that the device computed for them."""
+        ...
+
+
+class CpuLane:
+    """Computes where the batch lies."""
+
+    def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Host memory for a batch."""
+        return torch.empty(*shape, dtype=dtype)
+
+    def run(self, batch: Sequence[Tensor], compute: Compute) -> Arriving:
+        """Compute now; the result is there when this returns."""
+        started = time.perf_counter()
+        return _Arrived(compute(batch), time.perf_counter() - started)
+
+
+class _Arrived:
+    def __init__(self, results: Sequence[Tensor], seconds: float) -> None:
+        self._results = results
+        self._seconds = seconds
+
+    def wait(self) -> tuple[Sequence[Tensor], float]:
+        return self._results, self._seconds
+
+
+class CudaLane:
+    """Three streams of one GPU."""
+
+    def __init__(self) -> None:
+        self._upload, self._compute, self._download = (torch.cuda.Stream() for _ in range(3))
+
+    def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Pinned host memory for a batch."""
+        return torch.empty(*shape, dtype=dtype, pin_memory=True)
+
+    def run(self, batch: Sequence[Tensor], compute: Compute) -> Arriving:
+        """Queue the batch and return; raises torch.OutOfMemoryError here and not later."""
+        with torch.cuda.stream(self._upload):
+            placed = [tensor.to("cuda", non_blocking=True) for tensor in batch]
+        self._compute.wait_stream(self._upload)
+        started, computed, arrived = (torch.cuda.Event(enable_timing=True) for _ in range(3))
+        with torch.cuda.stream(self._compute):
+            started.record()
+            results = [result.contiguous() for result in compute(placed)]
+            computed.record()
+        self._download.wait_stream(self._compute)
+        with torch.cuda.stream(self._download):
+            hosted = [self.empty(result.shape, result.dtype) for result in results]
+            for host, result in zip(hosted, results, strict=True):
+                host.copy_(result, non_blocking=True)
+            arrived.record()
+        # What one stream allocated and another uses must not be handed out again before that use.
+        for tensor in placed:
+            tensor.record_stream(self._compute)
+        for result in results:
+            result.record_stream(self._download)
+        return _Downloading(hosted, started, computed, arrived)
+
+
+class _Downloading:
+    def __init__(
+        self,
+        hosted: Sequence[Tensor],
+        started: torch.cuda.Event,
+        computed: torch.cuda.Event,
+        arrived: torch.cuda.Event,
+    ) -> None:
+        self._hosted = hosted
+        self._started, self._computed, self._arrived = started, computed, arrived
+
+    def wait(self) -> tuple[Sequence[Tensor], float]:
+        self._arrived.synchronize()
+        return self._hosted, self._started.elapsed_time(self._computed) / 1000
+
+
+def lane_of(device: str) -> "CpuLane | CudaLane":
+    """The lane of "cpu" or "cuda"."""
+    return CudaLane() if device == "cuda" else CpuLane()

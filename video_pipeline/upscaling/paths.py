@@ -1,0 +1,231 @@
+"""The ways to run one network: plain, rewritten (`rewrites`), compiled (torch.compile); which is used, and why.
+
+Every way gives the plain float32 result to within what its number format keeps; that is checked on a small picture
+before a way is used, for a miscompiled kernel is otherwise seen only in the published clip. Imports torch.
+"""
+
+import copy
+import logging
+import math
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from video_pipeline.errors import UpscalingError
+from video_pipeline.upscaling.networks import Network as Plain
+from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact, build_network
+from video_pipeline.upscaling.resample import cached_taps
+from video_pipeline.upscaling.rewrites import FoldedCompact, foldable, push_form
+from video_pipeline.upscaling.weights import Weights, WeightsError
+
+_LOG = logging.getLogger(__name__)
+
+Network = Plain | FoldedCompact
+
+# From the likely fastest down. On the CPU compiling takes longer than most clips, and needs a C++ compiler.
+_CANDIDATES = {"cuda": ("compiled", "rewritten", "plain"), "cpu": ("rewritten", "plain")}
+# Short number formats keep 55 dB and more of the float32 result; what is broken keeps far less.
+_LEAST_AGREEMENT_DB = 48.0
+_CHECK_SIDE = 48
+# Rows of the picture on which ways are timed: enough to fill a GPU, and never what fills its memory.
+_TIMED_ROWS = 256
+_TIMED_RUNS = 3
+
+
+class Paths:
+    """One model's networks on one device, built when they are first needed."""
+
+    def __init__(self, weights: Weights, device: str, precision: str, path: str) -> None:
+        self._weights = weights
+        self._device = device
+        self._asked = path
+        self.reference = _reference(weights)
+        """The plain network in float32 on the CPU: what every other way is held against."""
+        self.scale = self.reference.scale
+        self.precision = _number_format(precision, device, self.reference)
+        self.name = path
+        self._chosen: dict[tuple[Fraction, tuple[int, int]], Network] = {}
+
+    def network(self, source: tuple[int, int], target: tuple[int, int]) -> Network:
+        """The network for pictures of (width, height) `source`, whose own enlargement is `target`'s where it can be.
+
+        Raises UpscalingError when the way that was asked for does not work here.
+        """
+        enlargement = self._enlargement(source, target)
+        key = (enlargement, source)
+        if key not in self._chosen:
+            self._chosen[key] = self._choose(enlargement, source)
+        return self._chosen[key]
+
+    def fall_back_to_float32(self) -> bool:
+        """Work in float32 from now on; False when that is so already."""
+        if self.precision == "float32":
+            return False
+        _LOG.warning("%s overflows in %s; it goes on in float32.", self._weights.model.name, self.precision)
+        self.precision = "float32"
+        self._chosen.clear()
+        return True
+
+    def unusable(self) -> UpscalingError:
+        """The error to raise when not even float32 gives a picture."""
+        model, source = self._weights.model.name, self._weights.source
+        return UpscalingError(f"{model} gave no picture even in float32; its weights ({source}) are not usable.")
+
+    def _enlargement(self, source: tuple[int, int], target: tuple[int, int]) -> Fraction:
+        across, down = Fraction(target[0], source[0]), Fraction(target[1], source[1])
+        fits = across == down and foldable(self.reference, across)
+        return across if fits and self._asked != "plain" else Fraction(self.scale)
+
+    def _choose(self, enlargement: Fraction, size: tuple[int, int]) -> Network:
+        names = (self._asked,) if self._asked != "auto" else _CANDIDATES[self._device]
+        ways: list[_Way] = []
+        for name in names:
+            way = self._try(name, enlargement, size)
+            if way is not None:
+                ways.append(way)
+                if self._device == "cpu":
+                    # Timing a network on the CPU takes longer than any choice could save.
+                    break
+        if not ways:
+            if self.fall_back_to_float32():
+                return self._choose(enlargement, size)
+            raise self.unusable()
+        best = min(ways, key=lambda way: way.seconds)
+        self.name = best.name
+        _LOG.info(
+            "%s is run %s, in %s on the %s (%.1f dB to float32).",
+            self._weights.model.name,
+            best.name,
+            self.precision,
+            self._device,
+            best.agreement_db,
+        )
+        return best.network
+
+    def _try(self, name: str, enlargement: Fraction, size: tuple[int, int]) -> "_Way | None":
+        """Build, check and time one way; None when it is not to be used."""
+        model = self._weights.model.name
+        network = self._made(name, enlargement)
+        try:
+            agreement = self._agreement(network)
+            seconds = self._seconds(network, size) if self._device == "cuda" else 0.0
+        except _compiler_errors() as error:
+            reason = str(error).strip().splitlines()[0]
+            if self._asked == name:
+                raise UpscalingError(f"torch cannot compile {model} on this machine ({reason}).") from error
+            _LOG.warning("%s is not compiled: torch cannot do so on this machine (%s).", model, reason)
+            return None
+        if agreement < _LEAST_AGREEMENT_DB:
+            _LOG.warning("%s, %s in %s, is %.1f dB from float32: not used.", model, name, self.precision, agreement)
+            return None
+        _LOG.debug("%s, %s: %.4f s for %d rows", model, name, seconds, _TIMED_ROWS)
+        return _Way(name, network, seconds, agreement)
+
+    def _made(self, name: str, enlargement: Fraction) -> Network:
+        network: Network = copy.deepcopy(self.reference)
+        if name != "plain" and foldable(network, enlargement):
+            assert isinstance(network, SRVGGNetCompact)
+            network = FoldedCompact(network, enlargement)
+        elif name != "plain" and isinstance(network, RRDBNet):
+            network = push_form(network)
+        _place(network, self._device, getattr(torch, self.precision))
+        if name == "compiled":
+            # torch.compile keeps the module's type only in spirit: attributes and calls pass through.
+            return cast(Network, torch.compile(network, dynamic=False))
+        return network
+
+    def _agreement(self, network: Network) -> float:
+        """PSNR in dB between `network` and the plain one in float32, on a small picture of edges and noise."""
+        picture = _test_picture()
+        with torch.inference_mode():
+            # The picture itself is copied through in every way; what the network adds to it is what can go wrong.
+            expected = self.reference(picture)
+            found = network(picture.to(self._device, self._picture_type)).float().cpu()
+        height, width = found.shape[2:]
+        resized = cached_taps(expected.shape[2], height).rows(expected, 0, height, 0)
+        resized = cached_taps(expected.shape[3], width).columns(resized)
+        error = (found - resized).square().mean().item()
+        if error == 0:
+            return math.inf
+        return -10 * math.log10(error) if math.isfinite(error) else -math.inf
+
+    def _seconds(self, network: Network, size: tuple[int, int]) -> float:
+        """Seconds that the GPU takes for the top of a picture, warm."""
+        width, height = (side // network.multiple * network.multiple for side in (size[0], min(size[1], _TIMED_ROWS)))
+        picture = torch.rand(1, 3, height, width, device=self._device, dtype=self._picture_type)
+        picture = picture.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            network(picture)
+            torch.cuda.synchronize()
+            started = time.perf_counter()
+            for _ in range(_TIMED_RUNS):
+                network(picture)
+            torch.cuda.synchronize()
+        return (time.perf_counter() - started) / _TIMED_RUNS
+
+    @property
+    def _picture_type(self) -> torch.dtype:
+        return torch.float16 if self.precision == "float16" else torch.float32
+
+
+@dataclass(frozen=True)
+class _Way:
+    name: str
+    network: Network
+    seconds: float
+    agreement_db: float
+
+
+def _compiler_errors() -> tuple[type[Exception], ...]:
+    """What torch.compile raises; asked for only when something was raised, for the import takes a second."""
+    from torch._dynamo.exc import TorchDynamoException
+    from torch._inductor.exc import InductorError
+
+    return TorchDynamoException, InductorError
+
+
+def _reference(weights: Weights) -> Plain:
+    try:
+        network = build_network(weights.state)
+    except (ValueError, RuntimeError, KeyError, IndexError) as error:
+        raise WeightsError(f"{weights.source} does not hold a Real-ESRGAN network: {error}.") from error
+    if network.scale != weights.model.scale:
+        raise WeightsError(
+            f"{weights.source} enlarges {network.scale} times and {weights.model.name} {weights.model.scale} times; "
+            "they are not the same model."
+        )
+    return network
+
+
+def _place(network: Network, device: str, dtype: torch.dtype) -> None:
+    """Move to the device; weights in `dtype`, channels last, and fixed tables in the float32 they were made in."""
+    network.to(device)
+    for weight in network.parameters():
+        layout = torch.channels_last if weight.dim() == 4 else torch.preserve_format
+        weight.data = weight.data.to(dtype=dtype, memory_format=layout)
+
+
+def _number_format(precision: str, device: str, network: Plain) -> str:
+    if precision != "auto":
+        return precision
+    if device == "cuda":
+        return "float16"
+    return "bfloat16" if network.bfloat16_on_cpu and _computes_bfloat16() else "float32"
+
+
+def _computes_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself; torch would only imitate it elsewhere, slowly."""
+    abilities = torch.cpu.get_capabilities()
+    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
+
+
+def _test_picture() -> Tensor:
+    """(1, 3, 48, 48): a slope, a sharp edge and fixed noise."""
+    noise = torch.rand(1, 3, _CHECK_SIDE, _CHECK_SIDE, generator=torch.Generator().manual_seed(0))
+    slope = torch.linspace(0.2, 0.8, _CHECK_SIDE).expand(_CHECK_SIDE, -1)
+    edge = (torch.arange(_CHECK_SIDE) > _CHECK_SIDE // 2).float().unsqueeze(1) * 0.2
+    return (slope + edge + (noise - 0.5) * 0.1).clamp(0, 1)

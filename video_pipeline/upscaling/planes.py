@@ -1,0 +1,88 @@
+"""Decoded pictures as the codecs hold them: planes of luma and chroma, and what is to be known to read them.
+
+Plain data and views onto PyAV's buffers; no torch.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import av
+    import numpy as np
+    from av.video.plane import VideoPlane
+
+    Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+# (columns, rows) of luma that share a chroma sample, by pixel format as the upscaler takes it over the bus.
+_LAYOUTS = {
+    "yuv420p": ((2, 2), 8),
+    "yuv422p": ((2, 1), 8),
+    "yuv444p": ((1, 1), 8),
+    "yuv420p10le": ((2, 2), 10),
+    "yuv422p10le": ((2, 1), 10),
+    "yuv444p10le": ((1, 1), 10),
+}
+# What else is taken: the same samples in another order, or chroma so coarse that swscale spreads it first.
+_TAKEN_AS = {
+    **{name: name for name in _LAYOUTS},
+    "yuvj420p": "yuv420p",
+    "yuvj422p": "yuv422p",
+    "yuvj444p": "yuv444p",
+    "nv12": "yuv420p",
+    "nv21": "yuv420p",
+    "p010le": "yuv420p10le",
+    "yuv410p": "yuv444p",
+    "yuv411p": "yuv444p",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneFormat:
+    """How to read a picture's planes. `size` is (width, height) of luma; `matrix` is ffmpeg's name."""
+
+    size: tuple[int, int]
+    pixel_format: str
+    matrix: str
+    full_range: bool
+
+    @property
+    def subsampling(self) -> tuple[int, int]:
+        """Luma (columns, rows) that share a chroma sample."""
+        return _LAYOUTS[self.pixel_format][0]
+
+    @property
+    def bit_depth(self) -> int:
+        """Bits a sample: 8, or 10 in 16-bit integers."""
+        return _LAYOUTS[self.pixel_format][1]
+
+
+def taken_as(pixel_format: str) -> str | None:
+    """The planar format in which a decoder's format is worked on; None for one that is not taken."""
+    return _TAKEN_AS.get(pixel_format)
+
+
+def planes_of(frame: "av.VideoFrame", shape: PlaneFormat) -> "Planes":
+    """The frame's planes as arrays (H, W) and (H/sy, W/sx), uint8 or int16: views, which keep the frame alive."""
+    luma, blue, red = (_view(plane, shape.bit_depth) for plane in frame.planes)
+    return luma, blue, red
+
+
+def frame_of(planes: "Planes", pixel_format: str) -> "av.VideoFrame":
+    """A new frame with these planes in it."""
+    import av
+
+    height, width = planes[0].shape
+    frame = av.VideoFrame(width, height, pixel_format)
+    for plane, values in zip(frame.planes, planes, strict=True):
+        _view(plane, 8 * values.itemsize)[:] = values
+    return frame
+
+
+def _view(plane: "VideoPlane", bits: int) -> "np.ndarray":
+    """A plane's memory as (rows, columns), without the padding at the rows' ends."""
+    import numpy as np
+
+    sample = np.dtype(np.uint8 if bits == 8 else np.int16)
+    # A plane offers Python's buffer protocol, which PyAV's type stubs do not say.
+    memory = np.frombuffer(plane, sample)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    return memory.reshape(plane.height, plane.line_size // sample.itemsize)[:, : plane.width]

@@ -1,0 +1,153 @@
+"""A clip being read: pictures in planes, as the decoder gives them, and the packets of everything else.
+
+A picture keeps its timestamp and its length; everything that is not the picture (sound, subtitles, chapters, titles)
+passes untouched. What could not be kept faithfully is refused here.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from video_pipeline.errors import MediaError
+from video_pipeline.media import VideoStream, first_video, open_guarded, probe
+from video_pipeline.upscaling.planes import PlaneFormat, planes_of, taken_as
+
+if TYPE_CHECKING:
+    import av
+    import av.packet
+    from av.stream import Stream
+
+    from video_pipeline.upscaling.planes import Planes
+
+_HDR = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+_MATRICES = frozenset({"bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})
+# Muxed lengths are rounded, and a stream may end a little early; a file that was cut off misses more.
+_TAIL_TOLERANCE_S = 0.25
+
+
+@dataclass(slots=True)
+class Picture:
+    """A picture on its way; `pts` and `duration` count the source's `time_base`."""
+
+    pts: int
+    duration: int
+    planes: "Planes"
+
+
+class Source:
+    """An open clip. `items` gives its pictures in order of display, and the packets of all else as they lie.
+
+    Raises MediaError for what cannot be upscaled faithfully: no video, HDR, more than 10 bits, other than YUV, a
+    rotation that is not a quarter turn, or a file that ends before its own table of contents says.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import av
+        from av.video.reformatter import VideoReformatter
+
+        self.path = path
+        self.info = probe(path)
+        if self.info.video is None:
+            raise MediaError(f"{path} has no video stream; there is nothing to upscale.")
+        self.video: VideoStream = self.info.video
+        self.shape = _shape(path, self.video)
+        """How to read the pictures' planes."""
+        self.container = open_guarded(path)
+        stream = first_video(self.container)
+        assert stream is not None  # the probe saw it
+        self.stream = stream
+        self.copied: list[Stream] = [
+            *self.container.streams.audio,
+            *self.container.streams.subtitles,
+        ]
+        self.decode_s = 0.0
+        self._reformatter = VideoReformatter()
+        self._start_s = (self.container.start_time or 0) / av.time_base
+        self._check_complete()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.container.close()
+
+    def items(self) -> "Iterator[Picture | av.packet.Packet]":
+        """Pictures and copied packets; raises MediaError at the first damaged packet or frame, or an early end."""
+        import av.error
+
+        items = self._items()
+        while True:
+            started = time.perf_counter()
+            try:
+                item = next(items, None)
+            except av.error.FFmpegError as error:
+                raise MediaError(f"{self.path} is damaged and cannot be decoded ({error.strerror}).") from error
+            self.decode_s += time.perf_counter() - started
+            if item is None:
+                return
+            yield item
+
+    def _items(self) -> "Iterator[Picture | av.packet.Packet]":
+        # Without it, the decoder would paint over damage and say nothing.
+        self.stream.codec_context.options = {"err_detect": "explode"}
+        self.stream.thread_type = "AUTO"
+        end = Fraction(0)
+        for packet in self.container.demux([self.stream, *self.copied]):
+            if packet.is_corrupt:
+                raise MediaError(f"{self.path} is damaged: it breaks off inside a packet.")
+            if packet.pts is not None:
+                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+            if packet.stream is self.stream:
+                yield from (self._picture(frame) for frame in self.stream.decode(packet))
+            elif packet.size:
+                yield packet
+        missing_s = self.info.duration_s - float(end) + self._start_s
+        if missing_s > _TAIL_TOLERANCE_S:
+            raise MediaError(f"{self.path} is cut off: its last {missing_s:.2f} s are missing.")
+
+    def _picture(self, frame: "av.VideoFrame") -> Picture:
+        pts, duration = frame.pts, frame.duration or 0
+        if pts is None or frame.is_corrupt:
+            raise MediaError(f"{self.path} is damaged: a frame is broken or has no timestamp.")
+        if (frame.width, frame.height) != self.shape.size:
+            raise MediaError(f"{self.path} changes its picture's size on the way; cut it there first.")
+        if frame.format.name != self.shape.pixel_format:
+            # The same colours in another order of bytes; nothing is converted.
+            frame = self._reformatter.reformat(frame, format=self.shape.pixel_format)
+        return Picture(pts, duration, planes_of(frame, self.shape))
+
+    def _check_complete(self) -> None:
+        """A file whose table of contents points behind its end was cut off; no need to decode it first."""
+        entries = self.stream.index_entries
+        needed = max((entry.pos + entry.size for entry in entries), default=0)
+        if needed > self.info.size_bytes:
+            raise MediaError(f"{self.path} is cut off: it has {self.info.size_bytes:,} of at least {needed:,} bytes.")
+
+
+def matrix_of(video: VideoStream, size: tuple[int, int]) -> str:
+    """The matrix that a player takes for a picture of this size: the tag, else BT.709 from 720 lines on, else BT.601.
+
+    For an untagged clip, source and target are each judged by their own height, since so will their players.
+    """
+    return video.color_matrix or ("bt709" if size[1] >= 720 else "smpte170m")
+
+
+def _shape(path: Path, video: VideoStream) -> PlaneFormat:
+    """How to read the planes; raises MediaError for a picture that cannot be worked on faithfully."""
+    hdr = _HDR.get(video.color_transfer or "")
+    if hdr:
+        raise MediaError(f"{path} is HDR ({hdr}); tone-map it to SDR first, for the upscaler works on SDR.")
+    if video.bit_depth > 10:
+        raise MediaError(
+            f"{path} has {video.bit_depth} bits a sample ({video.pixel_format}); convert it to 10 or 8 bits first."
+        )
+    pixel_format = taken_as(video.pixel_format)
+    if pixel_format is None:
+        raise MediaError(f"{path} is {video.pixel_format}; the upscaler takes YUV without transparency.")
+    if video.color_matrix is not None and video.color_matrix not in _MATRICES:
+        raise MediaError(f"{path} has the colour matrix {video.color_matrix}, which H.264 clips do not use here.")
+    if video.rotation % 90:
+        raise MediaError(f"{path} is turned by {video.rotation} degrees; only quarter turns can be made upright.")
+    full_range = video.color_range == "pc" or video.pixel_format.startswith("yuvj")
+    return PlaneFormat(video.coded_size, pixel_format, matrix_of(video, video.coded_size), full_range)

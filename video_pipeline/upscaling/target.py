@@ -1,0 +1,151 @@
+"""A clip being written: pictures are encoded, everything else is copied packet by packet, only tags that were there
+are written.
+"""
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from video_pipeline.errors import MediaError, UpscalingError
+from video_pipeline.upscaling.encoders import Encoding
+from video_pipeline.upscaling.planes import PlaneFormat, frame_of
+from video_pipeline.upscaling.source import Picture, Source
+
+if TYPE_CHECKING:
+    import av
+    import av.packet
+    import av.video
+    from av.stream import Stream
+
+_FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+
+
+class Target:
+    """An H.264 file being written: pictures are encoded, packets are copied. `finish` makes it whole.
+
+    Raises MediaError when a copied stream does not fit the container, and UpscalingError when the disk takes no more:
+    that is no fault of the clip's.
+    """
+
+    def __init__(
+        self, path: Path, container_format: str, source: Source, shape: PlaneFormat, encoding: Encoding
+    ) -> None:
+        import av
+        import av.error
+
+        self.path = path
+        self.frames = 0
+        self.encode_s = 0.0
+        self.video_bytes = 0
+        self._time_base = source.video.time_base
+        self._shape = shape
+        options = _muxer_options(container_format, source)
+        self._container = av.open(str(path), "w", format=container_format, container_options=options)
+        self._container.metadata.update(source.container.metadata)
+        self._container.set_chapters(source.container.chapters())
+        self._stream = self._add_video(source, encoding)
+        self._copies: dict[int, Stream] = {}
+        for stream in source.copied:
+            try:
+                copy = self._container.add_stream_from_template(stream)
+            except (ValueError, av.error.FFmpegError) as error:
+                raise MediaError(
+                    f"The {stream.type} stream of {source.path} ({stream.codec_context.name}) cannot be copied into "
+                    f"a {container_format} file ({error}); write a .mkv instead."
+                ) from error
+            copy.metadata.update(stream.metadata)
+            copy.disposition = stream.disposition
+            self._copies[stream.index] = copy
+
+    def _add_video(self, source: Source, encoding: Encoding) -> "av.video.VideoStream":
+        import av.video
+
+        stream = self._container.add_stream(encoding.codec, rate=source.video.rate, options=encoding.options)
+        assert isinstance(stream, av.video.VideoStream)  # by the codec's name, PyAV cannot tell a type checker
+        stream.width, stream.height = self._shape.size
+        stream.pix_fmt = self._shape.pixel_format
+        if encoding.threads:
+            stream.thread_count = encoding.threads
+        codec, original = stream.codec_context, source.stream.codec_context
+        codec.time_base = source.video.time_base
+        codec.colorspace = original.colorspace
+        codec.color_primaries = original.color_primaries
+        codec.color_trc = original.color_trc
+        codec.color_range = original.color_range
+        stream.metadata.update(source.stream.metadata)
+        return stream
+
+    def write(self, item: "Picture | av.packet.Packet") -> None:
+        """Encode a picture in the target's planes, or copy a packet."""
+        started = time.perf_counter()
+        with _write_errors(self.path):
+            if isinstance(item, Picture):
+                self._mux(self._frame(item))
+                self.frames += 1
+            else:
+                item.stream = self._copies[item.stream.index]
+                self._container.mux(item)
+        self.encode_s += time.perf_counter() - started
+
+    def finish(self) -> None:
+        """Flush the encoder, write the table of contents, and force everything onto the disk."""
+        started = time.perf_counter()
+        with _write_errors(self.path):
+            self._mux(None)
+            self._container.close()
+            with self.path.open("rb") as written:
+                os.fsync(written.fileno())
+        self.encode_s += time.perf_counter() - started
+
+    def abandon(self) -> None:
+        """Let go of the file without making it whole; harmless after `finish`."""
+        import av.error
+
+        # The file is thrown away: that it cannot be completed is no news.
+        with contextlib.suppress(av.error.FFmpegError, OSError):
+            self._container.close()
+
+    def _mux(self, frame: "av.VideoFrame | None") -> None:
+        for packet in self._stream.encode(frame):
+            self.video_bytes += packet.size
+            self._container.mux(packet)
+
+    def _frame(self, picture: Picture) -> "av.VideoFrame":
+        frame = frame_of(picture.planes, self._shape.pixel_format)
+        frame.pts, frame.duration = picture.pts, picture.duration
+        frame.time_base = self._time_base
+        return frame
+
+
+def _muxer_options(container_format: str, source: Source) -> dict[str, str]:
+    if container_format not in ("mp4", "mov"):
+        return {}
+    # Delays of streams are written in the movie's own ticks, by default milliseconds: make them fit every stream's.
+    ticks = [(stream.time_base or Fraction(1)).denominator for stream in (source.stream, *source.copied)]
+    return {"movflags": "+faststart", "movie_timescale": str(min(math.lcm(*ticks), 2**31 - 1))}
+
+
+@contextlib.contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
+    """Tell a failed write in a sentence; PyAV's errors are OSErrors where the system gave a number."""
+    import av.error
+
+    try:
+        yield
+    except (OSError, av.error.FFmpegError) as error:
+        raise UpscalingError(
+            f"{path.parent} did not take the upscaled clip ({error.strerror or error}); free some space there."
+        ) from error
+
+
+def container_format(path: Path) -> str:
+    """The muxer for a target's name; raises MediaError for a name that is not .mp4, .mov or .mkv."""
+    try:
+        return _FORMATS[path.suffix.lower()]
+    except KeyError:
+        raise MediaError(f"{path} is no name for an upscaled clip: it ends in .mp4, .mov or .mkv.") from None
