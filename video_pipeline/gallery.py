@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 
@@ -16,8 +17,11 @@ from video_pipeline.feedback import ClipFact, CostReport, ModelScore
 from video_pipeline.ledger import Ledger
 from video_pipeline.storage import ObjectStore, StoredObject, report_key
 
-_PREVIEW_BYTES = 120_000
+# Wide enough for the words on a contact sheet; what holds so many clips that it does not fit becomes smaller.
+_PREVIEW_WIDTH, _PREVIEW_BYTES = 960, 190_000
 _THUMBNAIL_BYTES = 20_000
+# What the report's page leaves inside a card.
+_REPORT_CHART_WIDTH = 1040
 
 
 @dataclass(frozen=True)
@@ -53,14 +57,14 @@ def day_gallery(store: ObjectStore, clips: Sequence[ReviewedClip], *, day: date)
         stored = store.put_bytes(
             report_key(day, "contact-sheet.jpg"), sheet.read_bytes(), content_type="image/jpeg", overwrite=True
         )
-        return Gallery(stored.url, inline_jpeg(sheet, max_bytes=_PREVIEW_BYTES), inline)
+        return Gallery(stored.url, inline_jpeg(sheet, max_bytes=_PREVIEW_BYTES, max_width=_PREVIEW_WIDTH), inline)
 
 
-def cost_plot(report: CostReport) -> str:
+def cost_plot(report: CostReport, *, limit_usd: Decimal) -> str:
     """The average generation cost a clip by day and tier, with the drift line, as a data URI."""
     from video_pipeline.media.charts import cost_chart
 
-    return _data_uri("image/png", cost_chart(_cost_rows(report)).png)
+    return _data_uri("image/png", cost_chart(_cost_rows(report), limit_usd=float(limit_usd)).png)
 
 
 def score_plot(scores: Sequence[ModelScore]) -> str:
@@ -70,8 +74,10 @@ def score_plot(scores: Sequence[ModelScore]) -> str:
     return _data_uri("image/png", score_chart(_score_rows(scores)).png)
 
 
-def day_report(store: ObjectStore, ledger: Ledger, report: CostReport, facts: Sequence[ClipFact]) -> StoredObject:
-    """Write the day as one HTML page that needs nothing but itself."""
+def day_report(
+    store: ObjectStore, ledger: Ledger, report: CostReport, facts: Sequence[ClipFact], *, limit_usd: Decimal
+) -> StoredObject:
+    """Write the day as one HTML page that needs nothing but itself; `limit_usd` is where drift freezes previews."""
     import jinja2
 
     from video_pipeline.media.charts import cost_chart
@@ -82,13 +88,16 @@ def day_report(store: ObjectStore, ledger: Ledger, report: CostReport, facts: Se
     sheet = None
     if store.exists(sheet_key):
         sheet = _data_uri("image/jpeg", store.read_bytes(sheet_key))
+    cost_svg = None
+    if report.by_day:
+        cost_svg = cost_chart(_cost_rows(report), limit_usd=float(limit_usd), width=_REPORT_CHART_WIDTH).svg
     page = environment.from_string(template).render(
         report=report,
         facts=facts,
         quarantined=ledger.intake.quarantined(report.day),
         reviews=ledger.reviews.of_day(report.day),
         sheet=sheet,
-        cost_svg=cost_chart(_cost_rows(report)).svg if report.by_day else None,
+        cost_svg=cost_svg,
         made_at=datetime.now(UTC),
     )
     return store.put_bytes(

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import dagster as dg
 from pydantic import BaseModel
@@ -53,6 +55,13 @@ def table_asset(
         metadata={ROW_TYPE: dg.MetadataValue.python_artifact(row)},
         **options,
     )
+
+
+def place_of(url: str) -> dg.MetadataValue:
+    """Where a stored object lies, as the UI can use it: a link where browsers go there, else a path to copy."""
+    if url.startswith(("http://", "https://")):
+        return dg.MetadataValue.url(url)
+    return dg.MetadataValue.path(url2pathname(urlsplit(url).path) if url.startswith("file://") else url)
 
 
 def _row_type(metadata: Any) -> type[BaseModel]:

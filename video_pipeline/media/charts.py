@@ -16,28 +16,30 @@ _TIERS = {"preview": "#0072b2", "production": "#009e73", "cinematic": "#cc5500"}
 _ALL = "all clips"
 _LIMIT_COLOUR = "#c0353c"
 _INK, _FAINT, _GRID = "#1f2733", "#5d6878", "#e6e9ee"
-_PNG_SCALE = 2
+# The clips of a day in which one tier was made cost what that tier's cost: a diamond stands out behind its point.
+_POINT_SIZES, _ALL_SIZE = [60, 170], 500
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One picture in both forms: `svg` text for pages, `png` bytes (twice the size, for sharp screens)."""
+    """One picture in both forms, of the same size in pixels: `svg` text for pages, `png` bytes for metadata."""
 
     svg: str
     png: bytes
 
 
-def cost_chart(rows: Sequence[Mapping[str, Any]], *, limit_usd: float = 0.15) -> Chart:
+def cost_chart(rows: Sequence[Mapping[str, Any]], *, limit_usd: float = 0.15, width: int = WIDTH) -> Chart:
     """Average generation cost a clip, a day and a tier and over all clips, with the line that the latter must keep.
 
     A row has `day` (ISO text or date), `tier`, `average_usd` (Decimal or float) and `clips` (how many the average
-    is of, shown by the size of the point). The average over all clips is worked out from these.
+    is of, shown by the size of the point). The average over all clips is worked out from these. `width` is the
+    picture's, in pixels.
     """
     import altair as alt
 
     title = "Average generation cost a clip"
     if not rows:
-        return _empty(title)
+        return _empty(title, width)
     values = [
         {
             "day": str(row["day"]),
@@ -47,21 +49,24 @@ def cost_chart(rows: Sequence[Mapping[str, Any]], *, limit_usd: float = 0.15) ->
         }
         for row in rows
     ]
-    values += _over_all_tiers(values)
+    # First, and so behind the tiers.
+    values = _over_all_tiers(values) + values
     base = alt.Chart(alt.Data(values=values)).encode(x=_day_axis(values), color=_tier_colour(values))
     cost = alt.Y("average_usd:Q", title=None, axis=alt.Axis(format="$.2f", tickCount=6), scale=alt.Scale(zero=True))
     is_all = f"datum.tier == '{_ALL}'"
     lines = base.mark_line().encode(
         y=cost,
-        strokeWidth=alt.condition(is_all, alt.value(3), alt.value(1.5)),
-        opacity=alt.condition(is_all, alt.value(1), alt.value(0.6)),
+        strokeWidth=alt.condition(is_all, alt.value(5), alt.value(1.5)),
+        opacity=alt.condition(is_all, alt.value(0.3), alt.value(0.8)),
     )
-    size = alt.Size("clips:Q", scale=alt.Scale(range=[25, 170], zero=True), legend=None)
-    points = base.mark_circle(opacity=1).encode(y=cost, size=size)
+    by_clips = alt.Size("clips:Q", scale=alt.Scale(range=_POINT_SIZES, zero=True), legend=None)
+    points = base.mark_point(filled=True, opacity=1).encode(
+        y=cost, shape=_tier_shape(values), size=alt.condition(is_all, alt.value(_ALL_SIZE), by_clips)
+    )
     limit = alt.Chart(alt.Data(values=[{"limit": limit_usd}]))
     limit = limit.mark_rule(color=_LIMIT_COLOUR, strokeDash=[5, 4], strokeWidth=1.5).encode(y="limit:Q")
     return _rendered(
-        alt.layer(limit, lines, points).properties(width=WIDTH - 90, height=_HEIGHT),
+        alt.layer(limit, lines, points).properties(width=width - 90, height=_HEIGHT),
         title,
         f"US dollars; previews freeze when all clips average above ${limit_usd:.2f}; larger points, more clips",
     )
@@ -76,7 +81,7 @@ def score_chart(rows: Sequence[Mapping[str, Any]]) -> Chart:
     import altair as alt
 
     if not rows:
-        return _empty("Model scores")
+        return _empty("Model scores", WIDTH)
     values = [
         {
             "tier": str(row["tier"]),
@@ -160,17 +165,31 @@ def _tier_colour(values: Sequence[Mapping[str, Any]], *, legend: bool = True) ->
     return alt.Color(
         "tier:N",
         scale=alt.Scale(domain=order, range=colours),
-        legend=alt.Legend(title=None, orient="top", symbolType="circle", symbolOpacity=1, offset=6)
-        if legend
-        else None,
+        legend=_tier_legend() if legend else None,
     )
 
 
-def _empty(title: str) -> Chart:
+def _tier_shape(values: Sequence[Mapping[str, Any]]) -> "alt.Shape":
+    """Circles, and a diamond for all tiers together; the legend is one with that of the colours."""
+    import altair as alt
+
+    present = {value["tier"] for value in values}
+    order = [tier for tier in _tier_order(values) if tier in present]
+    shapes = ["diamond" if tier == _ALL else "circle" for tier in order]
+    return alt.Shape("tier:N", scale=alt.Scale(domain=order, range=shapes), legend=_tier_legend())
+
+
+def _tier_legend() -> "alt.Legend":
+    import altair as alt
+
+    return alt.Legend(title=None, orient="top", symbolOpacity=1, offset=6)
+
+
+def _empty(title: str, width: int) -> Chart:
     import altair as alt
 
     words = alt.Chart(alt.Data(values=[{"words": "Nothing measured yet"}])).mark_text(color=_FAINT, fontSize=14)
-    return _rendered(words.encode(text="words:N").properties(width=WIDTH - 32, height=80), title, "")
+    return _rendered(words.encode(text="words:N").properties(width=width - 32, height=80), title, "")
 
 
 def _rendered(chart: Any, title: str, subtitle: str) -> Chart:
@@ -179,7 +198,14 @@ def _rendered(chart: Any, title: str, subtitle: str) -> Chart:
 
     chart = chart.properties(
         title=alt.TitleParams(
-            title, subtitle=subtitle, anchor="start", fontSize=17, color=_INK, subtitleColor=_FAINT, offset=14
+            title,
+            subtitle=subtitle,
+            anchor="start",
+            fontSize=17,
+            color=_INK,
+            subtitleColor=_FAINT,
+            subtitlePadding=6,
+            offset=14,
         ),
         padding=16,
         background="white",
@@ -190,4 +216,4 @@ def _rendered(chart: Any, title: str, subtitle: str) -> Chart:
     chart = chart.configure_legend(labelColor=_INK, labelFontSize=12)
     specification = json.dumps(chart.to_dict())
     svg = vl_convert.vegalite_to_svg(specification)
-    return Chart(svg=svg, png=vl_convert.svg_to_png(svg, scale=_PNG_SCALE))
+    return Chart(svg=svg, png=vl_convert.svg_to_png(svg))

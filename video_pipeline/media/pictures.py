@@ -127,10 +127,11 @@ def before_after_strip(before: Path, after: Path, target: Path, *, height: int =
     _save(strip, target)
 
 
-def inline_jpeg(path: Path, *, max_bytes: int = 24_000, max_side: int = 480) -> str:
+def inline_jpeg(path: Path, *, max_bytes: int = 24_000, max_width: int = 480) -> str:
     """The picture file at `path` as a `data:image/jpeg` URI of at most `max_bytes` characters.
 
-    For metadata that is stored in a database: the picture is made smaller and coarser until it fits.
+    For metadata that is stored in a database: the picture, at most `max_width` pixels wide however high it is, is
+    made coarser and then smaller until it fits.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -139,14 +140,14 @@ def inline_jpeg(path: Path, *, max_bytes: int = 24_000, max_side: int = 480) -> 
             picture = opened.convert("RGB")
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise MediaError(f"{path} is not a picture that can be opened ({type(error).__name__}).") from error
-    side = max_side
-    while side >= 16:
-        small = _fitted(picture, (side, side), enlarge=False)
+    width = max_width
+    while width >= 16:
+        small = _fitted(picture, (width, picture.height), enlarge=False)
         for quality in (82, 65, 50):
             uri = "data:image/jpeg;base64," + base64.b64encode(_jpeg(small, quality)).decode()
             if len(uri) <= max_bytes:
                 return uri
-        side = side * 3 // 4
+        width = width * 3 // 4
     raise MediaError(f"{path} cannot be made smaller than {max_bytes} bytes; allow more.")
 
 

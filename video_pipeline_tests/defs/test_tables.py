@@ -15,7 +15,7 @@ from video_pipeline.briefs import Brief, Shot, StoryboardShot
 from video_pipeline.clips import ClipStatus, GeneratedClip
 from video_pipeline.definitions import defs
 from video_pipeline.defs.partitions import OWN_WEEK, WEEKLY
-from video_pipeline.defs.tables import ROW_TYPE, ParquetTables, table_asset
+from video_pipeline.defs.tables import ROW_TYPE, ParquetTables, place_of, table_asset
 from video_pipeline.storage import LocalStore, read_rows, table_key, write_rows
 
 DAILY = dg.DailyPartitionsDefinition(start_date="2026-01-01")
@@ -173,3 +173,15 @@ def _clip(name: str, usd: str, status: ClipStatus = ClipStatus.GENERATED) -> Gen
         billed_usd=Decimal(usd),
         size=(108, 192),
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("file:///srv/a%20store/reports/sheet.jpg", dg.MetadataValue.path("/srv/a store/reports/sheet.jpg")),
+        ("s3://bucket/reports/sheet.jpg", dg.MetadataValue.path("s3://bucket/reports/sheet.jpg")),
+        ("https://media.example/sheet.jpg", dg.MetadataValue.url("https://media.example/sheet.jpg")),
+    ],
+)
+def test_only_what_a_browser_can_open_is_shown_as_a_link(url: str, shown: dg.MetadataValue) -> None:
+    assert place_of(url) == shown

@@ -39,10 +39,23 @@ def test_costs_are_drawn_for_any_number_of_days(days: int):
     assert {"preview", "production", "cinematic", "all clips"} <= set(texts)
     assert any("above $0.15" in text for text in texts)
     # A point for each tier, and for all clips, each day.
-    assert chart.svg.count('aria-roledescription="circle"') == 4 * days
+    assert chart.svg.count('aria-roledescription="point"') == 4 * days
     assert len([text for text in texts if text.endswith((" Oct", " Nov"))]) <= 10
-    # Twice the width of a 640 pixel column.
-    assert 1200 <= _png_size(chart)[0] <= 1300
+    # Dagster shows a picture pixel by pixel, in a dialog.
+    assert 600 <= _png_size(chart)[0] <= 700
+
+
+def test_a_chart_is_as_wide_as_it_is_asked_to_be():
+    assert 1000 <= _png_size(cost_chart(_cost_rows(3), width=1040))[0] <= 1080
+
+
+def test_the_points_of_one_tier_alone_are_seen_before_those_of_all_clips():
+    """Both stand at the same place; an outline tells its colour, a later one lies over an earlier."""
+    rows = [row for row in _cost_rows(3) if row["tier"] == "preview"]
+    drawn = re.findall(r'aria-label="[^"]*tier: ([\w ]+); [^"]*" [^>]*"point"[^>]* d="([^"]+)"', cost_chart(rows).svg)
+    assert [tier for tier, _ in drawn] == ["all clips"] * 3 + ["preview"] * 3
+    assert {outline.count("A") > 0 for _, outline in drawn[:3]} == {False}
+    assert {outline.count("A") > 0 for _, outline in drawn[3:]} == {True}
 
 
 def test_the_average_over_all_clips_counts_each_clip_once():
@@ -80,4 +93,4 @@ def test_scores_are_drawn_best_first_in_their_tiers():
 def test_without_rows_the_chart_says_so(chart):
     drawn = chart([])
     assert "Nothing measured yet" in _texts(drawn)
-    assert 1200 <= _png_size(drawn)[0] <= 1300
+    assert 600 <= _png_size(drawn)[0] <= 700

@@ -107,6 +107,13 @@ def test_an_inline_picture_keeps_to_its_size(footage: Path, tmp_path: Path):
     assert sizes[1] < sizes[0]
 
 
+def test_a_tall_picture_keeps_the_width_at_which_it_can_be_read(tmp_path: Path):
+    Image.new("RGB", (1354, 4000), "navy").save(tmp_path / "tall.png")
+    uri = inline_jpeg(tmp_path / "tall.png", max_bytes=190_000, max_width=960)
+    with Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/jpeg;base64,")))) as picture:
+        assert picture.size == (960, 2836)
+
+
 def test_what_cannot_be_opened_is_a_sentence(tmp_path: Path):
     page = tmp_path / "page.mp4"
     page.write_text("<html>")

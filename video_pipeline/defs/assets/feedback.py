@@ -6,7 +6,7 @@ from video_pipeline.briefs import Storyboard
 from video_pipeline.clips import ReviewedClip
 from video_pipeline.defs.external import report_routing_policy
 from video_pipeline.defs.partitions import DAILY, DAY_BEFORE, trailing
-from video_pipeline.defs.tables import table_asset
+from video_pipeline.defs.tables import place_of, table_asset
 from video_pipeline.feedback import (
     ClipFact,
     CostReport,
@@ -79,7 +79,8 @@ def cost_report(
 
     day = day_of(context.partition_key)
     report = cost_report_of(day, clip_facts)
-    page = day_report(services.store, services.ledger, report, [fact for fact in clip_facts if fact.day == day])
+    own, limit_usd = [fact for fact in clip_facts if fact.day == day], services.policy.drift.freeze_above_usd
+    page = day_report(services.store, services.ledger, report, own, limit_usd=limit_usd)
     numbers = {
         "generation_usd_per_clip": report.generation_usd_per_clip,
         "usd_per_usable_clip": report.usd_per_usable_clip,
@@ -91,8 +92,8 @@ def cost_report(
             "waste_usd": float(sum(report.waste.values())),
             "saved_by_cache_usd": float(report.saved_by_cache_usd),
             **{name: float(value) for name, value in numbers.items() if value is not None},
-            "report": page.url,
-            "cost_plot": dg.MetadataValue.md(f"![cost a clip]({cost_plot(report)})"),
+            "report": place_of(page.url),
+            "cost_plot": dg.MetadataValue.md(f"![cost a clip]({cost_plot(report, limit_usd=limit_usd)})"),
         },
     )
 

@@ -5,7 +5,7 @@ import dagster as dg
 from video_pipeline.clips import ClipStatus, ReviewedClip, UpscaledClip
 from video_pipeline.defs.checks import TECHNICAL_CHECKS, technical_results
 from video_pipeline.defs.partitions import DAILY
-from video_pipeline.defs.tables import table_asset
+from video_pipeline.defs.tables import place_of, table_asset
 from video_pipeline.services import Services, day_of
 
 
@@ -32,7 +32,7 @@ def reviewed_clips(
             "for_a_person": sum(clip.status is ClipStatus.REVIEW for clip in clips),
             "rejected": sum(clip.status is ClipStatus.REJECTED for clip in clips),
             "contact_sheet": dg.MetadataValue.md(f"![contact sheet]({gallery.preview})"),
-            "contact_sheet_url": gallery.sheet_url,
+            "contact_sheet_url": place_of(gallery.sheet_url),
             **({"thumbnail": dg.MetadataValue.md(f"![thumbnail]({gallery.thumbnail})")} if gallery.thumbnail else {}),
         },
         check_results=technical_results([verdict for _, verdict in reviewed if verdict is not None]),

@@ -41,15 +41,14 @@ def generation_plan(
         check_cap(total, cap_usd=services.policy.budget.plan_cap_usd)
     except BudgetExceeded as refusal:
         raise dg.Failure(str(refusal), allow_retries=False) from refusal
+    # Few and narrow columns: the UI gives what they leave to the last one, which has most to say.
     decisions = [
         dg.TableRecord(
             {
-                "clip": plan.clip_id,
-                "shot": decision.shot,
+                "shot": f"{plan.storyboard.brief.brief_id} #{decision.shot}",
                 "tier": decision.tier.value,
-                "model": decision.model or "",
-                "usd_per_attempt": float(decision.attempt_usd),
-                "sound": decision.audio,
+                "model": f"{decision.model or 'none'}{' with sound' if decision.audio else ''}",
+                "usd": float(decision.attempt_usd),
                 "why": "; ".join(decision.reasons),
             }
         )
