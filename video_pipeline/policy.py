@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -46,8 +46,17 @@ class GenerationPolicy(_Section):
     max_segment_s: float = Field(gt=0)
 
 
+Encoder = Literal["auto", "x264", "nvenc"]
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+
+
 class UpscalingPolicy(_Section):
     model: str
+    blend: float = Field(ge=0, le=1)
+    denoise: float = Field(ge=0, le=1)
+    crf: int = Field(ge=0, le=51)
+    preset: Preset
+    encoder: Encoder
     watts: float = Field(gt=0)
     cpu_watts: float = Field(gt=0)
     utilisation: float = Field(gt=0, le=1)

@@ -1,51 +1,195 @@
-"""`upscale`: one file through the upscaler, outside the pipeline."""
+"""`upscale`: files, folders and globs through the upscaler, outside the pipeline."""
 
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
 
-from video_pipeline.cli.console import console, pixels
+from video_pipeline.cli.console import complaints, console, pixels
 from video_pipeline.errors import ConfigurationError
+from video_pipeline.policy import Encoder, Preset
+from video_pipeline.settings import get_settings
+from video_pipeline.upscaling import (
+    Batch,
+    Device,
+    Engine,
+    Outcome,
+    PathName,
+    Plan,
+    Progress,
+    Task,
+    UpscaleSettings,
+    describe_device,
+    download_weights,
+    find_tasks,
+    models_needed,
+)
+
+_ACTIONS = {
+    "upscale": "upscale it",
+    "resize": "resize it, without the network: it is as large already",
+    "keep": "nothing: it is there already, from the same clip with the same settings",
+}
 
 
 def upscale(
-    source: Annotated[Path, typer.Argument(help="Any video file.")],
-    target: Annotated[Path, typer.Argument(help="Where to write it: .mp4, .mov or .mkv.")],
-    size: Annotated[str, typer.Option(help="Target as WIDTHxHEIGHT; by default the short side becomes 1080.")] = "",
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE... TARGET",
+            help="Clips, folders of clips or quoted globs; then the .mp4, .mov or .mkv to write, or a folder.",
+        ),
+    ],
+    size: Annotated[str, typer.Option(help="Target as WIDTHxHEIGHT.")] = "",
+    short_side: Annotated[int, typer.Option(help="Without --size: what the shorter side becomes.")] = 1080,
     model: Annotated[str, typer.Option(help="Network to use.")] = "realesr-animevideov3",
-    weights: Annotated[Path | None, typer.Option(help="An official .pth instead of the packaged weights.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="A weights file of your own for it, .pth or .param.")] = None,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Download the model's official weights if needed.")] = False,
     blend: Annotated[float, typer.Option(help="Share of the network in the picture, 0 to 1.")] = 1.0,
+    denoise: Annotated[float, typer.Option(help="realesr-general-x4v3 only: how much noise goes, 0 to 1.")] = 1.0,
+    crf: Annotated[int, typer.Option(help="Constant quality of the encoder, 0 (best) to 51.")] = 18,
+    preset: Annotated[str, typer.Option(help="x264's preset.")] = "veryfast",
+    encoder: Annotated[str, typer.Option(help="auto, x264 or nvenc.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    path: Annotated[str, typer.Option(help="How the network is run: auto, plain, rewritten or compiled.")] = "auto",
+    again: Annotated[bool, typer.Option("--again", help="Also do what the folder holds already.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and do nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; all else to stderr.")] = False,
 ) -> None:
-    """Upscale one file with Real-ESRGAN, keeping its frames, timing, sound and colour."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+    """Upscale clips with Real-ESRGAN, keeping their frames, timing, sound and colour.
 
-    from video_pipeline.upscaling import Engine, Progress, UpscaleSettings, describe_device, upscale_file
-
+    Into a folder, what was done before from the same clip with the same settings is kept. Exits with 0 when all is
+    done, with 1 when a clip could not be.
+    """
+    if len(paths) < 2:
+        raise ConfigurationError("Name one or more clips, and last the file or the folder to write to.")
     try:
-        settings = UpscaleSettings(model=model, blend=blend)
+        settings = UpscaleSettings(
+            model=model,
+            short_side=short_side,
+            blend=blend,
+            denoise=denoise,
+            crf=crf,
+            preset=_choice("preset", preset, Preset),
+            encoder=_choice("encoder", encoder, Encoder),
+        )
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
-    if device not in ("auto", "cpu", "cuda"):
-        raise ConfigurationError(f"--device takes auto, cpu or cuda, not {device}.")
-    engine = Engine(model, device=device, weights_path=weights)
-    console.print(describe_device(device))
-    columns = (TextColumn("upscaling"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[fps]}"))
-    with Bar(*columns, TimeRemainingColumn(), console=console) as bar:
-        task = bar.add_task("upscale", total=None, fps="")
+    where, how = _choice("device", device, Device), _choice("path", path, PathName)
+    tasks, folder = find_tasks(paths[:-1], Path(paths[-1]))
+    batch = Batch(tasks, settings, folder=folder, size=_size(size), again=again, weights=weights)
+    if plan:
+        _show_plan(batch.plan(), as_json)
+        return
+    configured = get_settings()
+    weights_dir = configured.weights_dir or configured.state_dir / "weights"
+    if fetch:
+        for name in models_needed(model, denoise):
+            download_weights(name, weights_dir)
+    notes = complaints if as_json else console
 
-        def show(progress: Progress) -> None:
+    def engine() -> Engine:
+        loaded = Engine(model, device=where, path=how, weights_path=weights, weights_dir=weights_dir, denoise=denoise)
+        notes.print(describe_device(where), style="dim")
+        return loaded
+
+    with _bars(notes) as show:
+        outcomes = list(batch.run(engine, show))
+    _show_outcomes(outcomes, as_json)
+    if any(outcome.error for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _bars(notes: Console) -> "Iterator[Callable[[Task, Progress], None]]":
+    """A progress bar a clip in work; clips in flight move side by side."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[fps]}"))
+    with Bar(*columns, TimeRemainingColumn(), console=notes) as bar:
+        shown: dict[Task, TaskID] = {}
+
+        def show(task: Task, progress: Progress) -> None:
+            if task not in shown:
+                shown[task] = bar.add_task(escape(task.source.name), total=progress.frames_total, fps="")
             fps = f"{progress.fps:.2f} fps"
-            bar.update(task, completed=progress.frames_done, total=progress.frames_total, fps=fps)
+            bar.update(shown[task], completed=progress.frames_done, total=progress.frames_total, fps=fps)
 
-        report = upscale_file(source, target, settings=settings, size=_size(size), engine=engine, progress=show)
-    console.print(
-        f"{report.frames} frames, {pixels(report.source_size)} to {pixels(report.target_size)}, "
-        f"in {report.wall_s:.1f} s ({report.fps:.2f} fps) on {report.device}; about ${report.electricity_usd} of "
+        yield show
+
+
+def _show_plan(plans: Sequence[Plan], as_json: bool) -> None:
+    if as_json:
+        console.print_json(data=[_plain(asdict(plan)) for plan in plans])
+        return
+    table = Table("source", "target", "size", "frames", "what will be done")
+    for plan in plans:
+        sizes = (
+            f"{pixels(plan.source_size)} to {pixels(plan.target_size)}"
+            if plan.source_size and plan.target_size
+            else ""
+        )
+        said = plan.reason if plan.action == "refuse" else _ACTIONS[plan.action]
+        table.add_row(
+            escape(str(plan.source)), escape(str(plan.target)), sizes, str(plan.frames or "?"), escape(said)
+        )
+    console.print(table)
+
+
+def _show_outcomes(outcomes: Sequence[Outcome], as_json: bool) -> None:
+    if as_json:
+        console.print_json(data=[_json_of(outcome) for outcome in outcomes])
+    for outcome in outcomes:
+        if outcome.error:
+            complaints.print(f"[red]{escape(outcome.error)}[/red]", highlight=False, soft_wrap=True)
+        elif not as_json:
+            console.print(_sentence(outcome), highlight=False, soft_wrap=True)
+
+
+def _sentence(outcome: Outcome) -> str:
+    report, target = outcome.report, escape(str(outcome.task.target))
+    if report is None:
+        return f"{target} is there already, from the same clip with the same settings."
+    how = f"{report.model} ({report.path}, {report.precision})" if report.network_used else "no network"
+    sizes = f"{pixels(report.source_size)} to {pixels(report.target_size)}"
+    return (
+        f"{report.frames} frames, {sizes}, in {report.wall_s:.1f} s ({report.fps:.2f} fps) on the {report.device} "
+        f"with {how}; {report.encoder}, {report.video_kbps:.0f} kbit/s; about ${report.electricity_usd} of "
         f"electricity. Written to {target}."
     )
+
+
+def _json_of(outcome: Outcome) -> dict[str, Any]:
+    report = outcome.report
+    return _plain(
+        {
+            "source": outcome.task.source,
+            "target": outcome.task.target,
+            "status": "failed" if outcome.error else "done" if report else "kept",
+            "error": outcome.error or None,
+            "report": {**asdict(report), "fps": report.fps} if report else None,
+        }
+    )
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    """With paths and money as strings."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def _choice(option: str, value: str, known: Any) -> Any:
+    """`value`, which is one of the literal type `known`'s."""
+    if value not in get_args(known):
+        *others, last = get_args(known)
+        raise ConfigurationError(f"--{option} takes {', '.join(others)} or {last}, not {value}.")
+    return value
 
 
 def _size(text: str) -> tuple[int, int] | None:

@@ -4,25 +4,34 @@ Importing this package imports neither torch nor PyAV; using it does.
 """
 
 from video_pipeline.errors import UpscalingError
+from video_pipeline.upscaling.batch import Batch, Outcome, Plan, Task, find_tasks
 from video_pipeline.upscaling.clips import ClipUpscaler
-from video_pipeline.upscaling.engine import Engine, describe_device
+from video_pipeline.upscaling.engine import Device, Engine, PathName, describe_device
 from video_pipeline.upscaling.geometry import target_size
 from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
 from video_pipeline.upscaling.video import upscale_file
-from video_pipeline.upscaling.weights import MODELS, WeightsError, download_weights
+from video_pipeline.upscaling.weights import MODELS, WeightsError, download_weights, models_needed
 
 __all__ = [
     "MODELS",
+    "Batch",
     "ClipUpscaler",
+    "Device",
     "Electricity",
     "Engine",
+    "Outcome",
+    "PathName",
+    "Plan",
     "Progress",
+    "Task",
     "UpscaleReport",
     "UpscaleSettings",
     "UpscalingError",
     "WeightsError",
     "describe_device",
     "download_weights",
+    "find_tasks",
+    "models_needed",
     "target_size",
     "upscale_file",
 ]

@@ -1,8 +1,9 @@
-"""Upscaling of a generated clip, from our store into our store, once an input and settings (MISSION G3.4)."""
+"""Upscaling of generated clips, from our store into our store, once an input and settings (MISSION G3.4)."""
 
 import logging
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from video_pipeline import checkpoints
@@ -13,6 +14,7 @@ from video_pipeline.media import probe
 from video_pipeline.policy import UpscalingPolicy
 from video_pipeline.storage import ObjectStore, StoredObject
 from video_pipeline.upscaling.engine import Engine
+from video_pipeline.upscaling.flight import in_flight
 from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
 from video_pipeline.upscaling.video import upscale_file
 
@@ -34,7 +36,15 @@ class ClipUpscaler:
     ) -> None:
         self._ledger = ledger
         self._store = store
-        self._settings = UpscaleSettings(model=policy.model, short_side=short_side)
+        self._settings = UpscaleSettings(
+            model=policy.model,
+            short_side=short_side,
+            blend=policy.blend,
+            denoise=policy.denoise,
+            crf=policy.crf,
+            preset=policy.preset,
+            encoder=policy.encoder,
+        )
         self._electricity = Electricity(
             gpu_watts=policy.watts,
             cpu_watts=policy.cpu_watts,
@@ -44,6 +54,11 @@ class ClipUpscaler:
         self._weights_path = weights_path
         self._on_progress = on_progress
         self._engine: Engine | None = None
+        self._loading = threading.Lock()
+
+    def upscale_all(self, clips: Sequence[GeneratedClip]) -> Iterator[UpscaledClip]:
+        """`upscale` of each clip, in their order; see `flight`."""
+        return in_flight(self.upscale, clips)
 
     def upscale(self, clip: GeneratedClip) -> UpscaledClip:
         """The clip at its delivered size; one that was not generated passes through, a broken one is rejected."""
@@ -66,28 +81,28 @@ class ClipUpscaler:
                 "final_sha256": stored.sha256,
                 "final_bytes": stored.size_bytes,
                 "final_size": video.size if video else None,
-                "upscale_s": report.wall_s if report else 0.0,
+                "upscale_s": report.device_s if report else 0.0,
                 "upscaled_frames": report.frames if report else 0,
                 "upscale_device": report.device if report else "",
             }
         )
 
     def _upscale(self, clip: GeneratedClip, media_key: str, key: str) -> tuple[StoredObject, UpscaleReport]:
-        self._engine = self._engine or Engine(self._settings.model, weights_path=self._weights_path)
+        engine = self._loaded()
         with tempfile.TemporaryDirectory(prefix="upscale-") as folder, self._store.local_copy(media_key) as source:
             target = Path(folder) / "upscaled.mp4"
             report = upscale_file(
                 source,
                 target,
                 settings=self._settings,
-                engine=self._engine,
+                engine=engine,
                 electricity=self._electricity,
                 progress=lambda progress: self._on_progress(clip.clip_id, progress),
             )
             checkpoints.reached("upscaling.upscaled")
             stored = self._store.put_file(key, target, content_type="video/mp4")
         _LOG.info(
-            "%s: %d frames %s -> %s in %.1f s (%.1f fps, %s)",
+            "%s: %d frames %s -> %s in %.1f s (%.1f fps, %s %s, %s)",
             clip.clip_id,
             report.frames,
             "x".join(map(str, report.source_size)),
@@ -95,7 +110,10 @@ class ClipUpscaler:
             report.wall_s,
             report.fps,
             report.device,
+            report.path,
+            report.encoder,
         )
+        source = "energy read from the GPU" if report.electricity_measured else "energy estimated"
         self._ledger.spend.book_once(
             f"upscaling {key}",
             day=clip.day,
@@ -103,7 +121,7 @@ class ClipUpscaler:
             tier=clip.tier,
             category=SpendCategory.UPSCALING,
             usd=report.electricity_usd,
-            note=f"{report.wall_s:.2f} s measured on {report.device}, watts and tariff from the policy (an estimate)",
+            note=f"{report.device_s:.2f} s measured on {report.device}, {source} (watts, tariff: the policy)",
         )
         checkpoints.reached("upscaling.stored")
         return stored, report
@@ -111,5 +129,11 @@ class ClipUpscaler:
     def _fingerprint(self) -> str:
         if self._weights_path is None:
             return self._settings.fingerprint()
-        self._engine = self._engine or Engine(self._settings.model, weights_path=self._weights_path)
-        return self._settings.fingerprint(self._engine.weights_sha256)
+        return self._settings.fingerprint(self._loaded().weights_sha256)
+
+    def _loaded(self) -> Engine:
+        with self._loading:
+            if self._engine is None:
+                settings = self._settings
+                self._engine = Engine(settings.model, weights_path=self._weights_path, denoise=settings.denoise)
+            return self._engine

@@ -7,16 +7,13 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from decimal import Decimal
-from typing import Literal
 
+from video_pipeline.policy import Encoder, Preset
 from video_pipeline.upscaling.power import Share
 from video_pipeline.upscaling.weights import check_denoise, find_model
 
 # Part of every fingerprint: a change of the code that changes the pictures raises it, and clips are done again.
 _REVISION = 2
-
-Encoder = Literal["auto", "x264", "nvenc"]
-Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Source:
         if self.info.video is None:
             raise MediaError(f"{path} has no video stream; there is nothing to upscale.")
         self.video: VideoStream = self.info.video
-        self.shape = _shape(path, self.video)
+        self.shape = plane_format(path, self.video)
         """How to read the pictures' planes."""
         self.container = open_guarded(path)
         stream = first_video(self.container)
@@ -133,8 +133,8 @@ def matrix_of(video: VideoStream, size: tuple[int, int]) -> str:
     return video.color_matrix or ("bt709" if size[1] >= 720 else "smpte170m")
 
 
-def _shape(path: Path, video: VideoStream) -> PlaneFormat:
-    """How to read the planes; raises MediaError for a picture that cannot be worked on faithfully."""
+def plane_format(path: Path, video: VideoStream) -> PlaneFormat:
+    """How to read the planes of `video`; raises MediaError for one that cannot be worked on faithfully."""
     hdr = _HDR.get(video.color_transfer or "")
     if hdr:
         raise MediaError(f"{path} is HDR ({hdr}); tone-map it to SDR first, for the upscaler works on SDR.")

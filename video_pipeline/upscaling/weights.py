@@ -173,6 +173,11 @@ def load_weights(
     return Weights(strong.model, state, both, f"{strong.source} and {weak.source}")
 
 
+def models_needed(name: str, denoise: float) -> list[str]:
+    """The models whose weights `load_weights` reads."""
+    return [name] if denoise == 1 else [name, _WEAK_DENOISER]
+
+
 def check_denoise(name: str, denoise: float) -> None:
     """Raise ValueError for a share outside 0..1, and WeightsError for a model that has no second training."""
     if not 0 <= denoise <= 1:

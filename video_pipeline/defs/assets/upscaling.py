@@ -7,6 +7,9 @@ from video_pipeline.defs.partitions import DAILY
 from video_pipeline.defs.pools import GPU
 from video_pipeline.defs.tables import table_asset
 from video_pipeline.services import Services
+from video_pipeline.upscaling import ClipUpscaler, Progress, describe_device
+
+_REPORT_EVERY_S = 10.0
 
 
 @table_asset(UpscaledClip, group="upscaling", partitions_def=DAILY, pool=GPU, kinds={"torch"})
@@ -14,20 +17,20 @@ def upscaled_clips(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], generated_clips: list[GeneratedClip]
 ) -> dg.MaterializeResult[list]:
     """Clips at their delivered size; what was done before with the same input and settings is not done again."""
-    from video_pipeline.upscaling import ClipUpscaler, describe_device
-
     policy = services.policy
+    reporter = _Reporter(context)
     upscaler = ClipUpscaler(
         ledger=services.ledger,
         store=services.store,
         policy=policy.upscaling,
         short_side=policy.routing.delivered_short_side,
         weights_path=services.weights_path(policy.upscaling.model),
+        on_progress=reporter.progress,
     )
     clips = []
-    for clip in generated_clips:
-        clips.append(upscaler.upscale(clip))
-        context.log.info(f"{clip.clip_id}: {clips[-1].status} in {clips[-1].upscale_s:.1f} s")
+    for clip in upscaler.upscale_all(generated_clips):
+        clips.append(clip)
+        context.log.info(f"{clip.clip_id}: {clip.status} in {clip.upscale_s:.1f} s")
     frames, seconds = sum(clip.upscaled_frames for clip in clips), sum(clip.upscale_s for clip in clips)
     return dg.MaterializeResult(
         value=clips,
@@ -38,6 +41,23 @@ def upscaled_clips(
             "frames_per_second": frames / seconds if seconds else 0.0,
         },
     )
+
+
+class _Reporter:
+    """Tells Dagster's log how far a clip is, now and then."""
+
+    def __init__(self, context: dg.AssetExecutionContext) -> None:
+        self._context = context
+        self._told_at: dict[str, float] = {}
+
+    def progress(self, clip_id: str, progress: Progress) -> None:
+        last = self._told_at.setdefault(clip_id, progress.elapsed_s)
+        if progress.elapsed_s - last < _REPORT_EVERY_S:
+            return
+        self._told_at[clip_id] = progress.elapsed_s
+        frames = f"{progress.frames_done} of {progress.frames_total or '?'} frames"
+        eta = f", about {progress.eta_s:.0f} s left" if progress.eta_s is not None else ""
+        self._context.log.info(f"{clip_id}: {frames}, {progress.fps:.2f} fps{eta}")
 
 
 ALL = [upscaled_clips]

@@ -1,0 +1,224 @@
+"""Files, folders and globs to be upscaled into a file or a folder: what there is to do, and what is done already.
+
+A folder that results are written to keeps a record of what each was made from, so that a second run over the same
+films, or one after a kill, does only what is missing (G3.4).
+"""
+
+import glob
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from video_pipeline.errors import ConfigurationError, MediaError, VideoPipelineError
+from video_pipeline.media import probe
+from video_pipeline.upscaling.engine import Engine
+from video_pipeline.upscaling.flight import in_flight
+from video_pipeline.upscaling.geometry import check_size, target_size
+from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
+from video_pipeline.upscaling.source import plane_format
+from video_pipeline.upscaling.video import upscale_file
+
+CLIP_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".m4v"})
+_RECORD = ".upscaled.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One file to be upscaled to another."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be done to one file: sizes in pixels, or why nothing can be done."""
+
+    source: Path
+    target: Path
+    source_size: tuple[int, int] | None
+    target_size: tuple[int, int] | None
+    frames: int | None
+    duration_s: float | None
+    action: str
+    """"upscale", "resize" (it is as large already), "keep" (done before), or "refuse"."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one file; without a report it was done before, or could not be done for the reason `error`."""
+
+    task: Task
+    report: UpscaleReport | None = None
+    error: str = ""
+
+
+def find_tasks(sources: Sequence[str], target: Path) -> tuple[list[Task], Path | None]:
+    """The files that `sources` (files, folders, globs) name, each with its target; and the folder, if that is one.
+
+    A `target` with a suffix is a file, for one file; else it is a folder, and results get their
+    source's name there as .mp4, below the same folders. Raises ConfigurationError when nothing is named, or when two
+    sources would become one file.
+    """
+    files = [found for source in sources for found in _files(source)]
+    if target.suffix and not target.is_dir():
+        if len(files) > 1:
+            raise ConfigurationError(f"{len(files)} files cannot all become {target}; name a folder as the target.")
+        return [Task(files[0][0], target)], None
+    tasks = [Task(path, target / below.with_suffix(".mp4")) for path, below in files]
+    taken: dict[Path, Path] = {}
+    for task in tasks:
+        other = taken.setdefault(task.target, task.source)
+        if other != task.source:
+            raise ConfigurationError(f"{other} and {task.source} would both become {task.target}; rename one.")
+        if task.source.resolve() == task.target.resolve():
+            raise ConfigurationError(f"{task.source} would be replaced by its own result; name another folder.")
+    return list({task.target: task for task in tasks}.values()), target
+
+
+def _files(source: str) -> list[tuple[Path, Path]]:
+    """(file, its place below the target folder) for a file, a folder's clips at any depth, or a glob."""
+    path = Path(source)
+    if path.is_dir():
+        found = sorted(entry for entry in path.rglob("*") if entry.suffix.lower() in CLIP_SUFFIXES)
+        if not found:
+            raise ConfigurationError(f"{path} holds no clip ({', '.join(sorted(CLIP_SUFFIXES))}).")
+        return [(entry, entry.relative_to(path)) for entry in found if not entry.name.startswith(".")]
+    if not path.exists() and glob.has_magic(source):
+        # Not Path.glob, which takes no absolute pattern.
+        names = glob.glob(source, recursive=True)  # noqa: PTH207
+        matched = [Path(name) for name in sorted(names) if Path(name).is_file()]
+        if not matched:
+            raise ConfigurationError(f"No file matches {source}.")
+        return [(match, Path(match.name)) for match in matched]
+    return [(path, Path(path.name))]
+
+
+class Batch:
+    """Tasks with their settings; `size` overrides the settings' short side, `electricity` prices the work."""
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        settings: UpscaleSettings,
+        *,
+        folder: Path | None = None,
+        size: tuple[int, int] | None = None,
+        again: bool = False,
+        weights: Path | None = None,
+        electricity: Electricity | None = None,
+    ) -> None:
+        """`folder` is where the record is kept; without one, or with `again`, everything is done. `weights` is a
+        file of the caller's.
+        """
+        self._tasks = tasks
+        self._settings = settings
+        self._size = size
+        self._electricity = electricity
+        self._folder = folder
+        # A weights file that is missing is the engine's to tell.
+        own = _sha256(weights) if weights is not None and weights.is_file() else None
+        self._done_with = f"{settings.fingerprint(own)} {size}"
+        self._again = again
+
+    def plan(self) -> list[Plan]:
+        """What `run` would do, from the files' headers; no network is loaded."""
+        return [self._plan(task) for task in self._tasks]
+
+    def _plan(self, task: Task) -> Plan:
+        try:
+            video = probe(task.source).video
+            if video is None:
+                raise MediaError(f"{task.source} has no video stream; there is nothing to upscale.")
+            plane_format(task.source, video)
+            if self._size is not None:
+                check_size(video, self._size)
+        except VideoPipelineError as error:
+            return Plan(task.source, task.target, None, None, None, None, "refuse", str(error))
+        size = self._size or target_size(video, self._settings.short_side)
+        if self._done(task):
+            action = "keep"
+        else:
+            grows = size[0] > video.size[0] or size[1] > video.size[1]
+            action = "upscale" if grows and self._settings.blend > 0 else "resize"
+        return Plan(task.source, task.target, video.size, size, video.frames, video.duration_s, action)
+
+    def run(self, engine: Callable[[], Engine], progress: Callable[[Task, Progress], None]) -> Iterator[Outcome]:
+        """Do what is to be done; one file's trouble does not stop the others. `engine` is asked for when needed.
+
+        Raises WeightsError and UpscalingError where the network itself cannot be had.
+        """
+        to_do = [task for task in self._tasks if not self._done(task)]
+        for task in self._tasks:
+            if task not in to_do:
+                yield Outcome(task)
+        if not to_do:
+            return
+        loaded = engine()
+
+        def upscale(task: Task) -> Outcome:
+            try:
+                if self._folder is not None:
+                    task.target.parent.mkdir(parents=True, exist_ok=True)
+                report = upscale_file(
+                    task.source,
+                    task.target,
+                    settings=self._settings,
+                    size=self._size,
+                    engine=loaded,
+                    electricity=self._electricity,
+                    progress=lambda seen: progress(task, seen),
+                )
+            except (VideoPipelineError, OSError) as error:
+                return Outcome(task, error=str(error))
+            return Outcome(task, report)
+
+        for outcome in in_flight(upscale, to_do):
+            if outcome.report is not None:
+                self._record(outcome.task)
+            yield outcome
+
+    def _done(self, task: Task) -> bool:
+        entry = self._entries().get(self._name(task))
+        return (
+            entry is not None
+            and not self._again
+            and entry["settings"] == self._done_with
+            and task.target.is_file()
+            and entry["bytes"] == task.target.stat().st_size
+            and task.source.is_file()
+            and entry["source_sha256"] == _sha256(task.source)
+        )
+
+    def _record(self, task: Task) -> None:
+        if self._folder is None:
+            return
+        entry = {
+            "settings": self._done_with,
+            "bytes": task.target.stat().st_size,
+            "source_sha256": _sha256(task.source),
+        }
+        part = self._folder / f"{_RECORD}.part"
+        part.write_text(json.dumps(self._entries() | {self._name(task): entry}, indent=1, sort_keys=True) + "\n")
+        part.replace(self._folder / _RECORD)
+
+    def _entries(self) -> dict[str, dict[str, Any]]:
+        record = self._folder / _RECORD if self._folder is not None else None
+        if record is None or not record.is_file():
+            return {}
+        try:
+            return json.loads(record.read_text())
+        except ValueError as error:
+            raise ConfigurationError(f"{record} is damaged ({error}); delete it, and all is done again.") from error
+
+    def _name(self, task: Task) -> str:
+        return task.target.relative_to(self._folder).as_posix() if self._folder is not None else ""
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

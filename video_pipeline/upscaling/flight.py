@@ -1,0 +1,33 @@
+"""Several clips on one engine at a time: how many, and in which order their results come."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Each clip in flight keeps about four cores at its encoder; with fewer, the network itself needs them.
+_CORES_A_CLIP, _MOST_IN_FLIGHT = 4, 4
+
+
+def in_flight(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """`work` of each item, in their order; on a GPU several at a time, so that the opening, encoding and writing of
+    one hides behind the network's work on another. The first error ends it, and nothing more is begun.
+    """
+    pool = ThreadPoolExecutor(_at_a_time(), thread_name_prefix="upscale")
+    try:
+        for future in [pool.submit(work, item) for item in items]:
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _at_a_time() -> int:
+    """As many as there are cores for beside a GPU; on the CPU one, whose network takes all cores."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return 1
+    return max(1, min(_MOST_IN_FLIGHT, (os.cpu_count() or 1) // _CORES_A_CLIP))
