@@ -32,7 +32,8 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 PathName = Literal["auto", "plain", "rewritten", "compiled"]
 
-_GPU_FRAMES_AT_ONCE = {"compact": 4, "rrdb": 1}
+# For the light networks; a single frame of the others fills a GPU.
+_GPU_FRAMES_AT_ONCE = 4
 # What a strip on the CPU may hold while a network runs over it.
 _CPU_BYTES = 2 * 2**30
 # glibc maps any larger buffer anew on each allocation, and the page faults cost as much as the arithmetic.
@@ -303,6 +304,8 @@ class Engine:
     ) -> list[tuple[int, int]]:
         """Cut the target's rows into strips, as even as can be, that stay inside the limits."""
         rows = min(self.strip_rows or height, self._rows_that_suit(width, height, network), height)
+        if network is not None and not network.cuttable:
+            rows = height
         count = -(-height // rows)
         cuts = [target_height * i // count for i in range(count + 1)]
         return [(start, stop) for start, stop in pairwise(cuts) if start < stop]
@@ -329,16 +332,16 @@ class Engine:
         if frames > 1:
             self.frames_at_once = frames // 2
             return
-        suits = self._rows_that_suit(width, height, self._paths.reference)
-        rows = min(self.strip_rows or height, suits, height) // 2
-        if rows >= _FEWEST_ROWS:
+        network = self._paths.reference
+        rows = min(self.strip_rows or height, self._rows_that_suit(width, height, network), height) // 2
+        if rows >= _FEWEST_ROWS and network.cuttable:
             self.strip_rows = rows
         elif self.device == "cuda":
             self._leave_gpu()
         else:
             raise UpscalingError(
-                f"There is not enough memory to upscale {width}x{height} with {self.model}, even in strips of "
-                f"{2 * rows} rows; free some, or choose a lighter model."
+                f"There is not enough memory to upscale {width}x{height} with {self.model}, even "
+                f"{2 * rows} rows at a time; free some, or choose a lighter model."
             )
 
     def _leave_gpu(self) -> None:
@@ -350,6 +353,7 @@ class Engine:
 
     def _place(self, device: str, precision: Precision, path: PathName) -> None:
         from video_pipeline.upscaling.lanes import lane_of
+        from video_pipeline.upscaling.networks import SRVGGNetCompact
         from video_pipeline.upscaling.paths import Paths
 
         self.device = device
@@ -357,8 +361,8 @@ class Engine:
         self._lane = lane_of(device)
         self.meter = PowerMeter(device)
         """Time and energy of the device, by clip."""
-        on_gpu = device == "cuda"
-        self.frames_at_once = _GPU_FRAMES_AT_ONCE[self._weights.model.architecture] if on_gpu else 1
+        light = isinstance(self._paths.reference, SRVGGNetCompact)
+        self.frames_at_once = _GPU_FRAMES_AT_ONCE if light and device == "cuda" else 1
 
 
 class Pending:

@@ -6,9 +6,10 @@ BasicSR (Copyright 2018-2022 BasicSR Authors, Apache-2.0, https://github.com/XPi
 are the originals', so that the official files load unchanged.
 
 Both take and give float tensors of shape (N, 3, H, W) in 0..1 RGB; the output is `scale` times as high and wide and
-is not clamped. Each says what the engine must know to cut pictures into strips: `scale`, `halo` (input rows around a
-strip that its result depends on), `multiple` (that sizes and offsets must be of), `features`, `values_per_pixel`.
-This module imports torch, so only the engine and the tests import it, and late.
+is not clamped. Each says what the engine must know: whether pictures may be cut into strips (`cuttable`) and how,
+by `scale`, `halo` (input rows around a strip that its result depends on), `multiple` (that sizes and offsets must
+be of), `features` and `values_per_pixel`; and which short number formats keep its result. This module imports
+torch, so only the engine and the tests import it, and late.
 """
 
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ class SRVGGNetCompact(nn.Module):
 
     # Measured against float32 on real frames: 60 dB here, but only 55 dB for the 23-block RRDBNet.
     bfloat16_on_cpu = True
+    float16_on_gpu = True
+    cuttable = True
 
     def __init__(self, features: int, convolutions: int, scale: int) -> None:
         super().__init__()
@@ -86,6 +89,8 @@ class RRDBNet(nn.Module):
     # network, rows more than 96 away change an 8-bit value by less than 0.01.
     _FARTHEST = 96
     bfloat16_on_cpu = False
+    float16_on_gpu = True
+    cuttable = True
 
     def __init__(self, features: int, growth: int, blocks: int, scale: int) -> None:
         super().__init__()

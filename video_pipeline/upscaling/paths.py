@@ -10,20 +10,23 @@ import math
 import time
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor
 
 from video_pipeline.errors import UpscalingError
-from video_pipeline.upscaling.networks import Network as Plain
+from video_pipeline.upscaling.foreign import ForeignNetwork, read_foreign
+from video_pipeline.upscaling.networks import Network as OurNetwork
 from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact, build_network
 from video_pipeline.upscaling.resample import cached_taps
 from video_pipeline.upscaling.rewrites import FoldedCompact, foldable, push_form
-from video_pipeline.upscaling.weights import Weights, WeightsError
+from video_pipeline.upscaling.weights import CUSTOM, Weights, WeightsError
 
 _LOG = logging.getLogger(__name__)
 
+Plain = OurNetwork | ForeignNetwork
 Network = Plain | FoldedCompact
 
 # From the likely fastest down. On the CPU compiling takes longer than most clips, and needs a C++ compiler.
@@ -192,8 +195,10 @@ def _reference(weights: Weights) -> Plain:
     try:
         network = build_network(weights.state)
     except (ValueError, RuntimeError, KeyError, IndexError) as error:
+        if weights.model.name == CUSTOM:
+            return read_foreign(Path(weights.source))
         raise WeightsError(f"{weights.source} does not hold a Real-ESRGAN network: {error}.") from error
-    if network.scale != weights.model.scale:
+    if network.scale != weights.model.scale and weights.model.name != CUSTOM:
         raise WeightsError(
             f"{weights.source} enlarges {network.scale} times and {weights.model.name} {weights.model.scale} times; "
             "they are not the same model."
@@ -213,7 +218,7 @@ def _number_format(precision: str, device: str, network: Plain) -> str:
     if precision != "auto":
         return precision
     if device == "cuda":
-        return "float16"
+        return "float16" if network.float16_on_gpu else "float32"
     return "bfloat16" if network.bfloat16_on_cpu and _computes_bfloat16() else "float32"
 
 

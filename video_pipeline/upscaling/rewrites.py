@@ -36,7 +36,7 @@ class FoldedCompact(nn.Module):
     averages, and this can only clamp after (68 dB between the two on real frames).
     """
 
-    bfloat16_on_cpu = SRVGGNetCompact.bfloat16_on_cpu
+    cuttable = True
     skip: Tensor
 
     def __init__(self, network: SRVGGNetCompact, enlargement: Fraction) -> None:

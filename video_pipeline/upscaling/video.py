@@ -1,7 +1,6 @@
 """Upscales one file: decoder, network and encoder as a chain of streams, and the result put in place in one step."""
 
 import os
-import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from video_pipeline.errors import MediaError, UpscalingError
 from video_pipeline.upscaling.encoders import choose_encoding
 from video_pipeline.upscaling.engine import Engine, Enlargement, Pending
 from video_pipeline.upscaling.geometry import check_size, target_size
+from video_pipeline.upscaling.parts import part_of
 from video_pipeline.upscaling.planes import PlaneFormat
 from video_pipeline.upscaling.prefetch import prefetch
 from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
@@ -66,14 +66,12 @@ def upscale_file(
         work = _enlargement(clip, wanted, settings.blend)
         middle = _Middle(engine, work)
         encoding = choose_encoding(settings, clip.shape.bit_depth)
-        part = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part")
         try:
-            written = _run(clip, middle, Target(part, kind, clip, work.target, encoding), progress)
-            part.replace(target)
+            with part_of(target) as part:
+                written = _run(clip, middle, Target(part, kind, clip, work.target, encoding), progress)
+                part.replace(target)
         except OSError as error:
             raise UpscalingError(f"{target} cannot be written ({error.strerror}).") from error
-        finally:
-            part.unlink(missing_ok=True)
         _sync_folder(target.parent)
     return UpscaleReport(
         source_size=clip.video.size,

