@@ -199,6 +199,7 @@ class Engine:
         size: tuple[int, int],
     ) -> "Pending":
         with self._lock:
+            precision = self.precision
             parts: list[Arriving] = []
             done = 0
             while done < len(batch):
@@ -211,7 +212,7 @@ class Engine:
                     self._shrink(len(some), *size)
                     continue
                 done += len(some)
-        return Pending(parts, lambda: self._again(batch, compute, size))
+        return Pending(parts, lambda: self._again(batch, compute, size, precision))
 
     def _start(
         self,
@@ -240,10 +241,12 @@ class Engine:
         batch: "Sequence[tuple[np.ndarray, ...]]",
         compute: "Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]]",
         size: tuple[int, int],
+        precision: str,
     ) -> "Pending":
-        """Once more, and from then on, in float32, where a shorter format overflowed."""
+        """Once more, and from then on, in float32, where a shorter format (`precision`) overflowed."""
         with self._lock:
-            if not self._paths.fall_back_to_float32():
+            # Another batch in flight may have changed it already.
+            if self.precision == precision and not self._paths.fall_back_to_float32():
                 raise self._paths.unusable()
         return self._submit(batch, compute, size)
 
@@ -256,7 +259,7 @@ class Engine:
         from video_pipeline.upscaling.resample import plain_rows, restore_means
 
         height, width = source.shape[2:]
-        network = self._paths.network((width, height), size) if blend > 0 else None
+        network = self._paths.network(len(source), (width, height), size) if blend > 0 else None
         picture = torch.empty((len(source), 3, size[1], size[0]), device=source.device)
         finite = torch.ones((), dtype=torch.bool, device=source.device)
         for start, stop in self._strips(width, height, size[1], network):

@@ -8,7 +8,6 @@ import copy
 import logging
 import math
 import time
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -29,8 +28,11 @@ _LOG = logging.getLogger(__name__)
 Plain = OurNetwork | ForeignNetwork
 Network = Plain | FoldedCompact
 
-# From the likely fastest down. On the CPU compiling takes longer than most clips, and needs a C++ compiler.
-_CANDIDATES = {"cuda": ("compiled", "rewritten", "plain"), "cpu": ("rewritten", "plain")}
+# The second is for where the first does not give the same picture.
+_AT_ONCE = ("rewritten", "plain")
+# Compiling takes a GPU's host half a minute and more, which is won back over about as many frames; on the CPU it
+# takes longer than most clips, needs a C++ compiler, and is done only when it is asked for.
+_FRAMES_BEFORE_COMPILING = 500
 # Short number formats keep 55 dB and more of the float32 result; what is broken keeps far less.
 _LEAST_AGREEMENT_DB = 48.0
 _CHECK_SIDE = 48
@@ -51,18 +53,26 @@ class Paths:
         self.scale = self.reference.scale
         self.precision = _number_format(precision, device, self.reference)
         self.name = path
-        self._chosen: dict[tuple[Fraction, tuple[int, int]], Network] = {}
+        self._chosen: dict[Fraction, Network] = {}
+        # What is compiled is so for one shape.
+        self._compared: dict[tuple[Fraction, tuple[int, int]], Network] = {}
+        self._seen = 0
 
-    def network(self, source: tuple[int, int], target: tuple[int, int]) -> Network:
-        """The network for pictures of (width, height) `source`, whose own enlargement is `target`'s where it can be.
+    def network(self, frames: int, source: tuple[int, int], target: tuple[int, int]) -> Network:
+        """The network for the next `frames` pictures of (width, height) `source`; its own enlargement is `target`'s
+        where it can be.
 
         Raises UpscalingError when the way that was asked for does not work here.
         """
         enlargement = self._enlargement(source, target)
-        key = (enlargement, source)
-        if key not in self._chosen:
-            self._chosen[key] = self._choose(enlargement, source)
-        return self._chosen[key]
+        if enlargement not in self._chosen:
+            self._chosen[enlargement] = self._choose(enlargement)
+        current, shape = self._chosen[enlargement], (enlargement, source)
+        self._seen += frames
+        worth_compiling = self._device == "cuda" and self._seen >= _FRAMES_BEFORE_COMPILING
+        if self._asked == "auto" and worth_compiling and shape not in self._compared:
+            self._compared[shape] = self._faster(current, enlargement, source)
+        return self._compared.get(shape, current)
 
     def fall_back_to_float32(self) -> bool:
         """Work in float32 from now on; False when that is so already."""
@@ -71,6 +81,7 @@ class Paths:
         _LOG.warning("%s overflows in %s; it goes on in float32.", self._weights.model.name, self.precision)
         self.precision = "float32"
         self._chosen.clear()
+        self._compared.clear()
         return True
 
     def unusable(self) -> UpscalingError:
@@ -83,50 +94,51 @@ class Paths:
         fits = across == down and foldable(self.reference, across)
         return across if fits and self._asked != "plain" else Fraction(self.scale)
 
-    def _choose(self, enlargement: Fraction, size: tuple[int, int]) -> Network:
-        names = (self._asked,) if self._asked != "auto" else _CANDIDATES[self._device]
-        ways: list[_Way] = []
-        for name in names:
-            way = self._try(name, enlargement, size)
-            if way is not None:
-                ways.append(way)
-                if self._device == "cpu":
-                    # Timing a network on the CPU takes longer than any choice could save.
-                    break
-        if not ways:
-            if self.fall_back_to_float32():
-                return self._choose(enlargement, size)
-            raise self.unusable()
-        best = min(ways, key=lambda way: way.seconds)
-        self.name = best.name
-        _LOG.info(
-            "%s is run %s, in %s on the %s (%.1f dB to float32).",
-            self._weights.model.name,
-            best.name,
-            self.precision,
-            self._device,
-            best.agreement_db,
-        )
-        return best.network
+    def _choose(self, enlargement: Fraction) -> Network:
+        """The way that was asked for, or the first one that gives the float32 result."""
+        for name in _AT_ONCE if self._asked == "auto" else (self._asked,):
+            network = self._checked(name, enlargement)
+            if network is not None:
+                return self._taken(name, network)
+        if self.fall_back_to_float32():
+            return self._choose(enlargement)
+        raise self.unusable()
 
-    def _try(self, name: str, enlargement: Fraction, size: tuple[int, int]) -> "_Way | None":
-        """Build, check and time one way; None when it is not to be used."""
+    def _faster(self, current: Network, enlargement: Fraction, size: tuple[int, int]) -> Network:
+        """The compiled network where torch can compile it and it is faster by measurement; else `current`."""
+        try:
+            compiled = self._checked("compiled", enlargement)
+        except UpscalingError as error:
+            _LOG.warning("%s It goes on as it is.", error)
+            return current
+        if compiled is None:
+            return current
+        before, after = self._seconds(current, size), self._seconds(compiled, size)
+        _LOG.info("%d rows take %.2f ms %s and %.2f ms compiled.", _TIMED_ROWS, before * 1e3, self.name, after * 1e3)
+        return self._taken("compiled", compiled) if after < before else current
+
+    def _taken(self, name: str, network: Network) -> Network:
+        model = self._weights.model.name
+        _LOG.info("%s is run %s, in %s on the %s.", model, name, self.precision, self._device)
+        self.name = name
+        return network
+
+    def _checked(self, name: str, enlargement: Fraction) -> Network | None:
+        """Build one way; None when its result is not the float32 one.
+
+        Raises UpscalingError when torch cannot compile here.
+        """
         model = self._weights.model.name
         network = self._made(name, enlargement)
         try:
             agreement = self._agreement(network)
-            seconds = self._seconds(network, size) if self._device == "cuda" else 0.0
         except _compiler_errors() as error:
             reason = str(error).strip().splitlines()[0]
-            if self._asked == name:
-                raise UpscalingError(f"torch cannot compile {model} on this machine ({reason}).") from error
-            _LOG.warning("%s is not compiled: torch cannot do so on this machine (%s).", model, reason)
-            return None
+            raise UpscalingError(f"torch cannot compile {model} on this machine ({reason}).") from error
         if agreement < _LEAST_AGREEMENT_DB:
             _LOG.warning("%s, %s in %s, is %.1f dB from float32: not used.", model, name, self.precision, agreement)
             return None
-        _LOG.debug("%s, %s: %.4f s for %d rows", model, name, seconds, _TIMED_ROWS)
-        return _Way(name, network, seconds, agreement)
+        return network
 
     def _made(self, name: str, enlargement: Fraction) -> Network:
         network: Network = copy.deepcopy(self.reference)
@@ -173,14 +185,6 @@ class Paths:
     @property
     def _picture_type(self) -> torch.dtype:
         return torch.float16 if self.precision == "float16" else torch.float32
-
-
-@dataclass(frozen=True)
-class _Way:
-    name: str
-    network: Network
-    seconds: float
-    agreement_db: float
 
 
 def _compiler_errors() -> tuple[type[Exception], ...]:
