@@ -64,6 +64,8 @@ class Source:
             *self.container.streams.subtitles,
         ]
         self.decode_s = 0.0
+        self.video_bytes = 0
+        """Size of the pictures' packets that were read so far."""
         self._reformatter = VideoReformatter()
         self._start_s = (self.container.start_time or 0) / av.time_base
         self._check_complete()
@@ -99,6 +101,7 @@ class Source:
             if packet.pts is not None:
                 end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
             if packet.stream is self.stream:
+                self.video_bytes += packet.size
                 yield from (self._picture(frame) for frame in self.stream.decode(packet))
             elif packet.size:
                 yield packet

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError, UpscalingError
-from video_pipeline.upscaling.encoders import choose_encoding
+from video_pipeline.upscaling.encoders import Encoding, choose_encoding
 from video_pipeline.upscaling.engine import Engine, Enlargement, Pending
 from video_pipeline.upscaling.geometry import check_size, target_size
 from video_pipeline.upscaling.parts import part_of
@@ -29,6 +29,8 @@ _WAITING = 6
 _IN_FLIGHT = {"cuda": 3, "cpu": 1}
 # A result serves no more repeats than this, so that a still film does not hold its sound up for ever.
 _MOST_REPEATS = 24
+# Bits a pixel under which a result is suspect, and how many times more its source must have for it to be refused.
+_FEWEST_BITS, _FEWEST_SHARE = 0.0005, 100
 
 
 def upscale_file(
@@ -69,6 +71,7 @@ def upscale_file(
         try:
             with part_of(target) as part:
                 written = _run(clip, middle, Target(part, kind, clip, work.target, encoding), progress)
+                _check_bitrate(clip, written, wanted, encoding)
                 part.replace(target)
         except OSError as error:
             raise UpscalingError(f"{target} cannot be written ({error.strerror}).") from error
@@ -184,6 +187,20 @@ def _run(clip: Source, middle: _Middle, target: Target, progress: Callable[[Prog
     finally:
         target.abandon()
     return target
+
+
+def _check_bitrate(clip: Source, written: Target, size: tuple[int, int], encoding: Encoding) -> None:
+    """Refuse a result with next to no bits in it, as NVENC drivers give when they take the quality for a bitrate.
+
+    A still or black film has few bits too, but then so has its source.
+    """
+    bits = written.video_bytes * 8 / (written.frames * size[0] * size[1])
+    source_bits = clip.video_bytes * 8 / (written.frames * clip.video.size[0] * clip.video.size[1])
+    if bits < _FEWEST_BITS and bits * _FEWEST_SHARE < source_bits:
+        raise UpscalingError(
+            f"{encoding.codec} wrote {bits:.5f} bits a pixel for {clip.path}, which has {source_bits:.3f}: that is no "
+            "picture; choose another encoder."
+        )
 
 
 def _sync_folder(folder: Path) -> None:
