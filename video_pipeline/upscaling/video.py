@@ -198,8 +198,8 @@ def _check_bitrate(clip: Source, written: Target, size: tuple[int, int], encodin
     source_bits = clip.video_bytes * 8 / (written.frames * clip.video.size[0] * clip.video.size[1])
     if bits < _FEWEST_BITS and bits * _FEWEST_SHARE < source_bits:
         raise UpscalingError(
-            f"{encoding.codec} wrote {bits:.5f} bits a pixel for {clip.path}, which has {source_bits:.3f}: that is no "
-            "picture; choose another encoder."
+            f"{encoding.codec} wrote {bits:.5f} bits a pixel for {clip.path}, which has {source_bits:.3f}: that is "
+            "no picture; choose another encoder."
         )
 
 
