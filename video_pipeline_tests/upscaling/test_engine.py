@@ -13,6 +13,7 @@ from video_pipeline.upscaling import Engine, UpscalingError, WeightsError
 from video_pipeline.upscaling.networks import RRDBNet
 from video_pipeline.upscaling.weights import load_weights
 from video_pipeline_tests.media.clips import big_buck_bunny
+from video_pipeline_tests.upscaling.measures import psnr
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +27,6 @@ def frames() -> np.ndarray:
 @pytest.fixture(scope="module")
 def exact() -> Engine:
     return Engine(device="cpu", precision="float32")
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(10 * np.log10(255**2 / np.mean((a.astype(np.float64) - b) ** 2)))
 
 
 def test_without_a_size_the_network_enlarges_by_its_own_scale(exact: Engine, frames: np.ndarray) -> None:

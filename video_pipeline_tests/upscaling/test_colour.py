@@ -1,0 +1,78 @@
+"""Colour: planes to RGB and back as swscale has it, and whole clips that keep their tags and their look."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from video_pipeline.errors import MediaError
+from video_pipeline.upscaling import Engine, UpscaleSettings, upscale_file
+from video_pipeline_tests.media.clips import render
+from video_pipeline_tests.upscaling.measures import SMALL, bars, folder, psnr, video_of
+
+
+@pytest.mark.parametrize("matrix", ["bt709", "smpte170m"])
+@pytest.mark.parametrize("range_", ["tv", "pc"])
+def test_tagged_colours_keep_their_tags_and_their_look(
+    tmp_path: Path, engine: Engine, matrix: str, range_: str
+) -> None:
+    """Colour bars: a wrong matrix gives about 29 dB, a wrong range less."""
+    params = f"setparams=color_primaries={matrix}:color_trc={matrix}:colorspace={matrix}:range={range_}"
+    convert = f"scale=out_color_matrix={matrix}:out_range={range_},format=yuv420p,{params}"
+    source = render(tmp_path / "source.mp4", size=(256, 144), picture="smptebars", filters=convert, frames=3)
+    target = tmp_path / "target.mp4"
+    upscale_file(source, target, settings=UpscaleSettings(short_side=288, blend=0, crf=6), engine=engine)
+    before, after = video_of(source), video_of(target)
+    assert before.color_matrix == matrix and before.color_range == range_
+    for name in ("color_matrix", "color_primaries", "color_transfer", "color_range"):
+        assert getattr(after, name) == getattr(before, name)
+    assert psnr(bars(source, (256, 144)), bars(target, (256, 144))) > 45
+
+
+def test_an_untagged_clip_stays_untagged_and_looks_the_same_by_its_new_height(tmp_path: Path, engine: Engine) -> None:
+    """Players take BT.601 for the small source and BT.709 for the large result; so must the conversion."""
+    convert = "scale=out_color_matrix=bt601,format=yuv420p,setparams=colorspace=unknown"
+    source = render(tmp_path / "source.mp4", size=(256, 144), picture="smptebars", filters=convert, frames=2)
+    target = tmp_path / "target.mp4"
+    upscale_file(source, target, settings=UpscaleSettings(short_side=720, blend=0, crf=6), engine=engine)
+    video = video_of(target)
+    assert (video.color_matrix, video.color_primaries, video.color_transfer) == (None,) * 3
+    before = bars(source, (256, 144), "bt601")
+    assert psnr(before, bars(target, (256, 144), "bt709")) > 40
+    assert psnr(before, bars(target, (256, 144), "bt601")) < 35
+
+
+def test_ten_bits_stay_ten_bits(tmp_path: Path, engine: Engine) -> None:
+    """A slope of 65 steps across 8 columns of 8-bit codes: only ten bits hold it without bands."""
+    slope = "geq=lum='256+4*X+mod(X*Y\\,4)':cb=512:cr=512"
+    options = ("-pix_fmt", "yuv420p10le", "-crf", "1")
+    source = render(tmp_path / "source.mp4", filters=f"format=yuv420p10le,{slope}", options=options, frames=2)
+    upscale_file(source, tmp_path / "target.mp4", settings=UpscaleSettings(short_side=72, crf=1), engine=engine)
+    video = video_of(tmp_path / "target.mp4")
+    assert (video.bit_depth, video.pixel_format) == (10, "yuv420p10le")
+    with av.open(str(tmp_path / "target.mp4")) as clip:
+        codes = next(clip.decode(video=0)).to_ndarray()[:72]
+    assert len(np.unique(codes % 4)) == 4 and codes.max() > 400
+
+
+@pytest.mark.parametrize(
+    ("filters", "options", "complaint"),
+    [
+        (
+            "null",
+            ("-c:v", "libx265", "-x265-params", "log-level=none", "-pix_fmt", "yuv420p12le"),
+            "12 bits a sample",
+        ),
+        ("setparams=color_trc=smpte2084", ("-pix_fmt", "yuv420p10le"), r"is HDR \(PQ\)"),
+        ("setparams=color_trc=arib-std-b67", ("-pix_fmt", "yuv420p10le"), r"is HDR \(HLG\)"),
+        ("null", ("-c:v", "libx264rgb", "-pix_fmt", "rgb24"), "takes YUV without"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_with_a_sentence(
+    tmp_path: Path, engine: Engine, filters: str, options: tuple[str, ...], complaint: str
+) -> None:
+    source = render(tmp_path / "source.mp4", filters=filters, options=options, frames=2)
+    with pytest.raises(MediaError, match=complaint):
+        upscale_file(source, tmp_path / "target.mp4", settings=SMALL, engine=engine)
+    assert folder(tmp_path) == ["source.mp4"]
