@@ -315,7 +315,7 @@ class Engine:
 
     def _rows_that_suit(self, width: int, height: int, network: "Network | None") -> int:
         """Source rows of a strip before any trouble: the whole frame on a GPU, what memory likes on the CPU."""
-        if self.device == "cuda" or network is None:
+        if self.device == "cuda" or network is None or not network.cuttable:
             return height
         import torch
 
