@@ -22,8 +22,8 @@ class Share:
 class PowerMeter:
     """Meters one device ("cpu" or "cuda"); threads may share it.
 
-    The power of a GPU is read from NVML where the package `nvidia-ml-py` and a driver are there; nothing is read for
-    the CPU, since what RAPL gives needs root on most machines.
+    The power of a GPU is read from NVML where the GPU says it; nothing is read for the CPU, since what RAPL gives needs
+    root on most machines.
     """
 
     def __init__(self, device: str) -> None:
@@ -66,10 +66,11 @@ class PowerMeter:
 
 def _nvml_watts() -> float | None:
     """Watts that the current GPU draws, or None where torch cannot tell."""
+    import pynvml
     import torch
 
     try:
         return torch.cuda.power_draw() / 1000
-    except (ModuleNotFoundError, RuntimeError):
-        # No NVML package, no driver, or a GPU that does not say.
+    except (RuntimeError, pynvml.NVMLError):
+        # No driver, or a GPU that does not say.
         return None
