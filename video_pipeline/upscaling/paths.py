@@ -132,7 +132,9 @@ class Paths:
         network = self._made(name, enlargement)
         try:
             agreement = self._agreement(network)
-        except _compiler_errors() as error:
+        except Exception as error:
+            if name != "compiled" or not isinstance(error, _compiler_errors()):
+                raise
             reason = str(error).strip().splitlines()[0]
             raise UpscalingError(f"torch cannot compile {model} on this machine ({reason}).") from error
         if agreement < _LEAST_AGREEMENT_DB:
@@ -188,7 +190,7 @@ class Paths:
 
 
 def _compiler_errors() -> tuple[type[Exception], ...]:
-    """What torch.compile raises; asked for only when something was raised, for the import takes a second."""
+    """What torch.compile raises; asked for only when it did, for the import takes a second."""
     from torch._dynamo.exc import TorchDynamoException
     from torch._inductor.exc import InductorError
 
