@@ -22,8 +22,8 @@ class Share:
 class PowerMeter:
     """Meters one device ("cpu" or "cuda"); threads may share it.
 
-    The power of a GPU is read from NVML where the GPU says it; nothing is read for the CPU, since what RAPL gives needs
-    root on most machines.
+    The power of a GPU is read from NVML where the GPU says it; nothing is read for the CPU, since RAPL needs root on
+    most machines.
     """
 
     def __init__(self, device: str) -> None:
