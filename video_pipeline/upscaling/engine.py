@@ -8,8 +8,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -34,14 +32,6 @@ PathName = Literal["auto", "plain", "rewritten", "compiled"]
 
 # For the light networks; a single frame of the others fills a GPU.
 _GPU_FRAMES_AT_ONCE = 4
-# What a strip on the CPU may hold while a network runs over it.
-_CPU_BYTES = 2 * 2**30
-# glibc maps any larger buffer anew on each allocation, and the page faults cost as much as the arithmetic.
-_CPU_BUFFER_BYTES = 28 * 2**20
-# Below this, the picture is not what fills the memory.
-_FEWEST_ROWS = 8
-# A frame is suspect when the source is brighter than this (of 1) and the result is black all over.
-_VISIBLE = 32 / 255
 
 
 def describe_device(device: Device = "auto") -> str:
@@ -253,82 +243,31 @@ class Engine:
     def _picture(
         self, source: "torch.Tensor", size: tuple[int, int], blend: float, keep_colour: bool
     ) -> "tuple[torch.Tensor, torch.Tensor]":
-        """RGB 0..1 (N, 3, H, W) at `size`, strip by strip; the second value is False when it is no picture."""
-        import torch
-
-        from video_pipeline.upscaling.resample import plain_rows, restore_means
+        """RGB 0..1 (N, 3, H, W) at `size`; the second value is False when it is no picture."""
+        from video_pipeline.upscaling.strips import enlarge
 
         height, width = source.shape[2:]
         network = self._paths.network(len(source), (width, height), size) if blend > 0 else None
-        picture = torch.empty((len(source), 3, size[1], size[0]), device=source.device)
-        finite = torch.ones((), dtype=torch.bool, device=source.device)
-        for start, stop in self._strips(width, height, size[1], network):
-            if network is None:
-                picture[:, :, start:stop] = plain_rows(source, size, start, stop)
-                continue
-            picture[:, :, start:stop], all_finite = self._network_rows(network, source, size, start, stop)
-            finite &= all_finite
-            if blend < 1:
-                picture[:, :, start:stop].lerp_(plain_rows(source, size, start, stop), 1 - blend)
-        if network is None:
-            return picture, finite
-        lit, black = source.amax((1, 2, 3)) > _VISIBLE, picture.amax((1, 2, 3)) <= 0
-        if keep_colour:
-            restore_means(picture, source)
-        return picture, finite & ~(lit & black).any()
+        rows = height if network is None else self._rows_at_once(network, width, height)
+        picture_type = self._paths.picture_type
+        return enlarge(
+            source, size, network, rows=rows, picture_type=picture_type, blend=blend, keep_colour=keep_colour
+        )
 
-    def _network_rows(
-        self, network: "Network", source: "torch.Tensor", size: tuple[int, int], start: int, stop: int
-    ) -> "tuple[torch.Tensor, torch.Tensor]":
-        """Rows start..stop of the network's result at `size`, float32 0..1, and whether all numbers were finite."""
-        import torch
+    def _rows_at_once(self, network: "Network", width: int, height: int) -> int:
+        """Source rows of a strip: the whole frame on a GPU, what memory likes on the CPU, less after trouble."""
+        from video_pipeline.upscaling.strips import rows_for_cpu
 
-        from video_pipeline.upscaling.resample import cached_taps
-
-        height, width = source.shape[2:]
-        scale, multiple, halo = Fraction(network.scale), network.multiple, network.halo
-        vertical, horizontal = cached_taps(int(height * scale), size[1]), cached_taps(int(width * scale), size[0])
-        first, last = vertical.span(start, stop)
-        top = max(0, first // scale - halo) // multiple * multiple
-        strip = source[:, :, top : min(height, -(-last // scale) + halo)]
-        if strip.shape[2] % multiple or strip.shape[3] % multiple:
-            edges = (0, -strip.shape[3] % multiple, 0, -strip.shape[2] % multiple)
-            strip = torch.nn.functional.pad(strip, edges, mode="replicate")
-        picture_type = torch.float16 if self.precision == "float16" else torch.float32
-        large = network(strip.to(picture_type).contiguous(memory_format=torch.channels_last))
-        offset = int(top * scale)
-        large = large[:, :, first - offset : last - offset, : int(width * scale)].float()
-        finite = large.isfinite().all()
-        rows = vertical.rows(large.clamp_(0, 1), start, stop, first)
-        return horizontal.columns(rows), finite
-
-    def _strips(
-        self, width: int, height: int, target_height: int, network: "Network | None"
-    ) -> list[tuple[int, int]]:
-        """Cut the target's rows into strips, as even as can be, that stay inside the limits."""
-        rows = min(self.strip_rows or height, self._rows_that_suit(width, height, network), height)
-        if network is not None and not network.cuttable:
-            rows = height
-        count = -(-height // rows)
-        cuts = [target_height * i // count for i in range(count + 1)]
-        return [(start, stop) for start, stop in pairwise(cuts) if start < stop]
-
-    def _rows_that_suit(self, width: int, height: int, network: "Network | None") -> int:
-        """Source rows of a strip before any trouble: the whole frame on a GPU, what memory likes on the CPU."""
-        if self.device == "cuda" or network is None or not network.cuttable:
+        if not network.cuttable:
             return height
-        import torch
-
-        value = getattr(torch, self.precision).itemsize
-        halo = 2 * network.halo
-        cached = _CPU_BUFFER_BYTES // (width * network.features * value) - halo
-        if cached >= halo:
-            return cached
-        return max(_FEWEST_ROWS, _CPU_BYTES // (width * network.values_per_pixel * value) - halo)
+        suits = height if self.device == "cuda" else rows_for_cpu(network, width, self._paths.value_bytes)
+        return min(self.strip_rows or height, suits, height)
 
     def _shrink(self, frames: int, width: int, height: int) -> None:
         """Ask for less at once after memory ran out: half the frames, then half the rows, then the CPU's memory."""
         import torch
+
+        from video_pipeline.upscaling.strips import FEWEST_ROWS
 
         if self.device == "cuda":
             torch.cuda.empty_cache()
@@ -336,8 +275,8 @@ class Engine:
             self.frames_at_once = frames // 2
             return
         network = self._paths.reference
-        rows = min(self.strip_rows or height, self._rows_that_suit(width, height, network), height) // 2
-        if rows >= _FEWEST_ROWS and network.cuttable:
+        rows = self._rows_at_once(network, width, height) // 2
+        if rows >= FEWEST_ROWS and network.cuttable:
             self.strip_rows = rows
         elif self.device == "cuda":
             self._leave_gpu()

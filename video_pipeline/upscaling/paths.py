@@ -84,6 +84,16 @@ class Paths:
         self._compared.clear()
         return True
 
+    @property
+    def picture_type(self) -> torch.dtype:
+        """The number format of what a network takes and gives; inside, its weights' format is used."""
+        return torch.float16 if self.precision == "float16" else torch.float32
+
+    @property
+    def value_bytes(self) -> int:
+        """Size of a number inside a network."""
+        return getattr(torch, self.precision).itemsize
+
     def unusable(self) -> UpscalingError:
         """The error to raise when not even float32 gives a picture."""
         model, source = self._weights.model.name, self._weights.source
@@ -161,7 +171,7 @@ class Paths:
         with torch.inference_mode():
             # The picture itself is copied through in every way; what the network adds to it is what can go wrong.
             expected = self.reference(picture)
-            found = network(picture.to(self._device, self._picture_type)).float().cpu()
+            found = network(picture.to(self._device, self.picture_type)).float().cpu()
         height, width = found.shape[2:]
         resized = cached_taps(expected.shape[2], height).rows(expected, 0, height, 0)
         resized = cached_taps(expected.shape[3], width).columns(resized)
@@ -173,7 +183,7 @@ class Paths:
     def _seconds(self, network: Network, size: tuple[int, int]) -> float:
         """Seconds that the GPU takes for the top of a picture, warm."""
         width, height = (side // network.multiple * network.multiple for side in (size[0], min(size[1], _TIMED_ROWS)))
-        picture = torch.rand(1, 3, height, width, device=self._device, dtype=self._picture_type)
+        picture = torch.rand(1, 3, height, width, device=self._device, dtype=self.picture_type)
         picture = picture.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
             network(picture)
@@ -183,10 +193,6 @@ class Paths:
                 network(picture)
             torch.cuda.synchronize()
         return (time.perf_counter() - started) / _TIMED_RUNS
-
-    @property
-    def _picture_type(self) -> torch.dtype:
-        return torch.float16 if self.precision == "float16" else torch.float32
 
 
 def _compiler_errors() -> tuple[type[Exception], ...]:
