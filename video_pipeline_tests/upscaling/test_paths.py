@@ -129,9 +129,8 @@ def test_a_compiled_path_without_a_working_compiler_is_a_sentence(tmp_path: Path
     """The second stands for a machine without Python's headers: it names its version, and compiles nothing."""
     compiler = tmp_path / "g++"
     if there:
-        compiler.write_text(
-            '#!/bin/sh\n[ "$1" = --version ] && echo "g++ 12" && exit\necho "no Python.h" >&2\nexit 1\n'
-        )
+        script = '[ "$1" = --version ] && echo "g++ 12" && exit\necho "no Python.h" >&2\nexit 1\n'
+        compiler.write_text(f"#!/bin/sh\n{script}")
         compiler.chmod(0o755)
     environment = os.environ | {"CXX": str(compiler), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
     weights = tmp_path / "small.pth"
