@@ -5,7 +5,8 @@ Importing this package loads neither a decoder nor numpy; `check_clip` does when
 """
 
 from video_pipeline.quality.review import review_clip, review_stage
-from video_pipeline.quality.technical import Check, Expectation, TechnicalThresholds, TechnicalVerdict, check_clip
+from video_pipeline.quality.technical import Check, Expectation, TechnicalVerdict, check_clip
+from video_pipeline.quality.thresholds import TechnicalThresholds
 
 __all__ = [
     "Check",
