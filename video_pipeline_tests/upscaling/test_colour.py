@@ -9,7 +9,7 @@ import pytest
 from video_pipeline.errors import MediaError
 from video_pipeline.upscaling import Engine, UpscaleSettings, upscale_file
 from video_pipeline_tests.media.clips import render
-from video_pipeline_tests.upscaling.measures import SMALL, bars, folder, psnr, video_of
+from video_pipeline_tests.upscaling.measures import SMALL, bars, folder, pictures, psnr, video_of
 
 
 @pytest.mark.parametrize("matrix", ["bt709", "smpte170m"])
@@ -76,3 +76,32 @@ def test_what_cannot_be_kept_is_refused_with_a_sentence(
     with pytest.raises(MediaError, match=complaint):
         upscale_file(source, tmp_path / "target.mp4", settings=SMALL, engine=engine)
     assert folder(tmp_path) == ["source.mp4"]
+
+
+def test_high_definition_bars_go_through_at_45_db_without_the_network(tmp_path: Path, engine: Engine) -> None:
+    """At their own size, every pixel counts: read with the wrong matrix and untagged it would be 29 dB."""
+    tags = "setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709:range=tv"
+    convert = f"scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,{tags}"
+    source = render(tmp_path / "source.mp4", size=(1280, 720), picture="smptehdbars", filters=convert, frames=2)
+    target = tmp_path / "target.mp4"
+    settings = UpscaleSettings(short_side=720, blend=0, crf=6)
+    upscale_file(source, target, settings=settings, engine=engine)
+    assert video_of(target).size == (1280, 720)
+    assert video_of(target).color_matrix == video_of(source).color_matrix == "bt709"
+    assert psnr(pictures(source, (1280, 720)), pictures(target, (1280, 720))) >= 45
+
+
+# An order of bytes that hardware decoders give, and two that only old codecs have.
+@pytest.mark.parametrize(
+    ("pixel_format", "codec"), [("nv12", "rawvideo"), ("yuv410p", "ffv1"), ("yuv411p", "ffv1"), ("yuvj422p", "mjpeg")]
+)
+def test_other_layouts_of_the_same_colours_are_taken(
+    tmp_path: Path, engine: Engine, pixel_format: str, codec: str
+) -> None:
+    options = ("-c:v", codec, "-pix_fmt", pixel_format)
+    source = render(tmp_path / "source.mkv", picture="smptebars", size=(256, 144), options=options, frames=2)
+    assert video_of(source).pixel_format == pixel_format
+    target = tmp_path / "target.mp4"
+    upscale_file(source, target, settings=UpscaleSettings(short_side=144, blend=0, crf=6), engine=engine)
+    assert video_of(target).pixel_format.removeprefix("yuvj").removeprefix("yuv") == "420p"
+    assert psnr(bars(source, (256, 144)), bars(target, (256, 144))) > 40
