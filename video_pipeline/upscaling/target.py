@@ -28,8 +28,8 @@ _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 class Target:
     """An H.264 file being written: pictures are encoded, packets are copied. `finish` makes it whole.
 
-    Raises MediaError when a copied stream does not fit the container, and UpscalingError when the disk takes no more:
-    that is no fault of the clip's.
+    Raises MediaError when a stream does not fit the container, and UpscalingError when the disk takes no more: that
+    is no fault of the clip's.
     """
 
     def __init__(
@@ -39,13 +39,16 @@ class Target:
         import av.error
 
         self.path = path
+        self._source_path = source.path
         self.frames = 0
         self.encode_s = 0.0
         self.video_bytes = 0
         self._time_base = source.video.time_base
         self._shape = shape
         options = _muxer_options(container_format, source)
-        self._container = av.open(str(path), "w", format=container_format, container_options=options)
+        # "file:" keeps a name such as "12:30.mp4" a name.
+        name = f"file:{path.absolute()}"
+        self._container = av.open(name, "w", format=container_format, container_options=options)
         self._container.metadata.update(source.container.metadata)
         self._container.set_chapters(source.container.chapters())
         self._stream = self._add_video(source, encoding)
@@ -83,7 +86,7 @@ class Target:
     def write(self, item: "Picture | av.packet.Packet") -> None:
         """Encode a picture in the target's planes, or copy a packet."""
         started = time.perf_counter()
-        with _write_errors(self.path):
+        with _write_errors(self.path, self._source_path):
             if isinstance(item, Picture):
                 self._mux(self._frame(item))
                 self.frames += 1
@@ -95,7 +98,7 @@ class Target:
     def finish(self) -> None:
         """Flush the encoder, write the table of contents, and force everything onto the disk."""
         started = time.perf_counter()
-        with _write_errors(self.path):
+        with _write_errors(self.path, self._source_path):
             self._mux(None)
             self._container.close()
             with self.path.open("rb") as written:
@@ -131,12 +134,18 @@ def _muxer_options(container_format: str, source: Source) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _write_errors(path: Path) -> Iterator[None]:
+def _write_errors(path: Path, source: Path) -> Iterator[None]:
     """Tell a failed write in a sentence; PyAV's errors are OSErrors where the system gave a number."""
     import av.error
 
     try:
         yield
+    except av.error.ArgumentError as error:
+        # What a muxer says of a codec that it learns of too late, and of times that do not grow.
+        raise MediaError(
+            f"A stream of {source} does not fit into the upscaled clip's container, or its times go backwards; "
+            "write a .mkv, or remux the source first."
+        ) from error
     except (OSError, av.error.FFmpegError) as error:
         raise UpscalingError(
             f"{path.parent} did not take the upscaled clip ({error.strerror or error}); free some space there."
