@@ -4,20 +4,25 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from video_pipeline.upscaling import Engine, upscale_file
+from video_pipeline.media import run_ffmpeg
+from video_pipeline.upscaling import Engine, Progress, upscale_file
 from video_pipeline_tests.media.clips import render
-from video_pipeline_tests.upscaling.measures import PLAIN, SMALL, packets, timestamps, video_of
+from video_pipeline_tests.upscaling.measures import PLAIN, SMALL, packets, pictures, timestamps, video_of
 
 
-@pytest.mark.parametrize("rate", ["24000/1001", "30000/1001", "24", "30"])
-def test_a_constant_rate_stays_exactly_that_rate(tmp_path: Path, engine: Engine, rate: str) -> None:
-    source = render(tmp_path / "source.mp4", rate=rate, frames=12)
-    upscale_file(source, tmp_path / "target.mp4", settings=SMALL, engine=engine)
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize("rate", ["24000/1001", "30000/1001", "60000/1001", "24", "30"])
+def test_a_constant_rate_stays_exactly_that_rate(tmp_path: Path, engine: Engine, rate: str, suffix: str) -> None:
+    source = render(tmp_path / f"source{suffix}", rate=rate, frames=12)
+    target = tmp_path / f"target{suffix}"
+    upscale_file(source, target, settings=PLAIN, engine=engine)
     expected = [n / Fraction(rate) for n in range(12)]
-    assert timestamps(tmp_path / "target.mp4") == timestamps(source) == expected
-    assert video_of(tmp_path / "target.mp4").rate == Fraction(rate)
+    assert timestamps(target) == timestamps(source) == expected
+    assert video_of(target).rate == video_of(source).rate == Fraction(rate)
+    assert video_of(target).duration_s == pytest.approx(float(12 / Fraction(rate)), abs=1e-6)
 
 
 def test_a_variable_rate_keeps_every_timestamp(tmp_path: Path, engine: Engine) -> None:
@@ -46,3 +51,83 @@ def test_matroska_in_gives_mp4_out_with_every_timestamp(tmp_path: Path, engine: 
     assert [content for _, _, content in packets(tmp_path / "target.mp4", "audio")[0]] == [
         content for _, _, content in packets(source, "audio")[0]
     ]
+
+
+# (name, codecs, how it is muxed): containers that do not say how many frames they hold.
+UNCOUNTED = [
+    ("vp9.webm", ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-c:a", "libopus"), ()),
+    ("vp8.webm", ("-c:v", "libvpx", "-c:a", "libvorbis"), ()),
+    ("h264.mkv", ("-c:v", "copy", "-c:a", "copy"), ()),
+    ("fragments.mp4", ("-c", "copy"), ("-movflags", "frag_keyframe+empty_moov", "-frag_duration", "200000")),
+]
+
+
+@pytest.mark.parametrize(("name", "codecs", "muxing"), UNCOUNTED, ids=[name for name, _, _ in UNCOUNTED])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_containers_that_do_not_count_their_frames_lose_none(
+    tmp_path: Path, engine: Engine, name: str, codecs: tuple[str, ...], muxing: tuple[str, ...], suffix: str
+) -> None:
+    clip = render(tmp_path / "clip.mp4", frames=40, sound=True)
+    source, target = tmp_path / name, tmp_path / f"target{suffix}"
+    run_ffmpeg(["-i", str(clip), *codecs, *muxing, str(source)], timeout_s=30, what=f"making {name}")
+    seen: list[Progress] = []
+    report = upscale_file(source, target, settings=PLAIN, engine=engine, progress=seen.append)
+    assert report.frames == 40
+    assert timestamps(target) == timestamps(source)
+    assert len(timestamps(source)) == 40
+    assert [content for _, _, content in packets(target, "audio")[0]] == [
+        content for _, _, content in packets(source, "audio")[0]
+    ]
+    assert [step.frames_done for step in seen] == list(range(1, 41))
+    if video_of(source).frames is None:
+        assert {(step.frames_total, step.eta_s) for step in seen} == {(None, None)}
+
+
+def test_progress_counts_every_frame_and_knows_how_long_it_takes(tmp_path: Path, engine: Engine) -> None:
+    source = render(tmp_path / "source.mp4", frames=30)
+    seen: list[Progress] = []
+    upscale_file(source, tmp_path / "target.mp4", settings=PLAIN, engine=engine, progress=seen.append)
+    assert [(step.frames_done, step.frames_total) for step in seen] == [(done, 30) for done in range(1, 31)]
+    assert [step.elapsed_s for step in seen] == sorted(step.elapsed_s for step in seen)
+    assert all(step.fps > 0 and step.eta_s is not None and step.eta_s >= 0 for step in seen)
+    assert seen[-1].eta_s == 0
+
+
+def _lossless(target: Path, picture: str, *options: str) -> Path:
+    """A clip in which equal pictures are equal to the last bit, with a tone beside them."""
+    inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]
+    codecs = ["-c:v", "libx264", "-qp", "0", "-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest"]
+    run_ffmpeg([*inputs, *codecs, *options, str(target)], timeout_s=30, what=f"rendering {target.name}")
+    return target
+
+
+def test_a_picture_that_repeats_is_computed_once_and_shown_at_every_time(tmp_path: Path, engine: Engine) -> None:
+    """Five pictures a second, each shown five times, as cartoons and screen recordings have it."""
+    source = _lossless(tmp_path / "source.mp4", "testsrc2=size=64x36:rate=5", "-r", "25", "-frames:v", "20")
+    report = upscale_file(source, tmp_path / "target.mp4", settings=SMALL, engine=engine)
+    assert (report.frames, report.repeated_frames) == (20, 16)
+    assert timestamps(tmp_path / "target.mp4") == timestamps(source)
+    assert packets(tmp_path / "target.mp4", "audio") == packets(source, "audio")
+    shown = pictures(tmp_path / "target.mp4", (128, 72))
+    steps = [float(np.abs(after.astype(int) - before).max()) for before, after in pairwise(shown)]
+    # Between repeats there is the encoder's own noise only.
+    assert min(steps[4::5]) > 2 * max(step for number, step in enumerate(steps) if number % 5 != 4)
+
+
+def test_a_long_still_keeps_every_time_and_its_sound(tmp_path: Path, engine: Engine) -> None:
+    """Longer than a result is used again, and than all queues."""
+    source = _lossless(tmp_path / "source.mp4", "color=c=red:size=64x36:rate=25", "-frames:v", "120")
+    report = upscale_file(source, tmp_path / "target.mp4", settings=SMALL, engine=engine)
+    assert report.frames == 120
+    assert 110 <= report.repeated_frames < 120
+    assert timestamps(tmp_path / "target.mp4") == timestamps(source)
+    assert packets(tmp_path / "target.mp4", "audio") == packets(source, "audio")
+
+
+def test_a_clip_that_returns_to_an_earlier_picture_shows_it_again(tmp_path: Path, engine: Engine) -> None:
+    """Black, white, black, white: no picture is mistaken for the one before the last."""
+    blink = "color=c=black:size=64x36:rate=25,geq=lum='if(mod(N\\,2)\\,235\\,16)':cb=128:cr=128"
+    source = _lossless(tmp_path / "source.mp4", blink, "-frames:v", "12")
+    report = upscale_file(source, tmp_path / "target.mp4", settings=PLAIN, engine=engine)
+    assert (report.frames, report.repeated_frames) == (12, 0)
+    assert [int(shown.mean() > 127) for shown in pictures(tmp_path / "target.mp4", (128, 72))] == [0, 1] * 6
