@@ -21,7 +21,8 @@ class ClipStatus(StrEnum):
 class GeneratedClip(BaseModel):
     """A row of `generated_clips`; money in US dollars, sizes in pixels (width, height), durations in seconds.
 
-    `model` and `strategy` name every one that is in the clip, joined by `+`. `expected_s` is what was ordered.
+    `model` and `strategy` name every one that is in the clip, joined by `+`. `expected_s` is what the brief asks for,
+    whatever the models rendered.
     """
 
     model_config = ConfigDict(frozen=True)

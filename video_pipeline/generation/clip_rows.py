@@ -28,7 +28,7 @@ def clip_row(plan: ClipPlan, history: Sequence[Job], status: ClipStatus, reason:
         segments=len(plan.decisions),
         billed_usd=sum((job.billed_usd for job in history), Decimal(0)),
         saved_usd=sum((job.saved_usd for job in history), Decimal(0)),
-        expected_s=sum(decision.requested_s for decision in plan.decisions),
+        expected_s=plan.storyboard.brief.total_s,
         audio_expected=any(decision.audio for decision in plan.decisions),
     )
 

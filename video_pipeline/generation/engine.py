@@ -7,9 +7,10 @@ was.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import httpx
 
@@ -17,7 +18,7 @@ from video_pipeline import checkpoints
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, GeneratedClip
 from video_pipeline.generation import messages, questions
-from video_pipeline.generation.assembly import assemble
+from video_pipeline.generation.assembly import Segment, assemble
 from video_pipeline.generation.clip_rows import clip_row, finished_row
 from video_pipeline.generation.job_driver import JobDriver
 from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, next_step
@@ -25,12 +26,12 @@ from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.providers import Provider
 from video_pipeline.generation.requests import build_job, can_anchor
 from video_pipeline.ledger import Job, JobState, Ledger
-from video_pipeline.media import MediaInfo, probe
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan, Decision
 from video_pipeline.storage import ObjectStore
 
 _LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -116,12 +117,13 @@ class GenerationEngine:
                 _LOG.warning("%s shot %d could not be closed: %s", job.clip_id, job.shot, error)
 
     async def _clip(self, plan: ClipPlan) -> GeneratedClip:
-        if plan.held:
-            return clip_row(plan, [], ClipStatus.WAITING, plan.held)
         try:
             async with self._lease(plan.clip_id) as owned:
                 if not owned:
                     return clip_row(plan, [], ClipStatus.WAITING, "another worker is generating this clip")
+                if plan.held:
+                    await self._end_under_way(plan, plan.held)
+                    return clip_row(plan, await self._history(plan), ClipStatus.WAITING, plan.held)
                 return await self._finish(plan, await self._shots(plan))
         except Exception as error:
             # One clip never stops the others (DESIGN rule 5), whatever it stumbles over; its jobs are in the ledger.
@@ -142,12 +144,15 @@ class GenerationEngine:
 
     async def _shots(self, plan: ClipPlan) -> list[_ShotOutcome]:
         """All shots come to their end before one's trouble is told, so that no purchase is left in mid-air."""
-        shots = (self._shot(plan, decision) for decision in plan.decisions)
-        outcomes = await asyncio.gather(*shots, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return [outcome for outcome in outcomes if isinstance(outcome, _ShotOutcome)]
+        return await _all_ended(self._shot(plan, decision) for decision in plan.decisions)
+
+    async def _end_under_way(self, plan: ClipPlan, held: str) -> None:
+        """Finish what a held clip has at its providers, which is paid for, and buy nothing."""
+        decisions = {decision.shot: decision for decision in plan.decisions}
+        jobs = [job for job in await self._history(plan) if not job.state.final and job.state is not JobState.PLANNED]
+        reserved = [job for job in jobs if job.state is JobState.RESERVED]
+        await _all_ended(self._driver.close(job, f"not bought: {held}") for job in reserved)
+        await _all_ended(self._driver.drive(job, decisions[job.shot]) for job in jobs if job not in reserved)
 
     async def _shot(self, plan: ClipPlan, decision: Decision) -> _ShotOutcome:
         """Climb the ladder for one shot until there is a clip or a reason."""
@@ -194,13 +199,16 @@ class GenerationEngine:
         return clip_row(plan, history, status, stopped.reason)
 
     async def _joined(self, plan: ClipPlan, history: Sequence[Job], jobs: list[Job]) -> GeneratedClip:
-        audio = any(decision.audio for decision in plan.decisions)
         storyboard = plan.storyboard
-        stored = await asyncio.to_thread(
-            assemble, self._store, day=storyboard.day, brief_id=storyboard.brief.brief_id, jobs=jobs, audio=audio
+        stored, info = await asyncio.to_thread(
+            assemble,
+            self._store,
+            day=storyboard.day,
+            brief_id=storyboard.brief.brief_id,
+            segments=[_segment(job, storyboard.shots[job.shot].duration_s) for job in jobs],
+            audio=any(decision.audio for decision in plan.decisions),
         )
         checkpoints.reached("generation.assembled")
-        info = await asyncio.to_thread(self._probed, stored.key)
         return finished_row(plan, history, jobs, stored, info)
 
     async def _history(self, plan: ClipPlan) -> list[Job]:
@@ -214,6 +222,16 @@ class GenerationEngine:
             )
         ]
 
-    def _probed(self, key: str) -> MediaInfo:
-        with self._store.local_copy(key) as path:
-            return probe(path)
+
+def _segment(job: Job, wanted_s: float) -> Segment:
+    """What a shot of `wanted_s` seconds uses of its job's render."""
+    return Segment(job, wanted_s if job.requested_s > wanted_s else None)
+
+
+async def _all_ended(work: Iterable[Awaitable[_T]]) -> list[_T]:
+    """What all of `work` comes to; the first error is raised, when every part has come to its end."""
+    outcomes = await asyncio.gather(*work, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]

@@ -252,9 +252,8 @@ class JobDriver:
         verdict: dict[str, Any] | None = None
         passed = True
         if job.kind is JobKind.VIDEO:
-            expected = Expectation(
-                size=decision.size or (0, 0), duration_s=decision.requested_s, audio=decision.audio
-            )
+            # What the model was asked for, in whole seconds: what the shot does not need is cut off at assembly.
+            expected = Expectation(size=decision.size or (0, 0), duration_s=job.requested_s, audio=decision.audio)
             async with self._checks:
                 judged = await asyncio.to_thread(self._checked, job.media_key or "", expected)
             verdict, passed = judged.model_dump(mode="json"), judged.passed

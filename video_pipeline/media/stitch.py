@@ -1,4 +1,4 @@
-"""Joining the segments of one clip: one rate, one codec, one size, sound in step at every join (MISSION G2.6)."""
+"""Joining the segments of one clip, and cutting one: one rate, codec and size, sound in step (MISSION G2.6)."""
 
 import os
 import shutil
@@ -11,13 +11,15 @@ from pathlib import Path
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media.ffmpeg import INPUT_GUARD, run_ffmpeg
-from video_pipeline.media.probe import MediaInfo, probe
+from video_pipeline.media.probe import MediaInfo, first_video, open_guarded, probe
 
 _SAMPLE_RATE = 48_000
 # x264 gives the same bytes only for the same number of threads.
 _THREADS = 4
 # Near-transparent: the clip is scaled up and coded again after this.
 _CRF = 16
+# Codecs whose packets an MP4 holds as they are.
+_COPIED = frozenset({"h264", "hevc", "av1", "vp9"})
 
 
 def stitch(
@@ -27,23 +29,26 @@ def stitch(
     size: tuple[int, int],
     rate: Fraction,
     with_audio: bool,
+    lengths_s: Sequence[float | None] | None = None,
     timeout_s: float = 900.0,
 ) -> None:
     """Join `segments`, in this order, into the MP4 `target` (H.264 4:2:0, AAC 48 kHz stereo when `with_audio`).
 
     Pictures are fitted into `size` (even width and height) with black bars where the shape differs. Each segment
     lasts a whole number of frames at `rate` and its sound is cut or filled with silence to exactly that, so no
-    drift adds up. A single segment is copied byte for byte. The same input gives the same bytes with the same
+    drift adds up. `lengths_s` holds, for each segment, how much of it is used at most (all of it where None). A
+    single segment of which all is used is copied byte for byte. The same input gives the same bytes with the same
     ffmpeg. `target` appears whole or not at all. Raises MediaError.
     """
     if not segments:
         raise MediaError(f"There is no segment to make {target} of.")
+    lengths_s = lengths_s or [None] * len(segments)
     with _whole_or_not_at_all(target) as temporary:
-        if len(segments) == 1:
+        if len(segments) == 1 and lengths_s[0] is None:
             shutil.copyfile(segments[0], temporary)
             return
         infos = [probe(path) for path in segments]
-        frames = [_frame_count(info, rate) for info in infos]
+        frames = [_frame_count(info, rate, length_s) for info, length_s in zip(infos, lengths_s, strict=True)]
         graph = _graph(infos, frames, size=size, rate=rate, with_audio=with_audio)
         run_ffmpeg(
             [*_inputs(segments), *_outputs(graph, temporary, with_audio=with_audio)],
@@ -52,10 +57,83 @@ def stitch(
         )
 
 
-def _frame_count(info: MediaInfo, rate: Fraction) -> int:
+def cut(
+    source: Path, target: Path, *, length_s: float | None = None, with_audio: bool, timeout_s: float = 900.0
+) -> None:
+    """Write the first `length_s` seconds of `source` (all of it where None) into the MP4 `target`.
+
+    The clip ends with the last frame of which at least half lies within `length_s`; sound ends with it, or is left
+    out unless `with_audio`. The coded picture is copied where it can be cut there; otherwise, where frames are coded
+    after later ones that they refer to, it is coded again as `stitch` does. `target` appears whole or not at all.
+    Raises MediaError.
+    """
+    info = probe(source)
+    video = info.video
+    if video is None:
+        raise MediaError(f"{source} has no picture, so it cannot be cut; render it again.")
+    packets = _packets_to_copy(source, length_s) if video.codec in _COPIED else None
+    if packets is None:
+        lengths_s = [video.duration_s if length_s is None else length_s]
+        stitch(
+            [source],
+            target,
+            size=_even(video.size),
+            rate=video.rate,
+            with_audio=with_audio,
+            lengths_s=lengths_s,
+            timeout_s=timeout_s,
+        )
+        return
+    with _whole_or_not_at_all(target) as temporary:
+        run_ffmpeg(
+            [
+                *_inputs([source]),
+                *_copied(packets, video.rate, temporary, with_audio=with_audio and bool(info.audio)),
+            ],
+            timeout_s=timeout_s,
+            what=f"cutting {source.name}",
+        )
+
+
+def _packets_to_copy(path: Path, length_s: float | None) -> int | None:
+    """How many of the first coded pictures are just those shown before `length_s`; None where no number is."""
+    with open_guarded(path) as container:
+        stream = first_video(container)
+        assert stream is not None and stream.time_base is not None and stream.average_rate is not None
+        shown = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
+        if length_s is None:
+            return len(shown)
+        half_a_frame = 1 / (2 * stream.average_rate)
+        start = min(shown, default=0)
+        wanted = [(pts - start) * stream.time_base + half_a_frame <= length_s for pts in shown]
+    count = sum(wanted)
+    return count if count and all(wanted[:count]) else None
+
+
+def _copied(packets: int, rate: Fraction, target: Path, *, with_audio: bool) -> list[str]:
+    """Output options that copy `packets` coded pictures; sound is cut to the very sample, so it is coded again."""
+    sound = ("-an",)
+    if with_audio:
+        samples = round(packets / rate * _SAMPLE_RATE)
+        exact = f"aresample={_SAMPLE_RATE}:async=1:first_pts=0,apad,atrim=end_sample={samples}"
+        sound = ("-map", "0:a:0", "-af", exact, "-c:a", "aac", "-b:a", "192k", "-ac", "2")
+    return [
+        *("-map", "0:V:0", "-c:v", "copy", "-frames:v", str(packets), *sound),
+        *("-map_metadata", "-1", "-fflags", "+bitexact", "-flags", "+bitexact"),
+        *("-movflags", "+faststart", "-f", "mp4", "-y", str(target)),
+    ]
+
+
+def _even(size: tuple[int, int]) -> tuple[int, int]:
+    """The size that 4:2:0 can hold."""
+    return size[0] // 2 * 2, size[1] // 2 * 2
+
+
+def _frame_count(info: MediaInfo, rate: Fraction, length_s: float | None) -> int:
     if info.video is None:
         raise MediaError(f"The segment {info.path} has no picture, so it cannot be joined; render it again.")
-    return max(1, round(info.video.duration_s * rate))
+    used_s = info.video.duration_s if length_s is None else min(length_s, info.video.duration_s)
+    return max(1, round(used_s * rate))
 
 
 def _inputs(segments: Sequence[Path]) -> list[str]:

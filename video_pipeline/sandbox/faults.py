@@ -27,6 +27,7 @@ JOB_FAULTS = {
     "wrong_size": "the picture is half as wide and high as asked",
     "wrong_length": "the clip lasts `value` (0.5) times what was asked",
     "no_audio": "the audio asked for is missing",
+    "unasked_audio": "the clip has audio that was not asked for",
     "black": "the picture is black",
     "frozen": "every frame is the first one",
     "garbled": "the picture is noise",

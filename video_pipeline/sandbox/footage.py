@@ -87,7 +87,8 @@ def render_video(
     canvas = _canvas(size)
     times = (np.arange(count, dtype=np.float32) / np.float32(fps))[:, None, None]
     frames = _spoilt(_frames(take, canvas, times, image), take, faults)
-    sound = _sound(take, count / fps) if audio and "no_audio" not in faults else None
+    heard = (audio or "unasked_audio" in faults) and "no_audio" not in faults
+    sound = _sound(take, count / fps) if heard else None
     temporary = path.with_suffix(".part")
     _encode(temporary, frames, canvas, size, fps, sound, _encoder_settings(faults, scaled=canvas != size))
     if "truncated_mp4" in faults:

@@ -69,13 +69,18 @@ class Stage:
     def requests(self) -> list[dict[str, Any]]:
         return self.edge.requests()[self._before :]
 
-    def plan(self, *briefs: Brief, day: date | None = None) -> list[ClipPlan]:
-        """The day's plans as production makes them."""
+    def plan(self, *briefs: Brief, day: date | None = None, state: RoutingState | None = None) -> list[ClipPlan]:
+        """The day's plans as production makes them; nothing is frozen or demoted unless `state` says so."""
         boards = [
             storyboard_of(brief, day or self.day, cap_s=self.policy.generation.max_segment_s) for brief in briefs
         ]
         return plan_day(
-            self.ledger, boards, self.catalogue, self.policy.routing, RoutingState(), max_attempts=MAX_ATTEMPTS
+            self.ledger,
+            boards,
+            self.catalogue,
+            self.policy.routing,
+            state or RoutingState(),
+            max_attempts=MAX_ATTEMPTS,
         )
 
     def run(

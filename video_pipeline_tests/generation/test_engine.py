@@ -16,7 +16,7 @@ from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.requests import build_job
 from video_pipeline.ledger import Job, JobState, Ledger, TierState, open_ledger
 from video_pipeline.media import probe
-from video_pipeline.routing import ClipPlan
+from video_pipeline.routing import ClipPlan, RoutingState
 from video_pipeline_tests.contract.edge import usd
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.generation.stage import Stage, quick
@@ -205,7 +205,9 @@ def test_a_long_shot_is_cut_into_equal_parts(stage: Stage) -> None:
     stage.policy = quick(stage.policy, max_segment_s=1.5)
     clip = stage.one(brief_of(HARBOUR, duration_s=3))
     assert (clip.segments, len(stage.requests)) == (2, 2)
-    assert clip.duration_s == pytest.approx(4, abs=0.1)  # Models render whole seconds: two of 2 s.
+    # Models render whole seconds, here two of 2 s; the clip is what was asked for.
+    assert (clip.billed_usd, clip.expected_s) == (4 * PRICE, 3)
+    assert clip.duration_s == pytest.approx(3, abs=0.01)
 
 
 def test_sound_is_bought_and_kept_through_the_join(stage: Stage) -> None:
@@ -238,6 +240,57 @@ def _first_and_last(stage: Stage, key: str | None) -> tuple[list[float], list[fl
 
 def _distance(one: list[float], other: list[float]) -> float:
     return sum(abs(a - b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_render_that_is_longer_than_its_shot_is_cut_to_it(stage: Stage) -> None:
+    clip = stage.one(brief_of(HARBOUR, duration_s=1.5))
+    assert (clip.status, clip.billed_usd, clip.expected_s) == (ClipStatus.GENERATED, 2 * PRICE, 1.5)
+    assert clip.duration_s == pytest.approx(1.5, abs=0.01)
+    [job] = stage.jobs()
+    assert job.media_sha256 != clip.media_sha256
+    # Made once, and nothing else is made when the day runs again.
+    files = list(stage.store.list("clips"))
+    assert stage.one(brief_of(HARBOUR, duration_s=1.5)) == clip
+    assert list(stage.store.list("clips")) == files
+    assert len(stage.requests) == 1
+
+
+def test_clips_of_other_lengths_are_cut_from_the_same_render(stage: Stage) -> None:
+    lengths_s = (1.25, 1.5, 2)
+    clips = [
+        stage.one(brief_of(HARBOUR, brief_id=f"clip-{number}", duration_s=length_s))
+        for number, length_s in enumerate(lengths_s)
+    ]
+    assert [clip.duration_s for clip in clips] == [pytest.approx(length_s, abs=0.01) for length_s in lengths_s]
+    assert len(stage.requests) == 1
+
+
+def test_the_sound_of_a_cut_clip_ends_with_it(stage: Stage) -> None:
+    clip = stage.one(brief_of(HARBOUR, duration_s=1.5, quality="standard", native_audio=True))
+    assert (clip.status, clip.audio) == (ClipStatus.GENERATED, True)
+    with stage.store.local_copy(clip.media_key or "") as path:
+        info = probe(path)
+    assert info.audio[0].duration_s == pytest.approx(1.5, abs=0.025)
+
+
+def test_a_render_of_the_right_length_keeps_its_bytes(stage: Stage) -> None:
+    for audio in (False, True):
+        clip = stage.one(brief_of(HARBOUR, brief_id=f"sound-{audio}".lower(), quality="standard", native_audio=audio))
+        [job] = [job for job in stage.jobs() if job.clip_id == clip.clip_id]
+        assert (clip.media_key, clip.media_sha256, clip.audio) == (job.media_key, job.media_sha256, audio)
+
+
+@pytest.mark.parametrize("duration_s", [1, 1.5])
+def test_sound_that_nobody_asked_for_is_left_out(stage: Stage, duration_s: float) -> None:
+    stage.edge.fault("unasked_audio")
+    clip = stage.one(brief_of(HARBOUR, duration_s=duration_s))
+    assert (clip.status, clip.attempts, clip.audio) == (ClipStatus.GENERATED, 1, False)
+    [job] = stage.jobs()
+    with stage.store.local_copy(job.media_key or "") as path:
+        assert probe(path).audio
+    with stage.store.local_copy(clip.media_key or "") as path:
+        assert not probe(path).audio
+    assert stage.one(brief_of(HARBOUR, duration_s=duration_s)) == clip
 
 
 # --- the budget --------------------------------------------------------------------------------------------------
@@ -276,6 +329,43 @@ def test_a_frozen_tier_still_serves_what_was_paid_for(stage: Stage) -> None:
     stage.one(brief_of(HARBOUR))
     stage.ledger.governance.set_tier("preview", TierState.FROZEN, by="test", day=stage.day, evidence={})
     assert stage.one(brief_of(HARBOUR, brief_id="another")).cached
+
+
+# --- a clip that is held -----------------------------------------------------------------------------------------
+
+TWO_SHOTS = ({"prompt": "a barn", "duration_s": 1}, {"prompt": "a sea", "duration_s": 1})
+FROZEN = RoutingState(frozen=frozenset({"preview"}))
+
+
+def test_what_a_held_clip_has_at_the_provider_is_finished_and_nothing_more_is_bought(stage: Stage) -> None:
+    stage.edge.fault("status_500", times=99)
+    stage.one(brief_of(shots=TWO_SHOTS), policy=quick(stage.policy, ceiling_usd="0.03", poll_timeout_s=0.5))
+    stage.edge.clear_faults()
+    assert sorted(job.state for job in stage.jobs()) == [JobState.PROCESSING, JobState.REFUSED]
+    plans = stage.plan(brief_of(shots=TWO_SHOTS), state=FROZEN)
+    assert plans[0].held
+    [clip] = stage.run(plans)
+    assert (clip.status, clip.attempts, clip.billed_usd) == (ClipStatus.WAITING, 1, PRICE)
+    assert "frozen" in clip.reason
+    assert sorted(job.state for job in stage.jobs()) == [JobState.ACCEPTED, JobState.REFUSED]
+    assert len(stage.requests) == 1
+    clip = stage.one(brief_of(shots=TWO_SHOTS))
+    assert (clip.status, len(stage.requests)) == (ClipStatus.GENERATED, 2)
+
+
+def test_what_a_held_clip_has_only_reserved_is_freed(stage: Stage) -> None:
+    left = _left_reserved(stage, stage.plan(brief_of(shots=TWO_SHOTS)))
+    [clip] = stage.run(stage.plan(brief_of(shots=TWO_SHOTS), state=FROZEN))
+    assert (clip.status, stage.requests) == (ClipStatus.WAITING, [])
+    assert stage.ledger.jobs.get(left.key).state is JobState.FAILED
+    assert stage.one(brief_of(shots=TWO_SHOTS)).status is ClipStatus.GENERATED
+
+
+def test_a_held_clip_that_another_worker_has_is_left_to_it(stage: Stage) -> None:
+    left = _left_reserved(stage, stage.plan(brief_of(shots=TWO_SHOTS)))
+    with stage.ledger.leases.held(f"generate {left.clip_id}", ttl_s=5):
+        stage.run(stage.plan(brief_of(shots=TWO_SHOTS), state=FROZEN))
+    assert stage.ledger.jobs.get(left.key).state is JobState.RESERVED
 
 
 # --- two at once -------------------------------------------------------------------------------------------------

@@ -158,6 +158,11 @@ def test_a_wrong_size_a_wrong_length_and_missing_audio_are_that(render: Callable
     assert decoded.audio_rate is None
 
 
+def test_audio_that_was_not_asked_for_is_there_on_request(render: Callable[..., Path]) -> None:
+    assert decode(render(SCENES[0], audio=False)).audio_rate is None
+    assert decode(render(SCENES[0], "unasked_audio", audio=False)).audio_rate is not None
+
+
 def test_a_tiny_file_is_a_valid_clip_below_50_kilobytes(render: Callable[..., Path]) -> None:
     path = render(SCENES[0], "tiny_file", size=(180, 320), duration_s=3.0)
     assert path.stat().st_size < 50_000
