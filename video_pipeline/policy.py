@@ -83,6 +83,9 @@ class ScoringPolicy(_Section):
     demote_floor: float = Field(gt=0, lt=1)
     restore_rejection_rate: float = Field(gt=0, lt=1)
     probation_share: float = Field(ge=0, le=0.5)
+    promote_attempts: int = Field(ge=1)
+    promote_clips: int = Field(ge=2)
+    promote_confidence: float = Field(gt=0.5, lt=1)
 
 
 class AlertPolicy(_Section):

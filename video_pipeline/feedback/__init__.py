@@ -7,6 +7,7 @@ from video_pipeline.feedback.effects import (
     put_acceptance_in_force,
     put_affinity_in_force,
     put_guidance_in_force,
+    put_proven_kinds_in_force,
     transition_alerts,
     weekly_alert,
 )
@@ -17,7 +18,7 @@ from video_pipeline.feedback.patterns import (
     editorial_patterns_of,
     style_affinity_of,
 )
-from video_pipeline.feedback.scores import ModelScore, score_models, wilson_interval, with_engagement
+from video_pipeline.feedback.scores import ModelScore, mean_interval, score_models, wilson_interval, with_engagement
 from video_pipeline.feedback.standings import ModelStanding, judge_standings, routing_state
 
 __all__ = [
@@ -36,9 +37,11 @@ __all__ = [
     "editorial_patterns_of",
     "judge_drift",
     "judge_standings",
+    "mean_interval",
     "put_acceptance_in_force",
     "put_affinity_in_force",
     "put_guidance_in_force",
+    "put_proven_kinds_in_force",
     "routing_state",
     "score_models",
     "style_affinity_of",

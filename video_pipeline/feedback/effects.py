@@ -34,6 +34,15 @@ def put_acceptance_in_force(ledger: Ledger, scores: Sequence[ModelScore], *, wee
     return ledger.governance.set_preference("acceptance", measured, week=week)
 
 
+def put_proven_kinds_in_force(ledger: Ledger, scores: Sequence[ModelScore], *, week: date) -> bool:
+    """Tell routing on which kinds of shot a promotion holds: model -> version -> kinds."""
+    table: dict[str, dict[str, list[str]]] = {}
+    for score in scores:
+        if score.proven_kinds:
+            table.setdefault(score.model, {})[score.model_version] = list(score.proven_kinds)
+    return ledger.governance.set_preference("proven_kinds", table, week=week)
+
+
 def put_affinity_in_force(ledger: Ledger, rows: Sequence[StyleAffinity], *, week: date) -> bool:
     """Give routing the week's style affinities: style -> model -> shift."""
     table: dict[str, dict[str, float]] = {}

@@ -8,14 +8,18 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from video_pipeline.briefs import Brief
+from video_pipeline.briefs import ShotKind, Storyboard
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, PublicationState, SpendCategory
 from video_pipeline.publishing import Engagement, PublishRecord
 
 
 class ModelAttempts(BaseModel):
-    """How a clip's attempts at one model ended; money in US dollars, rendered length in seconds."""
+    """How a clip's attempts at one model ended; money in US dollars, rendered length in seconds.
+
+    `tier` is the one that the shots were of, which for a promoted model is not its own. `kinds` maps a kind of shot
+    to (attempts, accepted).
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,6 +33,7 @@ class ModelAttempts(BaseModel):
     rejections: int = 0
     billed_usd: Decimal = Decimal(0)
     billed_s: float = 0.0
+    kinds: dict[str, tuple[int, int]] = {}
 
 
 class ClipFact(BaseModel):
@@ -69,17 +74,22 @@ class ClipFact(BaseModel):
     shares: int | None
     by_model: tuple[ModelAttempts, ...]
 
+    @property
+    def mixed(self) -> bool:
+        """Whether several models, or several versions of one, are in the clip."""
+        return "+" in (self.model or "") or "+" in (self.model_version or "")
+
 
 def build_facts(
     *,
-    briefs: Mapping[str, Brief],
+    storyboards: Mapping[str, Storyboard],
     clips: Sequence[ReviewedClip],
     jobs: Sequence[Job],
     costs: Mapping[str, Mapping[str, Decimal]],
     records: Sequence[PublishRecord],
     engagement: Sequence[Engagement],
 ) -> list[ClipFact]:
-    """One fact a clip of the day. `briefs` and `costs` are keyed by clip id; `clips` carry the final verdicts."""
+    """One fact a clip of the day; `storyboards` and `costs` by clip id, `clips` with the final verdicts."""
     jobs_of: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         jobs_of[job.clip_id].append(job)
@@ -92,7 +102,7 @@ def build_facts(
     return [
         _fact(
             clip,
-            briefs[clip.clip_id],
+            storyboards[clip.clip_id],
             jobs_of[clip.clip_id],
             costs.get(clip.clip_id, {}),
             records_of[clip.clip_id],
@@ -104,7 +114,7 @@ def build_facts(
 
 def _fact(
     clip: ReviewedClip,
-    brief: Brief,
+    storyboard: Storyboard,
     jobs: Sequence[Job],
     costs: Mapping[str, Decimal],
     records: Sequence[PublishRecord],
@@ -112,6 +122,7 @@ def _fact(
 ) -> ClipFact:
     line = {category: costs.get(category.value, Decimal(0)) for category in SpendCategory}
     usable = clip.status is ClipStatus.PASSED
+    brief = storyboard.brief
     return ClipFact(
         clip_id=clip.clip_id,
         brief_id=clip.brief_id,
@@ -144,7 +155,7 @@ def _fact(
         hook=brief.hook,
         style=brief.style,
         **metrics_of(metrics),
-        by_model=_by_model(jobs),
+        by_model=_by_model(jobs, {storyboard.shot_sha256(shot): shot.kind for shot in storyboard.shots}),
     )
 
 
@@ -172,8 +183,11 @@ def _waste(jobs: Sequence[Job], *, usable: bool, status: ClipStatus) -> dict[str
     return dict(waste)
 
 
-def _by_model(jobs: Sequence[Job]) -> tuple[ModelAttempts, ...]:
-    """Attempts that reached a model: not those served from the cache or never sent."""
+def _by_model(jobs: Sequence[Job], kinds: Mapping[str, ShotKind]) -> tuple[ModelAttempts, ...]:
+    """Attempts that reached a model: not those served from the cache or never sent.
+
+    `kinds` maps a shot's hash to its kind; what was tried for a shot as it stood before an edit is of no known kind.
+    """
     counted: dict[tuple[str, str], ModelAttempts] = {}
     for job in jobs:
         if job.kind is not JobKind.VIDEO or job.cached_from or not job.state.final or job.submitted_at is None:
@@ -182,15 +196,19 @@ def _by_model(jobs: Sequence[Job]) -> tuple[ModelAttempts, ...]:
             model=job.model, model_version=job.model_version, tier=job.tier
         )
         failure = job.failure_kind
+        accepted = job.state is JobState.ACCEPTED
+        kind = kinds.get(job.shot_sha256)
+        tried, kept = known.kinds.get(kind, (0, 0)) if kind else (0, 0)
         counted[(job.model, job.model_version)] = known.model_copy(
             update={
                 "attempts": known.attempts + 1,
-                "accepted": known.accepted + (job.state is JobState.ACCEPTED),
+                "accepted": known.accepted + accepted,
                 "refusals": known.refusals + (failure is FailureKind.MODERATION),
                 "failures": known.failures + (failure is not None and failure is not FailureKind.MODERATION),
                 "rejections": known.rejections + (job.state is JobState.REJECTED),
                 "billed_usd": known.billed_usd + job.billed_usd,
                 "billed_s": known.billed_s + job.billed_s,
+                "kinds": known.kinds | ({kind.value: (tried + 1, kept + accepted)} if kind else {}),
             }
         )
     return tuple(counted.values())

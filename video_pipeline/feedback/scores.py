@@ -1,24 +1,35 @@
 """The nightly model score: weighted acceptance, economy and engagement, with an interval and its n (MISSION G4.5).
 
-Operational numbers count attempts; engagement counts clips, because a clip is one sample whatever its views.
+Operational numbers count attempts; engagement counts clips, because a clip is one sample whatever its views. A clip
+that several models are in is left out of engagement: an audience judges the whole of it, and what one model owes to
+the other cannot be told. How many were left out stands in the score.
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from statistics import NormalDist, median
+from statistics import NormalDist, median, stdev
+from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.feedback.facts import ClipFact, ModelAttempts, metrics_of
 from video_pipeline.policy import ScoringPolicy
 from video_pipeline.publishing import Engagement
+from video_pipeline.routing import Tier
+
+_NO_TIERS: Mapping[str, str] = MappingProxyType({})
 
 
 class ModelScore(BaseModel):
-    """A row of `model_scores`; rates and scores 0..1, None where nothing was measured. Never a verdict by itself."""
+    """A row of `model_scores`; rates and scores 0..1, None where nothing was measured. Never a verdict by itself.
+
+    `tier` is the model's own, also where it serves the one above. `engagement` is the mean and `engagement_sd` the
+    standard deviation over `engaged_clips` clips; `mixed_clips` were seen too, but another model is in them as well.
+    `proven_kinds` are the kinds of shot that it has been tried on often enough and does no worse on than elsewhere.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,16 +50,27 @@ class ModelScore(BaseModel):
     refusal_high: float
     usd_per_accepted_s: float | None
     engagement: float | None
+    engagement_sd: float | None = None
     engaged_clips: int
+    mixed_clips: int = 0
+    proven_kinds: tuple[str, ...] = ()
     score: float
     score_low: float
     score_high: float
     enough: bool
 
 
-def score_models(day: date, facts: Sequence[ClipFact], policy: ScoringPolicy) -> list[ModelScore]:
-    """Score every model that was tried in the trailing days, best first within its tier."""
-    counts = sum_attempts(fact.by_model for fact in facts)
+def score_models(
+    day: date, facts: Sequence[ClipFact], policy: ScoringPolicy, *, own_tiers: Mapping[str, str] = _NO_TIERS
+) -> list[ModelScore]:
+    """Score every model that was tried in the trailing days, best first within its tier.
+
+    `own_tiers` is the catalogue's word on whose a model is; one that is in it no more is of the cheapest it served.
+    """
+    counts = {
+        key: entry.model_copy(update={"tier": own_tiers.get(entry.model, entry.tier)})
+        for key, entry in sum_attempts(fact.by_model for fact in facts).items()
+    }
     pooled = _pooled_acceptance(counts.values())
     economy = {key: _usd_per_accepted_s(entry) for key, entry in counts.items()}
     cheapest: dict[str, float] = {}
@@ -56,9 +78,18 @@ def score_models(day: date, facts: Sequence[ClipFact], policy: ScoringPolicy) ->
         cost = economy[key]
         if cost is not None:
             cheapest[entry.tier] = min(cheapest.get(entry.tier, math.inf), cost)
-    liking = _engagement(facts)
+    liking, mixed = _engagement(facts), _mixed_clips(facts)
     scores = [
-        _score(day, entry, pooled[entry.tier], economy[key], cheapest.get(entry.tier), liking.get(key, []), policy)
+        _score(
+            day,
+            entry,
+            pooled[entry.tier],
+            economy[key],
+            cheapest.get(entry.tier),
+            liking.get(key, []),
+            mixed[entry.model],
+            policy,
+        )
         for key, entry in counts.items()
     ]
     return sorted(scores, key=lambda score: (score.tier, -score.score))
@@ -77,7 +108,7 @@ def with_engagement(facts: Sequence[ClipFact], engagement: Sequence[Engagement])
 
 
 def sum_attempts(groups: Iterable[Sequence[ModelAttempts]]) -> dict[tuple[str, str], ModelAttempts]:
-    """(model, version) -> all its attempts."""
+    """(model, version) -> all its attempts, with the cheapest tier that it served."""
     total: dict[tuple[str, str], ModelAttempts] = {}
     for group in groups:
         for entry in group:
@@ -86,9 +117,11 @@ def sum_attempts(groups: Iterable[Sequence[ModelAttempts]]) -> dict[tuple[str, s
             if known is None:
                 total[key] = entry
                 continue
+            tier = min(Tier(known.tier), Tier(entry.tier), key=list(Tier).index).value
             summed = ("attempts", "accepted", "refusals", "failures", "rejections", "billed_usd", "billed_s")
             total[key] = known.model_copy(
                 update={name: getattr(known, name) + getattr(entry, name) for name in summed}
+                | {"tier": tier, "kinds": _sum_kinds(known.kinds, entry.kinds)}
             )
     return total
 
@@ -108,6 +141,25 @@ def wilson_interval(successes: float, trials: float, *, confidence: float) -> tu
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
 
 
+def mean_interval(mean: float, sd: float, count: int, *, confidence: float) -> tuple[float, float]:
+    """Student's t interval for the mean of `count` numbers in 0..1, held within 0..1; (0, 1) under two of them.
+
+    https://en.wikipedia.org/wiki/Student%27s_t-distribution#Confidence_intervals. The quantile is the normal one
+    expanded in 1/n: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
+    """
+    if count < 2:
+        return 0.0, 1.0
+    x, n = NormalDist().inv_cdf(0.5 + confidence / 2), count - 1
+    quantile = (
+        x
+        + (x**3 + x) / (4 * n)
+        + (5 * x**5 + 16 * x**3 + 3 * x) / (96 * n**2)
+        + (3 * x**7 + 19 * x**5 + 17 * x**3 - 15 * x) / (384 * n**3)
+    )
+    spread = quantile * sd / math.sqrt(count)
+    return max(0.0, mean - spread), min(1.0, mean + spread)
+
+
 def _score(
     day: date,
     entry: ModelAttempts,
@@ -115,6 +167,7 @@ def _score(
     usd_per_s: float | None,
     cheapest: float | None,
     liking: Sequence[float],
+    mixed_clips: int,
     policy: ScoringPolicy,
 ) -> ModelScore:
     trials = entry.attempts
@@ -147,7 +200,10 @@ def _score(
         refusal_high=refusal_high,
         usd_per_accepted_s=usd_per_s,
         engagement=parts["engagement"],
+        engagement_sd=stdev(liking) if len(liking) > 1 else None,
         engaged_clips=len(liking),
+        mixed_clips=mixed_clips,
+        proven_kinds=_proven_kinds(entry, policy),
         score=score,
         # The interval of the part that is counted in attempts; the others move the centre, not the width.
         score_low=max(0.0, score - weight * (acceptance - min(low, acceptance))),
@@ -162,6 +218,24 @@ def _weighted(parts: Mapping[str, float | None], weights: Mapping[str, float]) -
     total = sum(weights[name] for name in known)
     score = sum(weights[name] * value for name, value in known.items()) / total
     return score, weights["acceptance"] / total
+
+
+def _sum_kinds(
+    known: Mapping[str, tuple[int, int]], more: Mapping[str, tuple[int, int]]
+) -> dict[str, tuple[int, int]]:
+    pairs = {kind: (known.get(kind, (0, 0)), more.get(kind, (0, 0))) for kind in (*known, *more)}
+    return {kind: (one[0] + other[0], one[1] + other[1]) for kind, (one, other) in pairs.items()}
+
+
+def _proven_kinds(entry: ModelAttempts, policy: ScoringPolicy) -> tuple[str, ...]:
+    """Kinds tried often enough whose acceptance is not credibly under the model's own over all kinds."""
+    overall = entry.accepted / entry.attempts if entry.attempts else 0.0
+    return tuple(
+        kind
+        for kind, (tried, accepted) in sorted(entry.kinds.items())
+        if tried >= policy.minimum_attempts
+        and wilson_interval(accepted, tried, confidence=policy.confidence)[1] >= overall
+    )
 
 
 def _pooled_acceptance(entries: Iterable[ModelAttempts]) -> dict[str, float]:
@@ -188,10 +262,20 @@ def _engagement(facts: Sequence[ClipFact]) -> dict[tuple[str, str], list[float]]
             views_of_day[fact.day].append(fact.views)
     liking: dict[tuple[str, str], list[float]] = defaultdict(list)
     for fact in facts:
-        if fact.views is None or not fact.model or not fact.model_version:
+        if fact.views is None or not fact.model or not fact.model_version or fact.mixed:
             continue
         usual = median(views_of_day[fact.day]) or 1
         reach = fact.views / (fact.views + usual)
         parts = [reach] if fact.completion is None else [reach, fact.completion]
         liking[(fact.model, fact.model_version)].append(sum(parts) / len(parts))
     return liking
+
+
+def _mixed_clips(facts: Sequence[ClipFact]) -> Counter[str]:
+    """model -> seen clips that it shares with another model, or with another version of itself."""
+    return Counter(
+        model
+        for fact in facts
+        if fact.views is not None and fact.mixed
+        for model in set((fact.model or "").split("+"))
+    )

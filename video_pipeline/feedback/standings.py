@@ -1,15 +1,19 @@
-"""Standings: who may serve. A model that is refused too often is demoted and, proven, restored (G1.4, G4.5)."""
+"""Standings: who may serve. A model that is refused too often is demoted and, proven, restored (G1.4, G4.5).
+
+One that is surely as good as the tier above its own is promoted to serve there too.
+"""
 
 from collections.abc import Sequence
 from datetime import date
 
 from pydantic import BaseModel, ConfigDict
 
-from video_pipeline.feedback.facts import ClipFact, ModelAttempts
-from video_pipeline.feedback.scores import ModelScore, sum_attempts, wilson_interval
-from video_pipeline.ledger import Ledger, StandingStatus, TierState
+from video_pipeline.feedback.facts import ClipFact
+from video_pipeline.feedback.promotion import Verdict, bar_of, judge_promotion, promotion_in_force
+from video_pipeline.feedback.scores import ModelScore, wilson_interval
+from video_pipeline.ledger import Ledger, StandingStatus, TierState, Transition
 from video_pipeline.policy import ScoringPolicy
-from video_pipeline.routing import RoutingState
+from video_pipeline.routing import Catalogue, RoutingState, Tier
 
 
 class ModelStanding(BaseModel):
@@ -36,48 +40,45 @@ def judge_standings(
     day: date,
     scores: Sequence[ModelScore],
     facts: Sequence[ClipFact],
+    catalogue: Catalogue,
 ) -> list[ModelStanding]:
-    """Demote and restore on `day`'s scores and put the outcome in force.
+    """Demote, restore and promote on `day`'s scores and put the outcome in force.
 
     Demoted: enough attempts, the refusal rate at or over the limit and its interval clear of the floor. Restored:
     enough attempts *since the demotion*, the rate under the lower limit and its interval clear of the upper one.
+    Promoted: surely as good as the best of the tier above (`promotion.py`).
     """
-    in_force = ledger.governance.standings()
+    history = ledger.governance.standing_history()
     newest = ledger.governance.judged("standings", day)
-    tried_after: dict[date, dict[tuple[str, str], ModelAttempts]] = {}
+    # What tonight demotes is no bar tonight, so refusals are judged first, for all.
+    refused = [_refusals_verdict(score, history.get(score.model, []), facts, policy) for score in scores]
+    demoted = {
+        score.model
+        for score, verdict in zip(scores, refused, strict=True)
+        if verdict.status is StandingStatus.DEMOTED
+    }
+    bars = {tier.value: bar_of(tier.above, scores, catalogue, policy, demoted=demoted) for tier in Tier if tier.above}
     standings = []
-    for score in scores:
-        transition = in_force.get(score.model)
-        # Another version of a demoted model has earned neither blame nor trust yet: it inherits the standing.
-        current = StandingStatus(transition.state) if transition else StandingStatus.ACTIVE
-        # What a model was demoted for is not held against it twice: only what came after its last change counts.
-        after = transition.day if transition else date.min
-        if after not in tried_after:
-            tried_after[after] = sum_attempts(fact.by_model for fact in facts if fact.day > after)
-        tried = tried_after[after].get((score.model, score.model_version))
-        attempts, refusals = (tried.attempts, tried.refusals) if tried else (0, 0)
+    for score, refusals in zip(scores, refused, strict=True):
+        changes = history.get(score.model, [])
+        current = _current(changes)
         if not newest:
-            wanted, reason = current, "a later day has been judged, and its word stands"
-        elif current is StandingStatus.DEMOTED:
-            wanted, reason = _restoration(attempts, refusals, policy)
+            verdict = Verdict(current, "a later day has been judged, and its word stands", {})
+        elif StandingStatus.DEMOTED in (current, refusals.status):
+            verdict = refusals
         else:
-            wanted, reason = _demotion(attempts, refusals, policy)
-        changed = wanted is not current and ledger.governance.set_standing(
+            granted = changes[-1].evidence["promotion"] if current is StandingStatus.PROMOTED else None
+            rise = judge_promotion(score, granted, bars.get(score.tier), catalogue, policy)
+            reason = "; ".join(part for part in (refusals.reason, rise.reason) if part)
+            verdict = Verdict(rise.status, reason, {**refusals.evidence, "promotion": rise.evidence})
+        changed = verdict.status is not current and ledger.governance.set_standing(
             score.model,
-            wanted,
+            verdict.status,
             model_version=score.model_version,
             tier=score.tier,
             by="score",
             day=day,
-            evidence={
-                "reason": reason,
-                "attempts": attempts,
-                "refusals": refusals,
-                "refusal_interval": [
-                    round(limit, 4) for limit in wilson_interval(refusals, attempts, confidence=policy.confidence)
-                ],
-                "score": round(score.score, 4),
-            },
+            evidence={**verdict.evidence, "reason": verdict.reason, "score": round(score.score, 4)},
         )
         standings.append(
             ModelStanding(
@@ -85,9 +86,9 @@ def judge_standings(
                 model=score.model,
                 model_version=score.model_version,
                 tier=score.tier,
-                status=wanted,
+                status=verdict.status,
                 changed=changed,
-                reason=reason,
+                reason=verdict.reason,
                 score=score.score,
                 attempts=score.attempts,
                 refusal_rate=score.refusal_rate,
@@ -99,19 +100,64 @@ def judge_standings(
 def routing_state(ledger: Ledger, policy: ScoringPolicy) -> RoutingState:
     """What Gate 4 has put in force, as Gate 1 reads it."""
     governance = ledger.governance
+    standings, kinds = governance.standings(), governance.preference("proven_kinds")
     return RoutingState(
         frozen=frozenset(
             tier for tier, transition in governance.tier_states().items() if transition.state == TierState.FROZEN
         ),
         demoted=frozenset(
-            model
-            for model, transition in governance.standings().items()
-            if transition.state == StandingStatus.DEMOTED
+            model for model, transition in standings.items() if transition.state == StandingStatus.DEMOTED
         ),
+        promoted={
+            model: promotion_in_force(transition.evidence["promotion"], kinds.get(model, {}))
+            for model, transition in standings.items()
+            if transition.state == StandingStatus.PROMOTED
+        },
         acceptance=governance.preference("acceptance"),
         affinity=governance.preference("style_affinity"),
         probation_share=policy.probation_share,
     )
+
+
+def _current(changes: Sequence[Transition]) -> StandingStatus:
+    """The standing in force. It is a model's: another version of a demoted one inherits it until it has proven itself."""
+    return StandingStatus(changes[-1].state) if changes else StandingStatus.ACTIVE
+
+
+def _refusals_verdict(
+    score: ModelScore, changes: Sequence[Transition], facts: Sequence[ClipFact], policy: ScoringPolicy
+) -> Verdict:
+    """Whether its refusals demote the model, or let it come back."""
+    # What a model was demoted for is not held against it twice: only what came after it fell or came back counts.
+    after = _fell_or_came_back(changes)
+    tried = [
+        entry
+        for fact in facts
+        if fact.day > after
+        for entry in fact.by_model
+        if (entry.model, entry.model_version) == (score.model, score.model_version)
+    ]
+    attempts, refusals = sum(entry.attempts for entry in tried), sum(entry.refusals for entry in tried)
+    fallen = _current(changes) is StandingStatus.DEMOTED
+    status, reason = (_restoration if fallen else _demotion)(attempts, refusals, policy)
+    interval = wilson_interval(refusals, attempts, confidence=policy.confidence)
+    evidence = {
+        "attempts": attempts,
+        "refusals": refusals,
+        "refusal_interval": [round(limit, 4) for limit in interval],
+    }
+    return Verdict(status, reason, evidence)
+
+
+def _fell_or_came_back(changes: Sequence[Transition]) -> date:
+    """The day of the last demotion or restoration: gaining or losing a promotion forgives no refusals."""
+    states = [StandingStatus.ACTIVE.value, *(change.state for change in changes)]
+    days = [
+        change.day
+        for before, change in zip(states, changes, strict=False)
+        if StandingStatus.DEMOTED in (before, change.state)
+    ]
+    return days[-1] if days else date.min
 
 
 def _demotion(attempts: int, refusals: int, policy: ScoringPolicy) -> tuple[StandingStatus, str]:

@@ -14,6 +14,7 @@ from video_pipeline.ledger.records import (
     SpendCategory,
     StandingStatus,
     TierState,
+    Transition,
 )
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "SpendCategory",
     "StandingStatus",
     "TierState",
+    "Transition",
     "open_ledger",
 ]

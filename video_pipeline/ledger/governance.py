@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, func, select
+from sqlalchemy import Connection, Engine, RowMapping, Table, func, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from video_pipeline.ledger.locks import lock
@@ -84,6 +84,15 @@ class Governance:
         """`model` -> its latest standing; a model that was never judged is active and not in here."""
         return self._latest(standing_transitions, "model", "status")
 
+    def standing_history(self) -> dict[str, list[Transition]]:
+        """`model` -> every change of its standing, oldest first."""
+        history: dict[str, list[Transition]] = {}
+        statement = select(standing_transitions).order_by(standing_transitions.c.id)
+        with self._engine.connect() as connection:
+            for row in connection.execute(statement).mappings():
+                history.setdefault(row["model"], []).append(_transition(row, row["model"], row["status"]))
+        return history
+
     def set_standing(
         self,
         model: str,
@@ -95,7 +104,7 @@ class Governance:
         day: date,
         evidence: Mapping[str, Any],
     ) -> bool:
-        """Demote or restore a model; False when it stands so already."""
+        """Promote, demote or restore a model; False when it stands so already."""
         with self._engine.begin() as connection:
             lock(connection, f"standing {model}")
             in_force = connection.execute(
@@ -164,14 +173,14 @@ class Governance:
             return _preference(connection, name)
 
     def version(self) -> str:
-        """A string that changes whenever a freeze, a standing, a measured acceptance or an affinity does."""
+        """A string that changes whenever a freeze, a standing, an affinity or what was measured does."""
         with self._engine.connect() as connection:
             parts = [
                 connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
                 for table in (tier_transitions, standing_transitions)
             ]
             measured = select(func.coalesce(func.max(preferences.c.id), 0)).where(
-                preferences.c.name.in_(("style_affinity", "acceptance"))
+                preferences.c.name.in_(("style_affinity", "acceptance", "proven_kinds"))
             )
             parts.append(connection.execute(measured).scalar_one())
         return "-".join(str(part) for part in parts)
@@ -179,17 +188,14 @@ class Governance:
     def _latest(self, table: Table, subject: str, state: str) -> dict[str, Transition]:
         statement = select(table).ext(distinct_on(table.c[subject])).order_by(table.c[subject], table.c.id.desc())
         with self._engine.connect() as connection:
-            return {
-                row[subject]: Transition(
-                    subject=row[subject],
-                    state=row[state],
-                    by=row["by"],
-                    day=row["day"],
-                    evidence=row["evidence"],
-                    at=row["at"],
-                )
-                for row in connection.execute(statement).mappings()
-            }
+            rows = connection.execute(statement).mappings()
+            return {row[subject]: _transition(row, row[subject], row[state]) for row in rows}
+
+
+def _transition(row: RowMapping, subject: str, state: str) -> Transition:
+    return Transition(
+        subject=subject, state=state, by=row["by"], day=row["day"], evidence=row["evidence"], at=row["at"]
+    )
 
 
 def _preference(connection: Connection, name: str) -> dict[str, Any]:

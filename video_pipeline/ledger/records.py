@@ -97,7 +97,10 @@ class TierState(StrEnum):
 
 
 class StandingStatus(StrEnum):
+    """`promoted`: besides its own tier, the model serves the one above it."""
+
     ACTIVE = "active"
+    PROMOTED = "promoted"
     DEMOTED = "demoted"
 
 

@@ -28,6 +28,12 @@ class Tier(StrEnum):
     PRODUCTION = "production"
     CINEMATIC = "cinematic"
 
+    @property
+    def above(self) -> "Tier | None":
+        """The next dearer tier; None for the dearest."""
+        dearer = list(Tier)[list(Tier).index(self) + 1 :]
+        return dearer[0] if dearer else None
+
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -131,14 +137,22 @@ class Catalogue(_Entry):
             raise ValueError(f"these models stand in the catalogue twice: {', '.join(sorted(twice))}")
         return self
 
+    @property
+    def tiers(self) -> dict[str, str]:
+        """model -> its own tier."""
+        return {model.model: model.tier.value for model in self.models}
+
     def of_tier(self, tier: Tier) -> tuple[Model, ...]:
         return tuple(model for model in self.models if model.tier is tier)
 
+    def find(self, name: str) -> Model | None:
+        return next((model for model in self.models if model.model == name), None)
+
     def named(self, name: str) -> Model:
         """The model `name`; ConfigurationError lists those that there are."""
-        for model in self.models:
-            if model.model == name:
-                return model
+        model = self.find(name)
+        if model is not None:
+            return model
         known = ", ".join(model.model for model in self.models)
         raise ConfigurationError(
             f"The model {name} is not in the catalogue {self.name}; it holds {known}. Add it there, or route the "

@@ -19,8 +19,22 @@ _CEILING = {Quality.DRAFT: Tier.PREVIEW, Quality.STANDARD: Tier.PRODUCTION, Qual
 
 
 @dataclass(frozen=True)
+class Promotion:
+    """A model's leave to serve the tier above its own too (G1.4): that version of it, and shots of these kinds.
+
+    It serves in place of the tier above, so a freeze of its own tier, which is on that tier's clips, does not stop
+    it there, and a freeze of the tier above does.
+    """
+
+    tier: str
+    version: str
+    kinds: frozenset[str]
+    reason: str
+
+
+@dataclass(frozen=True)
 class RoutingState:
-    """What Gate 4 has put in force: frozen tiers, demoted models, measured acceptance, style affinity.
+    """What Gate 4 has put in force: frozen tiers, demoted and promoted models, measured acceptance, style affinity.
 
     `acceptance` maps a model to the measured share of its attempts that were accepted; `affinity` maps a style to
     models to a share by which the model's priority shifts, held within the policy's limit.
@@ -28,6 +42,7 @@ class RoutingState:
 
     frozen: frozenset[str] = frozenset()
     demoted: frozenset[str] = frozenset()
+    promoted: Mapping[str, Promotion] = field(default_factory=dict)
     acceptance: Mapping[str, float] = field(default_factory=dict)
     affinity: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     probation_share: float = 0.0
@@ -71,12 +86,12 @@ def decide(
     if tier.value in state.frozen:
         held = f"the {tier} tier is frozen for new generation; the clip waits until it thaws"
         return Decision(shot=shot.index, tier=tier, reasons=(*reasons, held), held=held)
-    options, notes = _options(shot, brief, catalogue.of_tier(tier), policy, state)
+    own, promoted, notes = _options(shot, brief, tier, catalogue, policy, state)
     reasons += notes
-    if not options:
+    if not own and not promoted:
         held = f"no model of the {tier} tier can serve this shot"
         return Decision(shot=shot.index, tier=tier, reasons=(*reasons, held), held=held)
-    chosen, why = _choose(shot, brief, options, policy)
+    chosen, why = _choose(shot, brief, own, promoted, policy, state)
     width, height = chosen.resolution.size(brief.orientation)
     factor = policy.delivered_short_side / min(width, height)
     return Decision(
@@ -114,32 +129,71 @@ def _tier(brief: Brief, policy: RoutingPolicy) -> tuple[Tier, tuple[str, ...]]:
 
 
 def _options(
-    shot: StoryboardShot,
-    brief: Brief,
-    models: tuple[Model, ...],
-    policy: RoutingPolicy,
-    state: RoutingState,
-) -> tuple[list[_Option], tuple[str, ...]]:
-    """Every model of the tier that can serve, in its cheapest adequate size, and why the others are out."""
+    shot: StoryboardShot, brief: Brief, tier: Tier, catalogue: Catalogue, policy: RoutingPolicy, state: RoutingState
+) -> tuple[list[_Option], list[_Option], tuple[str, ...]]:
+    """The models of the tier that can serve, those promoted to it that can, and why the others are out."""
     notes: list[str] = []
     able: list[_Option] = []
+    models = catalogue.of_tier(tier)
     with_audio = brief.native_audio and any(model.offers_audio for model in models)
     if brief.native_audio and not with_audio:
         notes.append("sound is asked for, but no model of this tier has any: the clip will be silent")
     for model in models:
-        rendered_s = model.durations.rendered_s(shot.duration_s)
-        if with_audio and not model.offers_audio:
-            notes.append(f"{model.model} has no sound")
-        elif rendered_s is None:
-            notes.append(f"{model.model} renders at most {model.durations.longest_s} s")
+        unfit = _unfit(model, shot, with_audio)
+        if unfit:
+            notes.append(unfit)
         else:
-            able.append(_cheapest_size(model, shot, brief, with_audio, rendered_s, policy, state))
+            able.append(_cheapest_size(model, shot, brief, with_audio, policy, state))
     standing = [option for option in able if not _kept_out(option.model, shot, brief, state)]
-    if able and not standing:
+    proving = [option.model.model for option in standing if option.model.model in state.demoted]
+    promoted, more = _promoted(shot, brief, tier, catalogue, with_audio, policy, state)
+    if promoted and proving:
+        more.append(f"{' and '.join(proving)} may prove itself on this shot, so promoted models stand back")
+        promoted = []
+    if able and not standing and not promoted:
         notes.append("every model that could serve is demoted: the shot would stand still, so they serve")
-        return able, tuple(notes)
+        return able, [], (*notes, *more)
     notes += [f"{option.model.model} is demoted" for option in able if option not in standing]
-    return standing, tuple(notes)
+    return standing, promoted, (*notes, *more)
+
+
+def _promoted(
+    shot: StoryboardShot,
+    brief: Brief,
+    tier: Tier,
+    catalogue: Catalogue,
+    with_audio: bool,
+    policy: RoutingPolicy,
+    state: RoutingState,
+) -> tuple[list[_Option], list[str]]:
+    """The models that are promoted to `tier` and can serve this shot as it would be served there (G1.4)."""
+    notes: list[str] = []
+    able: list[_Option] = []
+    for model in catalogue.models:
+        promotion = state.promoted.get(model.model)
+        if model.tier.above is not tier or promotion is None or promotion.version != model.version:
+            continue
+        if promotion.tier != model.tier:
+            continue
+        unfit = _unfit(model, shot, with_audio)
+        if shot.kind not in promotion.kinds:
+            notes.append(f"{model.model} is promoted from {model.tier}, but not proven on {shot.kind} shots")
+        elif unfit:
+            notes.append(unfit)
+        elif not _reachable(model, with_audio, policy):
+            notes.append(f"{model.model} renders too small to be upscaled to {policy.delivered_short_side} lines")
+        else:
+            able.append(_cheapest_size(model, shot, brief, with_audio, policy, state))
+    return able, notes
+
+
+def _unfit(model: Model, shot: StoryboardShot, with_audio: bool) -> str:
+    """Why the model cannot render this shot, in words; empty when it can."""
+    if with_audio and not model.offers_audio:
+        return f"{model.model} has no sound"
+    if model.durations.rendered_s(shot.duration_s) is None:
+        return f"{model.model} renders at most {model.durations.longest_s} s"
+    return ""
 
 
 def _kept_out(model: Model, shot: StoryboardShot, brief: Brief, state: RoutingState) -> bool:
@@ -150,26 +204,33 @@ def _kept_out(model: Model, shot: StoryboardShot, brief: Brief, state: RoutingSt
     return int.from_bytes(digest[:4]) / 2**32 >= state.probation_share
 
 
+def _sizes(model: Model, with_audio: bool) -> list[Resolution]:
+    return [size for size in model.resolutions if not with_audio or size.usd_per_s_audio is not None]
+
+
+def _reachable(model: Model, with_audio: bool, policy: RoutingPolicy) -> list[Resolution]:
+    """The sizes from which the upscaler reaches the delivered one."""
+    return [
+        size
+        for size in _sizes(model, with_audio)
+        if size.short_side * policy.max_upscale_factor >= policy.delivered_short_side
+    ]
+
+
 def _cheapest_size(
-    model: Model,
-    shot: StoryboardShot,
-    brief: Brief,
-    with_audio: bool,
-    rendered_s: int,
-    policy: RoutingPolicy,
-    state: RoutingState,
+    model: Model, shot: StoryboardShot, brief: Brief, with_audio: bool, policy: RoutingPolicy, state: RoutingState
 ) -> _Option:
-    """The least-cost size from which the upscaler reaches the delivered one (G1.9)."""
+    """The least-cost size from which the upscaler reaches the delivered one, else the largest (G1.9)."""
 
     def usd_per_s(resolution: Resolution) -> Decimal:
         sound = resolution.usd_per_s_audio if with_audio else None
         return resolution.usd_per_s if sound is None else sound
 
-    sizes = [size for size in model.resolutions if not with_audio or size.usd_per_s_audio is not None]
-    reachable = [
-        size for size in sizes if size.short_side * policy.max_upscale_factor >= policy.delivered_short_side
-    ] or [max(sizes, key=lambda size: size.short_side)]
-    resolution = min(reachable, key=lambda candidate: (usd_per_s(candidate), -candidate.short_side))
+    sizes = _reachable(model, with_audio, policy) or [
+        max(_sizes(model, with_audio), key=lambda size: size.short_side)
+    ]
+    resolution = min(sizes, key=lambda candidate: (usd_per_s(candidate), -candidate.short_side))
+    rendered_s = model.durations.rendered_s(shot.duration_s) or model.durations.longest_s
     usd = usd_per_s(resolution) * rendered_s
     acceptance = state.acceptance.get(model.model, model.acceptance_prior)
     affinity = state.affinity.get(brief.style, {}).get(model.model, 0.0)
@@ -186,15 +247,44 @@ def _cheapest_size(
     )
 
 
-def _choose(shot: StoryboardShot, brief: Brief, options: list[_Option], policy: RoutingPolicy) -> tuple[_Option, str]:
+def _choose(
+    shot: StoryboardShot,
+    brief: Brief,
+    own: list[_Option],
+    promoted: list[_Option],
+    policy: RoutingPolicy,
+    state: RoutingState,
+) -> tuple[_Option, str]:
+    """The tier's own choice, unless a promoted model is cheaper per accepted clip.
+
+    A complex shot stays with the tier's own: there the strongest is wanted, and a promotion proves "as good as", not
+    stronger.
+    """
+    complex_shot = brief.visual_complexity >= policy.complex_complexity and brief.quality is not Quality.DRAFT
+    rival = min(promoted, key=lambda option: (option.priority, option.model.model), default=None)
+    if rival is None:
+        return _own_choice(shot, brief, own, complex_shot, policy)
+    if own:
+        chosen, why = _own_choice(shot, brief, own, complex_shot, policy)
+        if complex_shot or rival.priority >= chosen.priority:
+            return chosen, why
+    name, promotion = rival.model.model, state.promoted[rival.model.model]
+    return rival, (
+        f"{name} is the cheapest for a {shot.kind} shot: ${rival.usd:.4f} an attempt, {rival.acceptance:.0%} of "
+        f"attempts accepted; promoted from {promotion.tier}: {promotion.reason}"
+    )
+
+
+def _own_choice(
+    shot: StoryboardShot, brief: Brief, options: list[_Option], complex_shot: bool, policy: RoutingPolicy
+) -> tuple[_Option, str]:
     kind: ShotKind = shot.kind
     needed = policy.adequate_fidelity[options[0].model.tier]
     adequate = [option for option in options if option.model.fidelity[kind] >= needed]
-    complex_shot = brief.visual_complexity >= policy.complex_complexity
     if not adequate:
         best = max(options, key=lambda option: (option.model.fidelity[kind], -option.priority))
         return best, f"{best.model.model} is the best of the tier for a {kind} shot; none reaches {needed:.2f}"
-    if complex_shot and brief.quality is not Quality.DRAFT:
+    if complex_shot:
         best = max(adequate, key=lambda option: (option.model.fidelity[kind], -option.priority))
         return best, (
             f"{best.model.model} is the strongest of the tier for a {kind} shot "

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from video_pipeline.briefs import storyboard_of
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.feedback import ClipFact, book_delivery, build_facts
 from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, Ledger, PublicationState, SpendCategory
@@ -15,6 +16,7 @@ from video_pipeline_tests.briefs.documents import a_brief
 from video_pipeline_tests.ledger.rows import DAY, a_job, accepted, submitted
 
 _CLIP = f"{DAY}/one"
+_BOARD = storyboard_of(a_brief("one", hook="question", style="warm"), DAY, cap_s=15)
 _NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -37,8 +39,7 @@ def _ended(name: str, state: JobState, **fields: Any) -> Job:
 
 def _fact(*jobs: Job, clip: ReviewedClip | None = None, **sources: Any) -> ClipFact:
     values: dict[str, Any] = {"costs": {}, "records": [], "engagement": []}
-    brief = a_brief("one", hook="question", style="warm")
-    (fact,) = build_facts(briefs={_CLIP: brief}, clips=[clip or _clip()], jobs=jobs, **(values | sources))
+    (fact,) = build_facts(storyboards={_CLIP: _BOARD}, clips=[clip or _clip()], jobs=jobs, **(values | sources))
     return fact
 
 

@@ -16,8 +16,10 @@ from video_pipeline.feedback import (
 )
 from video_pipeline.ledger import Ledger, StandingStatus, TierState
 from video_pipeline.policy import Policy
+from video_pipeline.routing import load_catalogue
 from video_pipeline_tests.feedback.rows import DAY, a_fact, attempts
 
+CATALOGUE = load_catalogue(sandbox=True)
 _ACTIVE, _DEMOTED = StandingStatus.ACTIVE, StandingStatus.DEMOTED
 _MODELS = 200
 _ATTEMPTS_A_DAY = 12
@@ -30,8 +32,8 @@ def _day(number: int) -> date:
 def _night(ledger: Ledger, policy: Policy, facts: Sequence[ClipFact], day: date) -> dict[str, ModelStanding]:
     """Judge `day` on the facts of the trailing days, as the nightly assets do; model -> standing."""
     trailing = [fact for fact in facts if day - timedelta(days=policy.scoring.trailing_days) < fact.day <= day]
-    scores = score_models(day, trailing, policy.scoring)
-    standings = judge_standings(ledger, policy.scoring, day=day, scores=scores, facts=trailing)
+    scores = score_models(day, trailing, policy.scoring, own_tiers=CATALOGUE.tiers)
+    standings = judge_standings(ledger, policy.scoring, day=day, scores=scores, facts=trailing, catalogue=CATALOGUE)
     return {standing.model: standing for standing in standings}
 
 

@@ -1,6 +1,7 @@
 """The decision tree: total, cheap, never dearer than the dial, and it says why."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -194,10 +195,7 @@ def test_a_frozen_tier_buys_nothing_and_says_so(policy: Policy, brief, catalogue
 
 @given(brief=BRIEFS, catalogue=CATALOGUES, state=STATES, frozen=st.frozensets(st.sampled_from(Tier)))
 def test_a_freeze_never_sends_a_shot_to_another_tier(policy: Policy, brief, catalogue, state, frozen):
-    opened, closed = (
-        RoutingState(frozenset(tiers), state.demoted, state.acceptance, state.affinity, state.probation_share)
-        for tiers in ((), frozen)
-    )
+    opened, closed = (replace(state, frozen=frozenset(tiers)) for tiers in ((), frozen))
     before, after = (_decide(brief, catalogue, policy, each) for each in (opened, closed))
     assert [decision.tier for decision in before] == [decision.tier for decision in after]
 

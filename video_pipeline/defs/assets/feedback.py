@@ -19,6 +19,7 @@ from video_pipeline.feedback import (
     judge_drift,
     judge_standings,
     put_acceptance_in_force,
+    put_proven_kinds_in_force,
     score_models,
     transition_alerts,
     with_engagement,
@@ -48,7 +49,7 @@ def clip_facts(
     day = day_of(context.partition_key)
     book_delivery(services.ledger, services.policy.costs, reviewed_clips, publish_records)
     facts = build_facts(
-        briefs={board.clip_id: board.brief for board in storyboards},
+        storyboards={board.clip_id: board for board in storyboards},
         clips=reviewed_clips,
         jobs=services.ledger.jobs.of_day(day),
         costs=services.ledger.spend.by_clip(day),
@@ -135,11 +136,18 @@ def model_scores(
     from video_pipeline.gallery import score_plot
 
     facts = with_engagement(clip_facts, engagement)
-    scores = score_models(day_of(context.partition_key), facts, services.policy.scoring)
+    scores = score_models(
+        day_of(context.partition_key), facts, services.policy.scoring, own_tiers=services.catalogue.tiers
+    )
     plot = {"score_plot": dg.MetadataValue.md(f"![model scores]({score_plot(scores)})")} if scores else {}
     return dg.MaterializeResult(
         value=scores,
-        metadata={**{f"score {score.model}": round(score.score, 4) for score in scores}, **plot},
+        metadata={
+            **{f"score {score.model}": round(score.score, 4) for score in scores},
+            # Seen, but by which of its models nobody can tell.
+            "clips_left_out_of_engagement": sum(fact.mixed and fact.views is not None for fact in facts),
+            **plot,
+        },
     )
 
 
@@ -159,9 +167,15 @@ def model_standings(
     """Who may serve which tier from the next plan on; every transition is notified with its numbers."""
     day = day_of(context.partition_key)
     standings = judge_standings(
-        services.ledger, services.policy.scoring, day=day, scores=model_scores, facts=clip_facts
+        services.ledger,
+        services.policy.scoring,
+        day=day,
+        scores=model_scores,
+        facts=clip_facts,
+        catalogue=services.catalogue,
     )
     put_acceptance_in_force(services.ledger, model_scores, week=day)
+    put_proven_kinds_in_force(services.ledger, model_scores, week=day)
     for alert in transition_alerts(standings):
         services.notifier.notify(alert)
     report_routing_policy(context.instance, services.ledger)
