@@ -25,6 +25,7 @@ def plan(
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """What a day's briefs are expected to cost, before anything is bought. Needs no keys."""
+    from video_pipeline.generation import shots_not_to_buy
     from video_pipeline.routing import check_cap, load_catalogue, price_day
 
     if prices not in ("", "list", "sandbox"):
@@ -33,7 +34,9 @@ def plan(
     catalogue = services.catalogue if not prices else load_catalogue(sandbox=prices == "sandbox")
     reading, source = _briefs(services, when)
     clips = _clip_plans(services, catalogue, reading, when)
-    total = price_day(when, clips, max_attempts=_max_attempts(services))
+    # At other prices than those of the day's runs, the question is what the whole day would cost.
+    bought = shots_not_to_buy(services.ledger, clips, services.policy.generation, catalogue) if not prices else ()
+    total = price_day(when, clips, max_attempts=_max_attempts(services), bought=bought)
     if json:
         document = {"total": total.model_dump(mode="json"), "clips": [one.model_dump(mode="json") for one in clips]}
         console.print_json(data=document)

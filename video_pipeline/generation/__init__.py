@@ -3,6 +3,7 @@
 from video_pipeline.generation.day import generate_day
 from video_pipeline.generation.engine import GenerationEngine
 from video_pipeline.generation.ladder import Strategy, next_step
+from video_pipeline.generation.outlook import shots_not_to_buy
 from video_pipeline.generation.providers import FalProvider, Provider
 from video_pipeline.generation.resolution import find_unknown, resolve_unknown
 
@@ -15,4 +16,5 @@ __all__ = [
     "generate_day",
     "next_step",
     "resolve_unknown",
+    "shots_not_to_buy",
 ]

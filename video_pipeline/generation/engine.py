@@ -23,6 +23,7 @@ from video_pipeline.generation.clip_rows import clip_row, finished_row
 from video_pipeline.generation.job_driver import JobDriver
 from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, next_step
 from video_pipeline.generation.ledger_threads import LedgerThreads
+from video_pipeline.generation.outlook import NOT_HAPPENED
 from video_pipeline.generation.providers import Provider
 from video_pipeline.generation.requests import build_job, can_anchor
 from video_pipeline.ledger import Job, JobState, Ledger
@@ -162,8 +163,8 @@ class GenerationEngine:
             known = await self._db(
                 self._ledger.jobs.history, plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot)
             )
-            # What was planned or refused by the budget has not happened: it is planned anew, maybe for another model.
-            history = [job for job in known if job.state not in (JobState.PLANNED, JobState.REFUSED)]
+            # What has not happened is planned anew, maybe for another model.
+            history = [job for job in known if job.state not in NOT_HAPPENED]
             match next_step(shot, history, self._policy, run_id=self._run_id, can_anchor=anchor):
                 case Done(job):
                     return _ShotOutcome(job)

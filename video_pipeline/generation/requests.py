@@ -63,8 +63,8 @@ def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: C
 
 
 def can_anchor(decision: Decision, catalogue: Catalogue) -> bool:
-    """Whether the model of a decision takes a picture to start from."""
-    return decision.model is not None and catalogue.named(decision.model).wire.image_to_video is not None
+    """Whether the model of a decision takes a picture to start from; one that the catalogue has lost takes none."""
+    return any(model.model == decision.model and model.wire.image_to_video is not None for model in catalogue.models)
 
 
 def _video_arguments(

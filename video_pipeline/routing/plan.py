@@ -1,7 +1,7 @@
 """The price of a day before anything is bought: expected and 90th-percentile cost (MISSION G1.8)."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -36,7 +36,7 @@ class ClipPlan(BaseModel):
 
 
 class DayPlan(BaseModel):
-    """Totals of a day's plans; estimates, in US dollars."""
+    """Totals of a day's plans; estimates, in US dollars. `to_buy_usd` is what of `expected_usd` is not bought yet."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,6 +45,7 @@ class DayPlan(BaseModel):
     held: int
     expected_usd: Decimal
     p90_usd: Decimal
+    to_buy_usd: Decimal
     by_tier: dict[str, Decimal]
     by_model: dict[str, Decimal]
 
@@ -98,16 +99,24 @@ def plan_day(
     return plans
 
 
-def price_day(day: date, plans: Iterable[ClipPlan], *, max_attempts: int) -> DayPlan:
-    """Expected and 90th-percentile cost of a day, by tier and by model."""
+def price_day(
+    day: date, plans: Iterable[ClipPlan], *, max_attempts: int, bought: Collection[tuple[str, int]] = ()
+) -> DayPlan:
+    """Expected and 90th-percentile cost of a day, by tier and by model.
+
+    `bought` names the shots, as (clip id, shot), that a run would not buy any more.
+    """
     by_tier: dict[str, Decimal] = {}
     by_model: dict[str, Decimal] = {}
     moments: list[tuple[float, float]] = []
+    unbought: list[tuple[float, float]] = []
     plans = list(plans)
     for plan in plans:
         for decision in () if plan.held else plan.decisions:
             mean, variance = cost_moments(decision, max_attempts)
             moments.append((mean, variance))
+            if (plan.clip_id, decision.shot) not in bought:
+                unbought.append((mean, variance))
             by_tier[decision.tier] = by_tier.get(decision.tier, Decimal(0)) + _usd(mean)
             if decision.model:
                 by_model[decision.model] = by_model.get(decision.model, Decimal(0)) + _usd(mean)
@@ -118,18 +127,23 @@ def price_day(day: date, plans: Iterable[ClipPlan], *, max_attempts: int) -> Day
         held=sum(plan.held is not None for plan in plans),
         expected_usd=_usd(mean),
         p90_usd=_usd(mean + _Z90 * math.sqrt(variance)),
+        to_buy_usd=_usd(_sum(unbought)[0]),
         by_tier=by_tier,
         by_model=by_model,
     )
 
 
 def check_cap(plan: DayPlan, *, cap_usd: Decimal) -> None:
-    """Refuse a day's plan that is expected to cost more than `cap_usd`, before any call (MISSION G1.8)."""
-    if plan.expected_usd > cap_usd:
+    """Refuse a day's plan that is expected to cost more than `cap_usd`, before any call (MISSION G1.8).
+
+    What was bought before counts no more: a run that buys nothing is never refused.
+    """
+    if plan.to_buy_usd > cap_usd:
+        left = f", ${plan.to_buy_usd:.2f} of it to be bought yet" if plan.to_buy_usd < plan.expected_usd else ""
         raise BudgetExceeded(
             f"The plan for {plan.day} is expected to cost ${plan.expected_usd:.2f} (p90 ${plan.p90_usd:.2f}) for "
-            f"{plan.clips} clips, over the cap of ${cap_usd}. Nothing was bought. Lower the quality of some briefs, "
-            "move some to another day, or raise budget.plan_cap_usd in the policy."
+            f"{plan.clips} clips{left}, over the cap of ${cap_usd}. Nothing was bought. Lower the quality of some "
+            "briefs, move some to another day, or raise budget.plan_cap_usd in the policy."
         )
 
 

@@ -51,3 +51,10 @@ def test_a_plan_over_the_cap_fails_in_a_sentence_and_nothing_was_sent(house: Hou
     assert not (house.folder / "state" / "sandbox").exists(), "the provider was not even looked for"
     assert house.services.ledger.jobs.in_state(*JobState) == []
     assert house.services.ledger.spend.by_clip(DAY) == {}
+
+
+def test_a_day_that_is_bought_runs_again_whatever_the_cap(house: House) -> None:
+    house.run("production_day", DAY)
+    house.run("production_day", DAY, {"budget": {"plan_cap_usd": "0.01"}})
+    assert [clip.status for clip in house.rows("reviewed_clips", DAY, ReviewedClip)] == [ClipStatus.PASSED] * 2
+    assert_books_agree(house.services.ledger, house.services.sandbox.base_url)

@@ -154,6 +154,17 @@ def test_a_plan_over_the_cap_is_refused_in_a_sentence(policy: Policy, sandbox_ca
     assert "for 9 clips" in said and "Nothing was bought" in said and "budget.plan_cap_usd" in said
 
 
+def test_what_was_bought_before_does_not_count_against_the_cap_again(policy: Policy, sandbox_catalogue: Catalogue):
+    plans = [plan_clip(board, sandbox_catalogue, policy.routing, _OPEN, max_attempts=4) for board in _examples()]
+    bought = frozenset((plan.clip_id, decision.shot) for plan in plans[1:] for decision in plan.decisions)
+    whole = price_day(DAY, plans, max_attempts=4)
+    day = price_day(DAY, plans, max_attempts=4, bought=bought)
+    assert (day.expected_usd, day.to_buy_usd) == (whole.expected_usd, plans[0].expected_usd)
+    check_cap(day, cap_usd=plans[0].expected_usd)
+    with pytest.raises(BudgetExceeded, match=f"{day.to_buy_usd:.2f} of it to be bought yet"):
+        check_cap(day, cap_usd=plans[0].expected_usd - Decimal("0.000001"))
+
+
 def test_planning_again_follows_the_policy_until_money_was_spent(
     ledger: Ledger, policy: Policy, sandbox_catalogue: Catalogue
 ):

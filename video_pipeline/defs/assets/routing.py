@@ -26,6 +26,8 @@ def generation_plan(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], storyboards: list[Storyboard]
 ) -> dg.MaterializeResult[list]:
     """A decision a shot (tier, model, size, sound, price, reason), priced and held against the day's cap."""
+    from video_pipeline.generation import shots_not_to_buy
+
     policy_read = report_routing_policy(context.instance, services.ledger)
     max_attempts = 1 + services.policy.generation.max_ladder_attempts
     plans = plan_day(
@@ -36,7 +38,12 @@ def generation_plan(
         services.routing_state(),
         max_attempts=max_attempts,
     )
-    total = price_day(day_of(context.partition_key), plans, max_attempts=max_attempts)
+    total = price_day(
+        day_of(context.partition_key),
+        plans,
+        max_attempts=max_attempts,
+        bought=shots_not_to_buy(services.ledger, plans, services.policy.generation, services.catalogue),
+    )
     try:
         check_cap(total, cap_usd=services.policy.budget.plan_cap_usd)
     except BudgetExceeded as refusal:
@@ -61,6 +68,7 @@ def generation_plan(
         metadata={
             "expected_usd": float(total.expected_usd),
             "p90_usd": float(total.p90_usd),
+            "to_buy_usd": float(total.to_buy_usd),
             "cap_usd": float(services.policy.budget.plan_cap_usd),
             "held_clips": total.held,
             "catalogue": services.catalogue.name,

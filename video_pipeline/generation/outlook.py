@@ -1,0 +1,38 @@
+"""What of a day's plans a run would still buy: the ladder's next step of every shot, looked at and not taken."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+from video_pipeline.generation.ladder import Attempt, next_step
+from video_pipeline.generation.requests import can_anchor
+from video_pipeline.ledger import Job, JobState, Ledger
+from video_pipeline.policy import GenerationPolicy
+from video_pipeline.routing import Catalogue, ClipPlan
+
+# What was planned or refused by the budget has not happened.
+NOT_HAPPENED = (JobState.PLANNED, JobState.REFUSED)
+
+
+def shots_not_to_buy(
+    ledger: Ledger, plans: Sequence[ClipPlan], policy: GenerationPolicy, catalogue: Catalogue
+) -> frozenset[tuple[str, int]]:
+    """The shots, as (clip id, shot), that a new run would not buy: made, under way, or waiting for a person."""
+    histories: dict[tuple[str, int, str], list[Job]] = defaultdict(list)
+    for job in _jobs_of_days(ledger, {plan.storyboard.day for plan in plans}):
+        histories[job.clip_id, job.shot, job.shot_sha256].append(job)
+    found = set()
+    for plan in plans:
+        for decision in plan.decisions:
+            shot = plan.storyboard.shots[decision.shot]
+            history = histories[plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot)]
+            # No run has this name, so that what failed outside the shot is tried again.
+            step = next_step(shot, history, policy, run_id="", can_anchor=can_anchor(decision, catalogue))
+            if not isinstance(step, Attempt):
+                found.add((plan.clip_id, shot.index))
+    return frozenset(found)
+
+
+def _jobs_of_days(ledger: Ledger, days: Iterable[date]) -> list[Job]:
+    jobs = [job for day in days for job in ledger.jobs.of_day(day) if job.state not in NOT_HAPPENED]
+    return sorted(jobs, key=lambda job: job.attempt)
