@@ -110,7 +110,7 @@ class Jobs:
         return self._where(jobs.c.state.in_([state.value for state in states]), jobs.c.updated_at < moment)
 
     def forgotten_days(self, *, since: date, finished_before: datetime) -> set[date]:
-        """Days from `since` on with an accepted clip that went nowhere: no publication, and nobody was asked.
+        """Days from `since` on with an accepted clip that went nowhere: no publication, not rejected, nobody asked.
 
         A run that died between generation and publishing leaves such a day behind.
         """

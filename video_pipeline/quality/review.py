@@ -20,6 +20,8 @@ def review_clip(
     `short_side` is the delivered size's, in pixels. The verdict is None for a clip that has no file.
     """
     row = ReviewedClip(**clip.model_dump())
+    if clip.status is ClipStatus.REJECTED and clip.media_sha256:
+        _reject(ledger, notifier, clip, clip.media_sha256)
     if clip.status is not ClipStatus.UPSCALED or clip.final_key is None:
         return row, None
     expected = Expectation(size=(short_side, short_side), duration_s=clip.expected_s, audio=clip.audio_expected)
@@ -40,3 +42,17 @@ def review_clip(
         ReviewState.REJECTED: ClipStatus.REJECTED,
     }[asked.state if asked else ReviewState.WAITING]
     return row.model_copy(update={"status": status, "reason": reason, "failed_checks": failed}), verdict
+
+
+def _reject(ledger: Ledger, notifier: Notifier, clip: UpscaledClip, media_sha256: str) -> None:
+    """Keep that a generated file is of no use, and tell it: the ledger then knows that its clip goes nowhere.
+
+    A person has nothing to decide here, as there is no finished file that could be approved.
+    """
+    stage = review_stage(media_sha256)
+    ledger.reviews.open(clip.clip_id, stage, clip.reason)
+    asked = ledger.reviews.get(clip.clip_id, stage)
+    if asked is not None and asked.state is ReviewState.WAITING:
+        ledger.reviews.decide(clip.clip_id, stage, ReviewState.REJECTED, by="checks", reason_code="unusable")
+    text = f"{clip.clip_id}: {clip.reason}"
+    notifier.notify(Alert(f"rejected {clip.clip_id} {stage}", "A clip is rejected", text, severity="warning"))

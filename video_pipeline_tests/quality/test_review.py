@@ -1,0 +1,64 @@
+"""The verdict on a finished clip in the ledger: who is asked, who is told, and what is over for good."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from video_pipeline.alerts import Notifier
+from video_pipeline.clips import ClipStatus, UpscaledClip
+from video_pipeline.ledger import JobState, Ledger, ReviewState
+from video_pipeline.quality import review_clip
+from video_pipeline.storage import LocalStore
+from video_pipeline_tests.ledger.rows import a_job
+from video_pipeline_tests.quality.conftest import Make
+
+DAY = date(2026, 11, 21)
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path) -> LocalStore:
+    return LocalStore(tmp_path / "store")
+
+
+def a_clip(**fields) -> UpscaledClip:
+    values = {"clip_id": f"{DAY}/one", "brief_id": "one", "day": DAY, "tier": "preview", "expected_s": 2.0}
+    return UpscaledClip.model_validate(values | fields)
+
+
+def review(ledger: Ledger, store: LocalStore, clip: UpscaledClip) -> ClipStatus:
+    reviewed, _ = review_clip(ledger, store, Notifier([], ledger.alerts), clip, short_side=180)
+    return reviewed.status
+
+
+def forgotten(ledger: Ledger) -> set[date]:
+    return ledger.jobs.forgotten_days(since=DAY, finished_before=NOW + timedelta(hours=1))
+
+
+def test_a_file_that_cannot_be_used_is_rejected_for_good_and_told_once(ledger: Ledger, store: LocalStore) -> None:
+    ledger.jobs.plan(a_job("one", state=JobState.ACCEPTED, finished_at=NOW))
+    assert forgotten(ledger) == {DAY}
+    clip = a_clip(status="rejected", reason="the file cannot be read", media_sha256="a" * 64)
+    for _ in range(2):
+        assert review(ledger, store, clip) is ClipStatus.REJECTED
+    assert forgotten(ledger) == set(), "a clip that is over is not asked for again"
+    assert ledger.reviews.waiting() == [], "nobody can approve what is not there"
+    [kept] = ledger.reviews.of_day(DAY)
+    assert (kept.state, kept.decided_by, kept.reason) == (ReviewState.REJECTED, "checks", clip.reason)
+    [alert] = ledger.alerts.latest()
+    assert (alert["title"], alert["count"], len(alert["deliveries"])) == ("A clip is rejected", 2, 1)
+
+
+def test_a_clip_that_a_person_has_rejected_is_not_asked_for_again(
+    ledger: Ledger, store: LocalStore, make: Make
+) -> None:
+    ledger.jobs.plan(a_job("one", state=JobState.ACCEPTED, finished_at=NOW))
+    path = make("short.mp4", "-f", "lavfi", "testsrc2=size=320x180:rate=24", length_s=1)
+    stored = store.put_file("upscaled/short.mp4", path, content_type="video/mp4")
+    clip = a_clip(status="upscaled", final_key=stored.key, final_sha256=stored.sha256)
+    assert review(ledger, store, clip) is ClipStatus.REVIEW
+    [asked] = ledger.reviews.waiting()
+    assert "1.00 s" in asked.reason
+    ledger.reviews.decide(clip.clip_id, asked.stage, ReviewState.REJECTED, by="ada")
+    assert review(ledger, store, clip) is ClipStatus.REJECTED
+    assert forgotten(ledger) == set()
