@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from video_pipeline.alerts import Alert
-from video_pipeline.ledger import FailureKind, Hold, Job, Reservation
+from video_pipeline.ledger import FailureKind, Hold, Job, Reservation, Review
 
 
 def clip_stopped(clip_id: str, reason: str) -> Alert:
@@ -11,9 +11,10 @@ def clip_stopped(clip_id: str, reason: str) -> Alert:
     return Alert(f"stopped {clip_id} {reason}", "A clip stopped", f"{clip_id}: {reason}", severity="critical")
 
 
-def person_needed(clip_id: str, reason: str) -> Alert:
-    """A clip that cannot go on without a person."""
-    return Alert(f"review {clip_id}", "A clip needs a person", f"{clip_id}: {reason}", severity="warning")
+def person_needed(question: Review) -> Alert:
+    """A clip that cannot go on without a person; once a question, so that one asked anew is told anew."""
+    cause = f"review {question.clip_id} {question.opened_at.isoformat()}"
+    return Alert(cause, "A clip needs a person", f"{question.clip_id}: {question.reason}", severity="warning")
 
 
 def submit_in_doubt(job: Job, why: str) -> Alert:

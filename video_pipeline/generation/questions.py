@@ -10,11 +10,17 @@ _STAGE = "generation"
 
 
 def ask(ledger: Ledger, notifier: Notifier, clip_id: str, reason: str) -> ClipStatus:
-    """Ask once; a person who has said no is not asked again."""
-    if ledger.reviews.open(clip_id, _STAGE, reason):
-        notifier.notify(messages.person_needed(clip_id, reason))
-    review = ledger.reviews.get(clip_id, _STAGE)
-    rejected = review is not None and review.state is ReviewState.REJECTED
+    """Ask once a reason; a person who has said no is not asked again."""
+    asked = ledger.reviews.get(clip_id, _STAGE)
+    if asked is not None and asked.reason != reason:
+        # What is no longer true need not be answered; a decision stays.
+        ledger.reviews.withdraw(clip_id, _STAGE)
+    ledger.reviews.open(clip_id, _STAGE, reason)
+    question = ledger.reviews.get(clip_id, _STAGE)
+    if question is not None and question.state is ReviewState.WAITING:
+        # Also when it was asked before: whoever asked may have died before telling anybody.
+        notifier.notify(messages.person_needed(question))
+    rejected = question is not None and question.state is ReviewState.REJECTED
     return ClipStatus.REJECTED if rejected else ClipStatus.REVIEW
 
 

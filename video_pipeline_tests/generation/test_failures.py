@@ -27,7 +27,13 @@ def assert_waits_for_a_person(stage: Stage, clip_id: str) -> None:
     review = stage.ledger.reviews.get(clip_id, "generation")
     assert review is not None
     assert review.state is ReviewState.WAITING
-    assert f"review {clip_id}" in stage.alerts()
+    assert told(stage, clip_id) == [f"{clip_id}: {review.reason}"]
+
+
+def told(stage: Stage, clip_id: str) -> list[str]:
+    """What people were told about the clip, in the order of time."""
+    alerts = reversed(stage.ledger.alerts.latest())
+    return [alert["text"] for alert in alerts if alert["cause"].startswith(f"review {clip_id} ")]
 
 
 # --- the ladder --------------------------------------------------------------------------------------------------
@@ -325,6 +331,21 @@ def test_nobody_is_asked_about_a_clip_that_came_out_after_all(stage: Stage) -> N
     clip = stage.one(brief_of(HARBOUR))
     assert (clip.clip_id, clip.status) == (refused.clip_id, ClipStatus.GENERATED)
     assert stage.ledger.reviews.waiting() == []
+
+
+def test_a_clip_that_is_asked_about_anew_is_told_anew(stage: Stage) -> None:
+    clip_id = stage.one(brief_of("A politician waving from a stage")).clip_id
+    assert stage.one(brief_of("A politician waving from a stage")).status is ClipStatus.REVIEW
+    assert len(told(stage, clip_id)) == 1, "one question is told once, however many runs meet it"
+    assert stage.one(brief_of(HARBOUR)).status is ClipStatus.GENERATED
+    assert stage.one(brief_of("A politician waving from a car")).status is ClipStatus.REVIEW
+    assert len(told(stage, clip_id)) == 2
+    stage.edge.fault("job_failed", times=2)
+    assert stage.one(brief_of("a hill")).status is ClipStatus.REVIEW
+    last = told(stage, clip_id)[-1]
+    [waiting] = stage.ledger.reviews.waiting()
+    assert (len(told(stage, clip_id)), last) == (3, f"{clip_id}: {waiting.reason}")
+    assert "failed again" in waiting.reason
 
 
 def test_two_lost_submits_of_one_moment_find_each_their_own(stage: Stage) -> None:
