@@ -16,12 +16,14 @@ PUBLICATION_TRANSITIONS: dict[PublicationState, frozenset[PublicationState]] = {
         {PublicationState.PUBLISHING, PublicationState.FAILED, PublicationState.NOT_CONNECTED}
     ),
     PublicationState.PUBLISHING: frozenset(
-        {PublicationState.PUBLISHED, PublicationState.UNKNOWN, PublicationState.FAILED}
+        {PublicationState.PUBLISHED, PublicationState.UNKNOWN, PublicationState.FAILED, PublicationState.REFUSED}
     ),
     # A person has looked on the platform: it is there, or it is not.
     PublicationState.UNKNOWN: frozenset({PublicationState.PUBLISHED, PublicationState.FAILED}),
     # The reason was outside (quota, credentials, no connection): asked again, it starts over.
     PublicationState.FAILED: frozenset({PublicationState.PLANNED}),
+    # The reason was the clip or its words: asked with others, it starts over.
+    PublicationState.REFUSED: frozenset({PublicationState.PLANNED}),
     PublicationState.NOT_CONNECTED: frozenset({PublicationState.PLANNED}),
     PublicationState.PUBLISHED: frozenset(),
 }

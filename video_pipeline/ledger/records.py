@@ -83,11 +83,14 @@ class SpendCategory(StrEnum):
 
 
 class PublicationState(StrEnum):
+    """`failed` may go another time as it is; `refused` only when the clip or its words are others."""
+
     PLANNED = "planned"
     PUBLISHING = "publishing"
     PUBLISHED = "published"
     UNKNOWN = "unknown"
     FAILED = "failed"
+    REFUSED = "refused"
     NOT_CONNECTED = "not_connected"
 
 

@@ -1,6 +1,6 @@
 """The publisher: each clip on each platform exactly once, with an unknown state that is never retried (P2).
 
-    planned -> publishing -> published | unknown | failed         planned -> not_connected (dry run)
+    planned -> publishing -> published | unknown | failed | refused         planned -> not_connected (dry run)
 
 The intent and the upload session's address are in the ledger before a byte is sent; whatever happens after, the
 session is asked what became of the clip before anything is sent again.
@@ -101,7 +101,9 @@ class Publisher:
         platform = self._platforms[publication.platform]
         if publication.state is PublicationState.NOT_CONNECTED and not platform.connected:
             return publication
-        if publication.state in (PublicationState.NOT_CONNECTED, PublicationState.FAILED):
+        if publication.state is PublicationState.REFUSED and asked == _asked_before(publication):
+            return publication
+        if publication.state in (PublicationState.NOT_CONNECTED, PublicationState.FAILED, PublicationState.REFUSED):
             publication = self._replan(publication, platform, asked)
         # An upload under way goes on with the clip that it was begun with, whatever the brief says by now.
         request = PublishRequest.model_validate(publication.document)
@@ -152,7 +154,8 @@ class Publisher:
                 checkpoints.reached("publishing.session")
             uploaded = uploaded or self._send(publication, request, platform)
         except UploadRefused as error:
-            return self._fail(publication, str(error))
+            to = PublicationState.REFUSED if error.lasting else PublicationState.FAILED
+            return self._fail(publication, str(error), to)
         except UploadInterrupted as error:
             self._alert(publication, "An upload is interrupted", f"{error}; it is resumed by the next run")
             return publication
@@ -204,9 +207,11 @@ class Publisher:
                         return uploaded
         raise AssertionError("the last try returns")
 
-    def _fail(self, publication: Publication, reason: str) -> Publication:
+    def _fail(
+        self, publication: Publication, reason: str, to: PublicationState = PublicationState.FAILED
+    ) -> Publication:
         self._alert(publication, "A clip was not published", reason)
-        return self._ledger.publications.advance(publication, PublicationState.FAILED, reason=reason)
+        return self._ledger.publications.advance(publication, to, reason=reason)
 
     def _alert(self, publication: Publication, title: str, reason: str) -> None:
         self._notifier.notify(
@@ -218,6 +223,11 @@ class Publisher:
                 severity="critical",
             )
         )
+
+
+def _asked_before(publication: Publication) -> dict[str, Any]:
+    """What the publication was begun with."""
+    return {name: getattr(publication, name) for name in ("document", "media_key", "media_sha256")}
 
 
 def _record(publication: Publication) -> PublishRecord:

@@ -45,6 +45,7 @@ PLATFORM_FAULTS = {
     "upload_500": "a PUT of bytes fails with 500",
     "drop_during_upload": "the connection is cut after `value` (0.5) of the bytes, which are kept",
     "drop_after_publish": "the video is published, then the connection is cut without an answer",
+    "upload_limit": "starting an upload fails with 400 uploadLimitExceeded",
     "quota_exceeded": "starting an upload fails with 403 quotaExceeded",
     "session_expired": "the upload session is gone, 404 from now on",
     "token_401": "the access token is not accepted",

@@ -94,6 +94,8 @@ class YouTube:
         announced = request.headers.get("x-upload-content-length", "")
         if announced and not announced.isdigit():
             return _error(400, "badRequest", "X-Upload-Content-Length must be a number of bytes.")
+        if self._faults.take("upload_limit", title, description):
+            return _error(400, "uploadLimitExceeded", "The user has exceeded the number of videos they may upload.")
         if self._faults.take("quota_exceeded", title, description):
             return _error(
                 403, "quotaExceeded", "The request cannot be completed because you have exceeded your quota."

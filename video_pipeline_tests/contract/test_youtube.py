@@ -125,15 +125,22 @@ def test_a_session_that_has_expired_leaves_the_clip_unknown(
             youtube.send(session, clip, request_)
 
 
-def test_a_used_up_quota_is_a_refusal(youtube: YouTubeShorts, edge: Edge, request_: PublishRequest) -> None:
-    edge.fault("quota_exceeded")
-    with pytest.raises(UploadRefused, match="quotaExceeded"):
+@pytest.mark.parametrize(("fault", "reason"), [("quota_exceeded", "quotaExceeded"), ("upload_limit", "uploadLimit")])
+def test_a_used_up_quota_is_a_refusal_that_passes(
+    youtube: YouTubeShorts, edge: Edge, request_: PublishRequest, fault: str, reason: str
+) -> None:
+    edge.fault(fault)
+    with pytest.raises(UploadRefused, match=reason) as caught:
         youtube.open_session(request_)
+    assert not caught.value.lasting
 
 
-def test_metadata_that_is_not_allowed_is_a_refusal(youtube: YouTubeShorts, request_: PublishRequest) -> None:
-    with pytest.raises(UploadRefused, match="invalidTitle"):
+def test_metadata_that_is_not_allowed_is_a_refusal_that_lasts(
+    youtube: YouTubeShorts, request_: PublishRequest
+) -> None:
+    with pytest.raises(UploadRefused, match="invalidTitle") as caught:
         youtube.open_session(request_.model_copy(update={"title": "x" * 101}))
+    assert caught.value.lasting
 
 
 def test_a_token_that_has_run_out_is_refreshed(

@@ -102,6 +102,29 @@ def test_a_used_up_quota_fails_today_tells_somebody_and_goes_on_tomorrow(desk: D
     assert len(desk.videos) == 1
 
 
+def test_a_clip_that_the_platform_refuses_for_itself_is_not_offered_again_as_it_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered: list[str] = []
+    plain = YouTubeShorts.open_session
+
+    def open_session(youtube: YouTubeShorts, request: PublishRequest) -> str:
+        offered.append(request.title)
+        return plain(youtube, request)
+
+    monkeypatch.setattr(YouTubeShorts, "open_session", open_session)
+    media = desk.media()
+    for _ in range(3):
+        # A blank title breaks none of the rules that we know, and one of YouTube's.
+        record = desk.publish(media, title=" ")
+        assert (record.state, desk.videos) == (PublicationState.REFUSED, [])
+        assert "invalidTitle" in (record.reason or "")
+    assert offered == [" "]
+    assert desk.publish(media, title="A harbour").state is PublicationState.PUBLISHED
+    assert offered == [" ", "A harbour"]
+    assert len(desk.videos) == 1
+
+
 def test_a_clip_that_breaks_a_rule_sends_nothing(desk: Desk) -> None:
     record = desk.publish(desk.media(), size=(1920, 1080))
     assert (record.state, desk.videos) == (PublicationState.FAILED, [])

@@ -17,7 +17,14 @@ class Uploaded:
 
 
 class UploadRefused(Exception):
-    """The platform surely did not take the clip: rules, quota or credentials."""
+    """The platform surely did not take the clip: rules, quota or credentials.
+
+    `lasting` says that the reason is the clip or its words, so that it is in vain to send the same again.
+    """
+
+    def __init__(self, reason: str, *, lasting: bool = False) -> None:
+        super().__init__(reason)
+        self.lasting = lasting
 
 
 class UploadInterrupted(Exception):

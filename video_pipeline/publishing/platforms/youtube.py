@@ -25,6 +25,8 @@ from video_pipeline.publishing.rules import PublishRequest
 _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 4 * 1024 * 1024
 _RETRIES_S = (1.0, 2.0, 4.0)
+# Reasons under HTTP 400 that a day's wait removes (developers.google.com/youtube/v3/docs/errors, videos.insert).
+_PASSING = frozenset({"uploadLimitExceeded"})
 # Analytics lag by two to three days; asking for a longer span costs nothing.
 _ANALYTICS_SPAN = timedelta(days=30)
 
@@ -220,12 +222,15 @@ def _resource(request: PublishRequest) -> dict[str, Any]:
 
 
 def _refused(response: httpx.Response) -> UploadRefused:
+    """The refusal in Google's words; a 400 is about the clip or its words, other than the channel's daily limit."""
     try:
         error = response.json()["error"]
-        reason = f"{error['errors'][0]['reason']}: {error['message']}"
+        name = error["errors"][0]["reason"]
+        reason = f"{name}: {error['message']}"
     except (ValueError, KeyError, IndexError, TypeError):
-        reason = f"HTTP {response.status_code}: {response.text[:200]}"
-    return UploadRefused(f"YouTube refused the upload ({reason})")
+        name, reason = "", f"HTTP {response.status_code}: {response.text[:200]}"
+    lasting = response.status_code == 400 and name not in _PASSING
+    return UploadRefused(f"YouTube refused the upload ({reason})", lasting=lasting)
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
