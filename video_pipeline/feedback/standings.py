@@ -120,7 +120,7 @@ def routing_state(ledger: Ledger, policy: ScoringPolicy) -> RoutingState:
 
 
 def _current(changes: Sequence[Transition]) -> StandingStatus:
-    """The standing in force. It is a model's: another version of a demoted one inherits it until it has proven itself."""
+    """The standing in force. It is the model's: another version of a demoted one inherits it until it is proven."""
     return StandingStatus(changes[-1].state) if changes else StandingStatus.ACTIVE
 
 

@@ -38,8 +38,8 @@ def _ended(name: str, state: JobState, **fields: Any) -> Job:
 
 
 def _fact(*jobs: Job, clip: ReviewedClip | None = None, **sources: Any) -> ClipFact:
-    values: dict[str, Any] = {"costs": {}, "records": [], "engagement": []}
-    (fact,) = build_facts(storyboards={_CLIP: _BOARD}, clips=[clip or _clip()], jobs=jobs, **(values | sources))
+    values: dict[str, Any] = {"storyboards": {_CLIP: _BOARD}, "costs": {}, "records": [], "engagement": []}
+    (fact,) = build_facts(clips=[clip or _clip()], jobs=jobs, **(values | sources))
     return fact
 
 
@@ -145,6 +145,21 @@ def test_attempts_are_counted_by_how_they_ended():
     assert (sprint.attempts, sprint.accepted, sprint.rejections, sprint.refusals, sprint.failures) == (4, 1, 1, 1, 1)
     assert (sprint.billed_usd, sprint.billed_s) == (Decimal("0.088"), 4.0)
     assert (dash.model, dash.attempts, dash.accepted) == ("sandbox/dash", 1, 1)
+
+
+def test_attempts_are_counted_by_the_kind_of_their_shot():
+    shots = [{"prompt": "A man running", "duration_s": 2}, {"prompt": "A wide skyline", "duration_s": 2}]
+    board = storyboard_of(a_brief("one", prompt=None, duration_s=None, shots=shots), DAY, cap_s=15)
+    action, wide = (board.shot_sha256(shot) for shot in board.shots)
+    fact = _fact(
+        _ended("a", JobState.ACCEPTED, shot_sha256=action),
+        _ended("b", JobState.REJECTED, shot_sha256=action),
+        _ended("c", JobState.ACCEPTED, shot_sha256=wide),
+        _ended("d", JobState.ACCEPTED, shot_sha256="as it stood before an edit"),
+        storyboards={_CLIP: board},
+    )
+    (counted,) = fact.by_model
+    assert (counted.attempts, counted.kinds) == (4, {"action": (2, 1), "establishing": (1, 1)})
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Model scores: bounded, shrunk, honest at small counts."""
 
 from datetime import timedelta
+from statistics import stdev
 
 import hypothesis.strategies as st
 import pytest
@@ -189,6 +190,46 @@ def test_a_clip_that_people_watch_counts_for_its_model(policy: Policy):
     assert (scores["liked"].engagement or 0) > (scores["passed over"].engagement or 0)
     assert scores["liked"].score > scores["passed over"].score
     assert (scores["unseen"].engagement, scores["unseen"].engaged_clips) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    "mixture",
+    [
+        pytest.param({"model": "one+two"}, id="two models"),
+        pytest.param({"model": "one", "model_version": "1+2"}, id="two versions of one"),
+    ],
+)
+def test_a_clip_of_several_models_is_left_out_of_engagement_and_counted_as_left_out(policy: Policy, mixture):
+    facts = [
+        a_fact("alone", attempts("one", accepted=5), model="one", views=100, completion=0.9),
+        a_fact(
+            "mixed", attempts("one", accepted=1), attempts("two", accepted=1), views=100, completion=0.1, **mixture
+        ),
+        a_fact("unseen", attempts("one", accepted=1), **mixture),
+    ]
+    scores = {score.model: score for score in score_models(DAY, facts, policy.scoring)}
+    assert (scores["one"].engagement, scores["one"].engaged_clips) == (pytest.approx(0.7), 1)
+    assert (scores["two"].engagement, scores["two"].engaged_clips) == (None, 0)
+    assert scores["one"].mixed_clips == 1
+    assert scores["two"].mixed_clips == ("two" in mixture["model"])
+
+
+def test_the_spread_of_engagement_is_that_between_clips(policy: Policy):
+    completions = (0.2, 0.4, 0.9)
+    facts = [
+        a_fact(f"{share}", attempts("one", accepted=1), model="one", views=100, completion=share)
+        for share in completions
+    ]
+    (score,) = score_models(DAY, facts, policy.scoring)
+    assert score.engagement_sd == pytest.approx(stdev((0.5 + share) / 2 for share in completions))
+
+
+def test_a_model_is_scored_within_its_own_tier_wherever_it_serves(policy: Policy):
+    upstairs = attempts("one", accepted=5, tier="production")
+    facts = [a_fact("a", upstairs), a_fact("b", attempts("one", accepted=5, tier="preview"))]
+    assert score_models(DAY, facts, policy.scoring)[0].tier == "preview"
+    assert score_models(DAY, facts[:1], policy.scoring, own_tiers={"one": "preview"})[0].tier == "preview"
+    assert score_models(DAY, facts[:1], policy.scoring)[0].tier == "production"
 
 
 def test_engagement_that_came_later_is_laid_over_the_facts():

@@ -109,6 +109,17 @@ def test_a_standing_changes_once_and_is_kept(ledger: Ledger):
     )
 
 
+def test_every_change_of_a_standing_is_in_its_history(ledger: Ledger):
+    statuses = [StandingStatus.PROMOTED, StandingStatus.DEMOTED, StandingStatus.ACTIVE]
+    for status in statuses:
+        assert _set_standing(ledger, status)
+    _set_standing(ledger, StandingStatus.PROMOTED, "sandbox/sprint")
+    history = ledger.governance.standing_history()
+    assert [change.state for change in history["sandbox/dash"]] == statuses
+    assert [change.state for change in history["sandbox/sprint"]] == [StandingStatus.PROMOTED]
+    assert {model: changes[-1] for model, changes in history.items()} == ledger.governance.standings()
+
+
 def test_a_model_demoted_by_many_at_once_changes_once(ledger: Ledger):
     with ThreadPoolExecutor(8) as pool:
         changed = list(
@@ -158,6 +169,7 @@ def test_the_version_changes_when_what_steers_routing_does_and_only_then(ledger:
         lambda: _set_standing(ledger, StandingStatus.DEMOTED),
         lambda: _set_standing(ledger, StandingStatus.ACTIVE),
         lambda: governance.set_preference("style_affinity", {"wide": {"a": 0.01}}, week=DAY),
+        lambda: governance.set_preference("proven_kinds", {"a": {"1": ["default"]}}, week=DAY),
     ]
     versions = [governance.version()]
     for change in changes:

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 
 from video_pipeline.briefs import Brief, Quality, ShotKind, StoryboardShot, storyboard_of
 from video_pipeline.policy import Policy
-from video_pipeline.routing import Catalogue, Decision, Model, RoutingState, Tier, decide, load_catalogue
+from video_pipeline.routing import Catalogue, Decision, Model, Promotion, RoutingState, Tier, decide, load_catalogue
 from video_pipeline_tests.briefs.documents import BRIEFS, a_brief, a_document
 
 DAY = date(2026, 11, 21)
@@ -21,6 +21,20 @@ _DIAL = {Quality.DRAFT: Tier.PREVIEW, Quality.STANDARD: Tier.PRODUCTION, Quality
 _MODELS = [model.model for catalogue in PACKAGED for model in catalogue.models]
 
 CATALOGUES = st.sampled_from(PACKAGED)
+PROMOTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        model.model: st.builds(
+            Promotion,
+            tier=st.just(model.tier.value),
+            version=st.just(model.version),
+            kinds=st.frozensets(st.sampled_from([kind.value for kind in ShotKind])),
+            reason=st.just("as good as its betters"),
+        )
+        for catalogue in PACKAGED
+        for model in catalogue.models
+    },
+)
 STATES = st.builds(
     RoutingState,
     frozen=st.frozensets(st.sampled_from([tier.value for tier in Tier]), max_size=2),
@@ -30,6 +44,10 @@ STATES = st.builds(
         st.sampled_from(["wide", "warm"]), st.dictionaries(st.sampled_from(_MODELS), st.floats(-1, 1))
     ),
     probation_share=st.sampled_from([0.0, 0.1, 0.5]),
+    promoted=PROMOTIONS,
+).map(
+    # A model has one standing.
+    lambda state: replace(state, promoted={n: p for n, p in state.promoted.items() if n not in state.demoted})
 )
 _OPEN = RoutingState()
 
@@ -67,7 +85,10 @@ def test_every_shot_gets_a_decision_or_the_reason_why_there_is_none(policy: Poli
         assert (decision.model is None) is (decision.held is not None)
         if decision.model is not None:
             model = catalogue.named(decision.model)
-            assert model.tier is decision.tier and model.version == decision.model_version
+            assert model.tier is decision.tier or (
+                model.tier.above is decision.tier and model.model in state.promoted
+            )
+            assert model.version == decision.model_version
             assert decision.requested_s >= shot.duration_s - 1e-6
             assert decision.size is not None and all(side > 0 and side % 2 == 0 for side in decision.size)
             assert 0 <= decision.acceptance <= 1
@@ -359,3 +380,118 @@ def test_a_model_that_cannot_render_so_long_is_left_out_and_said_so(policy: Poli
 )
 def test_the_size_is_in_the_briefs_orientation(policy: Policy, sandbox_catalogue: Catalogue, orientation, size):
     assert _one(a_brief(quality="standard", orientation=orientation), sandbox_catalogue, policy).size == size
+
+
+# Promoted models
+
+
+def _promoted(
+    name: str = "sandbox/sprint", kinds: Iterable[str] = tuple(ShotKind), tier: str = "preview", version: str = "1"
+) -> dict[str, Promotion]:
+    return {name: Promotion(tier, version, frozenset(kinds), "accepted 96 of 100 against 88% of sandbox/steady")}
+
+
+def test_a_promoted_model_serves_the_tier_above_where_it_is_cheaper_and_says_why(
+    policy: Policy, sandbox_catalogue: Catalogue
+):
+    brief = a_brief(quality="standard")
+    before = _one(brief, sandbox_catalogue, policy)
+    after = _one(brief, sandbox_catalogue, policy, RoutingState(promoted=_promoted()))
+    assert (before.model, before.attempt_usd) == ("sandbox/steady", Decimal("0.35"))
+    assert (after.tier, after.model, after.attempt_usd) == (Tier.PRODUCTION, "sandbox/sprint", Decimal("0.110"))
+    assert (
+        "sandbox/sprint is the cheapest for a default shot: $0.1100 an attempt, 85% of attempts accepted; promoted "
+        "from preview: accepted 96 of 100 against 88% of sandbox/steady"
+    ) in after.reasons
+
+
+@pytest.mark.parametrize(
+    "promoted",
+    [
+        pytest.param(_promoted(kinds=["action"]), id="proven on another kind"),
+        pytest.param(_promoted(version="0"), id="another version"),
+        pytest.param(_promoted(tier="cinematic"), id="it was of another tier then"),
+        pytest.param(_promoted("sandbox/grand", tier="cinematic"), id="a dearer model"),
+    ],
+)
+def test_a_promotion_holds_only_for_what_has_earned_it(policy: Policy, sandbox_catalogue: Catalogue, promoted):
+    decision = _one(a_brief(quality="standard"), sandbox_catalogue, policy, RoutingState(promoted=promoted))
+    assert decision.model == "sandbox/steady"
+
+
+def test_a_promotion_is_one_step(policy: Policy, sandbox_catalogue: Catalogue):
+    state = RoutingState(promoted=_promoted())
+    assert _one(a_brief(quality="premium"), sandbox_catalogue, policy, state).model == "sandbox/grand"
+    state = RoutingState(promoted=_promoted("sandbox/steady", tier="production"))
+    assert _one(a_brief(quality="premium"), sandbox_catalogue, policy, state).model == "sandbox/steady"
+
+
+@pytest.mark.parametrize(
+    ("changes", "brief", "said"),
+    [
+        pytest.param({}, {"native_audio": True}, "sandbox/sprint has no sound", id="sound"),
+        pytest.param({"durations": {"min_s": 1, "max_s": 3}}, {}, "sandbox/sprint renders at most 3 s", id="length"),
+        pytest.param(
+            {"resolutions": [{"name": "tiny", "short_side": 90, "usd_per_s": "0.001"}]},
+            {},
+            "sandbox/sprint renders too small to be upscaled to 1080 lines",
+            id="size",
+        ),
+    ],
+)
+def test_a_promoted_model_bypasses_nothing_that_the_tier_above_asks(
+    policy: Policy, sandbox_catalogue: Catalogue, changes: dict, brief: dict, said: str
+):
+    catalogue = _with(sandbox_catalogue, sprint=changes)
+    state = RoutingState(promoted=_promoted())
+    decision = _one(a_brief(quality="standard", **brief), catalogue, policy, state)
+    assert decision.model == "sandbox/steady" and said in decision.reasons
+
+
+def test_a_complex_shot_is_left_to_the_strongest_of_the_tier(policy: Policy, sandbox_catalogue: Catalogue):
+    brief = a_brief(quality="standard", visual_complexity=0.8)
+    assert _one(brief, sandbox_catalogue, policy, RoutingState(promoted=_promoted())).model == "sandbox/steady"
+
+
+def test_a_freeze_is_of_the_clips_tier_not_of_the_models_own(policy: Policy, sandbox_catalogue: Catalogue):
+    for frozen, held in (("preview", False), ("production", True)):
+        state = RoutingState(frozen=frozenset({frozen}), promoted=_promoted())
+        decision = _one(a_brief(quality="standard"), sandbox_catalogue, policy, state)
+        assert (decision.held is not None) is held
+        assert decision.model == (None if held else "sandbox/sprint")
+
+
+def test_a_promoted_model_stands_back_where_a_demoted_one_may_prove_itself(
+    policy: Policy, sandbox_catalogue: Catalogue
+):
+    state = RoutingState(demoted=frozenset({"sandbox/steady"}), promoted=_promoted(), probation_share=0.1)
+    briefs = [a_brief(f"brief-{number}", quality="standard") for number in range(1000)]
+    served = [_one(brief, sandbox_catalogue, policy, state) for brief in briefs]
+    # Each is a draw of 0.1: 60 to 140 of 1000 is over four standard deviations to either side.
+    assert 60 <= sum(decision.model == "sandbox/steady" for decision in served) <= 140
+    assert {decision.model for decision in served} == {"sandbox/steady", "sandbox/sprint"}
+    without = [_one(brief, sandbox_catalogue, policy, replace(state, promoted={})) for brief in briefs]
+    for before, after in zip(without, served, strict=True):
+        assert (before.model == "sandbox/steady") is (after.model == "sandbox/steady")
+
+
+def test_a_promoted_model_serves_before_a_tier_that_is_demoted_whole(policy: Policy, sandbox_catalogue: Catalogue):
+    demoted = frozenset({"sandbox/steady", "sandbox/motion"})
+    brief = a_brief(quality="standard")
+    assert _one(brief, sandbox_catalogue, policy, RoutingState(demoted=demoted)).model == "sandbox/steady"
+    state = RoutingState(demoted=demoted, promoted=_promoted())
+    assert _one(brief, sandbox_catalogue, policy, state).model == "sandbox/sprint"
+
+
+@given(brief=BRIEFS, catalogue=CATALOGUES, state=STATES)
+def test_a_promotion_never_stops_a_shot_silences_it_or_makes_it_dearer(policy: Policy, brief, catalogue, state):
+    limit = policy.routing.preference_limit
+    without = _decide(brief, catalogue, policy, replace(state, promoted={}))
+    for before, after in zip(without, _decide(brief, catalogue, policy, state), strict=True):
+        assert after.tier is before.tier
+        if before.model is None:
+            continue
+        assert after.model is not None and after.audio == before.audio
+        if before.model not in state.demoted:
+            usd = [float(one.attempt_usd) / max(one.acceptance, 0.05) for one in (before, after)]
+            assert usd[1] <= usd[0] * (1 + limit) / (1 - limit) * (1 + 1e-9)
