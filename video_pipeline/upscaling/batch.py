@@ -23,6 +23,7 @@ from video_pipeline.upscaling.video import upscale_file
 
 CLIP_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".m4v"})
 _RECORD = ".upscaled.json"
+_FACTS = {"settings", "bytes", "source_sha256"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,33 +62,41 @@ def find_tasks(sources: Sequence[str], target: Path) -> tuple[list[Task], Path |
     """The files that `sources` (files, folders, globs) name, each with its target; and the folder, if that is one.
 
     A `target` with a suffix is a file, for one file; else it is a folder, and results get their
-    source's name there as .mp4, below the same folders. Raises ConfigurationError when nothing is named, or when two
-    sources would become one file.
+    source's name there as .mp4, below the same folders; where it lies in a folder that is named, its clips are no
+    sources. Raises ConfigurationError when nothing is named, when two sources would become one file, or one itself.
     """
-    files = [found for source in sources for found in _files(source)]
-    if target.suffix and not target.is_dir():
-        if len(files) > 1:
-            raise ConfigurationError(f"{len(files)} files cannot all become {target}; name a folder as the target.")
-        return [Task(files[0][0], target)], None
-    tasks = [Task(path, target / below.with_suffix(".mp4")) for path, below in files]
+    files = [found for source in sources for found in _files(source, target)]
+    into_folder = target.is_dir() or not target.suffix
+    if len(files) > 1 and not into_folder:
+        raise ConfigurationError(f"{len(files)} files cannot all become {target}; name a folder as the target.")
+    tasks = [Task(path, target / below.with_suffix(".mp4") if into_folder else target) for path, below in files]
     taken: dict[Path, Path] = {}
     for task in tasks:
         other = taken.setdefault(task.target, task.source)
         if other != task.source:
             raise ConfigurationError(f"{other} and {task.source} would both become {task.target}; rename one.")
         if task.source.resolve() == task.target.resolve():
-            raise ConfigurationError(f"{task.source} would be replaced by its own result; name another folder.")
-    return list({task.target: task for task in tasks}.values()), target
+            raise ConfigurationError(f"{task.source} would be replaced by its own result; name another target.")
+    return list({task.target: task for task in tasks}.values()), target if into_folder else None
 
 
-def _files(source: str) -> list[tuple[Path, Path]]:
+def _files(source: str, target: Path) -> list[tuple[Path, Path]]:
     """(file, its place below the target folder) for a file, a folder's clips at any depth, or a glob."""
     path = Path(source)
     if path.is_dir():
-        found = sorted(entry for entry in path.rglob("*") if entry.suffix.lower() in CLIP_SUFFIXES)
+        # A folder that is its own target is told as such, file by file.
+        results = target.resolve() if target.resolve() != path.resolve() else None
+        found = sorted(
+            entry
+            for entry in path.rglob("*")
+            if entry.suffix.lower() in CLIP_SUFFIXES
+            and not entry.name.startswith(".")
+            and results not in entry.resolve().parents
+            and entry.is_file()
+        )
         if not found:
             raise ConfigurationError(f"{path} holds no clip ({', '.join(sorted(CLIP_SUFFIXES))}).")
-        return [(entry, entry.relative_to(path)) for entry in found if not entry.name.startswith(".")]
+        return [(entry, entry.relative_to(path)) for entry in found]
     if not path.exists() and glob.has_magic(source):
         # Not Path.glob, which takes no absolute pattern.
         names = glob.glob(source, recursive=True)  # noqa: PTH207
@@ -211,8 +220,11 @@ class Batch:
         if record is None or not record.is_file():
             return {}
         try:
-            return json.loads(record.read_text())
-        except ValueError as error:
+            entries = json.loads(record.read_text())
+            if not isinstance(entries, dict) or any(set(entry) != _FACTS for entry in entries.values()):
+                raise ValueError("it is no record of results")
+            return entries
+        except (ValueError, TypeError) as error:
             raise ConfigurationError(f"{record} is damaged ({error}); delete it, and all is done again.") from error
 
     def _name(self, task: Task) -> str:

@@ -1,5 +1,6 @@
 """Which encoder writes the pictures, and that its quality setting is obeyed and its rate told as it is."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,9 @@ def test_a_higher_crf_makes_a_smaller_file(tmp_path: Path, engine: Engine, sourc
     bits = []
     for crf in (4, 18, 32, 46):
         target = tmp_path / f"{crf}.mp4"
-        upscale_file(
-            source, target, settings=UpscaleSettings(short_side=144, blend=0, crf=crf), engine=engine
-        )
+        upscale_file(source, target, settings=UpscaleSettings(short_side=144, blend=0, crf=crf), engine=engine)
         bits.append(video_bits(target))
-    assert all(before > 1.5 * after for before, after in zip(bits, bits[1:], strict=False))
+    assert all(before > 1.5 * after for before, after in pairwise(bits))
 
 
 def test_a_slower_preset_makes_another_file(tmp_path: Path, engine: Engine, source: Path) -> None:
