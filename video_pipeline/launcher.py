@@ -3,7 +3,6 @@
 import logging
 import os
 import shutil
-import socket
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psutil
 
+from video_pipeline.defs.dead_runs import end_dead_runs, process_tags
 from video_pipeline.errors import VideoPipelineError
 from video_pipeline.settings import Settings
 
@@ -69,33 +68,19 @@ def run_job(
             on_progress(Progress(entry.step_key, entry.user_message))
 
     with dg.DagsterInstance.get() as instance:
-        _bury_dead_runs(instance)
+        end_dead_runs(instance)
         instance.add_event_listener(run_id, listen)
         result = defs.resolve_job_def(name).execute_in_process(
             partition_key=day.isoformat(),
             instance=instance,
             run_id=run_id,
-            tags={_HOST_TAG: socket.gethostname(), _PID_TAG: str(os.getpid())},
+            tags=process_tags(run_id),
             raise_on_error=False,
             # Dagster's own log is for its UI, not for the terminal of whoever runs a command.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
     _raise_failure(result)
     return seconds
-
-
-_HOST_TAG, _PID_TAG = "video_pipeline/host", "video_pipeline/pid"
-
-
-def _bury_dead_runs(instance: dg.DagsterInstance) -> None:
-    """End runs of ours whose process was killed: Dagster leaves them started, and in their pools' slots, for ever."""
-    started = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED], tags={_HOST_TAG: socket.gethostname()}
-    )
-    for run in instance.get_runs(filters=started):
-        if not psutil.pid_exists(int(run.tags[_PID_TAG])):
-            instance.report_run_failed(run, "The process of this run was killed.")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def _raise_failure(result: dg.ExecuteInProcessResult) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from video_pipeline.defs.dead_runs import mark_run
 from video_pipeline.defs.tables import ParquetTables
 from video_pipeline.services import Services
 from video_pipeline.settings import get_settings
@@ -21,6 +22,9 @@ class ServicesResource(dg.ConfigurableResource):
     """Everything a stage needs, wired from the environment; it takes no run configuration, so no secret can leak."""
 
     def create_resource(self, context: dg.InitResourceContext) -> Services:
+        # Every step asks for its services before anything else, so the run is marked with its first step.
+        if context.run is not None and context.instance is not None:
+            mark_run(context.instance, context.run.run_id)
         return _services()
 
 

@@ -6,6 +6,7 @@ import dagster as dg
 
 from video_pipeline.alerts import Alert, Severity
 from video_pipeline.briefs import day_fingerprint
+from video_pipeline.defs.dead_runs import end_dead_runs
 from video_pipeline.defs.external import is_news, routing_policy_materialization
 from video_pipeline.defs.jobs import cost_drift, production_day
 from video_pipeline.ledger import JobState
@@ -78,7 +79,7 @@ def stuck_jobs_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """Days that were begun and that nobody moves: run them again, which continues them. Silence is alerted too.
 
-    A run that was killed stays started in Dagster's eyes; the ledger knows what it left behind.
+    Whatever Dagster makes of a run that was killed, the ledger knows what it left behind.
     """
     policy, now = services.policy.alerts, datetime.now(UTC)
     oldest = now - timedelta(seconds=policy.stuck_after_s)
@@ -105,6 +106,13 @@ def stuck_jobs_sensor(
     return dg.SensorResult(run_requests=requests)
 
 
+@dg.sensor(minimum_interval_seconds=60)
+def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """Ends runs of this host whose process was killed, so that others get their places in the pools."""
+    ended = end_dead_runs(context.instance)
+    return dg.SkipReason(f"Ended: {', '.join(run.run_id[:8] for run in ended)}." if ended else "No run is dead.")
+
+
 @dg.run_failure_sensor(monitor_all_code_locations=False)
 def run_failure_alert(context: dg.RunFailureSensorContext, services: dg.ResourceParam[Services]) -> None:
     """A run has failed, which no bad clip can cause: somebody should look."""
@@ -118,4 +126,11 @@ def _alert(services: Services, cause: str, title: str, text: str, severity: Seve
     services.notifier.notify(Alert(cause=cause, title=title, text=text, fields={}, severity=severity))
 
 
-ALL = [brief_arrival_sensor, cost_drift_sensor, spend_ceiling_sensor, stuck_jobs_sensor, run_failure_alert]
+ALL = [
+    brief_arrival_sensor,
+    cost_drift_sensor,
+    spend_ceiling_sensor,
+    stuck_jobs_sensor,
+    dead_runs_sensor,
+    run_failure_alert,
+]

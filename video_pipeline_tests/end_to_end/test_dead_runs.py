@@ -1,0 +1,151 @@
+"""A run worker that is killed, as the daemon's and the UI's are: its run is ended and its place is free again."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import httpx
+import pytest
+
+from video_pipeline.defs.dead_runs import end_dead_runs, mark_run, process_tags
+from video_pipeline.defs.sensors import dead_runs_sensor
+from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, kill_group
+from video_pipeline_tests.integration.small_day import a_brief, drop, today
+
+pytestmark = pytest.mark.crash
+
+POOL = "provider_api"
+_PATIENCE_S = 90.0
+
+
+@pytest.fixture
+def machine(new_machine: NewMachine) -> Machine:
+    """A machine with a Dagster instance in files, under the packaged configuration."""
+    machine = new_machine()
+    home = Path(machine.environment["DAGSTER_HOME"])
+    home.mkdir()
+    shutil.copy(Path(__file__).parents[2] / "dagster.yaml", home)
+    return machine
+
+
+@pytest.fixture
+def instance(machine: Machine) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.from_config(machine.environment["DAGSTER_HOME"]) as opened:
+        yield opened
+
+
+@pytest.fixture
+def worker(machine: Machine, instance: dg.DagsterInstance) -> Iterator[subprocess.Popen[Any]]:
+    """A run worker with steps in processes of their own, at a clip that its provider does not finish."""
+    drop(machine.inbox, today(), a_brief("lantern"))
+    fault = {"fault": "status_500", "times": 10_000}
+    httpx.post(f"{machine.sandbox_url()}/_sandbox/faults", json=fault, trust_env=False).raise_for_status()
+    day = json.dumps({"dagster/partition": str(today())})
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "dagster", "job", "execute", "-m", "video_pipeline.definitions"),
+            *("-j", "production_day", "--tags", day),
+        ],
+        cwd=machine.folder,
+        env=machine.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _wait_for(lambda: _holders(instance) and _asked(machine))
+        yield process
+    finally:
+        kill_group(process)
+
+
+def test_a_run_whose_worker_was_killed_is_ended_and_its_place_is_free(
+    worker: subprocess.Popen[Any], instance: dg.DagsterInstance
+) -> None:
+    (run_id,) = _holders(instance)
+    assert "No run is dead" in _tick(instance), "a run that lives is left alone"
+    assert _holders(instance) == {run_id}
+
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait(timeout=30)
+    assert _status(instance, run_id) is dg.DagsterRunStatus.STARTED, "Dagster itself does not notice"
+
+    assert run_id[:8] in _tick(instance)
+    assert _status(instance, run_id) is dg.DagsterRunStatus.FAILURE
+    assert _holders(instance) == set()
+    assert "No run is dead" in _tick(instance)
+
+
+def test_a_worker_that_nobody_has_collected_yet_is_dead(
+    worker: subprocess.Popen[Any], instance: dg.DagsterInstance
+) -> None:
+    os.kill(worker.pid, signal.SIGKILL)
+    _wait_for(lambda: end_dead_runs(instance))
+    assert _holders(instance) == set()
+
+
+def test_the_tags_of_another_run_say_nothing_of_this_one() -> None:
+    """A run that is executed again takes over the tags of the one that was killed."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        tags = {**process_tags("another"), "video_pipeline/process": "another 999999999 0"}
+        run = dg.DagsterRun("production_day", status=dg.DagsterRunStatus.STARTED, tags=tags)
+        instance.add_run(run)
+        assert end_dead_runs(instance) == []
+        mark_run(instance, run.run_id)
+        marked = instance.get_run_by_id(run.run_id)
+        assert marked is not None and process_tags(run.run_id).items() <= marked.tags.items()
+
+
+def test_another_process_under_the_same_number_is_not_the_runs() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.DagsterRun("production_day", status=dg.DagsterRunStatus.STARTED)
+        tags = process_tags(run.run_id)
+        before_it = f"{run.run_id} {os.getpid()} 1000000000"
+        instance.add_run(run.with_tags({**tags, "video_pipeline/process": before_it}))
+        assert [ended.run_id for ended in end_dead_runs(instance)] == [run.run_id]
+
+
+def test_a_run_of_another_host_is_not_ours_to_judge() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.DagsterRun("production_day", status=dg.DagsterRunStatus.STARTED)
+        tags = {"video_pipeline/host": "elsewhere", "video_pipeline/process": f"{run.run_id} 999999999 0"}
+        instance.add_run(run.with_tags(tags))
+        assert end_dead_runs(instance) == []
+
+
+def _tick(instance: dg.DagsterInstance) -> str:
+    with dg.build_sensor_context(instance=instance) as context:
+        answer = dead_runs_sensor(context)
+    assert isinstance(answer, dg.SkipReason)
+    return answer.skip_message or ""
+
+
+def _holders(instance: dg.DagsterInstance) -> set[str]:
+    """The runs that hold a place in the providers' pool."""
+    return instance.event_log_storage.get_concurrency_info(POOL).active_run_ids
+
+
+def _status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
+def _asked(machine: Machine) -> bool:
+    books = httpx.get(f"{machine.sandbox_url()}/_sandbox/books", trust_env=False).json()
+    return bool(books["requests"])
+
+
+def _wait_for(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.2)
