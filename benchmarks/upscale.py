@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ import torch
 from film import CLIP_FRAMES, FPS, MOST_FRAMES, clip_pictures, film_clip, film_pictures, flicker, psnr, scores
 from machine import describe, slug
 from rich.console import Console
-from rich.table import Column, Table
 from upscale_row import Job, Pictures, as_json
+from upscale_tables import REFERENCE, Row, show
 
 from video_pipeline.media import ffmpeg_exe
 from video_pipeline.upscaling import MODELS, PathName, UpscaleSettings
@@ -35,12 +36,10 @@ from video_pipeline.upscaling.weights import Model, load_weights
 _HERE = Path(__file__).parent
 _REFERENCE_PYTHON = _HERE.parent / ".venv-reference" / "bin" / "python"
 _OUTSCALE = 1.5
-_REFERENCE = "RealESRGANer"
 # The second training of one of the others: the same work.
 _LEFT_OUT = "realesr-general-wdn-x4v3"
 
 Size = tuple[int, int]
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +68,7 @@ _QUICK = {
     "compact": Extent((320, 180), 4, 1, 2, 2, (288, 162), 4, (320, 180), 3),
     "rrdb": Extent((128, 72), 4, 1, 2, 2, (288, 162), 4, (128, 72), 3),
 }
+_PATHS: tuple[PathName, ...] = ("plain", "rewritten", "compiled", "auto")
 # (path, number format), the yardstick first and what a user gets by asking for nothing last.
 _WAYS: dict[str, list[tuple[PathName, Precision]]] = {
     "cuda": [
@@ -107,7 +107,7 @@ def main() -> None:
         if device == "cpu" and MODELS[name].packaged:
             results["runtimes"] += _runtimes(name, extent)
             keep()
-    _show(console, results, options.reference_python)
+    show(console, results)
     console.print(f"Numbers: {target}", highlight=False)
     sys.exit(any("failed" in row for row in results["rows"]))
 
@@ -127,14 +127,23 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--clips", type=int, help="clips in the warm measurement")
     parser.add_argument("--models", type=names, help="separated by commas; by default all")
-    parser.add_argument("--paths", type=lambda text: text.split(","), help="of plain, rewritten, compiled, auto")
+    parser.add_argument("--paths", type=_paths, help=f"of {', '.join(_PATHS)}; by default what suits the device")
     parser.add_argument("--quick", action="store_true", help="two models, few frames of a small picture")
     parser.add_argument("--json", type=Path, help="where the numbers go")
     parser.add_argument("--reference-python", type=Path, default=_REFERENCE_PYTHON, help="one that has realesrgan")
     options = parser.parse_args()
+    if not 3 <= (options.frames or CLIP_FRAMES) <= MOST_FRAMES:
+        parser.error(f"--frames is 3 to {MOST_FRAMES}")
     quick = ["realesr-animevideov3", "RealESRGAN_x4plus_anime_6B"]
     options.models = options.models or (quick if options.quick else known)
     return options
+
+
+def _paths(text: str) -> list[PathName]:
+    chosen: list[PathName] = [path for path in _PATHS if path in text.split(",")]
+    if len(chosen) != len(text.split(",")):
+        raise argparse.ArgumentTypeError(f"known are {', '.join(_PATHS)}")
+    return chosen
 
 
 def _extent(device: str, model: Model, options: argparse.Namespace) -> Extent:
@@ -161,9 +170,11 @@ class _Bench:
         self._truth = film_pictures(extent.truth_frames, extent.truth)
         np.save(folder / "small.npy", film_pictures(extent.truth_frames, extent.truth, shrunk))
 
-    def rows(self, paths: list[str] | None):
+    def rows(self, paths: list[PathName] | None) -> Iterator[Row]:
         """The rows, one by one; the last is the reference's."""
-        ways = [way for way in _WAYS[self._device] if paths is None or way[0] in paths]
+        usual = _WAYS[self._device]
+        ways = usual if paths is None else [way for way in usual if way[0] in paths]
+        ways = ways + [(path, "auto") for path in paths or () if path not in dict(usual)]
         ours: Row = {}
         for path, precision in ways:
             ours = self._row(path, precision)
@@ -171,7 +182,7 @@ class _Bench:
         if self._reference_python.is_file():
             reference = self._reference()
             if "failed" not in reference and "failed" not in ours:
-                reference["ours_is_faster"] = ours["clips_an_hour_warm"] / reference["clips_an_hour_warm"]
+                reference["ours_over_reference"] = ours["clips_an_hour_warm"] / reference["clips_an_hour_warm"]
             yield reference
 
     def _row(self, path: PathName, precision: Precision) -> Row:
@@ -214,7 +225,7 @@ class _Bench:
         if self._model.packaged:
             command += ["--pictures", "small.npy", "quality-reference.npy"]
         command += ["--started", str(time.time())]
-        row: Row = {**self._facts, "path": _REFERENCE, "precision": "", **_child(command, self._folder)}
+        row: Row = {**self._facts, "path": REFERENCE, "precision": "", **_child(command, self._folder)}
         if "failed" not in row:
             a_clip = row["warm_s"] / row["frames"] * CLIP_FRAMES
             row["clips_an_hour_warm"] = 3600 / a_clip
@@ -276,130 +287,6 @@ def _runtimes(model: str, extent: Extent) -> list[Row]:
 def _line(row: Row) -> str:
     said = row.get("failed") or f"{row['clips_an_hour_warm']:.2f} clips/h warm"
     return f"{row['model']}, {row['path']} {row['precision']}: {said}"
-
-
-def _show(console: Console, results: dict[str, Any], reference_python: Path) -> None:
-    machine = results["machine"]
-    console.print(", ".join(f"{name} {value}" for name, value in machine.items()), highlight=False)
-    console.print(_speeds(results["rows"]), _stages(results["rows"]))
-    notes = [
-        f"A clip is {CLIP_FRAMES} frames; where fewer were measured, the rest is counted at the warm rate.",
-        "clips/h is of the source size in the row: do not compare rows of different sizes.",
-        "model fps: planes to planes on the device, with resizing and colour; FLOPs are the plain network's.",
-        "of matmul: against a large matrix product in the same format; a Winograd convolution may do better.",
-        "x reference: clips/h warm over those of RealESRGANer, the network kept loaded for it too.",
-        "RSS: ours holds decoder and encoder, RealESRGANer's are processes of their own and not in it.",
-    ]
-    if any(not row["real_weights"] for row in results["rows"]):
-        notes.append("*: random weights, for speed only.")
-    if not reference_python.is_file():
-        notes.append("RealESRGANer was not measured: `make bench-reference-env` (6 GB) builds what it needs.")
-    for note in notes:
-        console.print(note, highlight=False)
-    if results["quality"]:
-        console.print(_qualities(results["quality"]))
-    if results["runtimes"]:
-        console.print(_beside(results["runtimes"]))
-
-
-def _speeds(rows: list[Row]) -> Table:
-    columns = ["model", "path", "format", "source", "frames", "clips/h warm", "cold", "x RealESRGANer"]
-    columns += ["model alone fps", "TFLOP/s", "of matrix product", "device busy", "PSNR to float32"]
-    table = Table(*columns, title="Upscaling by 1.5, file to file")
-    warm = {
-        row["model"]: row["clips_an_hour_warm"] for row in rows if row["path"] == "RealESRGANer" and "frames" in row
-    }
-    for row in rows:
-        if "failed" in row:
-            table.add_row(row["model"], row["path"], row["precision"], row["failed"])
-            continue
-        reference = warm.get(row["model"])
-        table.add_row(
-            *_who(row),
-            "x".join(map(str, row["source"])),
-            str(row["frames"] * row.get("clips", 1)),
-            _number(row["clips_an_hour_warm"]),
-            _number(row["clips_an_hour_cold"]),
-            _number(row["clips_an_hour_warm"] / reference) if reference else "",
-            *(_number(row.get(key)) for key in ("model_only_fps", "tflops")),
-            *(_share(row.get(key)) for key in ("share_of_matrix_rate", "busy_share")),
-            _decibels(row.get("psnr_to_plain_float32")),
-        )
-    return table
-
-
-def _stages(rows: list[Row]) -> Table:
-    columns = ["path", "format", "decode s/frame", "network", "encode", "cold s", "warm s", "RSS MiB", "GPU MiB"]
-    table = Table(Column("model", no_wrap=True), *columns, "encoder", title="Stages and memory")
-    for row in rows:
-        if "failed" in row:
-            continue
-        stages = row.get("stages_s_a_frame", {})
-        table.add_row(
-            *_who(row),
-            *(_number(stages.get(stage)) for stage in ("decode", "network", "encode")),
-            *(_number(row[key]) for key in ("cold_s", "warm_s")),
-            *(f"{row[key]:.0f}" if row[key] else "" for key in ("peak_rss_mib", "peak_gpu_mib")),
-            row.get("encoder", "libx264"),
-        )
-    return table
-
-
-def _qualities(rows: list[Row]) -> Table:
-    title = "Pictures made smaller by 1.5 and enlarged again, against the originals"
-    columns = ["model", "way", "size", "frames", "VMAF-NEG", "PSNR luma", "SSIM", "flicker / Lanczos"]
-    table = Table(*columns, title=title)
-    for row in rows:
-        numbers = (
-            f"{row['vmaf_neg']:.2f}",
-            f"{row['psnr_y']:.2f}",
-            f"{row['ssim']:.4f}",
-            f"{row['flicker_ratio']:.2f}",
-        )
-        table.add_row(row["model"], row["way"], "x".join(map(str, row["size"])), str(row["frames"]), *numbers)
-    return table
-
-
-def _beside(rows: list[Row]) -> Table:
-    title = f"The same picture by other runtimes, turn by turn, {rows[0]['threads']} threads"
-    columns = [
-        "model",
-        "source",
-        "runtime",
-        "format",
-        "min s/frame",
-        "median",
-        "median / ours",
-        "dB to plain float32",
-    ]
-    table = Table(*columns, title=title)
-    for row in rows:
-        seconds = (_number(row[key]) for key in ("min_s", "median_s", "times_ours"))
-        source = "x".join(map(str, row["size"]))
-        table.add_row(row["model"], source, row["runtime"], row["precision"], *seconds, _decibels(row["db_to_plain"]))
-    return table
-
-
-def _who(row: Row) -> tuple[str, str, str]:
-    path = row["path"]
-    if path == "auto":
-        path = f"auto: {row['path_used']}"
-    return row["model"] + ("" if row["real_weights"] else " *"), path, row["precision_used"]
-
-
-def _number(value: float | None) -> str:
-    """Three digits that say something."""
-    if value is None:
-        return ""
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.0%}"
-
-
-def _decibels(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ def main() -> None:
         {"rows": pair, "ratio": pair[1]["peak_rss_mib"] / pair[0]["peak_rss_mib"], "frames_ratio": _times(pair)}
         for pair in pairs
     ]
-    target = options.json or Path(__file__).parent / "results" / f"upscale-memory-{slug(machine)}{'-quick' if options.quick else ''}.json"
+    name = f"upscale-memory-{slug(machine)}{'-quick' if options.quick else ''}.json"
+    target = options.json or Path(__file__).parent / "results" / name
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps({"machine": machine, "pairs": found}, indent=2) + "\n")
     _show(found)

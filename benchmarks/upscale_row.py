@@ -63,7 +63,8 @@ class Job:
 def main() -> None:
     facts = json.loads(sys.argv[1])
     pictures = [Pictures(**picture) for picture in facts.pop("pictures")]
-    print(json.dumps(measure(Job(**facts, pictures=pictures))))
+    width, height = facts.pop("size")
+    print(json.dumps(measure(Job(**facts, size=(width, height), pictures=pictures))))
 
 
 def measure(job: Job) -> dict:
