@@ -1,21 +1,38 @@
-"""Gate 4 back to Gate 1 over days: dear days freeze a tier, the next plan holds its clips, a cheap day thaws it."""
+"""Gate 4 back to Gate 1 over days: dear days freeze a tier and hold its clips, a cheap day thaws it; a cheap model
+that does as well as the tier above is promoted to it, and is not when it no longer does.
+"""
 
+import time
 from collections.abc import Sequence
 from datetime import date, timedelta
+from decimal import Decimal
+from importlib import resources
 
 import dagster as dg
 import pytest
+import yaml
 
 from video_pipeline.clips import ClipStatus, GeneratedClip
-from video_pipeline.feedback import CostReport, EditorialPattern, StyleAffinity, TierStatus
-from video_pipeline.ledger import TierState
-from video_pipeline.routing import ClipPlan
+from video_pipeline.feedback import ClipFact, CostReport, EditorialPattern, ModelStanding, StyleAffinity, TierStatus
+from video_pipeline.ledger import StandingStatus, TierState
+from video_pipeline.routing import ClipPlan, Decision
 from video_pipeline_tests.integration.conftest import House, NewHouse
 from video_pipeline_tests.integration.small_day import a_brief, drop, sandbox_books
 
 # Each clip costs $0.022 to generate: dear under this policy.
 DEAR = {"drift": {"freeze_above_usd": "0.01"}}
 MONDAY = date(2026, 3, 9)
+# A verdict from a handful of clips, and no demotion in its way.
+HASTY = {
+    "scoring": {
+        "minimum_attempts": 3,
+        "promote_attempts": 3,
+        "promote_clips": 2,
+        "promote_confidence": 0.6,
+        "demote_rejection_rate": 0.95,
+    }
+}
+LONG_AFTER = MONDAY + timedelta(days=20)
 FIRST, SECOND, THIRD, FOURTH = (MONDAY + timedelta(days=days) for days in range(4))
 
 
@@ -97,6 +114,77 @@ def test_the_week_is_learned_from_its_seven_days(house: House) -> None:
     assert {row.week for row in house.rows("editorial_patterns", MONDAY, EditorialPattern)} <= {MONDAY}
     for name in ("weekly_cost_report", "style_affinity", "editorial_patterns"):
         assert house.instance.get_latest_materialization_event(dg.AssetKey(name)) is not None
+
+
+@pytest.fixture(scope="module")
+def hopeful(new_house: NewHouse) -> House:
+    """A day on which people like a preview model's clips, and production's model is refused half of the time."""
+    built = new_house()
+    listed = yaml.safe_load(resources.files("video_pipeline.sandbox").joinpath("models.yaml").read_text())
+    listed["models"]["sandbox/sprint"]["appeal"] = 0.95
+    listed["models"]["sandbox/steady"]["appeal"] = 0.2
+    shelf = built.folder / "state" / "sandbox"
+    shelf.mkdir(parents=True)
+    (shelf / "models.yaml").write_text(yaml.safe_dump(listed))
+    drop(built.inbox, FIRST, *(a_brief(name) for name in ("lantern", "kettle", "marble")))
+    for name in ("baker", "sailor"):
+        prompt = f"Close-up of a smiling woman, the {name}, by the window"
+        drop(built.inbox, FIRST, a_brief(name, prompt=prompt, quality="standard"))
+    drop(built.inbox, SECOND, a_brief("harbour", quality="standard"))
+    for name in ("rally", "debate", "parade", "podium"):
+        drop(built.inbox, LONG_AFTER, a_brief(name, prompt=f"A politician at the {name}", quality="standard"))
+    drop(built.inbox, LONG_AFTER, a_brief("meadow", quality="standard"))
+    built.run("production_day", FIRST, HASTY)
+    # Nobody has seen a video in its first second.
+    time.sleep(2)
+    built.run("nightly_scoring", FIRST, HASTY)
+    return built
+
+
+def test_a_preview_model_that_does_better_than_production_is_promoted_and_it_is_told(hopeful: House) -> None:
+    standing = _sprint(hopeful, FIRST)
+    assert (standing.status, standing.changed, standing.tier) == (StandingStatus.PROMOTED, True, "preview")
+    assert "as good as production: accepted 3 of 3" in standing.reason
+    assert "against 50.0% of sandbox/steady" in standing.reason
+    hopeful.run("nightly_scoring", FIRST, HASTY)
+    assert (_sprint(hopeful, FIRST).status, _sprint(hopeful, FIRST).changed) == (StandingStatus.PROMOTED, False)
+    titles = [alert["title"] for alert in hopeful.services.ledger.alerts.latest()]
+    assert titles.count("Sandbox/sprint is promoted") == 1
+
+
+def test_from_the_next_day_on_it_serves_production_for_less(hopeful: House) -> None:
+    hopeful.run("production_day", SECOND, HASTY)
+    decision = _decision(hopeful, SECOND)
+    assert (decision.tier, decision.model) == ("production", "sandbox/sprint")
+    assert any("promoted from preview: accepted 3 of 3" in reason for reason in decision.reasons)
+    hopeful.run("nightly_scoring", SECOND, HASTY)
+    (fact,) = hopeful.rows("clip_facts", SECOND, ClipFact)
+    # A second of production's own cheapest model is $0.07.
+    assert (fact.tier, fact.usable, fact.generation_usd) == ("production", True, Decimal("0.022"))
+    assert _sprint(hopeful, SECOND).tier == "preview"
+
+
+def test_it_loses_the_promotion_when_it_is_surely_worse_and_the_tiers_own_serve_again(hopeful: House) -> None:
+    hopeful.run("production_day", LONG_AFTER, HASTY)
+    hopeful.run("nightly_scoring", LONG_AFTER, HASTY)
+    standing = _sprint(hopeful, LONG_AFTER)
+    assert (standing.status, standing.changed) == (StandingStatus.ACTIVE, True)
+    assert "no longer as good as production: accepted 1 of 5" in standing.reason
+    after = LONG_AFTER + timedelta(days=1)
+    drop(hopeful.inbox, after, a_brief("orchard", quality="standard"))
+    hopeful.run("production_day", after, HASTY)
+    decision = _decision(hopeful, after)
+    assert (decision.model, decision.attempt_usd) == ("sandbox/steady", Decimal("0.07"))
+
+
+def _sprint(house: House, day: date) -> ModelStanding:
+    return next(row for row in house.rows("model_standings", day, ModelStanding) if row.model == "sandbox/sprint")
+
+
+def _decision(house: House, day: date) -> Decision:
+    (plan,) = house.rows("generation_plan", day, ClipPlan)
+    (decision,) = plan.decisions
+    return decision
 
 
 def _preview(house: House, day: date) -> TierStatus:
