@@ -100,7 +100,11 @@ class ClipUpscaler:
                 progress=lambda progress: self._on_progress(clip.clip_id, progress),
             )
             checkpoints.reached("upscaling.upscaled")
+            # Before it is stored: a run that finds the clip there books nothing.
+            self._book(clip, key, report)
+            checkpoints.reached("upscaling.booked")
             stored = self._store.put_file(key, target, content_type="video/mp4")
+        checkpoints.reached("upscaling.stored")
         _LOG.info(
             "%s: %d frames %s -> %s in %.1f s (%.1f fps, %s %s, %s)",
             clip.clip_id,
@@ -113,6 +117,9 @@ class ClipUpscaler:
             report.path,
             report.encoder,
         )
+        return stored, report
+
+    def _book(self, clip: GeneratedClip, key: str, report: UpscaleReport) -> None:
         source = "energy read from the GPU" if report.electricity_measured else "energy estimated"
         self._ledger.spend.book_once(
             f"upscaling {key}",
@@ -123,8 +130,6 @@ class ClipUpscaler:
             usd=report.electricity_usd,
             note=f"{report.device_s:.2f} s measured on {report.device}, {source} (watts, tariff: the policy)",
         )
-        checkpoints.reached("upscaling.stored")
-        return stored, report
 
     def _fingerprint(self) -> str:
         if self._weights_path is None:
