@@ -13,7 +13,8 @@ import pytest
 
 from video_pipeline.media import VideoStream
 from video_pipeline.upscaling import Electricity, Progress, UpscaleSettings, WeightsError, target_size
-from video_pipeline.upscaling.power import Share
+from video_pipeline.upscaling.flight import in_flight
+from video_pipeline.upscaling.power import PowerMeter, Share
 from video_pipeline.upscaling.prefetch import prefetch
 
 
@@ -149,3 +150,76 @@ def test_closing_early_stops_the_thread_and_closes_the_producer() -> None:
         assert list(islice(taken, 5)) == [0, 1, 2, 3, 4]
     assert closed.is_set()
     assert threading.active_count() == before
+
+
+def test_the_shares_of_overlapping_clips_add_up_to_the_time_that_passed() -> None:
+    """Alone, together, alone: each second is divided among those who were at work in it."""
+    meter = PowerMeter("cpu")
+    started = time.perf_counter()
+    with meter.share() as early:
+        time.sleep(0.08)
+        with meter.share() as late:
+            time.sleep(0.08)
+            meter.tick()
+        after_late = late.seconds
+        time.sleep(0.04)
+    passed = time.perf_counter() - started
+    assert 0.2 <= early.seconds + late.seconds <= passed
+    assert late.seconds == after_late >= 0.04
+    assert early.seconds - late.seconds >= 0.12
+    assert early.joules is None and late.joules is None
+
+
+def test_a_clip_that_fails_gives_its_share_of_the_device_back() -> None:
+    meter = PowerMeter("cpu")
+    with pytest.raises(OSError, match="the disk is gone"), meter.share():
+        raise OSError("the disk is gone")
+    with meter.share() as alone:
+        started = time.perf_counter()
+        time.sleep(0.02)
+        passed = time.perf_counter() - started
+    assert alone.seconds >= passed
+
+
+def test_many_threads_share_a_meter() -> None:
+    meter, start = PowerMeter("cpu"), threading.Barrier(4)
+    shares: list[Share] = []
+
+    def work() -> None:
+        start.wait()
+        for _ in range(20):
+            with meter.share() as mine:
+                meter.tick()
+            shares.append(mine)
+
+    started = time.perf_counter()
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(shares) == 80
+    assert 0 < sum(share.seconds for share in shares) <= time.perf_counter() - started
+
+
+def test_energy_that_was_measured_is_billed_as_it_was() -> None:
+    """A kilowatt hour is 3.6 megajoules, whatever the watts of the estimate are."""
+    assert Electricity().usd(Share(1.0, joules=3_600_000.0), "cuda") == Decimal("0.120000")
+    assert Electricity(gpu_watts=1).usd(Share(1.0, joules=1_800_000.0), "cuda") == Decimal("0.060000")
+
+
+def test_results_in_flight_come_in_order_and_the_first_error_ends_it() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        if number == 4:
+            raise OSError("the disk is gone")
+        time.sleep(0.05 if number > 4 else 0.01 * (number % 2))
+        return number * number
+
+    results = in_flight(work, range(100))
+    assert [next(results) for _ in range(4)] == [0, 1, 4, 9]
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(results)
+    assert len(begun) < 20
