@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
@@ -35,7 +37,11 @@ mutation Launch($parameters: ExecutionParams!) {
   }
 }
 """
-_STATUS = "query Status($id: ID!) { runOrError(runId: $id) { ... on Run { status stepStats { stepKey status } } } }"
+_STATUS = """
+query Status($id: ID!) {
+  runOrError(runId: $id) { ... on Run { status stepStats { stepKey status } tags { key value } } }
+}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +134,12 @@ def test_a_day_materialised_from_the_ui_goes_through_every_stage_in_processes_of
     run = _wait_for_end(ui, run_id)
     assert run["status"] == "SUCCESS", run
     assert {step["status"] for step in run["stepStats"]} == {"SUCCESS"}
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    marked, worker, _ = tags["video_pipeline/process"].split()
+    assert marked == run_id
+    # The run worker ends with its run, or this times out; the services go on.
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(int(worker)).wait(timeout=30)
     store = open_store(str(machine.state / "store"))
     clips = read_rows(ReviewedClip, store.read_bytes(table_key("reviewed_clips", str(today()))))
     assert {clip.brief_id: clip.status for clip in clips} == {
