@@ -4,7 +4,9 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +21,7 @@ import yaml
 from video_pipeline import cli
 from video_pipeline.ledger import JobState, TierState
 from video_pipeline.sandbox import stop
-from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, assert_one_sentence
+from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, assert_one_sentence, kill_group
 from video_pipeline_tests.integration.small_day import a_brief, drop, today, write_policy
 from video_pipeline_tests.ledger.rows import a_job, reserved
 
@@ -157,6 +159,134 @@ class TestUpscale:
         command = machine.limited_to_bytes(4096, "upscale", clip, target, "--size", "256x192")
         assert_one_sentence(command)
         assert list(target.parent.iterdir()) == []
+
+    QUICK = ("--short-side", "72", "--blend", "0")
+
+    @pytest.fixture
+    def films(self, clip: Path, tmp_path: Path) -> Path:
+        """Two clips, one of them in a folder of its own, and one that was cut off."""
+        (tmp_path / "films" / "day 2").mkdir(parents=True)
+        for name in ("lantern.mp4", "day 2/kettle [1].mp4"):
+            shutil.copy(clip, tmp_path / "films" / name)
+        content = clip.read_bytes()
+        (tmp_path / "films" / "broken.mp4").write_bytes(content[: len(content) // 3])
+        return tmp_path / "films"
+
+    def test_a_folder_with_a_broken_clip_does_the_others_and_says_which_is_broken(
+        self, machine: Machine, films: Path, tmp_path: Path
+    ) -> None:
+        large = tmp_path / "large"
+        first = machine.run("upscale", films, large, *self.QUICK)
+        assert first.returncode == 1
+        assert_one_sentence(first, "broken.mp4")
+        assert f"Written to {large}/lantern.mp4." in first.stdout
+        assert f"Written to {large}/day 2/kettle [1].mp4." in first.stdout
+        assert not (large / "broken.mp4").exists()
+        (films / "broken.mp4").unlink()
+        second = machine.run("upscale", films, large, *self.QUICK)
+        assert (second.returncode, second.stderr) == (0, "")
+        assert second.stdout.count("is there already, from the same clip with the same settings.") == 2
+        assert "Written to" not in second.stdout
+
+    def test_json_is_all_that_stdout_holds(self, machine: Machine, films: Path, tmp_path: Path) -> None:
+        large = tmp_path / "large"
+        made = machine.run("upscale", f"{films}/**/*.mp4", large, *self.QUICK, "--json")
+        assert made.returncode == 1 and "broken.mp4" in made.stderr and "Traceback" not in made.stderr
+        outcomes = {Path(outcome["source"]).name: outcome for outcome in json.loads(made.stdout)}
+        assert {name: outcome["status"] for name, outcome in outcomes.items()} == {
+            "lantern.mp4": "done",
+            "kettle [1].mp4": "done",
+            "broken.mp4": "failed",
+        }
+        report = outcomes["kettle [1].mp4"]["report"]
+        assert (report["frames"], report["source_size"], report["target_size"]) == (3, [64, 48], [96, 72])
+        assert report["path"] == "none" and report["fps"] > 0 and report["video_kbps"] > 0
+        assert outcomes["broken.mp4"]["report"] is None and "broken.mp4" in outcomes["broken.mp4"]["error"]
+        planned = machine.run("upscale", films, large, *self.QUICK, "--plan", "--json")
+        assert planned.returncode == 0 and planned.stderr == ""
+        plans = {Path(plan["source"]).name: plan for plan in json.loads(planned.stdout)}
+        assert {name: plan["action"] for name, plan in plans.items()} == {
+            "lantern.mp4": "keep",
+            "kettle [1].mp4": "resize",
+            "broken.mp4": "refuse",
+        }
+        again = machine.run("upscale", films / "lantern.mp4", large, *self.QUICK, "--again", "--json")
+        assert [outcome["status"] for outcome in json.loads(again.stdout)] == ["done"]
+
+    def test_a_plan_does_nothing_and_needs_no_network(self, machine: Machine, films: Path, tmp_path: Path) -> None:
+        program = (
+            "import sys; from video_pipeline import cli\n"
+            "try: cli.main()\n"
+            "finally: print(sorted({'torch', 'duckdb', 'pandas'} & set(sys.modules)), file=sys.stderr)"
+        )
+        planned = subprocess.run(
+            [sys.executable, "-c", program, "upscale", films.name, "large", *self.QUICK, "--plan"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+            cwd=tmp_path,
+            env=machine.environment,
+        )
+        assert planned.stderr.strip() == "[]"
+        for said in ("films/day 2/kettle [1].mp4", "large/lantern.mp4", "64x48 to 96x72", "without the network"):
+            assert said in planned.stdout, planned.stdout
+        assert "films/broken.mp4 is not a readable" in planned.stdout
+        assert [entry.name for entry in tmp_path.iterdir()] == ["films"]
+
+    def test_what_cannot_be_begun_is_one_sentence(self, films: Path, tmp_path: Path, complain: Complain) -> None:
+        large = tmp_path / "large"
+        (tmp_path / "empty").mkdir()
+        shutil.copy(films / "lantern.mp4", films / "lantern.mov")
+        assert "empty holds no clip" in complain("upscale", tmp_path / "empty", large)
+        assert "No file matches" in complain("upscale", tmp_path / "*.mkv", large)
+        assert "would both become" in complain("upscale", films, large)
+        assert "2 files cannot all become" in complain("upscale", films / "l*", tmp_path / "large.mp4")
+        own = films / "lantern.mp4"
+        assert "would be replaced by its own result" in complain("upscale", own, own)
+        assert "Name one or more clips, and last" in complain("upscale", own)
+        large.mkdir()
+        (large / ".upscaled.json").write_text("[]")
+        assert "delete it, and all is done again" in complain("upscale", own, large)
+        assert [entry.name for entry in large.iterdir()] == [".upscaled.json"]
+
+    def test_an_unknown_option_ends_with_2(self, machine: Machine, clip: Path) -> None:
+        refused = machine.run("upscale", clip, "large.mp4", "--sharpness", "11")
+        assert refused.returncode == 2
+        assert "--sharpness" in refused.stderr and refused.stdout == ""
+
+    def test_a_name_that_begins_with_a_dash_comes_after_two(self, machine: Machine, clip: Path) -> None:
+        shutil.copy(clip, machine.folder / "-12:30 it's.mp4")
+        result = machine.run("upscale", *self.QUICK, "--", "-12:30 it's.mp4", "-large.mp4")
+        assert result.returncode == 0, result.stderr
+        assert "Written to -large.mp4." in result.stdout
+        assert (machine.folder / "-large.mp4").stat().st_size > 0
+
+    def test_a_kill_in_the_middle_of_a_folder_costs_only_what_was_not_done(
+        self, machine: Machine, films: Path, tmp_path: Path
+    ) -> None:
+        """The second clip is long; it is killed as soon as the first is recorded."""
+        (films / "broken.mp4").unlink()
+        large, ffmpeg = tmp_path / "large", imageio_ffmpeg.get_ffmpeg_exe()
+        picture = ("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25", "-frames:v", "800", "-pix_fmt", "yuv420p")
+        subprocess.run([ffmpeg, "-nostdin", "-loglevel", "error", *picture, films / "long.mp4"], check=True)
+        working = machine.start("upscale", films, large, *self.QUICK)
+        deadline = time.monotonic() + 60
+        while not (large / ".upscaled.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        kill_group(working)
+        recorded = list(json.loads((large / ".upscaled.json").read_text()))
+        assert recorded and "long.mp4" not in recorded
+        again = machine.run("upscale", films, large, *self.QUICK, "--json")
+        outcomes = {Path(outcome["target"]).relative_to(large): outcome for outcome in json.loads(again.stdout)}
+        assert {str(name) for name, outcome in outcomes.items() if outcome["status"] == "kept"} == set(recorded)
+        assert outcomes[Path("long.mp4")]["report"]["frames"] == 800
+        assert sorted(path.name for path in large.rglob("*") if path.is_file()) == [
+            ".upscaled.json",
+            "kettle [1].mp4",
+            "lantern.mp4",
+            "long.mp4",
+        ]
 
 
 class TestPeople:
