@@ -47,7 +47,7 @@ def test_without_a_size_the_network_enlarges_by_its_own_scale(exact: Engine, fra
 
 
 @pytest.mark.parametrize("size", [(600, 384), (225, 144), (151, 97), (700, 448)])
-@pytest.mark.parametrize("rows", [8, 37])
+@pytest.mark.parametrize("rows", [17, 37])
 def test_strips_equal_the_uncut_picture(exact: Engine, frames: np.ndarray, size: tuple[int, int], rows: int) -> None:
     whole = exact.upscale_rgb(frames[:1], size=size)
     strips = Engine(device="cpu", precision="float32", strip_rows=rows).upscale_rgb(frames[:1], size=size)
@@ -133,6 +133,21 @@ def test_weights_that_give_no_picture_at_all_are_named(frames: np.ndarray, tmp_p
     engine = Engine(device="cpu", weights_path=tmp_path / "broken.pth")
     with pytest.raises(UpscalingError, match=r"no picture even in float32.*broken\.pth"):
         engine.upscale_rgb(frames[:1, :24, :24])
+
+
+def test_a_black_result_of_a_lit_picture_is_no_picture_and_of_a_black_one_is(
+    exact: Engine, frames: np.ndarray, tmp_path: Path
+) -> None:
+    state = dict(load_weights("realesr-animevideov3").state)
+    last = max((name for name in state if name.endswith(".bias")), key=lambda name: int(name.split(".")[1]))
+    state[last] = torch.full_like(state[last], -10.0)
+    torch.save({"params": state}, tmp_path / "dark.pth")
+    lit, black = frames[:1, :24, :24], np.zeros((1, 24, 24, 3), np.uint8)
+    engine = Engine(device="cpu", weights_path=tmp_path / "dark.pth")
+    assert engine.upscale_rgb(black).max() == 0
+    with pytest.raises(UpscalingError, match=r"no picture even in float32.*dark\.pth"):
+        engine.upscale_rgb(lit)
+    assert exact.upscale_rgb(black).max() <= 2
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
