@@ -25,7 +25,7 @@ def describe() -> dict[str, str | int | float]:
         "torch_threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "device": "cpu",
     }
     if torch.cuda.is_available():
