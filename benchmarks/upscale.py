@@ -36,8 +36,8 @@ from video_pipeline.upscaling.weights import Model, load_weights
 _HERE = Path(__file__).parent
 _REFERENCE_PYTHON = _HERE.parent / ".venv-reference" / "bin" / "python"
 _OUTSCALE = 1.5
-# The second training of one of the others: the same work.
-_LEFT_OUT = "realesr-general-wdn-x4v3"
+# The second training of one of the others, which is the same work; and whatever somebody's own network is.
+_LEFT_OUT = {"realesr-general-wdn-x4v3", "custom"}
 
 Size = tuple[int, int]
 
@@ -113,7 +113,7 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    known = [name for name in MODELS if name != _LEFT_OUT]
+    known = [name for name in MODELS if name not in _LEFT_OUT]
 
     def names(text: str) -> list[str]:
         chosen = text.split(",")

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
+from rich.table import Column, Table
 
 from video_pipeline.cli.console import complaints, console, pixels
 from video_pipeline.errors import ConfigurationError
@@ -36,7 +36,7 @@ from video_pipeline.upscaling import (
 
 _ACTIONS = {
     "upscale": "upscale it",
-    "resize": "resize it, without the network: it is as large already",
+    "resize": "resize it, without the network: it is as large already, or the blend is 0",
     "keep": "nothing: it is there already, from the same clip with the same settings",
 }
 
@@ -129,7 +129,9 @@ def _show_plan(plans: Sequence[Plan], as_json: bool) -> None:
     if as_json:
         console.print_json(data=[_plain(asdict(plan)) for plan in plans])
         return
-    table = Table("source", "target", "size", "frames", "what will be done")
+    # A path that is cut off names no file.
+    paths = (Column(title, overflow="fold") for title in ("source", "target"))
+    table = Table(*paths, "size", "frames", "what will be done")
     for plan in plans:
         sizes = (
             f"{pixels(plan.source_size)} to {pixels(plan.target_size)}"

@@ -131,7 +131,7 @@ def probe(path: Path) -> MediaInfo:
             ends_s = _stream_ends(container) if _needs_scan(container) else {}
             video_stream = first_video(container)
             video = _video(path, container, video_stream, ends_s) if video_stream is not None else None
-            audio = tuple(_audio(stream, container, ends_s) for stream in container.streams.audio)
+            audio = tuple(_audio(path, stream, container, ends_s) for stream in container.streams.audio)
             duration = container.duration
             return MediaInfo(
                 path=path,
@@ -215,7 +215,10 @@ def _video(
     stream: "av.video.VideoStream",
     ends_s: dict[int, float],
 ) -> VideoStream:
+    _check_codec(path, stream)
     codec = stream.codec_context
+    # Before a frame is decoded: what the picture itself says may be larger than what the container says.
+    codec.options = {"max_pixels": str(MAX_PIXELS)}
     width, height = codec.width, codec.height
     if width * height > MAX_PIXELS:
         raise MediaError(f"{path} has a picture of {width}x{height}, more than 8K UHD; it is refused.")
@@ -246,8 +249,9 @@ def _video(
 
 
 def _audio(
-    stream: "av.audio.AudioStream", container: "av.container.InputContainer", ends_s: dict[int, float]
+    path: Path, stream: "av.audio.AudioStream", container: "av.container.InputContainer", ends_s: dict[int, float]
 ) -> AudioStream:
+    _check_codec(path, stream)
     codec = stream.codec_context
     start_s, duration_s = _span(stream, container, ends_s)
     return AudioStream(
@@ -257,3 +261,9 @@ def _audio(
         start_s=start_s,
         duration_s=duration_s,
     )
+
+
+def _check_codec(path: Path, stream: "av.stream.Stream") -> None:
+    """PyAV gives a stream whose codec it cannot name no context at all, which its types do not say."""
+    if getattr(stream, "codec_context", None) is None:
+        raise MediaError(f"{path} is damaged or unusual: the codec of its {stream.type} stream is unknown.")

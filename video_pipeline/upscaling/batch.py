@@ -169,10 +169,14 @@ class Batch:
             return
         loaded = engine()
 
+        # Taken before the work, so that a source that is replaced meanwhile is done again.
+        made_from: dict[Task, str] = {}
+
         def upscale(task: Task) -> Outcome:
             try:
-                if self._folder is not None:
+                if self._folder is not None and task.source.is_file():
                     task.target.parent.mkdir(parents=True, exist_ok=True)
+                    made_from[task] = _sha256(task.source)
                 report = upscale_file(
                     task.source,
                     task.target,
@@ -187,8 +191,8 @@ class Batch:
             return Outcome(task, report)
 
         for outcome in in_flight(upscale, to_do):
-            if outcome.report is not None:
-                self._record(outcome.task)
+            if outcome.report is not None and outcome.task in made_from:
+                self._record(outcome.task, made_from[outcome.task])
             yield outcome
 
     def _done(self, task: Task) -> bool:
@@ -203,13 +207,12 @@ class Batch:
             and entry["source_sha256"] == _sha256(task.source)
         )
 
-    def _record(self, task: Task) -> None:
-        if self._folder is None:
-            return
+    def _record(self, task: Task, source_sha256: str) -> None:
+        assert self._folder is not None  # only what goes into one is recorded
         entry = {
             "settings": self._done_with,
             "bytes": task.target.stat().st_size,
-            "source_sha256": _sha256(task.source),
+            "source_sha256": source_sha256,
         }
         part = self._folder / f"{_RECORD}.part"
         part.write_text(json.dumps(self._entries() | {self._name(task): entry}, indent=1, sort_keys=True) + "\n")

@@ -55,6 +55,7 @@ class ClipUpscaler:
         self._on_progress = on_progress
         self._engine: Engine | None = None
         self._loading = threading.Lock()
+        self._at_work: dict[str, threading.Lock] = {}
 
     def upscale_all(self, clips: Sequence[GeneratedClip]) -> Iterator[UpscaledClip]:
         """`upscale` of each clip, in their order; see `flight`."""
@@ -66,12 +67,14 @@ class ClipUpscaler:
         if clip.status is not ClipStatus.GENERATED or clip.media_key is None:
             return row
         key = f"upscaled/{clip.media_sha256}-{self._fingerprint()[:16]}.mp4"
-        stored, report = self._store.stat(key), None
-        if stored is None:
-            try:
-                stored, report = self._upscale(clip, clip.media_key, key)
-            except MediaError as error:
-                return row.model_copy(update={"status": ClipStatus.REJECTED, "reason": str(error)})
+        # Two clips of one file wait for one another: the second finds the result.
+        with self._at_work_on(key):
+            stored, report = self._store.stat(key), None
+            if stored is None:
+                try:
+                    stored, report = self._upscale(clip, clip.media_key, key)
+                except MediaError as error:
+                    return row.model_copy(update={"status": ClipStatus.REJECTED, "reason": str(error)})
         with self._store.local_copy(key) as path:
             video = probe(path).video
         return row.model_copy(
@@ -135,6 +138,10 @@ class ClipUpscaler:
         if self._weights_path is None:
             return self._settings.fingerprint()
         return self._settings.fingerprint(self._loaded().weights_sha256)
+
+    def _at_work_on(self, key: str) -> threading.Lock:
+        with self._loading:
+            return self._at_work.setdefault(key, threading.Lock())
 
     def _loaded(self) -> Engine:
         with self._loading:

@@ -8,6 +8,7 @@ import copy
 import logging
 import math
 import time
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -53,9 +54,9 @@ class Paths:
         self.scale = self.reference.scale
         self.precision = _number_format(precision, device, self.reference)
         self.name = path
-        self._chosen: dict[Fraction, Network] = {}
+        self._chosen: dict[Fraction, _Way] = {}
         # What is compiled is so for one shape.
-        self._compared: dict[tuple[Fraction, tuple[int, int]], Network] = {}
+        self._compared: dict[tuple[Fraction, tuple[int, int]], _Way] = {}
         self._seen = 0
 
     def network(self, frames: int, source: tuple[int, int], target: tuple[int, int]) -> Network:
@@ -72,7 +73,9 @@ class Paths:
         worth_compiling = self._device == "cuda" and self._seen >= _FRAMES_BEFORE_COMPILING
         if self._asked == "auto" and worth_compiling and shape not in self._compared:
             self._compared[shape] = self._faster(current, enlargement, source)
-        return self._compared.get(shape, current)
+        way = self._compared.get(shape, current)
+        self.name = way.name
+        return way.network
 
     def fall_back_to_float32(self) -> bool:
         """Work in float32 from now on; False when that is so already."""
@@ -104,17 +107,18 @@ class Paths:
         fits = across == down and foldable(self.reference, across)
         return across if fits and self._asked != "plain" else Fraction(self.scale)
 
-    def _choose(self, enlargement: Fraction) -> Network:
+    def _choose(self, enlargement: Fraction) -> "_Way":
         """The way that was asked for, or the first one that gives the float32 result."""
         for name in _AT_ONCE if self._asked == "auto" else (self._asked,):
-            network = self._checked(name, enlargement)
-            if network is not None:
-                return self._taken(name, network)
+            way = self._checked(name, enlargement)
+            if way is not None:
+                self._say(way)
+                return way
         if self.fall_back_to_float32():
             return self._choose(enlargement)
         raise self.unusable()
 
-    def _faster(self, current: Network, enlargement: Fraction, size: tuple[int, int]) -> Network:
+    def _faster(self, current: "_Way", enlargement: Fraction, size: tuple[int, int]) -> "_Way":
         """The compiled network where torch can compile it and it is faster by measurement; else `current`."""
         try:
             compiled = self._checked("compiled", enlargement)
@@ -123,25 +127,26 @@ class Paths:
             return current
         if compiled is None:
             return current
-        before, after = self._seconds(current, size), self._seconds(compiled, size)
-        _LOG.info("%d rows take %.2f ms %s and %.2f ms compiled.", _TIMED_ROWS, before * 1e3, self.name, after * 1e3)
-        return self._taken("compiled", compiled) if after < before else current
+        before, after = self._seconds(current.network, size), self._seconds(compiled.network, size)
+        _LOG.info("%d rows: %.2f ms %s, %.2f ms compiled.", _TIMED_ROWS, before * 1e3, current.name, after * 1e3)
+        if after >= before:
+            return current
+        self._say(compiled)
+        return compiled
 
-    def _taken(self, name: str, network: Network) -> Network:
+    def _say(self, way: "_Way") -> None:
         model = self._weights.model.name
-        _LOG.info("%s is run %s, in %s on the %s.", model, name, self.precision, self._device)
-        self.name = name
-        return network
+        _LOG.info("%s is run %s, in %s on the %s.", model, way.name, self.precision, self._device)
 
-    def _checked(self, name: str, enlargement: Fraction) -> Network | None:
+    def _checked(self, name: str, enlargement: Fraction) -> "_Way | None":
         """Build one way; None when its result is not the float32 one.
 
         Raises UpscalingError when torch cannot compile here.
         """
         model = self._weights.model.name
-        network = self._made(name, enlargement)
+        way = self._made(name, enlargement)
         try:
-            agreement = self._agreement(network)
+            agreement = self._agreement(way.network)
         except Exception as error:
             if name != "compiled" or not isinstance(error, _compiler_errors()):
                 raise
@@ -150,20 +155,22 @@ class Paths:
         if agreement < _LEAST_AGREEMENT_DB:
             _LOG.warning("%s, %s in %s, is %.1f dB from float32: not used.", model, name, self.precision, agreement)
             return None
-        return network
+        return way
 
-    def _made(self, name: str, enlargement: Fraction) -> Network:
+    def _made(self, name: str, enlargement: Fraction) -> "_Way":
+        """The network run that way; what has no rewrite for this enlargement stays plain, and is called so."""
         network: Network = copy.deepcopy(self.reference)
+        done = "plain"
         if name != "plain" and foldable(network, enlargement):
             assert isinstance(network, SRVGGNetCompact)
-            network = FoldedCompact(network, enlargement)
+            network, done = FoldedCompact(network, enlargement), "rewritten"
         elif name != "plain" and isinstance(network, RRDBNet):
-            network = push_form(network)
+            network, done = push_form(network), "rewritten"
         _place(network, self._device, getattr(torch, self.precision))
         if name == "compiled":
             # torch.compile keeps the module's type only in spirit: attributes and calls pass through.
-            return cast(Network, torch.compile(network, dynamic=False))
-        return network
+            return _Way(name, cast(Network, torch.compile(network, dynamic=False)))
+        return _Way(done, network)
 
     def _agreement(self, network: Network) -> float:
         """PSNR in dB between `network` and the plain one in float32, on a small picture of edges and noise."""
@@ -193,6 +200,12 @@ class Paths:
                 network(picture)
             torch.cuda.synchronize()
         return (time.perf_counter() - started) / _TIMED_RUNS
+
+
+@dataclass(frozen=True)
+class _Way:
+    name: str
+    network: Network
 
 
 def _compiler_errors() -> tuple[type[Exception], ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import VideoStream, first_video, open_guarded, probe
+from video_pipeline.media import MAX_PIXELS, VideoStream, first_video, open_guarded, probe
 from video_pipeline.upscaling.planes import PlaneFormat, planes_of, taken_as
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Source:
 
     def _items(self) -> "Iterator[Picture | av.packet.Packet]":
         # Without it, the decoder would paint over damage and say nothing.
-        self.stream.codec_context.options = {"err_detect": "explode"}
+        self.stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
         self.stream.thread_type = "AUTO"
         end = Fraction(0)
         for packet in self.container.demux([self.stream, *self.copied]):

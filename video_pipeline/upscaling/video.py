@@ -190,16 +190,18 @@ def _run(clip: Source, middle: _Middle, target: Target, progress: Callable[[Prog
 
 
 def _check_bitrate(clip: Source, written: Target, size: tuple[int, int], encoding: Encoding) -> None:
-    """Refuse a result with next to no bits in it, as NVENC drivers give when they take the quality for a bitrate.
+    """Refuse a result of NVENC's with next to no bits in it: some drivers take the quality for a bitrate.
 
-    A still or black film has few bits too, but then so has its source.
+    A still or black film has few bits too, but then so has its source; and x264 does what its CRF says.
     """
+    if encoding.codec == "libx264":
+        return
     bits = written.video_bytes * 8 / (written.frames * size[0] * size[1])
     source_bits = clip.video_bytes * 8 / (written.frames * clip.video.size[0] * clip.video.size[1])
     if bits < _FEWEST_BITS and bits * _FEWEST_SHARE < source_bits:
         raise UpscalingError(
             f"{encoding.codec} wrote {bits:.5f} bits a pixel for {clip.path}, which has {source_bits:.3f}: that is "
-            "no picture; choose another encoder."
+            "no picture; take the encoder x264."
         )
 
 
