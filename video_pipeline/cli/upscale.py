@@ -25,6 +25,7 @@ from video_pipeline.upscaling import (
     Outcome,
     PathName,
     Plan,
+    Precision,
     Progress,
     Task,
     UpscaleSettings,
@@ -61,6 +62,9 @@ def upscale(
     encoder: Annotated[str, typer.Option(help="auto, x264 or nvenc.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     path: Annotated[str, typer.Option(help="How the network is run: auto, plain, rewritten or compiled.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="Number format of the network: auto, float32, float16 or bfloat16.")
+    ] = "auto",
     again: Annotated[bool, typer.Option("--again", help="Also do what the folder holds already.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and do nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; all else to stderr.")] = False,
@@ -85,6 +89,7 @@ def upscale(
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
     where, how = _choice("device", device, Device), _choice("path", path, PathName)
+    numbers = _choice("precision", precision, Precision)
     tasks, folder = find_tasks(paths[:-1], Path(paths[-1]))
     batch = Batch(tasks, settings, folder=folder, size=_size(size), again=again, weights=weights)
     if plan:
@@ -98,7 +103,15 @@ def upscale(
     notes = complaints if as_json else console
 
     def engine() -> Engine:
-        loaded = Engine(model, device=where, path=how, weights_path=weights, weights_dir=weights_dir, denoise=denoise)
+        loaded = Engine(
+            model,
+            device=where,
+            precision=numbers,
+            path=how,
+            weights_path=weights,
+            weights_dir=weights_dir,
+            denoise=denoise,
+        )
         notes.print(describe_device(where), style="dim")
         return loaded
 

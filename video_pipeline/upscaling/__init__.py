@@ -6,7 +6,7 @@ Importing this package imports neither torch nor PyAV; using it does.
 from video_pipeline.errors import UpscalingError
 from video_pipeline.upscaling.batch import Batch, Outcome, Plan, Task, find_tasks
 from video_pipeline.upscaling.clips import ClipUpscaler
-from video_pipeline.upscaling.engine import Device, Engine, PathName, describe_device
+from video_pipeline.upscaling.engine import Device, Engine, PathName, Precision, describe_device
 from video_pipeline.upscaling.geometry import target_size
 from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
 from video_pipeline.upscaling.video import upscale_file
@@ -22,6 +22,7 @@ __all__ = [
     "Outcome",
     "PathName",
     "Plan",
+    "Precision",
     "Progress",
     "Task",
     "UpscaleReport",

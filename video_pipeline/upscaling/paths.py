@@ -29,8 +29,8 @@ _LOG = logging.getLogger(__name__)
 Plain = OurNetwork | ForeignNetwork
 Network = Plain | FoldedCompact
 
-# The second is for where the first does not give the same picture.
-_AT_ONCE = ("rewritten", "plain")
+# glibc maps any larger buffer anew on each allocation, and the page faults cost as much as the arithmetic.
+CPU_BUFFER_BYTES = 28 * 2**20
 # Compiling takes a GPU's host half a minute and more, which is won back over about as many frames; on the CPU it
 # takes longer than most clips, needs a C++ compiler, and is done only when it is asked for.
 _FRAMES_BEFORE_COMPILING = 500
@@ -109,7 +109,7 @@ class Paths:
 
     def _choose(self, enlargement: Fraction) -> "_Way":
         """The way that was asked for, or the first one that gives the float32 result."""
-        for name in _AT_ONCE if self._asked == "auto" else (self._asked,):
+        for name in self._at_once() if self._asked == "auto" else (self._asked,):
             way = self._checked(name, enlargement)
             if way is not None:
                 self._say(way)
@@ -117,6 +117,13 @@ class Paths:
         if self.fall_back_to_float32():
             return self._choose(enlargement)
         raise self.unusable()
+
+    def _at_once(self) -> tuple[str, ...]:
+        """What is tried without measuring; the second is for where the first does not give the same picture."""
+        if self._device == "cpu" and isinstance(self.reference, RRDBNet):
+            # Push form saves copies, at the price of wider convolutions; on a CPU the copies cost less (measured).
+            return ("plain",)
+        return ("rewritten", "plain")
 
     def _faster(self, current: "_Way", enlargement: Fraction, size: tuple[int, int]) -> "_Way":
         """The compiled network where torch can compile it and it is faster by measurement; else `current`."""
@@ -237,6 +244,10 @@ def _place(network: Network, device: str, dtype: torch.dtype) -> None:
     for weight in network.parameters():
         layout = torch.channels_last if weight.dim() == 4 else torch.preserve_format
         weight.data = weight.data.to(dtype=dtype, memory_format=layout)
+    if device == "cpu" and isinstance(network, RRDBNet):
+        network.tail_bytes = CPU_BUFFER_BYTES
+        # What it gives is the picture, for which 8 bits of precision are too few.
+        network.conv_last.float()
 
 
 def _number_format(precision: str, device: str, network: Plain) -> str:

@@ -121,11 +121,11 @@ class _PushBlock(nn.Module):
         self.pushes = nn.ModuleList(pushes)
 
     def forward(self, x: Tensor) -> Tensor:
-        waiting = self.pushes[0](x)
+        waiting = self.pushes[0](x.to(next(self.parameters()).dtype))
         for push in self.pushes[1:]:
             ready = F.leaky_relu(waiting[:, : self._growth], 0.2)
             waiting = waiting[:, self._growth :] + push(ready)
-        return waiting * 0.2 + x
+        return torch.add(x, waiting, alpha=0.2)
 
 
 def push_form(network: RRDBNet) -> RRDBNet:

@@ -7,13 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from video_pipeline.upscaling.paths import Network
+from video_pipeline.upscaling.paths import CPU_BUFFER_BYTES, Network
 from video_pipeline.upscaling.resample import cached_taps, plain_rows, restore_means
 
 # What a strip on the CPU may hold while a network runs over it.
 _CPU_BYTES = 2 * 2**30
-# glibc maps any larger buffer anew on each allocation, and the page faults cost as much as the arithmetic.
-_CPU_BUFFER_BYTES = 28 * 2**20
 # Below this, the picture is not what fills the memory.
 FEWEST_ROWS = 8
 # A frame is suspect when the source is brighter than this (of 1) and the result is black all over.
@@ -23,7 +21,7 @@ _VISIBLE = 32 / 255
 def rows_for_cpu(network: Network, width: int, value_bytes: int) -> int:
     """Source rows of a strip that suit a CPU's caches, or at least its memory."""
     halo = 2 * network.halo
-    cached = _CPU_BUFFER_BYTES // (width * network.features * value_bytes) - halo
+    cached = CPU_BUFFER_BYTES // (width * network.features * value_bytes) - halo
     if cached >= halo:
         return cached
     return max(FEWEST_ROWS, _CPU_BYTES // (width * network.values_per_pixel * value_bytes) - halo)

@@ -12,6 +12,7 @@ from torch import Tensor
 from video_pipeline.upscaling import Engine
 from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact, build_network
 from video_pipeline.upscaling.rewrites import FoldedCompact, foldable, push_form
+from video_pipeline.upscaling.strips import rows_for_cpu
 from video_pipeline.upscaling.weights import load_weights
 from video_pipeline_tests.media.clips import big_buck_bunny
 from video_pipeline_tests.upscaling.measures import psnr
@@ -140,3 +141,22 @@ def test_only_sizes_of_a_short_period_are_computed_folded(size: tuple[int, int],
         for path in ("plain", "rewritten")
     )
     assert np.array_equal(plain, rewritten) != folded
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_the_end_of_a_dense_network_is_the_same_in_strips(scale: int) -> None:
+    torch.manual_seed(11)
+    network = RRDBNet(features=8, growth=4, blocks=1, scale=scale).eval()
+    picture = torch.rand(1, 3, 70, 36)
+    with torch.inference_mode():
+        whole = network(picture)
+        network.tail_bytes = 1
+        strips = network(picture)
+    assert (strips - whole).abs().max() < 1e-6
+
+
+def test_a_720p_picture_is_not_cut_for_a_dense_network_on_a_cpu() -> None:
+    """Its strips would be computed with 96 rows more on both sides: cutting thin costs many times the work."""
+    network = RRDBNet(features=64, growth=32, blocks=1, scale=4)
+    network.halo = 96
+    assert rows_for_cpu(network, 1280, value_bytes=4) >= 720
