@@ -3,7 +3,7 @@
 import hashlib
 from datetime import date
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
@@ -54,6 +54,15 @@ class Shot(BaseModel):
     broll: tuple[Text, ...] = ()
 
 
+def _holds_nul(value: Any) -> bool:
+    """Whether a text anywhere in a model's dump holds the character that Postgres cannot keep."""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_holds_nul(inner) for inner in value.values())
+    return isinstance(value, tuple) and any(_holds_nul(inner) for inner in value)
+
+
 class Brief(BaseModel):
     """One clip to make. Unknown fields are refused: schema drift must be seen, not swallowed (MISSION G1.6)."""
 
@@ -83,7 +92,7 @@ class Brief(BaseModel):
 
     @model_validator(mode="after")
     def _storable(self) -> "Brief":
-        if "\\u0000" in self.model_dump_json():
+        if _holds_nul(self.model_dump()):
             raise ValueError("a text holds a NUL character, which cannot be kept")
         return self
 

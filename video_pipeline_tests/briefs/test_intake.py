@@ -252,3 +252,9 @@ def test_a_character_that_the_ledger_cannot_hold_does_not_stop_the_day(
     assert "sound" in _ids(take())
     assert "2026-11-21/sound" in _kept(ledger)
     assert ledger.intake.quarantined(DAY)
+
+
+def test_a_text_that_spells_an_escape_is_only_a_text(ledger: Ledger, inbox: Path, take: TakeIn):
+    _drop(inbox / "2026-11-21", "a.json", a_document("spelled", title=r"What \u0000 means"))
+    take()
+    assert _kept(ledger)["2026-11-21/spelled"]["title"] == r"What \u0000 means"
