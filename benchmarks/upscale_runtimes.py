@@ -132,7 +132,7 @@ def _ncnn(model: str, picture: np.ndarray, threads: int, *, short: bool) -> Run:
 
     def run() -> object:
         extractor = net.create_extractor()
-        extractor.input("data", ncnn.Mat(picture))  # pyright: ignore[reportAttributeAccessIssue]
+        extractor.input("data", ncnn.Mat(picture))  # pyright: ignore[reportAttributeAccessIssue]  # as above
         return np.array(extractor.extract("output")[1])
 
     return run

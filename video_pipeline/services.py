@@ -130,10 +130,8 @@ class Services:
         return connected
 
     def weights_path(self, model: str) -> Path | None:
-        """An official .pth of `model` in the configured folder, if there is one."""
-        if self.settings.weights_dir is None:
-            return None
-        path = self.settings.weights_dir / f"{model}.pth"
+        """An official .pth of `model` in the folder of weights, where `upscale --fetch` puts it, if there is one."""
+        path = self.settings.weights / f"{model}.pth"
         return path if path.exists() else None
 
     def _youtube(self) -> "Platform":

@@ -59,6 +59,10 @@ class Settings(BaseSettings):
         return self.store_url or str(self.state_dir / "store")
 
     @property
+    def weights(self) -> Path:
+        return self.weights_dir or self.state_dir / "weights"
+
+    @property
     def sandboxed(self) -> bool:
         """No provider is connected: the sandbox stands in for all of them."""
         return self.fal_key is None

@@ -82,6 +82,7 @@ def upscale(
             short_side=short_side,
             blend=blend,
             denoise=denoise,
+            precision=_choice("precision", precision, Precision),
             crf=crf,
             preset=_choice("preset", preset, Preset),
             encoder=_choice("encoder", encoder, Encoder),
@@ -89,14 +90,12 @@ def upscale(
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
     where, how = _choice("device", device, Device), _choice("path", path, PathName)
-    numbers = _choice("precision", precision, Precision)
     tasks, folder = find_tasks(paths[:-1], Path(paths[-1]))
     batch = Batch(tasks, settings, folder=folder, size=_size(size), again=again, weights=weights)
     if plan:
         _show_plan(batch.plan(), as_json)
         return
-    configured = get_settings()
-    weights_dir = configured.weights_dir or configured.state_dir / "weights"
+    weights_dir = get_settings().weights
     if fetch:
         for name in models_needed(model, denoise):
             download_weights(name, weights_dir)
@@ -106,7 +105,7 @@ def upscale(
         loaded = Engine(
             model,
             device=where,
-            precision=numbers,
+            precision=settings.precision,
             path=how,
             weights_path=weights,
             weights_dir=weights_dir,

@@ -16,8 +16,8 @@ from video_pipeline.errors import ConfigurationError, MediaError, VideoPipelineE
 from video_pipeline.media import probe
 from video_pipeline.upscaling.engine import Engine
 from video_pipeline.upscaling.flight import in_flight
-from video_pipeline.upscaling.geometry import check_size, target_size
-from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
+from video_pipeline.upscaling.geometry import check_size, grows, target_size
+from video_pipeline.upscaling.report import Progress, UpscaleReport, UpscaleSettings
 from video_pipeline.upscaling.source import plane_format
 from video_pipeline.upscaling.video import upscale_file
 
@@ -108,7 +108,7 @@ def _files(source: str, target: Path) -> list[tuple[Path, Path]]:
 
 
 class Batch:
-    """Tasks with their settings; `size` overrides the settings' short side, `electricity` prices the work."""
+    """Tasks with their settings; `size` overrides the settings' short side."""
 
     def __init__(
         self,
@@ -119,7 +119,6 @@ class Batch:
         size: tuple[int, int] | None = None,
         again: bool = False,
         weights: Path | None = None,
-        electricity: Electricity | None = None,
     ) -> None:
         """`folder` is where the record is kept; without one, or with `again`, everything is done. `weights` is a
         file of the caller's.
@@ -127,7 +126,6 @@ class Batch:
         self._tasks = tasks
         self._settings = settings
         self._size = size
-        self._electricity = electricity
         self._folder = folder
         # A weights file that is missing is the engine's to tell.
         own = _sha256(weights) if weights is not None and weights.is_file() else None
@@ -136,9 +134,10 @@ class Batch:
 
     def plan(self) -> list[Plan]:
         """What `run` would do, from the files' headers; no network is loaded."""
-        return [self._plan(task) for task in self._tasks]
+        entries = self._entries()
+        return [self._plan(task, done=self._done(task, entries)) for task in self._tasks]
 
-    def _plan(self, task: Task) -> Plan:
+    def _plan(self, task: Task, *, done: bool) -> Plan:
         try:
             video = probe(task.source).video
             if video is None:
@@ -149,11 +148,8 @@ class Batch:
         except VideoPipelineError as error:
             return Plan(task.source, task.target, None, None, None, None, "refuse", str(error))
         size = self._size or target_size(video, self._settings.short_side)
-        if self._done(task):
-            action = "keep"
-        else:
-            grows = size[0] > video.size[0] or size[1] > video.size[1]
-            action = "upscale" if grows and self._settings.blend > 0 else "resize"
+        work = "upscale" if grows(video, size) and self._settings.blend > 0 else "resize"
+        action = "keep" if done else work
         return Plan(task.source, task.target, video.size, size, video.frames, video.duration_s, action)
 
     def run(self, engine: Callable[[], Engine], progress: Callable[[Task, Progress], None]) -> Iterator[Outcome]:
@@ -161,10 +157,13 @@ class Batch:
 
         Raises WeightsError and UpscalingError where the network itself cannot be had.
         """
-        to_do = [task for task in self._tasks if not self._done(task)]
+        entries = self._entries()
+        to_do: list[Task] = []
         for task in self._tasks:
-            if task not in to_do:
+            if self._done(task, entries):
                 yield Outcome(task)
+            else:
+                to_do.append(task)
         if not to_do:
             return
         loaded = engine()
@@ -183,7 +182,6 @@ class Batch:
                     settings=self._settings,
                     size=self._size,
                     engine=loaded,
-                    electricity=self._electricity,
                     progress=lambda seen: progress(task, seen),
                 )
             except (VideoPipelineError, OSError) as error:
@@ -195,8 +193,8 @@ class Batch:
                 self._record(outcome.task, made_from[outcome.task])
             yield outcome
 
-    def _done(self, task: Task) -> bool:
-        entry = self._entries().get(self._name(task))
+    def _done(self, task: Task, entries: dict[str, dict[str, Any]]) -> bool:
+        entry = entries.get(self._name(task))
         return (
             entry is not None
             and not self._again

@@ -146,6 +146,10 @@ class ClipUpscaler:
     def _loaded(self) -> Engine:
         with self._loading:
             if self._engine is None:
-                settings = self._settings
-                self._engine = Engine(settings.model, weights_path=self._weights_path, denoise=settings.denoise)
+                self._engine = Engine(
+                    self._settings.model,
+                    precision=self._settings.precision,
+                    weights_path=self._weights_path,
+                    denoise=self._settings.denoise,
+                )
             return self._engine

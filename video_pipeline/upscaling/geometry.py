@@ -38,6 +38,11 @@ def check_size(video: VideoStream, size: tuple[int, int]) -> None:
         )
 
 
+def grows(video: VideoStream, size: tuple[int, int]) -> bool:
+    """Whether `size` is larger than the clip on any side; else there is nothing for a network to do."""
+    return size[0] > video.size[0] or size[1] > video.size[1]
+
+
 def _shown_aspect(video: VideoStream) -> Fraction:
     pixel = video.sample_aspect_ratio
     return Fraction(*video.size) * (1 / pixel if video.rotation in (90, 270) else pixel)

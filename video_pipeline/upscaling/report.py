@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 
 from video_pipeline.policy import Encoder, Preset
+from video_pipeline.upscaling.engine import Precision
 from video_pipeline.upscaling.power import Share
 from video_pipeline.upscaling.weights import check_denoise, find_model
 
@@ -22,13 +23,14 @@ class UpscaleSettings:
 
     `crf` (0..51, lower is better) is the constant quality of either encoder, and `preset` is x264's (see `encoders`);
     `blend` is the network's share of the picture, 0..1, the rest being the source enlarged by Lanczos; `denoise` is
-    `weights.load_weights`'.
+    `weights.load_weights`' and `precision` the engine's.
     """
 
     model: str = "realesr-animevideov3"
     short_side: int = 1080
     blend: float = 1.0
     denoise: float = 1.0
+    precision: Precision = "auto"
     crf: int = 18
     encoder: Encoder = "auto"
     preset: Preset = "veryfast"
@@ -111,15 +113,13 @@ class UpscaleReport:
     repeated_frames: int
     """Of them, those that equal the frame before; their result was used again."""
     duration_s: float
-    network_used: bool
-    """False where nothing was to be enlarged, or `blend` was 0."""
     model: str
     weights_sha256: str
     fingerprint: str
     device: str
     precision: str
     path: str
-    """How the network was run (see `paths`); "none" where it was not used."""
+    """How the network was run (see `paths`); "none" where nothing was to be enlarged, or `blend` was 0."""
     encoder: str
     video_kbps: float
     decode_s: float
@@ -131,6 +131,11 @@ class UpscaleReport:
     electricity_usd: Decimal
     electricity_measured: bool
     """Whether the energy was read from the GPU; else it is estimated (see Electricity)."""
+
+    @property
+    def network_used(self) -> bool:
+        """Whether the picture went through the network."""
+        return self.path != "none"
 
     @property
     def fps(self) -> float:

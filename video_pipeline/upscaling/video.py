@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from video_pipeline.errors import MediaError, UpscalingError
 from video_pipeline.upscaling.encoders import Encoding, choose_encoding
 from video_pipeline.upscaling.engine import Engine, Enlargement, Pending
-from video_pipeline.upscaling.geometry import check_size, target_size
+from video_pipeline.upscaling.geometry import check_size, grows, target_size
 from video_pipeline.upscaling.parts import part_of
 from video_pipeline.upscaling.planes import PlaneFormat
 from video_pipeline.upscaling.prefetch import prefetch
@@ -56,7 +56,7 @@ def upscale_file(
     and UpscalingError for what the machine lacks: weights, memory, or room on the disk.
     """
     settings = settings or UpscaleSettings()
-    engine = engine or Engine(settings.model, denoise=settings.denoise)
+    engine = engine or Engine(settings.model, precision=settings.precision, denoise=settings.denoise)
     if engine.model != settings.model:
         raise UpscalingError(f"The engine holds {engine.model}, and the settings ask for {settings.model}.")
     kind = container_format(target)
@@ -82,7 +82,6 @@ def upscale_file(
         frames=written.frames,
         repeated_frames=middle.repeated,
         duration_s=clip.video.duration_s,
-        network_used=work.blend > 0,
         model=engine.model,
         weights_sha256=engine.weights_sha256,
         fingerprint=settings.fingerprint(engine.weights_sha256),
@@ -102,10 +101,11 @@ def upscale_file(
 
 
 def _enlargement(clip: Source, size: tuple[int, int], blend: float) -> Enlargement:
-    grows = size[0] > clip.video.size[0] or size[1] > clip.video.size[1]
     pixel_format = "yuv420p" if clip.shape.bit_depth == 8 else "yuv420p10le"
     target = PlaneFormat(size, pixel_format, matrix_of(clip.video, size), clip.shape.full_range)
-    return Enlargement(clip.shape, target, rotation=clip.video.rotation, blend=blend if grows else 0.0)
+    return Enlargement(
+        clip.shape, target, rotation=clip.video.rotation, blend=blend if grows(clip.video, size) else 0.0
+    )
 
 
 @dataclass(slots=True)

@@ -72,9 +72,10 @@ def test_any_choice_and_the_weights_change_the_fingerprint() -> None:
         replace(plain, blend=0.5),
         replace(plain, crf=20),
         replace(plain, preset="medium"),
+        replace(plain, precision="float32"),
     ]
     prints = {settings.fingerprint() for settings in (plain, *others)} | {plain.fingerprint("0" * 64)}
-    assert len(prints) == 7
+    assert len(prints) == 8
     assert UpscaleSettings().fingerprint() == plain.fingerprint()
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import torch
 
+from video_pipeline.services import Services
+from video_pipeline.settings import Settings
 from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact, build_network
 from video_pipeline.upscaling.weights import WeightsError, fetch, load_weights
 
@@ -192,3 +194,15 @@ def test_fetched_weights_that_are_wrong_leave_no_file(tmp_path: Path, server: tu
         with pytest.raises(WeightsError, match=complaint):
             fetch(f"{address}/{path}", target, size_bytes=size, sha256=sha256)
     assert list(target.parent.iterdir()) == []
+
+
+def test_weights_that_were_fetched_are_found_by_the_pipeline_too(tmp_path: Path) -> None:
+    """`upscale --fetch` and the asset look into one folder, whether it is configured or not."""
+    places = ({"state_dir": tmp_path}, {"state_dir": tmp_path, "weights_dir": tmp_path / "own"})
+    for settings in (Settings.model_validate(place) for place in places):
+        services = Services(settings)
+        assert services.weights_path("realesr-general-x4v3") is None
+        fetched = settings.weights / "realesr-general-x4v3.pth"
+        fetched.parent.mkdir()
+        fetched.write_bytes(b"fetched")
+        assert services.weights_path("realesr-general-x4v3") == fetched
