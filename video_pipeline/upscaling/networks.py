@@ -13,6 +13,7 @@ torch, so only the engine and the tests import it, and late.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -96,7 +97,7 @@ class RRDBNet(nn.Module):
     _TAIL_HALO = 2
     # With fewer, the rows around a strip would cost more than the strip.
     _FEWEST_TAIL_ROWS = 8
-    # Measured against float32 on real frames: 55 to 58 dB with 6 blocks, 54.5 to 56 dB with 23.
+    # Measured against float32 on real frames, at 1.5 times their size: 56 to 59 dB.
     bfloat16_on_cpu = True
     float16_on_gpu = True
     cuttable = True
@@ -121,17 +122,19 @@ class RRDBNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.multiple > 1:
             x = F.pixel_unshuffle(x, self.multiple)
-        short = self.conv_first.weight.dtype
+        short = self.conv_body.weight.dtype
         # What the blocks add to is kept in the picture's own format: there the rounding of a short one would add up.
-        first = self.conv_first(x.to(short)).to(x.dtype)
+        first = self.conv_first(x.to(self.conv_first.weight.dtype)).to(x.dtype)
         out = (first + self.conv_body(self.body(first).to(short))).to(short)
         count, _, height, width = out.shape
-        rows = max(self._FEWEST_TAIL_ROWS, self.tail_bytes // (count * 16 * width * self.features * out.itemsize))
-        if height <= rows:
+        wide = self.conv_last.weight.dtype
+        fitting = self.tail_bytes // (count * 16 * width * self.features * wide.itemsize) - 2 * self._TAIL_HALO
+        strips = -(-height // max(self._FEWEST_TAIL_ROWS, fitting))
+        if strips == 1:
             return self._tail(out)
-        picture = out.new_empty((count, 3, 4 * height, 4 * width), dtype=self.conv_last.weight.dtype)
-        for start in range(0, height, rows):
-            stop, top = min(height, start + rows), max(0, start - self._TAIL_HALO)
+        picture = out.new_empty((count, 3, 4 * height, 4 * width), dtype=wide)
+        for start, stop in pairwise(height * strip // strips for strip in range(strips + 1)):
+            top = max(0, start - self._TAIL_HALO)
             strip = self._tail(out[:, :, top : stop + self._TAIL_HALO])
             picture[:, :, 4 * start : 4 * stop] = strip[:, :, 4 * (start - top) : 4 * (stop - top)]
         return picture

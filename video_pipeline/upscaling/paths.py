@@ -29,8 +29,8 @@ _LOG = logging.getLogger(__name__)
 Plain = OurNetwork | ForeignNetwork
 Network = Plain | FoldedCompact
 
-# glibc maps any larger buffer anew on each allocation, and the page faults cost as much as the arithmetic.
-CPU_BUFFER_BYTES = 28 * 2**20
+# glibc maps any buffer of 32 MiB or more anew on each allocation, and the page faults cost as much as the arithmetic.
+CPU_BUFFER_BYTES = 31 * 2**20
 # Compiling takes a GPU's host half a minute and more, which is won back over about as many frames; on the CPU it
 # takes longer than most clips, needs a C++ compiler, and is done only when it is asked for.
 _FRAMES_BEFORE_COMPILING = 500
@@ -246,7 +246,8 @@ def _place(network: Network, device: str, dtype: torch.dtype) -> None:
         weight.data = weight.data.to(dtype=dtype, memory_format=layout)
     if device == "cpu" and isinstance(network, RRDBNet):
         network.tail_bytes = CPU_BUFFER_BYTES
-        # What it gives is the picture, for which 8 bits of precision are too few.
+        # What they take and give is the picture, for which 8 bits of precision are too few.
+        network.conv_first.float()
         network.conv_last.float()
 
 

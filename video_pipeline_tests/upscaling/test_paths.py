@@ -59,6 +59,17 @@ def test_in_a_short_number_format_every_path_stays_within_50_db_of_plain_float32
     assert psnr(short, exact) >= 50
 
 
+@pytest.mark.parametrize("model", ["RealESRGAN_x4plus", "RealESRGAN_x4plus_anime_6B"])
+def test_the_deep_networks_keep_57_db_in_bfloat16_since_they_read_and_write_the_picture_in_float32(
+    crop: np.ndarray, model: str
+) -> None:
+    exact, short = (
+        Engine(model, device="cpu", precision=precision).upscale_rgb(crop, size=(144, 96))
+        for precision in ("float32", "bfloat16")
+    )
+    assert 57 <= psnr(short, exact) < 70
+
+
 @pytest.mark.parametrize(("path", "used"), [("plain", "plain"), ("rewritten", "rewritten"), ("auto", "rewritten")])
 def test_the_path_in_use_is_logged_and_can_be_asked_for(
     crop: np.ndarray, caplog: pytest.LogCaptureFixture, path: PathName, used: str
