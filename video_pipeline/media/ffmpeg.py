@@ -33,11 +33,12 @@ def ffmpeg_exe() -> str:
     return imageio_ffmpeg.get_ffmpeg_exe()
 
 
-def run_ffmpeg(args: Sequence[str], *, timeout_s: float, what: str) -> None:
+def run_ffmpeg(args: Sequence[str], *, timeout_s: float, what: str) -> str:
     """Run ffmpeg with `args` (everything after the program's name), quietly and without a terminal.
 
-    `what` names the work in the error's sentence ("trimming clip.mp4"). Raises MediaError, with the end of
-    ffmpeg's own words, when it exits with an error or does not finish within `timeout_s` seconds.
+    `what` names the work in the error's sentence ("trimming clip.mp4"). Returns the errors that ffmpeg told of and
+    got over. Raises MediaError, with the end of ffmpeg's own words, when it exits with an error or does not finish
+    within `timeout_s` seconds.
     """
     command = [ffmpeg_exe(), "-nostdin", "-hide_banner", "-loglevel", "error", *args]
     try:
@@ -46,6 +47,7 @@ def run_ffmpeg(args: Sequence[str], *, timeout_s: float, what: str) -> None:
         raise MediaError(
             f"ffmpeg did not finish {what} within {timeout_s:g} s; allow it more time or check the input."
         ) from None
+    words = done.stderr.decode(errors="replace").strip()[-_STDERR_TAIL:]
     if done.returncode != 0:
-        words = done.stderr.decode(errors="replace").strip()[-_STDERR_TAIL:]
         raise MediaError(f"ffmpeg failed at {what} (exit status {done.returncode}): {words or 'it gave no reason'}")
+    return words

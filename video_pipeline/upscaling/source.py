@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import MAX_PIXELS, VideoStream, first_video, open_guarded, probe
+from video_pipeline.media import INPUT_GUARD, MAX_PIXELS, VideoStream, first_video, open_guarded, probe, run_ffmpeg
 from video_pipeline.upscaling.planes import PlaneFormat, planes_of, taken_as
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ _HDR = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 _MATRICES = frozenset({"bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})
 # Muxed lengths are rounded, and a stream may end a little early; a file that was cut off misses more.
 _TAIL_TOLERANCE_S = 0.25
+# Bytes a second.
+_SLOWEST_DISK = 5_000_000
 
 
 @dataclass(slots=True)
@@ -126,6 +128,21 @@ class Source:
         needed = max((entry.pos + entry.size for entry in entries), default=0)
         if needed > self.info.size_bytes:
             raise MediaError(f"{self.path} is cut off: it has {self.info.size_bytes:,} of at least {needed:,} bytes.")
+        if "matroska" in self.info.container:
+            self._check_matroska()
+
+    def _check_matroska(self) -> None:
+        """At damage, the demuxer goes on at the next cluster that it finds; only the ffmpeg program tells of it."""
+        streams = ["-map", "0:v", "-map", "0:a?", "-c", "copy", "-f", "null", "-"]
+        said = run_ffmpeg(
+            [*INPUT_GUARD, "-i", f"file:{self.path.absolute()}", *streams],
+            timeout_s=60 + self.info.size_bytes / _SLOWEST_DISK,
+            what=f"reading {self.path}",
+        )
+        # Sound that a decoder would complain of is copied as it is.
+        if "matroska" in said:
+            first = said.splitlines()[0].rpartition("] ")[2]
+            raise MediaError(f"{self.path} is damaged: pictures or sound are missing in its middle ({first})")
 
 
 def matrix_of(video: VideoStream, size: tuple[int, int]) -> str:

@@ -141,6 +141,26 @@ def test_a_cut_webm_is_a_sentence_and_leaves_nothing(tmp_path: Path, engine: Eng
     assert folder(tmp_path) == ["clip.mp4", "source.webm"]
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".webm"])
+def test_pictures_missing_in_the_middle_of_matroska_are_told_and_leave_nothing(
+    tmp_path: Path, engine: Engine, suffix: str
+) -> None:
+    """At an element that makes no sense the demuxer goes on at the next cluster, and tells no caller of it."""
+    clip, source = render(tmp_path / "clip.mp4", frames=60, sound=True), tmp_path / f"source{suffix}"
+    codecs = ["-c:v", "libvpx", "-c:a", "libopus", "-cluster_time_limit", "300"]
+    run_ffmpeg(["-i", str(clip), *codecs, str(source)], timeout_s=20, what="making Matroska")
+    upscale_file(source, tmp_path / "whole.mp4", settings=PLAIN, engine=engine)
+    content = bytearray(source.read_bytes())
+    # The head of a block of pictures in the third cluster: its length becomes one that no file has.
+    cluster = b"\x1f\x43\xb6\x75"
+    at = content.index(b"\xa3", content.index(cluster, content.index(cluster, content.index(cluster) + 4) + 4) + 20)
+    content[at + 1 : at + 9] = b"\x01" + b"\x7f" * 7
+    source.write_bytes(content)
+    with pytest.raises(MediaError, match="damaged: pictures or sound are missing in its middle"):
+        upscale_file(source, tmp_path / "target.mp4", settings=PLAIN, engine=engine)
+    assert folder(tmp_path) == ["clip.mp4", f"source{suffix}", "whole.mp4"]
+
+
 def test_a_small_file_with_a_huge_picture_is_refused(tmp_path: Path, engine: Engine) -> None:
     """A flat picture over 8K UHD takes a few kilobytes, and 53 MB for each of its frames once it is decoded."""
     source = render(
