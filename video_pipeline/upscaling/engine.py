@@ -247,8 +247,10 @@ class Engine:
         from video_pipeline.upscaling.strips import enlarge
 
         height, width = source.shape[2:]
-        network = self._paths.network(len(source), (width, height), size) if blend > 0 else None
-        rows = height if network is None else self._rows_at_once(network, width, height)
+        network, rows = None, height
+        if blend > 0:
+            rows = self._rows_at_once(self._paths.reference, width, height)
+            network = self._paths.network(len(source), (width, height), size, whole=rows == height)
         picture_type = self._paths.picture_type
         return enlarge(
             source, size, network, rows=rows, picture_type=picture_type, blend=blend, keep_colour=keep_colour

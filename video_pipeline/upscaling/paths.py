@@ -8,10 +8,11 @@ import copy
 import logging
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -33,12 +34,11 @@ Network = Plain | FoldedCompact
 CPU_BUFFER_BYTES = 31 * 2**20
 # Compiling takes a GPU's host half a minute and more, which is won back over about as many frames; on the CPU it
 # takes longer than most clips, needs a C++ compiler, and is done only when it is asked for.
+_COMPILED_UNASKED = ("cuda",)
 _FRAMES_BEFORE_COMPILING = 500
 # Short number formats keep 55 dB and more of the float32 result; what is broken keeps far less.
 _LEAST_AGREEMENT_DB = 48.0
 _CHECK_SIDE = 48
-# Rows of the picture on which ways are timed: enough to fill a GPU, and never what fills its memory.
-_TIMED_ROWS = 256
 _TIMED_RUNS = 3
 
 
@@ -55,25 +55,23 @@ class Paths:
         self.precision = _number_format(precision, device, self.reference)
         self.name = path
         self._chosen: dict[Fraction, _Way] = {}
-        # What is compiled is so for one shape.
-        self._compared: dict[tuple[Fraction, tuple[int, int]], _Way] = {}
-        self._seen = 0
+        self._compared: dict[_Shape, _Way] = {}
+        self._seen: Counter[_Shape] = Counter()
 
-    def network(self, frames: int, source: tuple[int, int], target: tuple[int, int]) -> Network:
+    def network(
+        self, frames: int, source: tuple[int, int], target: tuple[int, int], *, whole: bool = True
+    ) -> Network:
         """The network for the next `frames` pictures of (width, height) `source`; its own enlargement is `target`'s
-        where it can be.
+        where it can be. It is given the `whole` pictures, or strips of them.
 
         Raises UpscalingError when the way that was asked for does not work here.
         """
         enlargement = self._enlargement(source, target)
         if enlargement not in self._chosen:
             self._chosen[enlargement] = self._choose(enlargement)
-        current, shape = self._chosen[enlargement], (enlargement, source)
-        self._seen += frames
-        worth_compiling = self._device == "cuda" and self._seen >= _FRAMES_BEFORE_COMPILING
-        if self._asked == "auto" and worth_compiling and shape not in self._compared:
-            self._compared[shape] = self._faster(current, enlargement, source)
-        way = self._compared.get(shape, current)
+        way = self._chosen[enlargement]
+        if whole and self._asked == "auto" and self._device in _COMPILED_UNASKED:
+            way = self._perhaps_compiled(way, _Shape(enlargement, frames, source))
         self.name = way.name
         return way.network
 
@@ -125,21 +123,38 @@ class Paths:
             return ("plain",)
         return ("rewritten", "plain")
 
-    def _faster(self, current: "_Way", enlargement: Fraction, size: tuple[int, int]) -> "_Way":
-        """The compiled network where torch can compile it and it is faster by measurement; else `current`."""
+    def _perhaps_compiled(self, current: "_Way", shape: "_Shape") -> "_Way":
+        """The compiled way, once so many frames of this shape were seen that it pays, and where it is the faster."""
+        self._seen[shape] += shape.frames
+        if shape not in self._compared and self._seen[shape] >= _FRAMES_BEFORE_COMPILING:
+            self._compared[shape] = self._faster(current, shape)
+        return self._compared.get(shape, current)
+
+    def _faster(self, current: "_Way", shape: "_Shape") -> "_Way":
+        """`current` compiled where torch can compile it, it gives the same and is faster by measurement."""
+        width, height = (side + -side % current.network.multiple for side in shape.source)
+        picture = torch.rand(shape.frames, 3, height, width, device=self._device, dtype=self.picture_type)
+        picture = picture.contiguous(memory_format=torch.channels_last)
+        compiled = _Way("compiled", _compiled(current.network))
         try:
-            compiled = self._checked("compiled", enlargement)
-        except UpscalingError as error:
-            _LOG.warning("%s It goes on as it is.", error)
+            with torch.inference_mode():
+                agreement = _agreement(compiled.network(picture), current.network(picture))
+                before, after = self._seconds(current.network, picture), self._seconds(compiled.network, picture)
+        except (torch.OutOfMemoryError, *_compiler_errors()) as error:
+            _LOG.warning("%s It goes on as it is.", self._not_compiled(error))
             return current
-        if compiled is None:
-            return current
-        before, after = self._seconds(current.network, size), self._seconds(compiled.network, size)
-        _LOG.info("%d rows: %.2f ms %s, %.2f ms compiled.", _TIMED_ROWS, before * 1e3, current.name, after * 1e3)
-        if after >= before:
+        _LOG.info(
+            "%d frames of %dx%d: %.2f ms %s, %.2f ms compiled, %.1f dB between them.",
+            *(shape.frames, width, height, before * 1e3, current.name, after * 1e3, agreement),
+        )
+        if after >= before or agreement < _LEAST_AGREEMENT_DB:
             return current
         self._say(compiled)
         return compiled
+
+    def _not_compiled(self, error: Exception) -> str:
+        reason = str(error).strip().splitlines()[0]
+        return f"torch cannot compile {self._weights.model.name} on this machine ({reason})."
 
     def _say(self, way: "_Way") -> None:
         model = self._weights.model.name
@@ -157,8 +172,7 @@ class Paths:
         except Exception as error:
             if name != "compiled" or not isinstance(error, _compiler_errors()):
                 raise
-            reason = str(error).strip().splitlines()[0]
-            raise UpscalingError(f"torch cannot compile {model} on this machine ({reason}).") from error
+            raise UpscalingError(self._not_compiled(error)) from error
         if agreement < _LEAST_AGREEMENT_DB:
             _LOG.warning("%s, %s in %s, is %.1f dB from float32: not used.", model, name, self.precision, agreement)
             return None
@@ -175,8 +189,7 @@ class Paths:
             network, done = push_form(network), "rewritten"
         _place(network, self._device, getattr(torch, self.precision))
         if name == "compiled":
-            # torch.compile keeps the module's type only in spirit: attributes and calls pass through.
-            return _Way(name, cast(Network, torch.compile(network, dynamic=False)))
+            return _Way(name, _compiled(network))
         return _Way(done, network)
 
     def _agreement(self, network: Network) -> float:
@@ -189,30 +202,50 @@ class Paths:
         height, width = found.shape[2:]
         resized = cached_taps(expected.shape[2], height).rows(expected, 0, height, 0)
         resized = cached_taps(expected.shape[3], width).columns(resized)
-        error = (found - resized).square().mean().item()
-        if error == 0:
-            return math.inf
-        return -10 * math.log10(error) if math.isfinite(error) else -math.inf
+        return _agreement(found, resized)
 
-    def _seconds(self, network: Network, size: tuple[int, int]) -> float:
-        """Seconds that the GPU takes for the top of a picture, warm."""
-        width, height = (side // network.multiple * network.multiple for side in (size[0], min(size[1], _TIMED_ROWS)))
-        picture = torch.rand(1, 3, height, width, device=self._device, dtype=self.picture_type)
-        picture = picture.contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode():
+    def _seconds(self, network: Network, picture: Tensor) -> float:
+        """Seconds that the device takes for `picture`, warm."""
+        network(picture)
+        self._wait()
+        started = time.perf_counter()
+        for _ in range(_TIMED_RUNS):
             network(picture)
-            torch.cuda.synchronize()
-            started = time.perf_counter()
-            for _ in range(_TIMED_RUNS):
-                network(picture)
-            torch.cuda.synchronize()
+        self._wait()
         return (time.perf_counter() - started) / _TIMED_RUNS
+
+    def _wait(self) -> None:
+        if self._device == "cuda":
+            torch.cuda.synchronize()
+
+
+class _Shape(NamedTuple):
+    """What a network is compiled for; the last batch of a clip has another one."""
+
+    enlargement: Fraction
+    frames: int
+    source: tuple[int, int]
 
 
 @dataclass(frozen=True)
 class _Way:
     name: str
     network: Network
+
+
+def _compiled(network: Network) -> Network:
+    # torch.compile keeps the module's type only in spirit: attributes and calls pass through. Without a count of its
+    # own, the shapes of all models together would soon exceed what torch compiles of one function.
+    compiled = torch.compile(network, dynamic=False, isolate_recompiles=True)  # pyright: ignore[reportCallIssue]  # its overloads lag behind
+    return cast(Network, compiled)
+
+
+def _agreement(a: Tensor, b: Tensor) -> float:
+    """PSNR in dB between two pictures 0..1; waits for the device."""
+    error = (a.float() - b.float()).square().mean().item()
+    if error == 0:
+        return math.inf
+    return -10 * math.log10(error) if math.isfinite(error) else -math.inf
 
 
 def _compiler_errors() -> tuple[type[Exception], ...]:

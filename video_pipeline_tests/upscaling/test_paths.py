@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import av
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from video_pipeline.upscaling import Engine, PathName, upscale_file
+from video_pipeline.upscaling import Engine, PathName, paths, upscale_file
 from video_pipeline.upscaling.engine import Enlargement
 from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact
+from video_pipeline.upscaling.paths import Paths
 from video_pipeline.upscaling.planes import PlaneFormat
 from video_pipeline.upscaling.weights import load_weights
 from video_pipeline_tests.media.clips import big_buck_bunny, render
@@ -86,6 +88,63 @@ def test_the_report_names_the_path_and_none_where_the_network_was_left_out(tmp_p
     with_network = upscale_file(source, tmp_path / "a.mp4", settings=SMALL, engine=engine)
     without = upscale_file(source, tmp_path / "b.mp4", settings=PLAIN, engine=engine)
     assert (with_network.path, without.path) == ("rewritten", "none")
+
+
+@pytest.fixture
+def compiling(monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """What happens on a GPU from the 500th frame on, on the CPU from the fourth; with no compiler behind it."""
+    monkeypatch.setattr(paths, "_COMPILED_UNASKED", ("cpu",))
+    monkeypatch.setattr(paths, "_FRAMES_BEFORE_COMPILING", 4)
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    return Paths(load_weights("realesr-animevideov3"), "cpu", "float32", "auto")
+
+
+_SOURCE, _TARGET = (48, 32), (72, 48)
+
+
+def test_a_shape_that_was_seen_often_is_compiled_where_that_is_faster(
+    compiling: Paths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "video_pipeline.upscaling")
+    seconds = iter([2.0, 1.0])
+    monkeypatch.setattr(Paths, "_seconds", lambda *_: next(seconds))
+    names = []
+    for frames, whole in [(2, True), (2, False), (1, True), (2, True), (1, True), (2, False), (2, True)]:
+        network = compiling.network(frames, _SOURCE, _TARGET, whole=whole)
+        names.append(compiling.name)
+    # The second batch of 2 whole pictures makes it 4; batches of another length and strips are other shapes.
+    assert names == ["rewritten", "rewritten", "rewritten", "compiled", "rewritten", "rewritten", "compiled"]
+    assert "2 frames of 48x32: 2000.00 ms rewritten, 1000.00 ms compiled, inf dB between them" in caplog.text
+    picture = torch.rand(2, 3, 32, 48)
+    with torch.inference_mode():
+        assert torch.equal(network(picture), compiling.network(1, _SOURCE, _TARGET)(picture))
+
+
+def test_a_shape_that_is_not_faster_compiled_is_compared_once_and_stays(
+    compiling: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter([1.0, 1.0])
+    monkeypatch.setattr(Paths, "_seconds", lambda *_: next(seconds))
+    for _ in range(4):
+        compiling.network(4, _SOURCE, _TARGET)
+        assert compiling.name == "rewritten"
+
+
+def test_what_cannot_be_compiled_here_is_told_once_and_goes_on(
+    compiling: Paths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> float:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore words.")
+
+    monkeypatch.setattr(Paths, "_seconds", full)
+    for _ in range(3):
+        compiling.network(4, _SOURCE, _TARGET)
+        assert compiling.name == "rewritten"
+    [warning] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning == (
+        "torch cannot compile realesr-animevideov3 on this machine "
+        "(CUDA out of memory. Tried to allocate 2.00 GiB.). It goes on as it is."
+    )
 
 
 def _hot_on_noise(file: Path) -> Path:
