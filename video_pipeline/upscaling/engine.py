@@ -105,6 +105,8 @@ class Engine:
         if resolved == "cuda":
             torch.backends.cudnn.benchmark = True
         self._weights = load_weights(model, path=weights_path, weights_dir=weights_dir, denoise=denoise)
+        self.denoise = denoise
+        """The denoising weights' share in what is loaded."""
         self._place(resolved, precision, path)
         # Like `frames_at_once`, it gets smaller when memory runs out.
         self.strip_rows = strip_rows

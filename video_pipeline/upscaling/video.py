@@ -59,6 +59,10 @@ def upscale_file(
     engine = engine or Engine(settings.model, precision=settings.precision, denoise=settings.denoise)
     if engine.model != settings.model:
         raise UpscalingError(f"The engine holds {engine.model}, and the settings ask for {settings.model}.")
+    if engine.denoise != settings.denoise:
+        raise UpscalingError(
+            f"The engine holds denoise {engine.denoise}, and the settings ask for {settings.denoise}."
+        )
     kind = container_format(target)
     started = time.perf_counter()
     with engine.meter.share() as share, closing(Source(source)) as clip:

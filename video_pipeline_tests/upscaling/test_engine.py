@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from video_pipeline.upscaling import Engine, UpscaleSettings, UpscalingError, WeightsError
+from video_pipeline.upscaling import Engine, UpscaleSettings, UpscalingError, WeightsError, upscale_file
 from video_pipeline.upscaling.engine import Enlargement
 from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact
 from video_pipeline.upscaling.planes import PlaneFormat
 from video_pipeline.upscaling.weights import load_weights
-from video_pipeline_tests.media.clips import big_buck_bunny
+from video_pipeline_tests.media.clips import big_buck_bunny, render
 from video_pipeline_tests.upscaling.measures import psnr
 
 
@@ -315,3 +315,28 @@ def test_the_networks_flicker_is_measured_and_small() -> None:
         return float(np.abs(enlarged[2:] - 2 * enlarged[1:-1] + enlarged[:-2]).mean())
 
     assert 1.0 < restless(1) / restless(0) < 1.6
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            UpscaleSettings(model="RealESRGAN_x4plus"),
+            "holds realesr-general-x4v3, and the settings ask for RealESRGAN_x4",
+        ),
+        (
+            UpscaleSettings(model="realesr-general-x4v3", denoise=0.5),
+            r"holds denoise 0\.3, and the settings ask for 0\.5",
+        ),
+    ],
+)
+def test_an_engine_that_holds_something_else_than_the_settings_ask_for_is_refused(
+    denoisers: dict[str, Path], tmp_path: Path, settings: UpscaleSettings, words: str
+) -> None:
+    """Else the record would name weights that the clip was not made with."""
+    file = denoisers["realesr-general-x4v3"]
+    engine = Engine("realesr-general-x4v3", device="cpu", weights_path=file, denoise=0.3)
+    source = render(tmp_path / "clip.mp4", frames=1)
+    with pytest.raises(UpscalingError, match=words):
+        upscale_file(source, tmp_path / "target.mp4", settings=settings, engine=engine)
+    assert not (tmp_path / "target.mp4").exists()
