@@ -5,7 +5,7 @@ Dagster's resource and the command line both use it, so they can never be wired 
 
 from collections.abc import Mapping
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from video_pipeline.generation import Provider
     from video_pipeline.publishing import Platform
+    from video_pipeline.upscaling import ClipUpscaler, ClusterUpscaler, OnProgress
 
 
 class Services:
@@ -51,9 +52,7 @@ class Services:
 
     @cached_property
     def ledger(self) -> Ledger:
-        url = self.settings.ledger_url
-        embedded_dir = self.settings.state_dir / "ledger"
-        ledger = open_ledger(url.get_secret_value() if url else None, embedded_dir=embedded_dir)
+        ledger = _open_ledger(self.settings)
         mine = "sandbox" if self.settings.sandboxed else "live"
         world = ledger.governance.claim_world(mine)
         if world != mine:
@@ -66,11 +65,7 @@ class Services:
 
     @cached_property
     def store(self) -> ObjectStore:
-        return open_store(
-            self.settings.store,
-            s3_endpoint_url=self.settings.s3_endpoint_url,
-            s3_region=self.settings.s3_region,
-        )
+        return _open_store(self.settings)
 
     @cached_property
     def notifier(self) -> Notifier:
@@ -129,10 +124,16 @@ class Services:
             connected[PlatformName.YOUTUBE_SHORTS.value] = self._youtube()
         return connected
 
-    def weights_path(self, model: str) -> Path | None:
-        """An official .pth of `model` in the folder of weights, where `upscale --fetch` puts it, if there is one."""
-        path = self.settings.weights / f"{model}.pth"
-        return path if path.exists() else None
+    def upscaler(self, on_progress: "OnProgress") -> "ClipUpscaler | ClusterUpscaler":
+        """What upscales: this machine by itself, or the Ray cluster that the settings name."""
+        from video_pipeline.upscaling import ClusterUpscaler
+
+        settings, policy = self.settings, self.policy
+        own = _clip_upscaler(settings, policy, self.ledger, self.store, on_progress)
+        if settings.ray_address is None:
+            return own
+        make = partial(_upscaler_elsewhere, settings.without_keys, policy)
+        return ClusterUpscaler(settings.ray_address, make, own, shared=settings.shared, on_progress=on_progress)
 
     def _youtube(self) -> "Platform":
         import httpx
@@ -171,6 +172,35 @@ class Services:
             analytics_url=settings.youtube_analytics_url,
             token_url=settings.youtube_token_url,
         )
+
+
+def _open_ledger(settings: Settings) -> Ledger:
+    url = settings.ledger_url
+    return open_ledger(url.get_secret_value() if url else None, embedded_dir=settings.state_dir / "ledger")
+
+
+def _open_store(settings: Settings) -> ObjectStore:
+    return open_store(settings.store, s3_endpoint_url=settings.s3_endpoint_url, s3_region=settings.s3_region)
+
+
+def _upscaler_elsewhere(settings: Settings, policy: Policy, on_progress: "OnProgress") -> "ClipUpscaler":
+    """On a machine of a cluster, where the ledger was claimed for its world by the one that sent this."""
+    return _clip_upscaler(settings, policy, _open_ledger(settings), _open_store(settings), on_progress)
+
+
+def _clip_upscaler(
+    settings: Settings, policy: Policy, ledger: Ledger, store: ObjectStore, on_progress: "OnProgress"
+) -> "ClipUpscaler":
+    from video_pipeline.upscaling import ClipUpscaler
+
+    return ClipUpscaler(
+        ledger=ledger,
+        store=store,
+        policy=policy.upscaling,
+        short_side=policy.routing.delivered_short_side,
+        weights_path=settings.weights_path(policy.upscaling.model),
+        on_progress=on_progress,
+    )
 
 
 def day_of(partition_key: str) -> date:

@@ -6,6 +6,7 @@ Thresholds, budgets and weights are not settings but policy (`video_pipeline/pol
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -35,6 +36,7 @@ class Settings(BaseSettings):
     policy_file: Path | None = Field(None, description="YAML laid over the packaged policy.")
     catalogue_file: Path | None = Field(None, description="YAML that replaces the packaged model catalogue.")
     weights_dir: Path | None = Field(None, description="Folder with official Real-ESRGAN .pth files.")
+    ray_address: str | None = Field(None, description="Ray cluster that upscales; unset: this machine by itself.")
 
     fal_key: SecretStr | None = Field(None, validation_alias="FAL_KEY")
     fal_queue_url: str = "https://queue.fal.run"
@@ -61,6 +63,24 @@ class Settings(BaseSettings):
     @property
     def weights(self) -> Path:
         return self.weights_dir or self.state_dir / "weights"
+
+    @property
+    def shared(self) -> bool:
+        """Ledger and media are where other machines reach them."""
+        return self.ledger_url is not None and self.store.startswith("s3://")
+
+    @property
+    def without_keys(self) -> Self:
+        """What a machine needs that only upscales: no provider's, no channel's key."""
+        youtube = ("youtube_client_id", "youtube_client_secret", "youtube_refresh_token")
+        return self.model_copy(
+            update=dict.fromkeys(("fal_key", *youtube, "slack_webhook_url", "discord_webhook_url"))
+        )
+
+    def weights_path(self, model: str) -> Path | None:
+        """An official .pth of `model` in the folder of weights, where `upscale --fetch` puts it, if there is one."""
+        path = self.weights / f"{model}.pth"
+        return path if path.exists() else None
 
     @property
     def sandboxed(self) -> bool:

@@ -5,7 +5,8 @@ Importing this package imports neither torch nor PyAV; using it does.
 
 from video_pipeline.errors import UpscalingError
 from video_pipeline.upscaling.batch import Batch, Outcome, Plan, Task, find_tasks
-from video_pipeline.upscaling.clips import ClipUpscaler
+from video_pipeline.upscaling.clips import ClipUpscaler, OnProgress
+from video_pipeline.upscaling.cluster import ClusterUpscaler
 from video_pipeline.upscaling.engine import Device, Engine, PathName, Precision, describe_device
 from video_pipeline.upscaling.geometry import target_size
 from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
@@ -16,9 +17,11 @@ __all__ = [
     "MODELS",
     "Batch",
     "ClipUpscaler",
+    "ClusterUpscaler",
     "Device",
     "Electricity",
     "Engine",
+    "OnProgress",
     "Outcome",
     "PathName",
     "Plan",

@@ -13,12 +13,16 @@ from video_pipeline.ledger import Ledger, SpendCategory
 from video_pipeline.media import probe
 from video_pipeline.policy import UpscalingPolicy
 from video_pipeline.storage import ObjectStore, StoredObject
-from video_pipeline.upscaling.engine import Engine
+from video_pipeline.upscaling.engine import Engine, describe_device
 from video_pipeline.upscaling.flight import in_flight
 from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
 from video_pipeline.upscaling.video import upscale_file
+from video_pipeline.upscaling.weights import load_weights
 
 _LOG = logging.getLogger(__name__)
+
+OnProgress = Callable[[str, Progress], None]
+"""Is told a clip's id and how far it is."""
 
 
 class ClipUpscaler:
@@ -32,7 +36,7 @@ class ClipUpscaler:
         policy: UpscalingPolicy,
         short_side: int,
         weights_path: Path | None = None,
-        on_progress: Callable[[str, Progress], None] = lambda clip_id, progress: None,
+        on_progress: OnProgress = lambda clip_id, progress: None,
     ) -> None:
         self._ledger = ledger
         self._store = store
@@ -53,6 +57,7 @@ class ClipUpscaler:
         )
         self._weights_path = weights_path
         self._on_progress = on_progress
+        self._weights_sha256: str | None = None
         self._engine: Engine | None = None
         self._loading = threading.Lock()
         self._at_work: dict[str, threading.Lock] = {}
@@ -66,7 +71,7 @@ class ClipUpscaler:
         row = UpscaledClip(**clip.model_dump())
         if clip.status is not ClipStatus.GENERATED or clip.media_key is None:
             return row
-        key = f"upscaled/{clip.media_sha256}-{self._fingerprint()[:16]}.mp4"
+        key = self._key(clip)
         # Two clips of one file wait for one another: the second finds the result.
         with self._at_work_on(key):
             stored, report = self._store.stat(key), None
@@ -89,6 +94,28 @@ class ClipUpscaler:
                 "upscale_device": report.device if report else "",
             }
         )
+
+    def needs_work(self, clip: GeneratedClip) -> bool:
+        """Whether `upscale` would have to compute something."""
+        wanted = clip.status is ClipStatus.GENERATED and clip.media_key is not None
+        return wanted and self._store.stat(self._key(clip)) is None
+
+    def fingerprint(self) -> str:
+        """What decides the result beside the clip's own file; a weights file of the machine's by its content."""
+        if self._weights_path is None:
+            return self._settings.fingerprint()
+        with self._loading:
+            if self._weights_sha256 is None:
+                weights = load_weights(self._settings.model, path=self._weights_path, denoise=self._settings.denoise)
+                self._weights_sha256 = weights.sha256
+        return self._settings.fingerprint(self._weights_sha256)
+
+    def describe(self) -> str:
+        """One sentence on where the work is done."""
+        return describe_device()
+
+    def _key(self, clip: GeneratedClip) -> str:
+        return f"upscaled/{clip.media_sha256}-{self.fingerprint()[:16]}.mp4"
 
     def _upscale(self, clip: GeneratedClip, media_key: str, key: str) -> tuple[StoredObject, UpscaleReport]:
         engine = self._loaded()
@@ -133,11 +160,6 @@ class ClipUpscaler:
             usd=report.electricity_usd,
             note=f"{report.device_s:.2f} s measured on {report.device}, {source} (watts, tariff: the policy)",
         )
-
-    def _fingerprint(self) -> str:
-        if self._weights_path is None:
-            return self._settings.fingerprint()
-        return self._settings.fingerprint(self._loaded().weights_sha256)
 
     def _at_work_on(self, key: str) -> threading.Lock:
         with self._loading:

@@ -16,7 +16,10 @@ def in_flight(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator
     """`work` of each item, in their order; on a GPU several at a time, so that the opening, encoding and writing of
     one hides behind the network's work on another. The first error ends it, and nothing more is begun.
     """
-    pool = ThreadPoolExecutor(_at_a_time(), thread_name_prefix="upscale")
+    import torch
+
+    at_a_time = clips_at_a_time(os.cpu_count() or 1, gpu=torch.cuda.is_available())
+    pool = ThreadPoolExecutor(at_a_time, thread_name_prefix="upscale")
     try:
         for future in [pool.submit(work, item) for item in items]:
             yield future.result()
@@ -24,10 +27,6 @@ def in_flight(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator
         pool.shutdown(cancel_futures=True)
 
 
-def _at_a_time() -> int:
+def clips_at_a_time(cores: int, *, gpu: bool) -> int:
     """As many as there are cores for beside a GPU; on the CPU one, whose network takes all cores."""
-    import torch
-
-    if not torch.cuda.is_available():
-        return 1
-    return max(1, min(_MOST_IN_FLIGHT, (os.cpu_count() or 1) // _CORES_A_CLIP))
+    return max(1, min(_MOST_IN_FLIGHT, cores // _CORES_A_CLIP)) if gpu else 1

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from video_pipeline.services import Services
 from video_pipeline.settings import Settings
 from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact, build_network
 from video_pipeline.upscaling.weights import WeightsError, fetch, load_weights
@@ -200,9 +199,8 @@ def test_weights_that_were_fetched_are_found_by_the_pipeline_too(tmp_path: Path)
     """`upscale --fetch` and the asset look into one folder, whether it is configured or not."""
     places = ({"state_dir": tmp_path}, {"state_dir": tmp_path, "weights_dir": tmp_path / "own"})
     for settings in (Settings.model_validate(place) for place in places):
-        services = Services(settings)
-        assert services.weights_path("realesr-general-x4v3") is None
+        assert settings.weights_path("realesr-general-x4v3") is None
         fetched = settings.weights / "realesr-general-x4v3.pth"
         fetched.parent.mkdir()
         fetched.write_bytes(b"fetched")
-        assert services.weights_path("realesr-general-x4v3") == fetched
+        assert settings.weights_path("realesr-general-x4v3") == fetched

@@ -7,7 +7,7 @@ from video_pipeline.defs.partitions import DAILY
 from video_pipeline.defs.pools import GPU
 from video_pipeline.defs.tables import table_asset
 from video_pipeline.services import Services
-from video_pipeline.upscaling import ClipUpscaler, Progress, describe_device
+from video_pipeline.upscaling import Progress
 
 _REPORT_EVERY_S = 10.0
 
@@ -17,16 +17,7 @@ def upscaled_clips(
     context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], generated_clips: list[GeneratedClip]
 ) -> dg.MaterializeResult[list]:
     """Clips at their delivered size; what was done before with the same input and settings is not done again."""
-    policy = services.policy
-    reporter = _Reporter(context)
-    upscaler = ClipUpscaler(
-        ledger=services.ledger,
-        store=services.store,
-        policy=policy.upscaling,
-        short_side=policy.routing.delivered_short_side,
-        weights_path=services.weights_path(policy.upscaling.model),
-        on_progress=reporter.progress,
-    )
+    upscaler = services.upscaler(_Reporter(context).progress)
     clips = []
     for clip in upscaler.upscale_all(generated_clips):
         clips.append(clip)
@@ -35,7 +26,7 @@ def upscaled_clips(
     return dg.MaterializeResult(
         value=clips,
         metadata={
-            "device": describe_device(),
+            "device": upscaler.describe(),
             "frames": frames,
             "seconds": seconds,
             "frames_per_second": frames / seconds if seconds else 0.0,

@@ -1,0 +1,312 @@
+"""Upscaling on a Ray cluster: a long-lived worker on each GPU, and clips for whichever is free (MISSION G3.6).
+
+Ray places the workers, carries the clips and notices what dies. A worker is the `ClipUpscaler` of the one machine,
+from the store into the store: a clip that two workers were given is still stored and booked once.
+"""
+
+import logging
+import os
+import socket
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from video_pipeline.clips import GeneratedClip, UpscaledClip
+from video_pipeline.errors import UpscalingError
+from video_pipeline.upscaling.clips import ClipUpscaler, OnProgress
+from video_pipeline.upscaling.engine import describe_device
+from video_pipeline.upscaling.flight import clips_at_a_time
+from video_pipeline.upscaling.report import Progress
+
+_LOG = logging.getLogger(__name__)
+
+# How often the workers are asked how far they are.
+_ASK_EVERY_S = 5.0
+_KNOCK_S = 10.0
+# A busy cluster has no room for a while; one whose machines are gone never has again.
+_PATIENCE_S = 900.0
+# A clip in whose company so many workers died is what they die of.
+_DEATHS_A_CLIP = 2
+
+Group = list[GeneratedClip]
+
+
+class ClusterUpscaler:
+    """Upscales a partition's clips on the Ray cluster at `address` ("auto", "host:6379", "ray://host:10001"; "local"
+    starts one of this machine's GPUs).
+
+    `make` builds a worker's `ClipUpscaler` where the worker runs, and `own` is this machine's: what needs no work is
+    answered by it, without the cluster. `shared` says whether ledger and store are reached from other machines.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        make: Callable[[OnProgress], ClipUpscaler],
+        own: ClipUpscaler,
+        *,
+        shared: bool,
+        on_progress: OnProgress,
+    ) -> None:
+        self._address = address
+        self._make = make
+        self._own = own
+        self._shared = shared
+        self._on_progress = on_progress
+        self._devices: Counter[str] = Counter()
+
+    def upscale_all(self, clips: Sequence[GeneratedClip]) -> Iterator[UpscaledClip]:
+        """`ClipUpscaler.upscale` of each clip, in their order.
+
+        Raises UpscalingError when Ray is not installed, the cluster cannot be reached or must not be used for these
+        clips, or its workers die; what was finished by then is not done again.
+        """
+        groups: dict[str, Group] = {}
+        for clip in clips:
+            if self._own.needs_work(clip):
+                # Of clips of one file the later ones find the first one's result, if one worker has them all.
+                groups.setdefault(str(clip.media_sha256), []).append(clip)
+        handed_out = {clip.clip_id for group in groups.values() for clip in group}
+        rows: dict[str, UpscaledClip] = {}
+        with closing(self._on_cluster(list(groups.values()))) as results:
+            for clip in clips:
+                while clip.clip_id in handed_out and clip.clip_id not in rows:
+                    rows |= {row.clip_id: row for row in next(results)}
+                yield rows.pop(clip.clip_id) if clip.clip_id in handed_out else self._own.upscale(clip)
+
+    def describe(self) -> str:
+        """One sentence on the workers that there were."""
+        if not self._devices:
+            return f"No worker of the Ray cluster {self._address} was needed."
+        workers = (f"{count} on {where}" for where, count in sorted(self._devices.items()))
+        return f"Workers of the Ray cluster {self._address}: {' '.join(workers)}"
+
+    def _on_cluster(self, groups: list[Group]) -> Generator[list[UpscaledClip]]:
+        if not groups:
+            return
+        with _connected(self._address) as ray:
+            room = _room(ray)
+            if room.hosts - {ray.util.get_node_ip_address()} and not self._shared:
+                raise UpscalingError(
+                    f"The Ray cluster {self._address} has other machines, and they reach neither an embedded ledger "
+                    "nor a folder of this one. Set VIDEO_PIPELINE_LEDGER_URL and an s3:// store, or use "
+                    "VIDEO_PIPELINE_RAY_ADDRESS=local."
+                )
+            crew = _Crew(ray, room, self._make, min(room.workers, len(groups)))
+            try:
+                yield from self._hand_out(ray, crew, groups)
+            finally:
+                crew.dismiss()
+
+    def _hand_out(self, ray: Any, crew: "_Crew", groups: list[Group]) -> Iterator[list[UpscaledClip]]:
+        waiting, running = deque(groups), dict[Any, tuple[Any, Group]]()
+        deaths: Counter[str] = Counter()
+        while waiting or running:
+            while waiting and (worker := crew.take()) is not None:
+                group = waiting.popleft()
+                running[worker.upscale.remote(group)] = worker, group
+            crew.check_patience()
+            done, _ = ray.wait([*crew.starting, *running], timeout=_ASK_EVERY_S)
+            finished: list[list[UpscaledClip]] = []
+            for ref in done:
+                worker, group = running.pop(ref, (None, []))
+                try:
+                    answer = ray.get(ref)
+                except ray.exceptions.RayActorError as error:
+                    if worker is None:
+                        crew.never_started(ref, error)
+                        continue
+                    first = group[0].clip_id
+                    deaths[first] += 1
+                    if deaths[first] >= _DEATHS_A_CLIP:
+                        raise UpscalingError(
+                            f"{deaths[first]} workers of the Ray cluster died at {first} ({_reason(error)}); the "
+                            "day's next run tries it again."
+                        ) from error
+                    _LOG.warning("A worker died at %s (%s); another one goes on with it.", first, _reason(error))
+                    crew.replace(worker)
+                    waiting.appendleft(group)
+                except ray.exceptions.RayTaskError as error:
+                    # The worker's own error, as it would have been raised here.
+                    raise error.cause from None
+                else:
+                    if worker is None:
+                        self._welcome(crew, ref, answer)
+                        continue
+                    crew.free.append(worker)
+                    finished.append(answer)
+            for clip_id, progress in crew.progress():
+                self._on_progress(clip_id, progress)
+            yield from finished
+
+    def _welcome(self, crew: "_Crew", ref: Any, hello: "_Hello") -> None:
+        if hello.fingerprint != self._own.fingerprint():
+            raise UpscalingError(
+                f"The worker on {hello.host} would make other pictures than this machine: other weights, or another "
+                "version of video_pipeline. Give every machine the same of both (VIDEO_PIPELINE_WEIGHTS_DIR)."
+            )
+        self._devices[f"{hello.host} ({hello.device})"] += 1
+        crew.started(ref)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hello:
+    """What a worker says of itself."""
+
+    host: str
+    device: str
+    fingerprint: str
+
+
+class _Worker:
+    """Lives on the cluster, one a GPU; Ray calls it in several threads."""
+
+    def __init__(self, make: Callable[[OnProgress], ClipUpscaler]) -> None:
+        self._progress: dict[str, Progress] = {}
+        self._upscaler = make(self._progress.__setitem__)
+
+    def hello(self) -> _Hello:
+        return _Hello(socket.gethostname(), describe_device(), self._upscaler.fingerprint())
+
+    def upscale(self, group: Group) -> list[UpscaledClip]:
+        return [self._upscaler.upscale(clip) for clip in group]
+
+    def progress(self) -> dict[str, Progress]:
+        return dict(self._progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """What the cluster has to give: how many workers, what each takes, and how many clips it does at a time."""
+
+    hosts: frozenset[str]
+    workers: int
+    takes: dict[str, Any]
+    clips_each: int
+
+
+class _Crew:
+    """The workers: the ones that start, and the free ones, each as often as it takes another clip."""
+
+    def __init__(self, ray: Any, room: _Room, make: Callable[[OnProgress], ClipUpscaler], count: int) -> None:
+        self._ray = ray
+        self._room = room
+        # One thread more answers how far the others are.
+        options = room.takes | {"max_concurrency": room.clips_each + 1, "max_restarts": 0}
+        self._remote = ray.remote(_Worker).options(**options)
+        self._make = make
+        self._last_at_work = time.monotonic()
+        self.starting: dict[Any, Any] = {}
+        self.free: deque[Any] = deque()
+        self._at_work: list[Any] = []
+        for _ in range(count):
+            self._add()
+
+    def _add(self) -> None:
+        worker = self._remote.remote(self._make)
+        self.starting[worker.hello.remote()] = worker
+
+    def started(self, ref: Any) -> None:
+        worker = self.starting.pop(ref)
+        self._at_work.append(worker)
+        self.free.extend([worker] * self._room.clips_each)
+
+    def never_started(self, ref: Any, error: Exception) -> None:
+        del self.starting[ref]
+        _LOG.warning("A worker of the Ray cluster could not start (%s).", _reason(error))
+        if not self.starting and not self._at_work:
+            raise UpscalingError(f"No worker of the Ray cluster could start ({_reason(error)}).") from error
+
+    def check_patience(self) -> None:
+        """Raises UpscalingError when there has been no worker for too long."""
+        if self._at_work:
+            self._last_at_work = time.monotonic()
+        elif time.monotonic() - self._last_at_work > _PATIENCE_S:
+            raise UpscalingError(
+                f"The Ray cluster has had no room for a worker for {_PATIENCE_S / 60:.0f} minutes; see what else "
+                "runs on it (ray status), or whether its machines are gone."
+            )
+
+    def take(self) -> Any | None:
+        return self.free.popleft() if self.free else None
+
+    def replace(self, dead: Any) -> None:
+        """Another one, as soon as there is room for it. Clips that were with the dead one come back one by one."""
+        if dead not in self._at_work:
+            return
+        self._at_work.remove(dead)
+        self.free = deque(worker for worker in self.free if worker is not dead)
+        self._add()
+
+    def progress(self) -> Iterator[tuple[str, Progress]]:
+        for worker in self._at_work:
+            try:
+                yield from self._ray.get(worker.progress.remote(), timeout=_ASK_EVERY_S).items()
+            except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError):
+                # Busy or dead; the clips themselves will tell.
+                continue
+
+    def dismiss(self) -> None:
+        for worker in [*self.starting.values(), *self._at_work]:
+            self._ray.kill(worker)
+
+
+def _room(ray: Any) -> _Room:
+    """A worker on each GPU; in a cluster without any, one on each machine, with all of its cores."""
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    hosts = frozenset(node["NodeManagerAddress"] for node in nodes)
+    cores = [int(node["Resources"].get("CPU", 0)) for node in nodes]
+    gpus = [int(node["Resources"].get("GPU", 0)) for node in nodes]
+    if any(gpus):
+        cores_each = min(core // gpu for core, gpu in zip(cores, gpus, strict=True) if gpu)
+        return _Room(hosts, sum(gpus), {"num_gpus": 1, "num_cpus": 1}, clips_at_a_time(cores_each, gpu=True))
+    usable = [core for core in cores if core]
+    if not usable:
+        raise UpscalingError("The Ray cluster has neither a GPU nor a CPU to give.")
+    takes = {"num_cpus": min(usable), "scheduling_strategy": "SPREAD"}
+    return _Room(hosts, len(usable), takes, clips_at_a_time(min(usable), gpu=False))
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    """The `ray` module, connected; a connection that was there before is used and left."""
+    # Ray reports on its use to its makers by default.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise UpscalingError(
+            "VIDEO_PIPELINE_RAY_ADDRESS is set and Ray is not installed: pip install 'video-pipeline[ray]'."
+        ) from error
+    if ray.is_initialized():
+        yield ray
+        return
+    try:
+        _knock(address)
+        # A dashboard is for a cluster that somebody else keeps.
+        dashboard = False if address == "local" else None
+        ray.init(address, log_to_driver=False, logging_level=logging.WARNING, include_dashboard=dashboard)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UpscalingError(f"The Ray cluster {address} cannot be reached ({_reason(error)}).") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Ray itself waits for minutes where nobody answers; raises OSError or ValueError at once instead."""
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError('an address is "auto", "local", "host:6379" or "ray://host:10001"')
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
+
+
+def _reason(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__
