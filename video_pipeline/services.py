@@ -132,7 +132,7 @@ class Services:
         own = _clip_upscaler(settings, policy, self.ledger, self.store, on_progress)
         if settings.ray_address is None:
             return own
-        make = partial(_upscaler_elsewhere, settings.without_keys, policy)
+        make = partial(_upscaler_elsewhere, settings.for_workers, policy)
         return ClusterUpscaler(settings.ray_address, make, own, shared=settings.shared, on_progress=on_progress)
 
     def _youtube(self) -> "Platform":

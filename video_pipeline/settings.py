@@ -70,12 +70,14 @@ class Settings(BaseSettings):
         return self.ledger_url is not None and self.store.startswith("s3://")
 
     @property
-    def without_keys(self) -> Self:
-        """What a machine needs that only upscales: no provider's, no channel's key."""
+    def for_workers(self) -> Self:
+        """What a process needs that only upscales: no provider's and no channel's key, and absolute paths."""
         youtube = ("youtube_client_id", "youtube_client_secret", "youtube_refresh_token")
-        return self.model_copy(
-            update=dict.fromkeys(("fal_key", *youtube, "slack_webhook_url", "discord_webhook_url"))
-        )
+        keys = dict.fromkeys(("fal_key", *youtube, "slack_webhook_url", "discord_webhook_url"))
+        store = self.store if "://" in self.store else str(Path(self.store).absolute())
+        # Another process may have another working directory.
+        places = {"state_dir": self.state_dir.absolute(), "store_url": store, "weights_dir": self.weights.absolute()}
+        return self.model_copy(update=keys | places)
 
     def weights_path(self, model: str) -> Path | None:
         """An official .pth of `model` in the folder of weights, where `upscale --fetch` puts it, if there is one."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from video_pipeline import checkpoints
 from video_pipeline.clips import ClipStatus, GeneratedClip, UpscaledClip
-from video_pipeline.errors import MediaError
+from video_pipeline.errors import MediaError, StorageError
 from video_pipeline.ledger import Ledger, SpendCategory
 from video_pipeline.media import probe
 from video_pipeline.policy import UpscalingPolicy
@@ -133,7 +133,7 @@ class ClipUpscaler:
             # Before it is stored: a run that finds the clip there books nothing.
             self._book(clip, key, report)
             checkpoints.reached("upscaling.booked")
-            stored = self._store.put_file(key, target, content_type="video/mp4")
+            stored = self._put(key, target)
         checkpoints.reached("upscaling.stored")
         _LOG.info(
             "%s: %d frames %s -> %s in %.1f s (%.1f fps, %s %s, %s)",
@@ -148,6 +148,16 @@ class ClipUpscaler:
             report.encoder,
         )
         return stored, report
+
+    def _put(self, key: str, file: Path) -> StoredObject:
+        try:
+            return self._store.put_file(key, file, content_type="video/mp4")
+        except StorageError:
+            # Another machine was at it too and came first, with a picture that is as good.
+            first = self._store.stat(key)
+            if first is None:
+                raise
+            return first
 
     def _book(self, clip: GeneratedClip, key: str, report: UpscaleReport) -> None:
         source = "energy read from the GPU" if report.electricity_measured else "energy estimated"

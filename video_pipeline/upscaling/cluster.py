@@ -6,11 +6,13 @@ from the store into the store: a clip that two workers were given is still store
 
 import logging
 import os
+import signal
 import socket
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,7 @@ _LOG = logging.getLogger(__name__)
 
 # How often the workers are asked how far they are.
 _ASK_EVERY_S = 5.0
+_ANSWER_S = 1.0
 _KNOCK_S = 10.0
 # A busy cluster has no room for a while; one whose machines are gone never has again.
 _PATIENCE_S = 900.0
@@ -115,7 +118,11 @@ class ClusterUpscaler:
                 worker, group = running.pop(ref, (None, []))
                 try:
                     answer = ray.get(ref)
-                except ray.exceptions.RayActorError as error:
+                except ray.exceptions.RayTaskError as error:
+                    # The worker's own error, as it would have been raised here.
+                    raise error.cause from None
+                except ray.exceptions.RayError as error:
+                    # Killed, out of memory, or on a machine that is gone: each is an error of its own to Ray.
                     if worker is None:
                         crew.never_started(ref, error)
                         continue
@@ -129,14 +136,11 @@ class ClusterUpscaler:
                     _LOG.warning("A worker died at %s (%s); another one goes on with it.", first, _reason(error))
                     crew.replace(worker)
                     waiting.appendleft(group)
-                except ray.exceptions.RayTaskError as error:
-                    # The worker's own error, as it would have been raised here.
-                    raise error.cause from None
                 else:
                     if worker is None:
                         self._welcome(crew, ref, answer)
                         continue
-                    crew.free.append(worker)
+                    crew.finished(worker)
                     finished.append(answer)
             for clip_id, progress in crew.progress():
                 self._on_progress(clip_id, progress)
@@ -148,6 +152,11 @@ class ClusterUpscaler:
                 f"The worker on {hello.host} would make other pictures than this machine: other weights, or another "
                 "version of video_pipeline. Give every machine the same of both (VIDEO_PIPELINE_WEIGHTS_DIR)."
             )
+        if crew.on_gpus and not hello.gpu:
+            raise UpscalingError(
+                f"Ray gives the worker on {hello.host} a GPU, and torch finds none there; see to that machine's "
+                "driver and its build of torch, or start Ray there with --num-gpus=0."
+            )
         self._devices[f"{hello.host} ({hello.device})"] += 1
         crew.started(ref)
 
@@ -158,6 +167,7 @@ class _Hello:
 
     host: str
     device: str
+    gpu: bool
     fingerprint: str
 
 
@@ -169,7 +179,10 @@ class _Worker:
         self._upscaler = make(self._progress.__setitem__)
 
     def hello(self) -> _Hello:
-        return _Hello(socket.gethostname(), describe_device(), self._upscaler.fingerprint())
+        import torch
+
+        gpu = torch.cuda.is_available()
+        return _Hello(socket.gethostname(), describe_device(), gpu, self._upscaler.fingerprint())
 
     def upscale(self, group: Group) -> list[UpscaledClip]:
         return [self._upscaler.upscale(clip) for clip in group]
@@ -194,6 +207,7 @@ class _Crew:
     def __init__(self, ray: Any, room: _Room, make: Callable[[OnProgress], ClipUpscaler], count: int) -> None:
         self._ray = ray
         self._room = room
+        self.on_gpus = "num_gpus" in room.takes
         # One thread more answers how far the others are.
         options = room.takes | {"max_concurrency": room.clips_each + 1, "max_restarts": 0}
         self._remote = ray.remote(_Worker).options(**options)
@@ -233,24 +247,38 @@ class _Crew:
     def take(self) -> Any | None:
         return self.free.popleft() if self.free else None
 
+    def finished(self, worker: Any) -> None:
+        # Its last result may come after the news of its death.
+        if worker in self._at_work:
+            self.free.append(worker)
+
     def replace(self, dead: Any) -> None:
         """Another one, as soon as there is room for it. Clips that were with the dead one come back one by one."""
         if dead not in self._at_work:
             return
+        # Out of reach is as good as dead, but would keep its GPU.
+        self._kill(dead)
         self._at_work.remove(dead)
         self.free = deque(worker for worker in self.free if worker is not dead)
         self._add()
 
     def progress(self) -> Iterator[tuple[str, Progress]]:
-        for worker in self._at_work:
+        """How far the clips are, of the workers that answer at once; one that died idle is replaced."""
+        asked = {worker.progress.remote(): worker for worker in self._at_work}
+        answered, _ = self._ray.wait([*asked], num_returns=len(asked), timeout=_ANSWER_S) if asked else ([], [])
+        for ref in answered:
             try:
-                yield from self._ray.get(worker.progress.remote(), timeout=_ASK_EVERY_S).items()
-            except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError):
-                # Busy or dead; the clips themselves will tell.
-                continue
+                yield from self._ray.get(ref).items()
+            except self._ray.exceptions.RayError:
+                self.replace(asked[ref])
 
     def dismiss(self) -> None:
         for worker in [*self.starting.values(), *self._at_work]:
+            self._kill(worker)
+
+    def _kill(self, worker: Any) -> None:
+        # Whatever ends the stage, it is not that a worker was gone already.
+        with suppress(Exception):
             self._ray.kill(worker)
 
 
@@ -262,7 +290,7 @@ def _room(ray: Any) -> _Room:
     gpus = [int(node["Resources"].get("GPU", 0)) for node in nodes]
     if any(gpus):
         cores_each = min(core // gpu for core, gpu in zip(cores, gpus, strict=True) if gpu)
-        return _Room(hosts, sum(gpus), {"num_gpus": 1, "num_cpus": 1}, clips_at_a_time(cores_each, gpu=True))
+        return _Room(hosts, sum(gpus), {"num_gpus": 1, "num_cpus": 0}, clips_at_a_time(cores_each, gpu=True))
     usable = [core for core in cores if core]
     if not usable:
         raise UpscalingError("The Ray cluster has neither a GPU nor a CPU to give.")
@@ -277,6 +305,7 @@ def _connected(address: str) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
+        import ray.exceptions
     except ImportError as error:
         raise UpscalingError(
             "VIDEO_PIPELINE_RAY_ADDRESS is set and Ray is not installed: pip install 'video-pipeline[ray]'."
@@ -288,13 +317,29 @@ def _connected(address: str) -> Iterator[Any]:
         _knock(address)
         # A dashboard is for a cluster that somebody else keeps.
         dashboard = False if address == "local" else None
-        ray.init(address, log_to_driver=False, logging_level=logging.WARNING, include_dashboard=dashboard)
-    except (OSError, ValueError, RuntimeError) as error:
+        with _same_sigterm():
+            ray.init(address, log_to_driver=False, logging_level=logging.WARNING, include_dashboard=dashboard)
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise UpscalingError(f"The Ray cluster {address} cannot be reached ({_reason(error)}).") from error
     try:
         yield ray
+    except (ConnectionError, ray.exceptions.RayError) as error:
+        raise UpscalingError(f"The Ray cluster {address} was lost ({_reason(error)}).") from error
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _same_sigterm() -> Iterator[None]:
+    """Ray puts its own handler in place and leaves it there; Dagster needs the one that it has set."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _knock(address: str) -> None:

@@ -30,6 +30,15 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 PathName = Literal["auto", "plain", "rewritten", "compiled"]
 
+# What has no error type of its own: the CPU's allocator and oneDNN; cuDNN, which tries its kernels until none fits;
+# cuBLAS, pinned memory and Triton.
+_OUT_OF_MEMORY_WORDS = (
+    "can't allocate memory",
+    "could not create a ",
+    "unable to find an engine",
+    "ALLOC_FAILED",
+    "out of memory",
+)
 # For the light networks; a single frame of the others fills a GPU.
 _GPU_FRAMES_AT_ONCE = 4
 
@@ -355,5 +364,4 @@ def _out_of_memory(error: BaseException) -> bool:
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    # The CPU's allocator and oneDNN have no error type of their own.
-    return any(words in str(error) for words in ("can't allocate memory", "could not create a "))
+    return any(words in str(error) for words in _OUT_OF_MEMORY_WORDS)

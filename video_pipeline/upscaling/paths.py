@@ -140,7 +140,8 @@ class Paths:
             with torch.inference_mode():
                 agreement = _agreement(compiled.network(picture), current.network(picture))
                 before, after = self._seconds(current.network, picture), self._seconds(compiled.network, picture)
-        except (torch.OutOfMemoryError, *_compiler_errors()) as error:
+        except Exception as error:
+            # Whatever goes wrong with it, at compiling, loading or launching: nobody asked for it.
             _LOG.warning("%s It goes on as it is.", self._not_compiled(error))
             return current
         _LOG.info(

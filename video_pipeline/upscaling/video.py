@@ -148,7 +148,8 @@ class _Middle:
                 self.repeated += 1
             else:
                 # Only with the next picture is it known that the last one's repeats are all there.
-                if len(batch) == self._engine.frames_at_once:
+                # Another clip may have made it smaller meanwhile.
+                if len(batch) >= self._engine.frames_at_once:
                     yield from self._submitted(batch)
                     batch = []
                 batch.append(_Slot(item))

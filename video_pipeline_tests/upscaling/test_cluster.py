@@ -259,7 +259,7 @@ def test_workers_are_made_for_the_gpus_there_are() -> None:
         return found.workers, found.takes, found.clips_each
 
     head, dead = node("a", memory=1.0), node("z", alive=False, CPU=64.0, GPU=8.0)
-    gpus = {"num_gpus": 1, "num_cpus": 1}
+    gpus = {"num_gpus": 1, "num_cpus": 0}
     assert room(head, dead, node("b", CPU=16.0, GPU=2.0), node("c", CPU=16.0, GPU=1.0)) == (3, gpus, 2)
     assert room(head, node("b", CPU=4.0), node("c", CPU=8.0)) == (
         2,
@@ -272,6 +272,6 @@ def test_workers_are_made_for_the_gpus_there_are() -> None:
 
 def test_a_worker_is_given_no_key_that_it_does_not_need() -> None:
     keys = {"YOUTUBE_CLIENT_SECRET": "y", "FAL_KEY": "f", "ledger_url": "postgresql://l", "slack_webhook_url": "s"}
-    given = Settings.model_validate(keys).without_keys
+    given = Settings.model_validate(keys).for_workers
     assert (given.fal_key, given.youtube_client_secret, given.slack_webhook_url) == (None, None, None)
     assert given.ledger_url is not None and given.ledger_url.get_secret_value() == "postgresql://l"

@@ -1,11 +1,13 @@
-"""What is computed on a GPU stays there and never makes the host wait; checked without one.
+"""What is computed on a GPU stays there, never makes the host wait, and gets there and back in order; without one.
 
 torch's fake tensors know a device, a shape and a number format and hold no numbers. An operation on tensors of two
 devices is an error to them, and so is a question about a number that the host would have to wait for.
 """
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from video_pipeline.upscaling import PathName, colour, resample
 from video_pipeline.upscaling.colour import from_rgb, to_rgb
+from video_pipeline.upscaling.lanes import CudaLane
 from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact
 from video_pipeline.upscaling.paths import Network, Paths
 from video_pipeline.upscaling.planes import PlaneFormat
@@ -148,3 +151,112 @@ def test_a_batch_is_enlarged_without_leaving_the_gpu_or_waiting_for_it(
     results = [*from_rgb(picture, target), usable]
     assert {tensor.device.type for tensor in results} == {"cuda"}
     assert [tuple(tensor.shape) for tensor in results[:2]] == [(2, size[1], size[0]), (2, size[1] // 2, size[0] // 2)]
+
+
+class _Streams:
+    """Stands for `torch.cuda`: notes what is queued on which stream, and does it at once, on the CPU."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.queued: list[tuple[str, str]] = []
+        self.threads: set[str] = set()
+        self._names = iter(["upload", "compute", "download"])
+        self._current = "default"
+        empty = torch.empty
+        monkeypatch.setattr(torch, "empty", lambda *args, pin_memory=False, **kwargs: empty(*args, **kwargs))
+        monkeypatch.setattr(Tensor, "to", lambda tensor, *args, **kwargs: self.note("upload", tensor.clone()))
+        copy = Tensor.copy_
+        monkeypatch.setattr(Tensor, "copy_", lambda to, *args, **kwargs: self.note("download", copy(to, *args)))
+        monkeypatch.setattr(Tensor, "record_stream", lambda tensor, stream: self.note(f"kept for {stream.name}"))
+        monkeypatch.setattr(torch.cuda, "Stream", lambda: _Stream(self, next(self._names)))
+        monkeypatch.setattr(torch.cuda, "Event", lambda **kwargs: _Event(self))
+        monkeypatch.setattr(torch.cuda, "stream", self._on)
+
+    def note(self, what: str, result: Any = None) -> Any:
+        self.queued.append((self._current, what))
+        self.threads.add(threading.current_thread().name)
+        return result
+
+    @contextmanager
+    def _on(self, stream: "_Stream") -> Iterator[None]:
+        self._current = stream.name
+        yield
+        self._current = "default"
+
+
+class _Stream:
+    def __init__(self, streams: _Streams, name: str) -> None:
+        self._streams, self.name = streams, name
+
+    def wait_stream(self, other: "_Stream") -> None:
+        self._streams.note(f"{self.name} waits for {other.name}")
+
+
+class _Event:
+    def __init__(self, streams: _Streams) -> None:
+        self._streams = streams
+
+    def record(self) -> None:
+        self._streams.note("event")
+
+    def synchronize(self) -> None:
+        """All of it is done already."""
+
+    def elapsed_time(self, later: "_Event") -> float:
+        return 5.0
+
+
+def test_a_batch_goes_up_and_comes_down_in_order_whatever_the_shape_of_its_results(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Among the results is one number without any dimension: whether the rest is a picture."""
+    streams = _Streams(monkeypatch)
+    lane = CudaLane()
+    batch = lane.empty((2, 3), torch.uint8)
+    batch[:] = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    streams.queued.clear()
+
+    def compute(placed: Sequence[Tensor]) -> list[Tensor]:
+        streams.note("computing")
+        return [placed[0].t() * 2, torch.tensor(True)]
+
+    (doubled, usable), seconds = lane.run([batch], compute).wait()
+    assert doubled.tolist() == [[2, 8], [4, 10], [6, 12]] and bool(usable) and seconds == 0.005
+    assert streams.queued == [
+        ("upload", "upload"),
+        ("default", "compute waits for upload"),
+        ("compute", "event"),
+        ("compute", "computing"),
+        ("compute", "event"),
+        ("default", "download waits for compute"),
+        ("download", "download"),
+        ("download", "download"),
+        ("download", "event"),
+        ("default", "kept for compute"),
+        ("default", "kept for download"),
+        ("default", "kept for download"),
+    ]
+
+
+def test_whichever_clip_a_batch_is_of_one_thread_feeds_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuDNN measures its kernels anew in each thread that it is called from."""
+    streams = _Streams(monkeypatch)
+    lane = CudaLane()
+
+    def clip() -> None:
+        lane.run([torch.zeros(1)], lambda placed: [streams.note("computing", placed[0])]).wait()
+
+    for _ in range(3):
+        thread = threading.Thread(target=clip)
+        thread.start()
+        thread.join()
+    assert streams.threads == {"gpu_0"} and streams.queued.count(("compute", "computing")) == 3
+
+
+def test_memory_that_runs_out_while_a_batch_is_queued_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    _Streams(monkeypatch)
+
+    def compute(placed: Sequence[Tensor]) -> list[Tensor]:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        CudaLane().run([torch.zeros(1)], compute)
