@@ -71,7 +71,7 @@ class ClipUpscaler:
         row = UpscaledClip(**clip.model_dump())
         if clip.status is not ClipStatus.GENERATED or clip.media_key is None:
             return row
-        key = self._key(clip)
+        key = self.key(clip)
         # Two clips of one file wait for one another: the second finds the result.
         with self._at_work_on(key):
             stored, report = self._store.stat(key), None
@@ -98,7 +98,7 @@ class ClipUpscaler:
     def needs_work(self, clip: GeneratedClip) -> bool:
         """Whether `upscale` would have to compute something."""
         wanted = clip.status is ClipStatus.GENERATED and clip.media_key is not None
-        return wanted and self._store.stat(self._key(clip)) is None
+        return wanted and self._store.stat(self.key(clip)) is None
 
     def fingerprint(self) -> str:
         """What decides the result beside the clip's own file; a weights file of the machine's by its content."""
@@ -114,7 +114,8 @@ class ClipUpscaler:
         """One sentence on where the work is done."""
         return describe_device()
 
-    def _key(self, clip: GeneratedClip) -> str:
+    def key(self, clip: GeneratedClip) -> str:
+        """Under which the store has the result, or will."""
         return f"upscaled/{clip.media_sha256}-{self.fingerprint()[:16]}.mp4"
 
     def _upscale(self, clip: GeneratedClip, media_key: str, key: str) -> tuple[StoredObject, UpscaleReport]:

@@ -318,7 +318,7 @@ def _connected(address: str) -> Iterator[Any]:
         # A dashboard is for a cluster that somebody else keeps.
         dashboard = False if address == "local" else None
         with _same_sigterm():
-            ray.init(address, log_to_driver=False, logging_level=logging.WARNING, include_dashboard=dashboard)
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=dashboard)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise UpscalingError(f"The Ray cluster {address} cannot be reached ({_reason(error)}).") from error
     try:

@@ -107,6 +107,28 @@ def test_the_same_clip_and_settings_are_done_once_and_booked_once(
     assert booked(ledger) == paid
 
 
+def test_a_machine_that_comes_second_takes_the_clip_that_is_there(
+    ledger: Ledger,
+    store: LocalStore,
+    policy: Policy,
+    clip: GeneratedClip,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two GPUs do not give the same bytes, and a stored clip is never replaced."""
+    key = upscaler(ledger, LocalStore(tmp_path / "elsewhere"), policy).key(clip)
+    other = render(tmp_path / "other.mp4", size=(128, 72), frames=6)
+
+    def come_first(name: str) -> None:
+        if name == "upscaling.booked":
+            store.put_file(key, other, content_type="video/mp4")
+
+    monkeypatch.setattr(checkpoints, "on_reach", come_first)
+    row = upscaler(ledger, store, policy).upscale(clip)
+    assert (row.status, row.final_key) == (ClipStatus.UPSCALED, key)
+    assert row.final_sha256 == hashlib.sha256(other.read_bytes()).hexdigest()
+
+
 def test_other_settings_and_another_input_are_other_clips(
     ledger: Ledger, store: LocalStore, policy: Policy, clip: GeneratedClip, tmp_path: Path
 ) -> None:

@@ -270,6 +270,35 @@ def test_workers_are_made_for_the_gpus_there_are() -> None:
         room(head, dead)
 
 
+def test_a_gpu_that_torch_does_not_find_is_not_replaced_by_a_cpu(
+    settings: Settings, clips: list[GeneratedClip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cluster counts GPUs that somebody told it of; the clips would take hours instead of seconds."""
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 2, "include_dashboard": False})
+    try:
+        with pytest.raises(UpscalingError, match=r"Ray gives the worker on .* a GPU, and torch finds none there"):
+            list(upscaler(settings.model_copy(update={"ray_address": nodes.address})).upscale_all(clips))
+    finally:
+        nodes.shutdown()
+
+
+def test_a_worker_knows_its_folders_by_their_whole_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It has a working directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    given = Settings.model_validate(
+        {"state_dir": "state", "store_url": "media", "weights_dir": "weights"}
+    ).for_workers
+    assert (given.state_dir, given.store, given.weights) == (
+        tmp_path / "state",
+        str(tmp_path / "media"),
+        tmp_path / "weights",
+    )
+    elsewhere = Settings.model_validate({"store_url": "s3://bucket/here"}).for_workers
+    assert elsewhere.store == "s3://bucket/here"
+
+
 def test_a_worker_is_given_no_key_that_it_does_not_need() -> None:
     keys = {"YOUTUBE_CLIENT_SECRET": "y", "FAL_KEY": "f", "ledger_url": "postgresql://l", "slack_webhook_url": "s"}
     given = Settings.model_validate(keys).for_workers

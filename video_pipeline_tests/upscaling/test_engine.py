@@ -126,6 +126,37 @@ def test_an_overflow_in_float16_is_done_again_in_float32(exact: Engine, frames: 
     assert np.abs(result.astype(int) - exact.upscale_rgb(small)).max() <= 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "FIND was unable to find an engine to execute this computation",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "CUDA error: out of memory",
+        "Triton Error [CUDA]: out of memory",
+    ],
+)
+def test_a_gpus_libraries_that_find_no_memory_cost_a_smaller_step_and_no_picture(
+    exact: Engine, frames: np.ndarray, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    """They say so in words, each in its own; here once, at the network's first convolution."""
+    small = frames[:1, :48, :24]
+    expected = exact.upscale_rgb(small)
+    engine = Engine(device="cpu", precision="float32")
+    engine.upscale_rgb(small)
+    convolve, failed = torch.nn.functional.conv2d, list[str]()
+
+    def once(*args: object, **kwargs: object) -> torch.Tensor:
+        if not failed:
+            failed.append(words)
+            raise RuntimeError(words)
+        return convolve(*args, **kwargs)  # pyright: ignore
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", once)
+    assert np.array_equal(engine.upscale_rgb(small), expected)
+    assert failed and engine.strip_rows == 24
+
+
 def test_weights_that_give_no_picture_at_all_are_named(frames: np.ndarray, tmp_path: Path) -> None:
     state = dict(load_weights("realesr-animevideov3").state)
     state["body.0.weight"] = torch.full_like(state["body.0.weight"], float("nan"))

@@ -1,7 +1,9 @@
 """Whole clips: what comes out is as large, as upright and as much the same picture as it must be."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from video_pipeline.errors import MediaError
 from video_pipeline.media import run_ffmpeg
 from video_pipeline.upscaling import Engine, Progress, UpscaleReport, UpscaleSettings, UpscalingError, upscale_file
+from video_pipeline.upscaling.engine import Enlargement, Pending
 from video_pipeline_tests.media.clips import big_buck_bunny, render, trim
 from video_pipeline_tests.upscaling.measures import (
     PLAIN,
@@ -21,6 +24,9 @@ from video_pipeline_tests.upscaling.measures import (
     timestamps,
     video_of,
 )
+
+if TYPE_CHECKING:
+    from video_pipeline.upscaling.planes import Planes
 
 Real = tuple[Path, Path, UpscaleReport, list[Progress]]
 
@@ -168,3 +174,33 @@ def test_a_folder_that_does_not_exist_is_a_sentence(tmp_path: Path, engine: Engi
     source = render(tmp_path / "source.mp4", frames=2)
     with pytest.raises(UpscalingError, match="No such file or directory"):
         upscale_file(source, tmp_path / "nowhere" / "target.mp4", settings=PLAIN, engine=engine)
+
+
+class _Shrinking(Engine):
+    """Another clip runs out of memory while this one's third picture waits: from then on it is two at a time."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self._answers = iter([4, 4, 4])
+        super().__init__(device="cpu", precision="float32")
+
+    @property
+    def frames_at_once(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return next(self._answers, 2)
+
+    @frames_at_once.setter
+    def frames_at_once(self, value: int) -> None:
+        """Only this class says it."""
+
+    def submit(self, batch: "Sequence[Planes]", work: Enlargement) -> Pending:
+        self.batches.append(len(batch))
+        return super().submit(batch, work)
+
+
+def test_a_batch_that_is_larger_than_what_another_clip_left_goes_off_at_once(tmp_path: Path) -> None:
+    """Else it would grow to the end of the clip, and with it the memory."""
+    source = trim(big_buck_bunny(), tmp_path / "source.mp4", 10)
+    engine = _Shrinking()
+    report = upscale_file(source, tmp_path / "target.mp4", settings=PLAIN, engine=engine)
+    assert (report.frames, report.repeated_frames) == (10, 0)
+    assert engine.batches == [3, 2, 2, 2, 1]
