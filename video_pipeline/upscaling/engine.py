@@ -79,8 +79,8 @@ class Enlargement:
 class Engine:
     """One network on one device; make one and keep it, for loading and warming up cost seconds. Threads may share it.
 
-    `precision` "auto" is float16 on a GPU, and on the CPU bfloat16 where the processor computes in it (about 55 dB
-    or more to the float32 result), else float32. `path` is how the network is run (see `paths`);
+    `precision` "auto" is float16 on a GPU, and on the CPU bfloat16 where the processor computes in it (54 dB
+    and more to the float32 result), else float32. `path` is how the network is run (see `paths`);
     "auto" takes the fastest that this machine has. A picture that does not fit into memory is cut into
     strips of rows; each is computed with `halo` rows more on both sides, which makes the result equal to the uncut
     one: exactly for the realesr-* networks (18 and 34 rows) and for RealESRGAN_x4plus_anime_6B (94), and within 0.01

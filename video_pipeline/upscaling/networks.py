@@ -97,8 +97,8 @@ class RRDBNet(nn.Module):
     _TAIL_HALO = 2
     # With fewer, the rows around a strip would cost more than the strip.
     _FEWEST_TAIL_ROWS = 8
-    # Measured against float32 on real frames, at 1.5 times their size: 56 to 59 dB; with 23 blocks 54 to 59 dB, an error
-    # of half a step of 255, and four steps at most.
+    # Measured against float32 on real frames, at 1.5 times their size: 56 to 59 dB; with 23 blocks 54 to 59 dB, which
+    # is half a step of 255, and four steps at most.
     bfloat16_on_cpu = True
     float16_on_gpu = True
     cuttable = True
