@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -29,12 +30,21 @@ NOWHERE = "127.0.0.1:9"
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def client_port() -> int:
+    """Where Ray's head takes drivers that are not of the cluster."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def address(client_port: int) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         from ray.cluster_utils import Cluster
 
-        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        head = {"num_cpus": 1, "include_dashboard": False, "ray_client_server_port": client_port}
+        nodes = Cluster(initialize_head=True, head_node_args=head)
         nodes.add_node(num_cpus=1)
         assert nodes.address
         yield nodes.address
@@ -164,6 +174,15 @@ def test_a_partition_is_upscaled_in_its_order_and_booked_once(
     assert booked(ledger) == paid
 
 
+def test_a_driver_that_is_not_of_the_cluster_reaches_it_too(
+    settings: Settings, clips: list[GeneratedClip], ledger: Ledger, client_port: int
+) -> None:
+    outside = settings.model_copy(update={"ray_address": f"ray://127.0.0.1:{client_port}"})
+    rows = list(upscaler(outside).upscale_all(clips))
+    assert [row.upscaled_frames for row in rows] == [12, 10, 8]
+    assert set(booked(ledger)) == {clip.clip_id for clip in clips}
+
+
 def test_every_node_has_a_worker_and_they_work_at_the_same_time(
     settings: Settings, clips: list[GeneratedClip], tmp_path: Path
 ) -> None:
@@ -186,6 +205,53 @@ def test_a_clip_whose_worker_was_killed_is_done_by_another_and_booked_once(
     with ledger.engine.connect() as connection:
         entries = connection.exec_driver_sql("SELECT count(*) FROM spend").scalar_one()
     assert entries == 3
+
+
+def test_all_clips_that_a_killed_worker_had_at_a_time_are_done_by_others_and_booked_once(
+    settings: Settings,
+    clips: list[GeneratedClip],
+    ledger: Ledger,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on GPUs, where each worker has several; the free places of the dead one are not given to anybody."""
+    monkeypatch.setattr(cluster, "clips_at_a_time", lambda cores, *, gpu: 2)
+    again = [clip.model_copy(update={"clip_id": f"{clip.clip_id}-again"}) for clip in clips]
+    worker = changed(settings, partial(_die_once_booked, tmp_path / "died"))
+    rows = list(worker.upscale_all([*clips, *again]))
+    assert [row.clip_id for row in rows] == [clip.clip_id for clip in (*clips, *again)]
+    assert {row.status for row in rows} == {ClipStatus.UPSCALED}
+    assert set(booked(ledger)) == {clip.clip_id for clip in clips}
+
+
+def test_a_worker_that_dies_while_it_has_nothing_to_do_is_replaced(settings: Settings) -> None:
+    """Its place would else be given to the next clip, and be counted as what that clip died of."""
+    import ray
+
+    ray.init(settings.ray_address, log_to_driver=False)
+    try:
+        room = cluster._room(ray)  # pyright: ignore[reportPrivateUsage]
+        make = partial(_on_the_worker, settings, _nothing, {})
+        crew = cluster._Crew(ray, room, make, 1)  # pyright: ignore[reportPrivateUsage]
+        [hello] = crew.starting
+        ray.get(hello)
+        crew.started(hello)
+        dead = crew.take()
+        assert dead is not None
+        crew.finished(dead)
+        ray.kill(dead)
+        patience = time.monotonic() + 30
+        while not crew.starting:
+            assert list(crew.progress()) == [] and time.monotonic() < patience
+        assert crew.take() is None
+        crew.finished(dead)
+        assert crew.take() is None
+        [hello] = crew.starting
+        alive: Any = ray.get(hello)
+        assert alive.fingerprint
+        crew.dismiss()
+    finally:
+        ray.shutdown()
 
 
 def test_a_clip_that_its_workers_die_of_ends_the_stage_with_its_name(
