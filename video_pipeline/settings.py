@@ -4,6 +4,7 @@ Thresholds, budgets and weights are not settings but policy (`video_pipeline/pol
 `SecretStr`, so that they never show in a log, a traceback or Dagster's UI (MISSION O4).
 """
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
@@ -107,6 +108,11 @@ class Settings(BaseSettings):
             "YOUTUBE_CLIENT_SECRET": self.youtube_client_secret,
             "YOUTUBE_REFRESH_TOKEN": self.youtube_refresh_token,
         }
+
+
+def keep_ray_quiet() -> None:
+    """Ray reports on its use to its makers, unless the environment of the process that starts it says otherwise."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,6 @@ from the store into the store: a clip that two workers were given is still store
 """
 
 import logging
-import os
 import signal
 import socket
 import threading
@@ -18,6 +17,7 @@ from typing import Any
 
 from video_pipeline.clips import GeneratedClip, UpscaledClip
 from video_pipeline.errors import UpscalingError
+from video_pipeline.settings import keep_ray_quiet
 from video_pipeline.upscaling.clips import ClipUpscaler, OnProgress
 from video_pipeline.upscaling.engine import describe_device
 from video_pipeline.upscaling.flight import clips_at_a_time
@@ -176,7 +176,7 @@ class _Worker:
 
     def __init__(self, make: Callable[[OnProgress], ClipUpscaler]) -> None:
         self._progress: dict[str, Progress] = {}
-        self._upscaler = make(self._progress.__setitem__)
+        self._upscaler = make(self._note)
 
     def hello(self) -> _Hello:
         import torch
@@ -188,7 +188,12 @@ class _Worker:
         return [self._upscaler.upscale(clip) for clip in group]
 
     def progress(self) -> dict[str, Progress]:
-        return dict(self._progress)
+        """What is new since it was last asked for."""
+        news, self._progress = self._progress, {}
+        return news
+
+    def _note(self, clip_id: str, progress: Progress) -> None:
+        self._progress[clip_id] = progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,8 +306,7 @@ def _room(ray: Any) -> _Room:
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
     """The `ray` module, connected; a connection that was there before is used and left."""
-    # Ray reports on its use to its makers by default.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    keep_ray_quiet()
     try:
         import ray
         import ray.exceptions
