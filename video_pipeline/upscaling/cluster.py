@@ -91,20 +91,20 @@ class ClusterUpscaler:
         if not groups:
             return
         with _connected(self._address) as ray:
-            room = _room(ray)
+            room = room_of(ray)
             if room.hosts - {ray.util.get_node_ip_address()} and not self._shared:
                 raise UpscalingError(
                     f"The Ray cluster {self._address} has other machines, and they reach neither an embedded ledger "
                     "nor a folder of this one. Set VIDEO_PIPELINE_LEDGER_URL and an s3:// store, or use "
                     "VIDEO_PIPELINE_RAY_ADDRESS=local."
                 )
-            crew = _Crew(ray, room, self._make, min(room.workers, len(groups)))
+            crew = Crew(ray, room, self._make, min(room.workers, len(groups)))
             try:
                 yield from self._hand_out(ray, crew, groups)
             finally:
                 crew.dismiss()
 
-    def _hand_out(self, ray: Any, crew: "_Crew", groups: list[Group]) -> Iterator[list[UpscaledClip]]:
+    def _hand_out(self, ray: Any, crew: "Crew", groups: list[Group]) -> Iterator[list[UpscaledClip]]:
         waiting, running = deque(groups), dict[Any, tuple[Any, Group]]()
         deaths: Counter[str] = Counter()
         while waiting or running:
@@ -146,7 +146,7 @@ class ClusterUpscaler:
                 self._on_progress(clip_id, progress)
             yield from finished
 
-    def _welcome(self, crew: "_Crew", ref: Any, hello: "_Hello") -> None:
+    def _welcome(self, crew: "Crew", ref: Any, hello: "_Hello") -> None:
         if hello.fingerprint != self._own.fingerprint():
             raise UpscalingError(
                 f"The worker on {hello.host} would make other pictures than this machine: other weights, or another "
@@ -197,7 +197,7 @@ class _Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class _Room:
+class Room:
     """What the cluster has to give: how many workers, what each takes, and how many clips it does at a time."""
 
     hosts: frozenset[str]
@@ -206,10 +206,10 @@ class _Room:
     clips_each: int
 
 
-class _Crew:
+class Crew:
     """The workers: the ones that start, and the free ones, each as often as it takes another clip."""
 
-    def __init__(self, ray: Any, room: _Room, make: Callable[[OnProgress], ClipUpscaler], count: int) -> None:
+    def __init__(self, ray: Any, room: Room, make: Callable[[OnProgress], ClipUpscaler], count: int) -> None:
         self._ray = ray
         self._room = room
         self.on_gpus = "num_gpus" in room.takes
@@ -287,7 +287,7 @@ class _Crew:
             self._ray.kill(worker)
 
 
-def _room(ray: Any) -> _Room:
+def room_of(ray: Any) -> Room:
     """A worker on each GPU; in a cluster without any, one on each machine, with all of its cores."""
     nodes = [node for node in ray.nodes() if node["Alive"]]
     hosts = frozenset(node["NodeManagerAddress"] for node in nodes)
@@ -295,12 +295,12 @@ def _room(ray: Any) -> _Room:
     gpus = [int(node["Resources"].get("GPU", 0)) for node in nodes]
     if any(gpus):
         cores_each = min(core // gpu for core, gpu in zip(cores, gpus, strict=True) if gpu)
-        return _Room(hosts, sum(gpus), {"num_gpus": 1, "num_cpus": 0}, clips_at_a_time(cores_each, gpu=True))
+        return Room(hosts, sum(gpus), {"num_gpus": 1, "num_cpus": 0}, clips_at_a_time(cores_each, gpu=True))
     usable = [core for core in cores if core]
     if not usable:
         raise UpscalingError("The Ray cluster has neither a GPU nor a CPU to give.")
     takes = {"num_cpus": min(usable), "scheduling_strategy": "SPREAD"}
-    return _Room(hosts, len(usable), takes, clips_at_a_time(min(usable), gpu=False))
+    return Room(hosts, len(usable), takes, clips_at_a_time(min(usable), gpu=False))
 
 
 @contextmanager

@@ -138,7 +138,7 @@ class Paths:
         compiled = _Way("compiled", _compiled(current.network))
         try:
             with torch.inference_mode():
-                agreement = _agreement(compiled.network(picture), current.network(picture))
+                agreement = _psnr(compiled.network(picture), current.network(picture))
                 before, after = self._seconds(current.network, picture), self._seconds(compiled.network, picture)
         except Exception as error:
             # Whatever goes wrong with it, at compiling, loading or launching: nobody asked for it.
@@ -154,7 +154,7 @@ class Paths:
         return compiled
 
     def _not_compiled(self, error: Exception) -> str:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         return f"torch cannot compile {self._weights.model.name} on this machine ({reason})."
 
     def _say(self, way: "_Way") -> None:
@@ -203,7 +203,7 @@ class Paths:
         height, width = found.shape[2:]
         resized = cached_taps(expected.shape[2], height).rows(expected, 0, height, 0)
         resized = cached_taps(expected.shape[3], width).columns(resized)
-        return _agreement(found, resized)
+        return _psnr(found, resized)
 
     def _seconds(self, network: Network, picture: Tensor) -> float:
         """Seconds that the device takes for `picture`, warm."""
@@ -241,7 +241,7 @@ def _compiled(network: Network) -> Network:
     return cast(Network, compiled)
 
 
-def _agreement(a: Tensor, b: Tensor) -> float:
+def _psnr(a: Tensor, b: Tensor) -> float:
     """PSNR in dB between two pictures 0..1; waits for the device."""
     error = (a.float() - b.float()).square().mean().item()
     if error == 0:

@@ -14,7 +14,7 @@ from video_pipeline.upscaling.power import Share
 from video_pipeline.upscaling.weights import check_denoise, find_model
 
 # Part of every fingerprint: a change of the code that changes the pictures raises it, and clips are done again.
-_REVISION = 2
+_REVISION = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,9 +230,9 @@ def test_a_worker_that_dies_while_it_has_nothing_to_do_is_replaced(settings: Set
 
     ray.init(settings.ray_address, log_to_driver=False)
     try:
-        room = cluster._room(ray)  # pyright: ignore[reportPrivateUsage]
+        room = cluster.room_of(ray)
         make = partial(_on_the_worker, settings, _nothing, {})
-        crew = cluster._Crew(ray, room, make, 1)  # pyright: ignore[reportPrivateUsage]
+        crew = cluster.Crew(ray, room, make, 1)
         [hello] = crew.starting
         ray.get(hello)
         crew.started(hello)
@@ -321,7 +321,7 @@ def test_workers_are_made_for_the_gpus_there_are() -> None:
         return {"NodeManagerAddress": address, "Alive": alive, "Resources": gives}
 
     def room(*nodes: dict[str, Any]) -> tuple[int, dict[str, Any], int]:
-        found = cluster._room(SimpleNamespace(nodes=lambda: nodes))  # pyright: ignore[reportPrivateUsage]
+        found = cluster.room_of(SimpleNamespace(nodes=lambda: nodes))
         return found.workers, found.takes, found.clips_each
 
     head, dead = node("a", memory=1.0), node("z", alive=False, CPU=64.0, GPU=8.0)

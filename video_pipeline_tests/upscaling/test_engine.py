@@ -6,6 +6,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -146,11 +147,11 @@ def test_a_gpus_libraries_that_find_no_memory_cost_a_smaller_step_and_no_picture
     engine.upscale_rgb(small)
     convolve, failed = torch.nn.functional.conv2d, list[str]()
 
-    def once(*args: object, **kwargs: object) -> torch.Tensor:
+    def once(*args: Any, **kwargs: Any) -> torch.Tensor:
         if not failed:
             failed.append(words)
             raise RuntimeError(words)
-        return convolve(*args, **kwargs)  # pyright: ignore
+        return convolve(*args, **kwargs)
 
     monkeypatch.setattr(torch.nn.functional, "conv2d", once)
     assert np.array_equal(engine.upscale_rgb(small), expected)

@@ -26,13 +26,8 @@ from video_pipeline.upscaling.planes import PlaneFormat
 from video_pipeline.upscaling.strips import enlarge
 from video_pipeline.upscaling.weights import load_weights
 
-_TABLES = (
-    resample.cached_taps,
-    colour._chroma_rows,  # pyright: ignore[reportPrivateUsage]
-    colour._chroma_columns,  # pyright: ignore[reportPrivateUsage]
-    colour._shrunk_rows,  # pyright: ignore[reportPrivateUsage]
-    colour._shrunk_columns,  # pyright: ignore[reportPrivateUsage]
-)
+# Made once and kept on their device: none of the fake ones may be left for other tests, nor theirs be used here.
+_TABLES = [kept for module in (colour, resample) for kept in vars(module).values() if hasattr(kept, "cache_clear")]
 
 
 class _ImaginaryGpu(TorchFunctionMode):

@@ -147,6 +147,17 @@ def test_what_cannot_be_compiled_here_is_told_once_and_goes_on(
     )
 
 
+def test_an_error_without_a_word_at_compiling_costs_no_clip(
+    compiling: Paths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def bare(*_: object) -> float:
+        raise AssertionError
+
+    monkeypatch.setattr(Paths, "_seconds", bare)
+    compiling.network(4, _SOURCE, _TARGET)
+    assert compiling.name == "rewritten" and "(AssertionError)" in caplog.text
+
+
 def _hot_on_noise(file: Path) -> Path:
     """animevideov3 whose first layer overflows float16 on hard noise, but not on the picture that paths are checked
     on: the same function, for the second layer takes the factor back.
