@@ -5,9 +5,10 @@ Thresholds, budgets and weights are not settings but policy (`video_pipeline/pol
 """
 
 import os
+from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,6 +22,26 @@ def _default_state_dir() -> Path:
     return root / ".state"
 
 
+class Mode(StrEnum):
+    """Which world the pipeline buys and publishes in."""
+
+    SANDBOX = "sandbox"
+    LIVE = "live"
+
+
+class VendorSection(BaseSettings):
+    """What the adapter of one vendor reads from the environment.
+
+    An adapter's file declares a subclass, whose fields name their variables by `validation_alias`. Instances come from
+    `Settings.section`. Secrets are `SecretStr`, or they show in logs.
+    """
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
+
+
+_SectionT = TypeVar("_SectionT", bound=VendorSection)
+
+
 class Settings(BaseSettings):
     """Every field is read from `VIDEO_PIPELINE_<NAME>`; the vendors' own names are accepted for their keys."""
 
@@ -28,6 +49,7 @@ class Settings(BaseSettings):
         env_prefix="VIDEO_PIPELINE_", env_file=".env", env_ignore_empty=True, extra="ignore"
     )
 
+    mode: Mode = Field(Mode.SANDBOX, description="`sandbox`: the stand-in serves everything; `live`: real vendors do.")
     state_dir: Path = Field(default_factory=_default_state_dir, description="Local state; ignored by git.")
     inbox_dir: Path | None = Field(None, description="Folder that briefs are dropped in.")
     ledger_url: SecretStr | None = Field(None, description="Postgres URL; unset starts an embedded server.")
@@ -52,6 +74,10 @@ class Settings(BaseSettings):
 
     slack_webhook_url: SecretStr | None = None
     discord_webhook_url: SecretStr | None = None
+
+    def section(self, section: type[_SectionT]) -> _SectionT:
+        """A vendor's own settings, read from the environment and the `.env` file now."""
+        return section()
 
     @property
     def inbox(self) -> Path:
