@@ -31,9 +31,15 @@ class RoutingPolicy(_Section):
     delivered_short_side: int = Field(gt=0, multiple_of=2)
 
 
+class ProviderLimits(_Section):
+    """What is to differ at one provider from what its adapter declares."""
+
+    concurrency: int | None = Field(default=None, ge=1)
+    poll_interval_s: float | None = Field(default=None, gt=0)
+
+
 class GenerationPolicy(_Section):
-    concurrency: int = Field(ge=1)
-    poll_interval_s: float = Field(gt=0)
+    providers: dict[str, ProviderLimits]
     poll_timeout_s: float = Field(gt=0)
     moderation_verdict_s: float = Field(ge=0)
     backoff_s: tuple[float, ...]

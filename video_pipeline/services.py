@@ -48,7 +48,9 @@ class Services:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        return load_catalogue(self.settings.catalogue_file, sandbox=self.settings.sandboxed)
+        from video_pipeline.generation import check_wires
+
+        return check_wires(load_catalogue(self.settings.catalogue_file, sandbox=self.settings.sandboxed))
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -94,24 +96,15 @@ class Services:
 
     def providers(self, client: "httpx.AsyncClient") -> Mapping[str, "Provider"]:
         """The providers in use, over `client`."""
-        from video_pipeline.generation import FalProvider
+        from video_pipeline.generation import PROVIDERS
 
-        settings = self.settings
-        if settings.fal_key is not None:
-            key = settings.fal_key.get_secret_value()
-            return {
-                "fal": FalProvider(client, key=key, queue_url=settings.fal_queue_url, api_url=settings.fal_api_url)
-            }
-        base = self.sandbox.base_url
-        return {
-            "fal": FalProvider(
-                client,
-                key="sandbox",
-                queue_url=f"{base}/fal-queue",
-                api_url=f"{base}/fal-api",
-                trusted_origins=(base,),
-            )
+        if self.settings.sandboxed:
+            base = self.sandbox.base_url
+            return {name: vendor.connect_sandbox(base, client) for name, vendor in PROVIDERS.items()}
+        connected = {
+            name: vendor.connect(self.settings.section(vendor.section), client) for name, vendor in PROVIDERS.items()
         }
+        return {name: provider for name, provider in connected.items() if provider is not None}
 
     @cached_property
     def platforms(self) -> Mapping[str, "Platform"]:

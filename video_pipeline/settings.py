@@ -32,8 +32,8 @@ class Mode(StrEnum):
 class VendorSection(BaseSettings):
     """What the adapter of one vendor reads from the environment.
 
-    An adapter's file declares a subclass, whose fields name their variables by `validation_alias`. Instances come from
-    `Settings.section`. Secrets are `SecretStr`, or they show in logs.
+    An adapter's file declares a subclass, whose fields name their variables by `validation_alias`. Instances come
+    from `Settings.section`. Secrets are `SecretStr`, or they show in logs.
     """
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
@@ -49,7 +49,7 @@ class Settings(BaseSettings):
         env_prefix="VIDEO_PIPELINE_", env_file=".env", env_ignore_empty=True, extra="ignore"
     )
 
-    mode: Mode = Field(Mode.SANDBOX, description="`sandbox`: the stand-in serves everything; `live`: real vendors do.")
+    mode: Mode = Field(Mode.SANDBOX, description="`sandbox`: a stand-in serves everything; `live`: real vendors do.")
     state_dir: Path = Field(default_factory=_default_state_dir, description="Local state; ignored by git.")
     inbox_dir: Path | None = Field(None, description="Folder that briefs are dropped in.")
     ledger_url: SecretStr | None = Field(None, description="Postgres URL; unset starts an embedded server.")

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from video_pipeline.orders import Orientation
+
 BriefId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 
@@ -26,12 +28,6 @@ class Platform(StrEnum):
     YOUTUBE_SHORTS = "youtube_shorts"
     INSTAGRAM_REELS = "instagram_reels"
     TIKTOK = "tiktok"
-
-
-class Orientation(StrEnum):
-    PORTRAIT = "portrait"
-    LANDSCAPE = "landscape"
-    SQUARE = "square"
 
 
 class ShotKind(StrEnum):

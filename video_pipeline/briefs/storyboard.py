@@ -7,7 +7,8 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict
 
-from video_pipeline.briefs.brief import Brief, Orientation, Shot, ShotKind, clip_id_of
+from video_pipeline.briefs.brief import Brief, Shot, ShotKind, clip_id_of
+from video_pipeline.orders import Orientation
 
 _CLOSE_UP = re.compile(r"\bclose[- ]?ups?\b", re.IGNORECASE)
 _PEOPLE = re.compile(

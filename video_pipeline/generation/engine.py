@@ -79,7 +79,7 @@ class GenerationEngine:
     async def generate(self, plans: Sequence[ClipPlan]) -> list[GeneratedClip]:
         """Bring every plan as far as it goes; one row a plan, in the order given.
 
-        As many clips are in work as the provider takes jobs, so memory does not grow with their number.
+        As many clips are in work as all providers together take jobs, so memory does not grow with their number.
         """
         await self._close_abandoned(plans)
         queue = iter(enumerate(plans))
@@ -90,7 +90,7 @@ class GenerationEngine:
                 done[number] = await self._clip(plan)
                 self._on_clip(done[number])
 
-        await asyncio.gather(*(worker() for _ in range(self._policy.concurrency)))
+        await asyncio.gather(*(worker() for _ in range(self._driver.capacity)))
         return [done[number] for number in sorted(done)]
 
     async def _close_abandoned(self, plans: Sequence[ClipPlan]) -> None:

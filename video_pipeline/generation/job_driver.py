@@ -6,6 +6,7 @@ Nothing is remembered between two steps but the ledger's row, so it does not mat
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,9 +18,21 @@ from video_pipeline.alerts import Alert, Notifier
 from video_pipeline.generation import messages
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.media_collector import MediaCollector
-from video_pipeline.generation.providers import JobFailed, NotAccepted, Provider, Submission, SubmitUnknown
-from video_pipeline.ledger import FailureKind, Hold, Job, JobKind, JobState, Ledger, Reservation
-from video_pipeline.policy import Policy
+from video_pipeline.generation.providers import JobFailed, NotAccepted, Provider, Recovery, SubmitUnknown
+from video_pipeline.ledger import (
+    NOTHING_BILLED,
+    Bill,
+    Failure,
+    FailureKind,
+    Hold,
+    Job,
+    JobKind,
+    JobState,
+    Ledger,
+    Receipt,
+    Reservation,
+)
+from video_pipeline.policy import Policy, ProviderLimits
 from video_pipeline.quality import Expectation, TechnicalVerdict, check_clip
 from video_pipeline.routing import Decision
 from video_pipeline.storage import ObjectStore
@@ -30,10 +43,11 @@ _LOG = logging.getLogger(__name__)
 _QUICK_POLL_S = 0.25
 # What a provider's Retry-After may hold a worker up for.
 _LONGEST_RETRY_S = 60.0
+_LONGEST_REASON = 500
 
 
 class JobDriver:
-    """Drives the jobs of one run; at each provider no more than `concurrency` of them at a time."""
+    """Drives the jobs of one run; at each provider no more of them at a time than it takes."""
 
     def __init__(
         self,
@@ -62,10 +76,21 @@ class JobDriver:
             policy=policy.generation,
             notifier=notifier,
         )
-        self._slots = {name: asyncio.Semaphore(policy.generation.concurrency) for name in providers}
+        self._concurrency = {
+            name: self._limits(name).concurrency or p.terms.concurrency for name, p in providers.items()
+        }
+        self._slots = {name: asyncio.Semaphore(limit) for name, limit in self._concurrency.items()}
         # Decoding is the one thing here that needs a core.
         self._checks = asyncio.Semaphore(2)
         self._driven: set[str] = set()
+
+    @property
+    def capacity(self) -> int:
+        """How many jobs all providers together take at a time."""
+        return sum(self._concurrency.values())
+
+    def _limits(self, provider: str) -> ProviderLimits:
+        return self._policy.providers.get(provider, ProviderLimits())
 
     async def drive(self, job: Job, decision: Decision) -> Job:
         """Take a job from the state that it is in to a final one, or as far as the provider lets it go now."""
@@ -85,13 +110,13 @@ class JobDriver:
     async def close(self, job: Job, reason: str) -> None:
         """Settle a job under way whose clip nobody wants any more."""
         if job.state is JobState.RESERVED:
-            await self._fail(job, FailureKind.CANCELED, reason)
+            await self._fail(job, Failure(FailureKind.CANCELED, reason))
             return
         job = await self._render(job)
         if job.state is JobState.RENDERED:
-            await self._collector.give_up(job, FailureKind.CANCELED, reason)
+            await self._db(self._jobs.given_up, job, Failure(FailureKind.CANCELED, reason))
         elif job.state is JobState.STORED:
-            await self._db(self._jobs.advance, job, JobState.REJECTED, note=reason)
+            await self._db(self._jobs.rejected, job, None, note=reason)
 
     # --- the money ---------------------------------------------------------------------------------------------
 
@@ -101,10 +126,11 @@ class JobDriver:
             hit = await self._db(self._jobs.cached, job.request_sha256)
             kept = hit is not None and await asyncio.to_thread(self._store.exists, hit.media_key or "none")
             if hit is not None and kept:
-                return await self._serve_from_cache(job, hit)
+                return await self._db(self._jobs.served_from_cache, job, hit)
             refused = await self._db(self._jobs.known_refusal, job.request_sha256)
             if refused is not None:
-                return await self._fail(job, FailureKind.MODERATION, f"already refused: {refused.failure_reason}")
+                reason = f"already refused: {refused.failure_reason}"
+                return await self._fail(job, Failure(FailureKind.MODERATION, reason))
             reservation = await self._db(
                 self._jobs.reserve,
                 job,
@@ -125,22 +151,6 @@ class JobDriver:
                     return job
             await asyncio.sleep(_QUICK_POLL_S)
 
-    async def _serve_from_cache(self, job: Job, hit: Job) -> Job:
-        return await self._db(
-            self._jobs.advance,
-            job,
-            JobState.ACCEPTED,
-            note=f"served from the cache, first made by job {hit.key[:12]}",
-            cached_from=hit.key,
-            saved_usd=job.expected_usd,
-            media_key=hit.media_key,
-            media_sha256=hit.media_sha256,
-            media_bytes=hit.media_bytes,
-            media_url=hit.media_url,
-            verdict=hit.verdict,
-            finished_at=datetime.now(UTC),
-        )
-
     async def _warn_near_ceiling(self, reservation: Reservation) -> None:
         ceiling_usd = self._budget.daily_ceiling_usd
         if reservation.committed_usd >= ceiling_usd * Decimal(str(self._budget.alert_share)):
@@ -153,46 +163,64 @@ class JobDriver:
         if job.state is JobState.RESERVED:
             job = await self._submit(job)
         elif job.state is JobState.SUBMITTING:
-            job = await self._recover(job, "the pipeline stopped while submitting")
+            job = await self._recovered(job, "the pipeline stopped while submitting")
         if job.state in (JobState.SUBMITTED, JobState.PROCESSING):
             job = await self._await_result(job)
         return job
 
     async def _submit(self, job: Job) -> Job:
         """Commit the intent, then buy; only a surely refused submit is sent again (G2.3, G2.4)."""
-        job = await self._db(self._jobs.advance, job, JobState.SUBMITTING, submitted_at=datetime.now(UTC))
+        job = await self._db(self._jobs.submitting, job)
         checkpoints.reached("generation.submitting")
+        try:
+            return await self._sent(job)
+        except SubmitUnknown as error:
+            return await self._recovered(job, str(error))
+
+    async def _sent(self, job: Job, *, note: str = "") -> Job:
+        """Send a submit whose intent is committed. Raises SubmitUnknown."""
         for wait_s in (*self._policy.backoff_s, None):
             try:
-                submission = await self._providers[job.provider].submit(job)
-            except SubmitUnknown as error:
-                return await self._recover(job, str(error))
+                receipt = await self._providers[job.provider].submit(job)
             except NotAccepted as error:
                 if error.kind is not FailureKind.TRANSIENT or wait_s is None:
-                    return await self._fail(job, error.kind, error.reason, retry_allowed=error.retry_allowed)
+                    failure = Failure(error.kind, error.reason, retry_allowed=error.retry_allowed)
+                    return await self._fail(job, failure)
                 _LOG.warning("%s was not accepted (%s); again in %s s", job.clip_id, error.reason, wait_s)
                 await asyncio.sleep(max(wait_s, min(error.retry_after_s or 0, _LONGEST_RETRY_S)))
             else:
                 checkpoints.reached("generation.accepted")
-                return await self._accepted(job, submission)
+                return await self._submitted(job, receipt, note=note)
         raise AssertionError("the last try returns")
 
-    async def _accepted(self, job: Job, submission: Submission, *, note: str = "") -> Job:
-        job = await self._db(
-            self._jobs.advance,
-            job,
-            JobState.SUBMITTED,
-            note=note,
-            provider_job_id=submission.provider_job_id,
-            status_url=submission.status_url,
-            response_url=submission.response_url,
-            cancel_url=submission.cancel_url,
-        )
+    async def _submitted(self, job: Job, receipt: Receipt, *, note: str = "") -> Job:
+        job = await self._db(self._jobs.submitted, job, receipt, note=note)
         checkpoints.reached("generation.submitted")
         return job
 
-    async def _recover(self, job: Job, why: str) -> Job:
-        """A submit whose answer was lost: look for it twice; never buy it again (DESIGN section 4)."""
+    async def _recovered(self, job: Job, why: str) -> Job:
+        """A submit whose answer was lost: recovered as the provider allows, and never bought again."""
+        terms = self._providers[job.provider].terms
+        if terms.recovery is Recovery.IDEMPOTENCY_KEY and _age_s(job) < terms.key_lifetime_s:
+            return await self._sent_again(job, why)
+        if terms.recovery is Recovery.SEARCH:
+            return await self._looked_up(job, why)
+        return await self._in_doubt(job, why)
+
+    async def _sent_again(self, job: Job, why: str) -> Job:
+        """The same key gives the job that is there, or buys it for the first time."""
+        for wait_s in (*self._policy.backoff_s, None):
+            try:
+                return await self._sent(job, note=f"{why}; sent again under its key")
+            except SubmitUnknown as error:
+                if wait_s is None:
+                    await self._tell(messages.submit_unanswered(job, str(error)))
+                    return job
+                await asyncio.sleep(wait_s)
+        raise AssertionError("the last try returns")
+
+    async def _looked_up(self, job: Job, why: str) -> Job:
+        """Look for it twice among the provider's requests."""
         provider = self._providers[job.provider]
         for look in range(2):
             if look:
@@ -204,9 +232,12 @@ class JobDriver:
                 _LOG.warning("%s could not be asked for its history: %s", job.provider, error)
                 continue
             if found is not None:
-                return await self._accepted(job, found, note=f"{why}; found at {job.provider}")
+                return await self._submitted(job, found, note=f"{why}; found at {job.provider}")
+        return await self._in_doubt(job, f"{why}, and {job.provider} does not list it")
+
+    async def _in_doubt(self, job: Job, why: str) -> Job:
         await self._tell(messages.submit_in_doubt(job, why))
-        return await self._db(self._jobs.advance, job, JobState.UNKNOWN, note=why, failure_reason=why)
+        return await self._db(self._jobs.unknown, job, why)
 
     async def _await_result(self, job: Job) -> Job:
         """Poll until the job ends; trouble on the way never gives the job up (G2.1)."""
@@ -218,32 +249,24 @@ class JobDriver:
                 ended = await provider.poll(job)
                 rendered = await provider.result(job) if ended else None
             except JobFailed as error:
-                return await self._fail(
-                    job, error.kind, error.reason, billed=error.billed, retry_allowed=error.retry_allowed
-                )
+                failure = Failure(error.kind, error.reason, retry_allowed=error.retry_allowed)
+                return await self._fail(job, failure, billed=error.ending in provider.terms.billed)
             if rendered is not None:
                 return await self._rendered(job, rendered.media_url)
             if job.state is JobState.SUBMITTED:
-                job = await self._db(self._jobs.advance, job, JobState.PROCESSING)
+                job = await self._db(self._jobs.processing, job)
                 checkpoints.reached("generation.processing")
             if waited_s > self._policy.poll_timeout_s:
                 # It may still be rendered and billed: it is asked for again under its id, never bought again.
                 await self._tell(messages.job_late(job, waited_s))
                 return job
             early = waited_s < self._policy.moderation_verdict_s
-            interval_s = self._policy.poll_interval_s
+            interval_s = self._limits(job.provider).poll_interval_s or provider.terms.poll_interval_s
             await asyncio.sleep(min(_QUICK_POLL_S, interval_s) if early else interval_s)
 
     async def _rendered(self, job: Job, media_url: str) -> Job:
         checkpoints.reached("generation.rendered")
-        return await self._db(
-            self._jobs.settle,
-            job,
-            JobState.RENDERED,
-            billed_usd=job.expected_usd,
-            billed_s=job.requested_s,
-            media_url=media_url,
-        )
+        return await self._db(self._jobs.rendered, job, media_url=media_url, bill=_list_price(job))
 
     # --- the verdict -------------------------------------------------------------------------------------------
 
@@ -257,30 +280,28 @@ class JobDriver:
             async with self._checks:
                 judged = await asyncio.to_thread(self._checked, job.media_key or "", expected)
             verdict, passed = judged.model_dump(mode="json"), judged.passed
-        state = JobState.ACCEPTED if passed else JobState.REJECTED
-        return await self._db(self._jobs.advance, job, state, verdict=verdict, finished_at=datetime.now(UTC))
+        return await self._db(self._jobs.accepted if passed else self._jobs.rejected, job, verdict)
 
     def _checked(self, key: str, expected: Expectation) -> TechnicalVerdict:
         with self._store.local_copy(key) as path:
             return check_clip(path, expected)
 
-    async def _fail(
-        self, job: Job, kind: FailureKind, reason: str, *, billed: bool = False, retry_allowed: bool = True
-    ) -> Job:
+    async def _fail(self, job: Job, failure: Failure, *, billed: bool = False) -> Job:
         """End a job without a clip, free its reservation and say so where it is not part of the plan."""
-        if kind in (FailureKind.TRANSIENT, FailureKind.AUTH, FailureKind.QUOTA):
-            await self._tell(messages.provider_failing(job, kind, reason))
-        return await self._db(
-            self._jobs.settle,
-            job,
-            JobState.FAILED,
-            billed_usd=job.expected_usd if billed else Decimal(0),
-            billed_s=job.requested_s if billed else 0.0,
-            note=reason[:500],
-            failure_kind=kind,
-            failure_reason=reason[:500],
-            retry_allowed=retry_allowed,
-        )
+        failure = replace(failure, reason=failure.reason[:_LONGEST_REASON])
+        if failure.kind in (FailureKind.TRANSIENT, FailureKind.AUTH, FailureKind.QUOTA):
+            await self._tell(messages.provider_failing(job, failure))
+        return await self._db(self._jobs.failed, job, failure, bill=_list_price(job) if billed else NOTHING_BILLED)
 
     async def _tell(self, alert: Alert) -> None:
         await asyncio.to_thread(self._notifier.notify, alert)
+
+
+def _list_price(job: Job) -> Bill:
+    """What a job that is charged for costs: the price that it was ordered at."""
+    return Bill(job.expected_usd, job.requested_s)
+
+
+def _age_s(job: Job) -> float:
+    """Seconds since the intent to buy it was committed."""
+    return (datetime.now(UTC) - job.submitted_at).total_seconds() if job.submitted_at else 0.0

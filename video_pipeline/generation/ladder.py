@@ -148,7 +148,7 @@ def _after_refusal(
     """The next rung that has something new to offer; a refused prompt is never sent again as it was."""
     last = history[-1]
     tried = {Strategy(job.strategy) for job in history}
-    refused = {job.request["prompt"] for job in history if job.failure_kind is FailureKind.MODERATION}
+    refused = {job.order.prompt for job in history if job.failure_kind is FailureKind.MODERATION}
     climbed = len(tried & set(LADDER))
     if climbed < policy.max_ladder_attempts:
         for strategy in LADDER:
@@ -169,7 +169,7 @@ def _after_failure(history: Sequence[Job], policy: GenerationPolicy) -> Step:
     modified = sum(job.strategy == Strategy.MODIFIED_PROMPT for job in history)
     if modified >= policy.max_modified_retries:
         return Stop(f"{last.model} failed again after a modified prompt: {last.failure_reason}", person=True)
-    sent = last.request["prompt"]
+    sent = last.order.prompt
     prompt = f"{sent}. Simple composition, steady camera"
     reason = f"{last.model} failed on {sent!r}: {last.failure_reason}"
     return Attempt(last.attempt + 1, Strategy.MODIFIED_PROMPT, prompt, reason=reason)
@@ -196,4 +196,4 @@ def _again(last: Job, reason: str) -> Attempt:
     """The same strategy once more, as a new attempt with a new seed."""
     strategy = Strategy(last.strategy)
     kind = JobKind.IMAGE if strategy is Strategy.IMAGE_ANCHORING else JobKind.VIDEO
-    return Attempt(last.attempt + 1, strategy, last.request["prompt"], kind=kind, reason=reason)
+    return Attempt(last.attempt + 1, strategy, last.order.prompt, kind=kind, reason=reason)

@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -15,7 +15,7 @@ from video_pipeline.generation import messages
 from video_pipeline.generation.download import Downloaded, MediaGone, download
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.providers import JobFailed, Provider
-from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, Ledger
+from video_pipeline.ledger import Failure, FailureKind, Job, JobKind, Ledger
 from video_pipeline.policy import GenerationPolicy
 from video_pipeline.storage import ObjectStore, StoredObject, clip_key
 
@@ -44,6 +44,8 @@ class MediaCollector:
 
     async def collect(self, job: Job) -> Job:
         """Download at once and keep it ourselves; a failed download is repeated, a render never is (S1, G2.4)."""
+        if self._address_is_old(job):
+            job = await self._fresh_address(job)
         with tempfile.TemporaryDirectory(prefix="download-") as folder:
             target = Path(folder) / f"media{_suffix(job)}"
             for wait_s in (*self._policy.backoff_s, None):
@@ -60,25 +62,7 @@ class MediaCollector:
             checkpoints.reached("generation.downloaded")
             stored = await self._keep(job, file)
         checkpoints.reached("generation.stored")
-        return await self._db(
-            self._jobs.advance,
-            job,
-            JobState.STORED,
-            media_key=stored.key,
-            media_sha256=stored.sha256,
-            media_bytes=stored.size_bytes,
-        )
-
-    async def give_up(self, job: Job, kind: FailureKind, reason: str) -> Job:
-        """End a job without its file; its bill stays as it was settled."""
-        return await self._db(
-            self._jobs.advance,
-            job,
-            JobState.FAILED,
-            failure_kind=kind,
-            failure_reason=reason,
-            finished_at=datetime.now(UTC),
-        )
+        return await self._db(self._jobs.stored, job, stored)
 
     async def _download(self, job: Job, target: Path) -> Downloaded:
         return await download(
@@ -114,7 +98,12 @@ class MediaCollector:
     async def _lost(self, job: Job, reason: str) -> Job:
         """A paid file that must not be fetched: the money is settled, a person is told."""
         await asyncio.to_thread(self._notifier.notify, messages.media_lost(job, reason))
-        return await self.give_up(job, FailureKind.INVALID, reason)
+        return await self._db(self._jobs.given_up, job, Failure(FailureKind.INVALID, reason))
+
+    def _address_is_old(self, job: Job) -> bool:
+        """Whether the provider may have taken the file's address back by now."""
+        lifetime = timedelta(seconds=self._providers[job.provider].terms.url_lifetime_s)
+        return job.submitted_at is not None and datetime.now(UTC) - job.submitted_at > lifetime
 
 
 def _suffix(job: Job) -> str:

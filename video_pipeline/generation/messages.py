@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from video_pipeline.alerts import Alert
-from video_pipeline.ledger import FailureKind, Hold, Job, Reservation, Review
+from video_pipeline.ledger import Failure, Hold, Job, Reservation, Review
 
 
 def clip_stopped(clip_id: str, reason: str) -> Alert:
@@ -18,14 +18,20 @@ def person_needed(question: Review) -> Alert:
 
 
 def submit_in_doubt(job: Job, why: str) -> Alert:
-    """A submit whose answer was lost and that the provider does not list."""
+    """A submit whose answer was lost, and that only a person can find."""
     return Alert(
         f"unknown {job.key}",
         "A paid call may have been made twice if it were sent again",
-        f"{_shot(job)}: {why}, and {job.provider} does not list it. It is not sent again. Look at {job.provider}, "
+        f"{_shot(job)}: {why}. It is not sent again. Look at {job.provider}, "
         f"then run `video-pipeline resolve {job.key[:16]} --found REQUEST_ID` or `--not-found`.",
         severity="critical",
     )
+
+
+def submit_unanswered(job: Job, why: str) -> Alert:
+    """A submit that stays without an answer although it may be sent again."""
+    text = f"{_shot(job)}: {why}. The next run sends it again under the same key, which buys it once."
+    return Alert(f"unanswered {job.key}", "A paid call is not answered", text, severity="warning")
 
 
 def job_late(job: Job, waited_s: float) -> Alert:
@@ -49,11 +55,11 @@ def media_lost(job: Job, reason: str) -> Alert:
     return Alert(f"lost media {job.key}", "A paid clip cannot be taken", text, severity="critical")
 
 
-def provider_failing(job: Job, kind: FailureKind, reason: str) -> Alert:
+def provider_failing(job: Job, failure: Failure) -> Alert:
     """Trouble with the provider rather than with a shot; once a provider, kind and day."""
-    text = f"{_shot(job)} on {job.model}: {reason}"
-    title = f"{job.provider}: {kind} failure"
-    return Alert(f"{kind} {job.provider} {job.day}", title, text, severity="critical")
+    text = f"{_shot(job)} on {job.model}: {failure.reason}"
+    title = f"{job.provider}: {failure.kind} failure"
+    return Alert(f"{failure.kind} {job.provider} {job.day}", title, text, severity="critical")
 
 
 def ceiling_near(reservation: Reservation, ceiling_usd: Decimal) -> Alert:

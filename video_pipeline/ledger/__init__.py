@@ -3,21 +3,29 @@
 from video_pipeline.ledger.jobs import Hold, Reservation
 from video_pipeline.ledger.ledger import Ledger, open_ledger
 from video_pipeline.ledger.records import (
+    NOTHING_BILLED,
+    Bill,
+    Failure,
     FailureKind,
     Job,
     JobKind,
     JobState,
     Publication,
     PublicationState,
+    Receipt,
     Review,
     ReviewState,
     SpendCategory,
+    SpendLine,
     StandingStatus,
     TierState,
     Transition,
 )
 
 __all__ = [
+    "NOTHING_BILLED",
+    "Bill",
+    "Failure",
     "FailureKind",
     "Hold",
     "Job",
@@ -26,10 +34,12 @@ __all__ = [
     "Ledger",
     "Publication",
     "PublicationState",
+    "Receipt",
     "Reservation",
     "Review",
     "ReviewState",
     "SpendCategory",
+    "SpendLine",
     "StandingStatus",
     "TierState",
     "Transition",

@@ -5,7 +5,7 @@ workers can never make the same change; whatever the change costs or frees is bo
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -19,18 +19,28 @@ from video_pipeline.ledger.governance import tier_state
 from video_pipeline.ledger.locks import lock
 from video_pipeline.ledger.records import (
     JOB_TRANSITIONS,
+    NOTHING_BILLED,
+    Bill,
+    Failure,
     FailureKind,
     Job,
     JobKind,
     JobState,
+    Receipt,
     SpendCategory,
+    SpendLine,
     TierState,
 )
 from video_pipeline.ledger.schema import job_events, jobs, publications, reviews, spend
 from video_pipeline.ledger.spend import committed_usd
+from video_pipeline.orders import RenderOrder
+from video_pipeline.storage import StoredObject
 
 _IN_FLIGHT = tuple(state.value for state in JobState if not state.final and state not in (JobState.PLANNED,))
-_JOB_FIELDS = frozenset(Job.__dataclass_fields__)
+# A job's fields and the columns that they are in; all but one have the same name.
+_COLUMNS = {field.name: field.name for field in fields(Job)} | {"order": "render_order"}
+
+_Values = dict[str, Any]
 
 
 class Hold(StrEnum):
@@ -67,8 +77,8 @@ class Jobs:
 
     def plan(self, job: Job) -> Job:
         """Write the intent of an attempt; the row that is there already when the key is known."""
-        values = {name: getattr(job, name) for name in _JOB_FIELDS if getattr(job, name) is not None}
-        values = {name: _plain(value) for name, value in values.items()}
+        given = {column: getattr(job, name) for name, column in _COLUMNS.items()}
+        values = {column: _plain(value) for column, value in given.items() if value is not None}
         with self._engine.begin() as connection:
             connection.execute(insert(jobs).values(**values).on_conflict_do_nothing())
             return _fetch(connection, job.key)
@@ -185,41 +195,102 @@ class Jobs:
                     _change(connection, job.key, state, JobState.REFUSED, reason, {"failure_reason": reason})
                 return refused
             _change(connection, job.key, state, JobState.RESERVED, "", {"failure_reason": None})
-            _line(connection, job, "reserve", job.expected_usd, on)
+            _line(connection, job, SpendLine.RESERVE, job.expected_usd, on)
             return Reservation(on, committed + job.expected_usd)
 
-    def advance(self, job: Job, to: JobState, *, note: str = "", **fields: Any) -> Job:
-        """Move a job to its next state; LedgerError when it is no longer in the state the caller saw."""
-        with self._engine.begin() as connection:
-            _change(connection, job.key, job.state, to, note, fields)
-            return _fetch(connection, job.key)
+    # --- the moves of a job: one transaction each, refused when the job has left the state that the caller saw ----
 
-    def settle(
-        self, job: Job, to: JobState, *, billed_usd: Decimal, billed_s: float, note: str = "", **fields: Any
-    ) -> Job:
-        """Move a job on and replace its reservation by what it was billed, in one transaction."""
-        with self._engine.begin() as connection:
-            fields |= {"billed_usd": billed_usd, "billed_s": billed_s}
-            if to is JobState.FAILED:
-                fields["finished_at"] = datetime.now(UTC)
-            _change(connection, job.key, job.state, to, note, fields)
-            held_usd, on = connection.execute(
-                select(func.sum(spend.c.usd), func.max(spend.c.spent_on)).where(
-                    spend.c.job_key == job.key, spend.c.line.in_(("reserve", "release"))
-                )
-            ).one()
-            # Against the day that it was reserved on: each job counts against one day's ceiling.
-            on = on or datetime.now(UTC).date()
-            if held_usd:
-                _line(connection, job, "release", -held_usd, on)
-            if billed_usd:
-                _line(connection, job, "settle", billed_usd, on)
-            return _fetch(connection, job.key)
+    def submitting(self, job: Job) -> Job:
+        """Commit the intent to buy `job`; nothing has been sent yet."""
+        return self._move(job, JobState.SUBMITTING, {"submitted_at": datetime.now(UTC)})
+
+    def submitted(self, job: Job, receipt: Receipt, *, note: str = "") -> Job:
+        """Keep the provider's receipt; also of a submit that was in doubt and has been found."""
+        values = {
+            "provider_job_id": receipt.provider_job_id,
+            "receipt": receipt.document,
+            "failure_reason": None,
+        }
+        return self._move(job, JobState.SUBMITTED, values, note=note)
+
+    def processing(self, job: Job) -> Job:
+        """The provider was seen at work on it."""
+        return self._move(job, JobState.PROCESSING, {})
+
+    def rendered(self, job: Job, *, media_url: str, bill: Bill) -> Job:
+        """The provider has ended it with a file at `media_url`; the reservation becomes the bill."""
+        return self._settle(job, JobState.RENDERED, bill, {"media_url": media_url})
+
+    def stored(self, job: Job, stored: StoredObject) -> Job:
+        """Its file is in our own store."""
+        return self._move(job, JobState.STORED, _media_values(stored.key, stored.sha256, stored.size_bytes))
+
+    def accepted(self, job: Job, verdict: dict[str, Any] | None) -> Job:
+        """Its file passed the checks; a picture has no verdict."""
+        return self._move(job, JobState.ACCEPTED, {"verdict": verdict, "finished_at": datetime.now(UTC)})
+
+    def rejected(self, job: Job, verdict: dict[str, Any] | None, *, note: str = "") -> Job:
+        """Its file failed the checks, or nobody wants it any more; it stays paid for."""
+        values = {"finished_at": datetime.now(UTC)} | ({} if verdict is None else {"verdict": verdict})
+        return self._move(job, JobState.REJECTED, values, note=note)
+
+    def served_from_cache(self, job: Job, hit: Job) -> Job:
+        """`hit` is an accepted job with the same request: its file serves, and nothing is paid (G2.5)."""
+        values = {
+            "cached_from": hit.key,
+            "saved_usd": job.expected_usd,
+            "media_url": hit.media_url,
+            "verdict": hit.verdict,
+            "finished_at": datetime.now(UTC),
+            **_media_values(hit.media_key, hit.media_sha256, hit.media_bytes),
+        }
+        note = f"served from the cache, first made by job {hit.key[:12]}"
+        return self._move(job, JobState.ACCEPTED, values, note=note)
+
+    def failed(self, job: Job, failure: Failure, *, bill: Bill = NOTHING_BILLED) -> Job:
+        """It ended without a clip; the reservation becomes the bill."""
+        if job.state is JobState.RENDERED:
+            raise LedgerError(f"Job {job.key[:12]} is rendered: its bill is settled already.")
+        return self._settle(job, JobState.FAILED, bill, _failure_values(failure), note=failure.reason)
+
+    def given_up(self, job: Job, failure: Failure) -> Job:
+        """A rendered job whose file will not be had; its bill was settled before and stays."""
+        if job.state is not JobState.RENDERED:
+            raise LedgerError(f"Job {job.key[:12]} is {job.state}, not rendered: its reservation is not settled yet.")
+        return self._move(job, JobState.FAILED, _failure_values(failure), note=failure.reason)
+
+    def unknown(self, job: Job, why: str) -> Job:
+        """Nobody can tell whether it was bought; the reservation stays until a person has looked."""
+        return self._move(job, JobState.UNKNOWN, {"failure_reason": why}, note=why)
 
     def note_media_url(self, job: Job, media_url: str) -> Job:
         """Keep a fresher address of a rendered file; the state stays."""
         with self._engine.begin() as connection:
             connection.execute(update(jobs).where(jobs.c.key == job.key).values(media_url=media_url))
+            return _fetch(connection, job.key)
+
+    def _move(self, job: Job, to: JobState, values: _Values, *, note: str = "") -> Job:
+        with self._engine.begin() as connection:
+            _change(connection, job.key, job.state, to, note, values)
+            return _fetch(connection, job.key)
+
+    def _settle(self, job: Job, to: JobState, bill: Bill, values: _Values, *, note: str = "") -> Job:
+        """Move a job on and replace its reservation by its bill."""
+        with self._engine.begin() as connection:
+            billed: _Values = {"billed_usd": bill.usd, "billed_s": bill.seconds}
+            _change(connection, job.key, job.state, to, note, values | billed)
+            held = (SpendLine.RESERVE.value, SpendLine.RELEASE.value)
+            held_usd, on = connection.execute(
+                select(func.sum(spend.c.usd), func.max(spend.c.spent_on)).where(
+                    spend.c.job_key == job.key, spend.c.line.in_(held)
+                )
+            ).one()
+            # Against the day that it was reserved on: each job counts against one day's ceiling.
+            on = on or datetime.now(UTC).date()
+            if held_usd:
+                _line(connection, job, SpendLine.RELEASE, -held_usd, on)
+            if bill.usd:
+                _line(connection, job, SpendLine.SETTLE, bill.usd, on)
             return _fetch(connection, job.key)
 
     def events(self, key: str) -> list[dict[str, Any]]:
@@ -249,16 +320,14 @@ def _refusal(
     return None
 
 
-def _change(
-    connection: Connection, key: str, expected: JobState, to: JobState, note: str, fields: dict[str, Any]
-) -> None:
+def _change(connection: Connection, key: str, expected: JobState, to: JobState, note: str, values: _Values) -> None:
     if to not in JOB_TRANSITIONS[expected]:
         raise LedgerError(f"Job {key[:12]} cannot go from {expected} to {to}.")
-    values = {name: _plain(value) for name, value in fields.items()}
+    plain = {column: _plain(value) for column, value in values.items()}
     changed = connection.execute(
         update(jobs)
         .where(jobs.c.key == key, jobs.c.state == expected.value)
-        .values(state=to.value, updated_at=func.clock_timestamp(), **values)
+        .values(state=to.value, updated_at=func.clock_timestamp(), **plain)
     )
     if changed.rowcount != 1:
         raise LedgerError(f"Job {key[:12]} is no longer {expected}: another worker has moved it.")
@@ -267,7 +336,7 @@ def _change(
     )
 
 
-def _line(connection: Connection, job: Job, line: str, usd: Decimal, on: date) -> None:
+def _line(connection: Connection, job: Job, line: SpendLine, usd: Decimal, on: date) -> None:
     category = SpendCategory.GENERATION if job.attempt == 0 else SpendCategory.RETRY
     connection.execute(
         insert(spend).values(
@@ -277,7 +346,7 @@ def _line(connection: Connection, job: Job, line: str, usd: Decimal, on: date) -
             job_key=job.key,
             tier=job.tier,
             category=category.value,
-            line=line,
+            line=line.value,
             usd=usd,
         )
     )
@@ -290,8 +359,22 @@ def _fetch(connection: Connection, key: str) -> Job:
     return _job(row)
 
 
+def _media_values(key: str | None, sha256: str | None, size_bytes: int | None) -> _Values:
+    return {"media_key": key, "media_sha256": sha256, "media_bytes": size_bytes}
+
+
+def _failure_values(failure: Failure) -> _Values:
+    return {
+        "failure_kind": failure.kind,
+        "failure_reason": failure.reason,
+        "retry_allowed": failure.retry_allowed,
+        "finished_at": datetime.now(UTC),
+    }
+
+
 def _job(row: RowMapping) -> Job:
-    values = {name: row[name] for name in _JOB_FIELDS}
+    values = {name: row[column] for name, column in _COLUMNS.items()}
+    values["order"] = RenderOrder.model_validate(row["render_order"])
     values["kind"] = JobKind(row["kind"])
     values["state"] = JobState(row["state"])
     values["failure_kind"] = FailureKind(row["failure_kind"]) if row["failure_kind"] else None
@@ -300,7 +383,9 @@ def _job(row: RowMapping) -> Job:
 
 
 def _plain(value: Any) -> Any:
-    """Enums by their value, booleans as 0 and 1: what the columns hold."""
+    """What the columns hold: enums by their value, booleans as 0 and 1, an order as JSON."""
     if isinstance(value, bool):
         return int(value)
-    return getattr(value, "value", value)
+    if isinstance(value, RenderOrder):
+        return value.document()
+    return value.value if isinstance(value, StrEnum) else value

@@ -6,6 +6,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from video_pipeline.orders import RenderOrder
+
 
 class JobKind(StrEnum):
     VIDEO = "video"
@@ -72,6 +74,15 @@ class FailureKind(StrEnum):
     NOT_SENT = "not_sent"
 
 
+class SpendLine(StrEnum):
+    """The kinds of line items: `reserve` and `release` cancel out, `settle` and `adjust` are what was spent."""
+
+    RESERVE = "reserve"
+    RELEASE = "release"
+    SETTLE = "settle"
+    ADJUST = "adjust"
+
+
 class SpendCategory(StrEnum):
     """The cost lines of a clip (MISSION G4.1)."""
 
@@ -114,8 +125,39 @@ class ReviewState(StrEnum):
 
 
 @dataclass(frozen=True)
+class Receipt:
+    """What a provider gave for a job: its id there, and whatever else the adapter needs to ask for it again."""
+
+    provider_job_id: str
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job ended without a clip. `retry_allowed` is False where the provider says that the same would fail."""
+
+    kind: FailureKind
+    reason: str
+    retry_allowed: bool = True
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a job cost in the end: US dollars, and the seconds of video that they are for."""
+
+    usd: Decimal = Decimal(0)
+    seconds: float = 0.0
+
+
+NOTHING_BILLED = Bill()
+
+
+@dataclass(frozen=True)
 class Job:
-    """A row of `jobs`; money in US dollars, `*_s` in seconds."""
+    """A row of `jobs`; money in US dollars, `*_s` in seconds.
+
+    `order` is what is asked for. `request` and `receipt` are the adapter's own: what it sends, and what came back.
+    """
 
     key: str
     kind: JobKind
@@ -130,10 +172,9 @@ class Job:
     provider: str
     model: str
     model_version: str
-    endpoint: str
+    order: RenderOrder
     request: dict[str, Any]
     request_sha256: str
-    requested_s: float
     expected_usd: Decimal
     state: JobState
     run_id: str
@@ -141,9 +182,7 @@ class Job:
     failure_reason: str | None = None
     retry_allowed: bool = True
     provider_job_id: str | None = None
-    status_url: str | None = None
-    response_url: str | None = None
-    cancel_url: str | None = None
+    receipt: dict[str, Any] | None = None
     media_url: str | None = None
     media_key: str | None = None
     media_sha256: str | None = None
@@ -156,6 +195,11 @@ class Job:
     created_at: datetime | None = None
     submitted_at: datetime | None = None
     finished_at: datetime | None = None
+
+    @property
+    def requested_s(self) -> float:
+        """Length that was ordered, in seconds; 0 for a picture."""
+        return self.order.duration_s
 
 
 @dataclass(frozen=True)

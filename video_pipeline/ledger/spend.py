@@ -10,10 +10,10 @@ from decimal import Decimal
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from video_pipeline.ledger.records import SpendCategory
+from video_pipeline.ledger.records import SpendCategory, SpendLine
 from video_pipeline.ledger.schema import spend
 
-SETTLED_LINES = ("settle", "adjust")
+_SETTLED = (SpendLine.SETTLE.value, SpendLine.ADJUST.value)
 
 
 class Spend:
@@ -43,7 +43,7 @@ class Spend:
                 clip_id=clip_id,
                 tier=tier,
                 category=category.value,
-                line="adjust",
+                line=SpendLine.ADJUST.value,
                 usd=usd,
                 note=note,
             )
@@ -62,7 +62,7 @@ class Spend:
         """clip id -> category -> settled US dollars."""
         statement = (
             select(spend.c.clip_id, spend.c.category, func.sum(spend.c.usd).label("usd"))
-            .where(spend.c.day == day, spend.c.line.in_(SETTLED_LINES))
+            .where(spend.c.day == day, spend.c.line.in_(_SETTLED))
             .group_by(spend.c.clip_id, spend.c.category)
         )
         costs: dict[str, dict[str, Decimal]] = {}

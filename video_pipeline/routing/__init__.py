@@ -1,6 +1,6 @@
 """Gate 1: route before you generate. Catalogue, decision tree, plan and price; pure, no calls, no LLM."""
 
-from video_pipeline.routing.catalogue import Catalogue, Model, Resolution, Tier, load_catalogue
+from video_pipeline.routing.catalogue import Catalogue, ImageModel, Model, Resolution, Tier, load_catalogue
 from video_pipeline.routing.decision import Decision, Promotion, RoutingState, decide
 from video_pipeline.routing.plan import ClipPlan, DayPlan, check_cap, plan_clip, plan_day, price_day
 
@@ -9,6 +9,7 @@ __all__ = [
     "ClipPlan",
     "DayPlan",
     "Decision",
+    "ImageModel",
     "Model",
     "Promotion",
     "Resolution",

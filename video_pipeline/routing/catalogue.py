@@ -5,13 +5,14 @@ from decimal import Decimal
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from video_pipeline.briefs import Orientation, ShotKind
+from video_pipeline.briefs import ShotKind
 from video_pipeline.errors import ConfigurationError
+from video_pipeline.orders import Orientation
 from video_pipeline.policy import explain, read_yaml_mapping
 
 _RATIOS: dict[Orientation, tuple[int, int]] = {
@@ -71,26 +72,15 @@ class Durations(_Entry):
         return next((length for length in lengths if length >= wanted_s - 1e-6), None)
 
 
-class Wire(_Entry):
-    """How the model's endpoint wants its arguments: the table that differs from model to model."""
-
-    text_to_video: str
-    image_to_video: str | None = None
-    image_field: str = "image_url"
-    duration_as: Literal["int", "string", "seconds_string"] = "int"
-    resolution_field: str | None = "resolution"
-    audio_field: str | None = None
-    seed: bool = True
-
-
 class Model(_Entry):
     """One version of one model at one provider."""
 
     model: str
     version: str
-    provider: Literal["fal"]
+    provider: str
     tier: Tier
-    wire: Wire
+    wire: dict[str, Any] = Field(description="The provider's own part: how its adapter asks for this model.")
+    image_to_video: bool = Field(False, description="Whether it renders from a start image.")
     durations: Durations
     resolutions: tuple[Resolution, ...] = Field(min_length=1)
     fidelity: dict[ShotKind, float]
@@ -115,8 +105,8 @@ class ImageModel(_Entry):
 
     model: str
     version: str
-    provider: Literal["fal"]
-    endpoint: str
+    provider: str
+    wire: dict[str, Any] = Field(description="As of a model.")
     usd_per_image: Decimal = Field(ge=0)
     price_source: str
     price_checked_on: date

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import httpx
 import pytest
 
-from video_pipeline.generation.providers import FalProvider, Submission
-from video_pipeline.ledger import Job
+from video_pipeline.generation.providers.fal import FalProvider
+from video_pipeline.ledger import Job, Receipt
 from video_pipeline.policy import Policy
 from video_pipeline.publishing import YouTubeShorts
 from video_pipeline.routing import Catalogue
@@ -51,6 +51,6 @@ def job(request: pytest.FixtureRequest, sandbox_catalogue: Catalogue, policy: Po
     return job_of(brief_of(f"waves on a beach, {request.node.name}"), sandbox_catalogue, policy)
 
 
-def with_receipt(job: Job, submission: Submission) -> Job:
+def with_receipt(job: Job, receipt: Receipt) -> Job:
     """The job as the ledger keeps it after a submit."""
-    return replace(job, **asdict(submission))
+    return replace(job, provider_job_id=receipt.provider_job_id, receipt=receipt.document)

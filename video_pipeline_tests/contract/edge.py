@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 import video_pipeline.sandbox
-from video_pipeline.generation import FalProvider
+from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.publishing import YouTubeShorts
 from video_pipeline.sandbox import ensure_running, stop
 

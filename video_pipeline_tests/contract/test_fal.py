@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import httpx
 import pytest
 
 from video_pipeline.generation.ladder import Attempt, Strategy
-from video_pipeline.generation.providers import FalProvider, JobFailed, NotAccepted, Rendered, SubmitUnknown
+from video_pipeline.generation.providers import JobFailed, NotAccepted, Rendered, SubmitUnknown
+from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.ledger import FailureKind, Job, JobKind
 from video_pipeline.media import probe
 from video_pipeline.policy import Policy
@@ -37,8 +39,13 @@ async def ended(fal: FalProvider, job: Job, *, limit_s: float = 20.0) -> Rendere
             await asyncio.sleep(0.02)
 
 
+def changed(job: Job, **arguments: Any) -> Job:
+    """The job with other arguments than its order asks for."""
+    return replace(job, request=job.request | {"arguments": job.request["arguments"] | arguments})
+
+
 def requests_for(edge: Edge, job: Job) -> list[dict]:
-    return [request for request in edge.requests() if request["input"] == job.request]
+    return [request for request in edge.requests() if request["input"] == job.request["arguments"]]
 
 
 @pytest.fixture
@@ -57,7 +64,8 @@ def test_a_submit_is_billed_once_and_ends_in_a_file(
     [booked] = requests_for(edge, job)
     assert booked["request_id"] == bought.provider_job_id
     assert Decimal(booked["usd"]) == job.expected_usd
-    assert bought.cancel_url == f"{bought.response_url}/cancel"
+    assert bought.receipt is not None
+    assert bought.receipt["cancel_url"] == f"{bought.receipt['response_url']}/cancel"
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(run(client.get(rendered.media_url)).content)
     info = probe(clip)
@@ -166,7 +174,7 @@ def test_a_key_that_no_header_can_carry_has_bought_nothing(
 
 def test_a_model_that_is_not_there_makes_the_request_invalid(run: Run, fal: FalProvider, job: Job) -> None:
     with pytest.raises(NotAccepted) as refused:
-        run(fal.submit(replace(job, endpoint="sandbox/nobody/text-to-video")))
+        run(fal.submit(replace(job, request=job.request | {"endpoint": "sandbox/nobody/text-to-video"})))
     assert refused.value.kind is FailureKind.INVALID
 
 
@@ -184,7 +192,7 @@ def test_a_job_that_ends_without_a_file_says_why_and_whether_it_is_billed(
     edge.fault(fault)
     with pytest.raises(JobFailed) as failed:
         run(ended(fal, submitted(run, fal, job)))
-    assert (failed.value.kind, failed.value.billed) == (kind, billed)
+    assert (failed.value.kind, failed.value.ending in fal.terms.billed) == (kind, billed)
     if kind is FailureKind.MODERATION:
         assert failed.value.retry_allowed is False  # X-Fal-Retryable: false
     [booked] = requests_for(edge, job)
@@ -205,8 +213,8 @@ def test_a_job_that_ends_without_a_file_says_why_and_whether_it_is_billed(
 )
 def test_a_request_at_fault_is_invalid_and_would_be_again(run: Run, fal: FalProvider, job: Job, wrong: dict) -> None:
     with pytest.raises(JobFailed) as failed:
-        run(ended(fal, submitted(run, fal, replace(job, request=job.request | wrong))))
-    assert (failed.value.kind, failed.value.billed) == (FailureKind.INVALID, False)
+        run(ended(fal, submitted(run, fal, changed(job, **wrong))))
+    assert (failed.value.kind, failed.value.ending in fal.terms.billed) == (FailureKind.INVALID, False)
 
 
 @pytest.mark.parametrize("fault", ["status_500", "unknown_status", "result_503"])
@@ -271,7 +279,7 @@ def test_a_models_own_error_is_the_end_of_its_job_and_is_not_billed(
         fal = FalProvider(client, key="k", queue_url=server.base_url, api_url=server.base_url)
         with pytest.raises(JobFailed) as failed:
             run(fal.result(with_receipt(job, fal.receipt(job, "id"))))
-    assert (failed.value.kind, failed.value.billed) == (FailureKind.GENERATION, False)
+    assert (failed.value.kind, failed.value.ending in fal.terms.billed) == (FailureKind.GENERATION, False)
 
 
 @pytest.mark.parametrize("read", ["poll", "result", "cancel"])
@@ -280,7 +288,9 @@ def test_our_key_is_sent_to_the_providers_own_host_only(
 ) -> None:
     with answering(200, b'{"status": "COMPLETED"}') as stranger:
         url = f"{stranger.base_url}/{read}"
-        elsewhere = replace(job, provider_job_id="id", status_url=url, response_url=url, cancel_url=url)
+        elsewhere = replace(
+            job, provider_job_id="id", receipt={"status_url": url, "response_url": url, "cancel_url": url}
+        )
         if read == "cancel":
             run(edge.fal(client).cancel(elsewhere))
         else:
@@ -295,7 +305,7 @@ def test_our_key_is_not_sent_over_another_scheme(run: Run, client: httpx.AsyncCl
         fal = FalProvider(client, key="k", queue_url=secure, api_url=secure)
         url = f"{plain.base_url}/status"
         with pytest.raises(JobFailed):
-            run(fal.poll(replace(job, provider_job_id="id", status_url=url)))
+            run(fal.poll(replace(job, provider_job_id="id", receipt={"status_url": url})))
         assert plain.asked == []
 
 
@@ -327,7 +337,7 @@ def test_another_request_is_not_taken_for_the_lost_one(
     run: Run, fal: FalProvider, edge: Edge, job: Job, change: dict
 ) -> None:
     edge.fault("stuck")
-    run(fal.submit(replace(job, request=job.request | change)))
+    run(fal.submit(changed(job, **change)))
     assert run(fal.find(job, known_ids=frozenset())) is None
 
 
@@ -361,7 +371,7 @@ def test_a_lost_submit_is_found_behind_a_page_of_others(run: Run, fal: FalProvid
     lose(run, fal, edge, job)
 
     async def others() -> None:
-        await asyncio.gather(*(fal.submit(replace(job, request=job.request | {"seed": n})) for n in range(100)))
+        await asyncio.gather(*(fal.submit(changed(job, seed=n)) for n in range(100)))
 
     run(others())
     found = run(fal.find(job, known_ids=frozenset()))

@@ -11,7 +11,7 @@ import pytest
 
 from video_pipeline.briefs import Quality
 from video_pipeline.generation.ladder import Attempt, Strategy
-from video_pipeline.generation.providers import FalProvider
+from video_pipeline.generation.providers.fal import VENDOR, FalProvider, FalWire
 from video_pipeline.generation.requests import build_job, can_anchor
 from video_pipeline.ledger import Job, JobKind
 from video_pipeline.media import probe
@@ -44,6 +44,10 @@ def job_for(model: Model, policy: Policy, **brief: object) -> Job:
     return build_job(plan, plan.decisions[0], Attempt(0, Strategy.ORIGINAL, "a harbour"), alone, run_id="a-run")
 
 
+def wire_of(model: Model) -> FalWire:
+    return VENDOR.wire.model_validate(model.wire)
+
+
 def test_the_table_covers_every_model() -> None:
     assert set(ARGUMENTS) == {model.model for model in REAL.models}
 
@@ -52,9 +56,9 @@ def test_the_table_covers_every_model() -> None:
 def test_the_arguments_of_a_model_are_as_its_endpoint_names_them(model: Model, policy: Policy) -> None:
     job = job_for(model, policy)
     expected = {"prompt": "a harbour", "aspect_ratio": "9:16"} | ARGUMENTS[model.model]
-    assert {name: value for name, value in job.request.items() if name != "seed"} == expected
-    assert ("seed" in job.request) is model.wire.seed
-    assert job.endpoint == model.wire.text_to_video
+    assert {name: value for name, value in job.request["arguments"].items() if name != "seed"} == expected
+    assert ("seed" in job.request["arguments"]) is wire_of(model).seed
+    assert job.request["endpoint"] == wire_of(model).text_to_video
 
 
 @pytest.mark.parametrize("model", REAL.models, ids=lambda model: model.model)
@@ -65,12 +69,15 @@ def test_a_request_to_a_model_is_taken_and_booked_at_its_length(
     job = job_for(model, policy)
     run(fal.submit(job))
     [booked] = requests_for(edge, job)
-    assert (booked["endpoint"], Decimal(booked["seconds"])) == (job.endpoint, Decimal(str(job.requested_s)))
+    assert (booked["endpoint"], Decimal(booked["seconds"])) == (
+        job.request["endpoint"],
+        Decimal(str(job.requested_s)),
+    )
     assert Decimal(booked["usd"]) > 0
 
 
 @pytest.mark.parametrize(
-    "model", [model for model in REAL.models if model.wire.image_to_video], ids=lambda model: model.model
+    "model", [model for model in REAL.models if model.image_to_video], ids=lambda model: model.model
 )
 def test_a_request_that_starts_from_a_picture_is_taken(
     run: Run, fal: FalProvider, edge: Edge, policy: Policy, model: Model
@@ -85,7 +92,8 @@ def test_a_request_that_starts_from_a_picture_is_taken(
     picture = replace(picture, media_url=PICTURE)
     moving = Attempt(1, Strategy.IMAGE_ANCHORING, "a harbour", image=picture)
     job = build_job(plan, decision, moving, alone, run_id="a-run")
-    assert (job.endpoint, job.request[model.wire.image_field]) == (model.wire.image_to_video, PICTURE)
+    wire = wire_of(model)
+    assert (job.request["endpoint"], job.request["arguments"][wire.image_field]) == (wire.image_to_video, PICTURE)
     run(fal.submit(job))
     [booked] = requests_for(edge, job)
     assert Decimal(booked["seconds"]) == Decimal(str(job.requested_s))
@@ -96,7 +104,8 @@ def test_the_picture_of_the_third_rung_is_taken(run: Run, fal: FalProvider, edge
     plan = plan_of(brief_of("a harbour", duration_s=4), REAL, policy)
     still = Attempt(1, Strategy.IMAGE_ANCHORING, "a harbour", kind=JobKind.IMAGE)
     job = build_job(plan, plan.decisions[0], still, REAL, run_id="a-run")
-    assert (job.endpoint, job.expected_usd) == (REAL.anchor.endpoint, REAL.anchor.usd_per_image)
+    endpoint = VENDOR.wire.model_validate(REAL.anchor.wire).text_to_image
+    assert (job.request["endpoint"], job.expected_usd) == (endpoint, REAL.anchor.usd_per_image)
     run(fal.submit(job))
     [booked] = requests_for(edge, job)
     assert (Decimal(booked["seconds"]), Decimal(booked["usd"]) > 0) == (0, True)

@@ -97,7 +97,7 @@ class Trial:
         assert all(job.state.final for job in jobs), "a job was left half-way"
         bought = {_purchase(request["input"]) for request in requests}
         # With the intent committed and nothing at the provider, nobody can tell whether the request is on its way.
-        lost = {job.key for job in jobs if job.submitted_at and _purchase(job.request) not in bought}
+        lost = {job.key for job in jobs if job.submitted_at and _purchase(job.request["arguments"]) not in bought}
         assert {job.key for job in unknown} == lost
         held = {job.clip_id for job in unknown}
         assert all(self.ledger.reviews.get(clip_id, "generation") for clip_id in held), "nobody was asked"

@@ -126,7 +126,7 @@ def test_a_submit_that_never_arrived_stays_in_doubt_over_every_run(trial: Trial)
     for _ in range(3):
         assert not trial.run()
         trial.compare_books()
-        assert any("night sea" in job.request["prompt"] for job in trial.unknown())
+        assert any("night sea" in job.order.prompt for job in trial.unknown())
 
 
 def test_a_day_that_is_killed_over_and_over_comes_to_its_end(trial: Trial) -> None:

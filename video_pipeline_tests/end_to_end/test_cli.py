@@ -317,8 +317,7 @@ class TestPeople:
     def test_a_lost_answer_is_listed_and_resolved_by_a_person(self, held: Machine) -> None:
         ledger = held.ledger()
         job = reserved(ledger, a_job("lost", day=today(), clip_id=f"{today()}/lost"))
-        job = ledger.jobs.advance(job, JobState.SUBMITTING)
-        ledger.jobs.advance(job, JobState.UNKNOWN, failure_reason="no answer")
+        ledger.jobs.unknown(ledger.jobs.submitting(job), "no answer")
         assert f"job {job.key[:16]}" in held.run("review").stdout
         assert_one_sentence(held.run("resolve", job.key[:16]), "--found REQUEST_ID or --not-found")
         resolved = held.run("resolve", job.key[:16], "--not-found")

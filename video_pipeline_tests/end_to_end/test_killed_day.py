@@ -144,7 +144,7 @@ def _answer_as_a_person(machine: Machine) -> bool:
     ledger.close()
     for job in in_doubt:
         requests = sandbox_books(machine.sandbox_url())["requests"]
-        found = [one["request_id"] for one in requests if one["input"] == job.request]
+        found = [one["request_id"] for one in requests if one["input"] == job.request["arguments"]]
         answer = ("--found", found[0]) if found else ("--not-found",)
         result = machine.run("resolve", job.key, *answer)
         assert result.returncode == 0, result.stderr

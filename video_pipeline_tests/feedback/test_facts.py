@@ -9,7 +9,17 @@ import pytest
 from video_pipeline.briefs import storyboard_of
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.feedback import ClipFact, book_delivery, build_facts
-from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, Ledger, PublicationState, SpendCategory
+from video_pipeline.ledger import (
+    Bill,
+    Failure,
+    FailureKind,
+    Job,
+    JobKind,
+    JobState,
+    Ledger,
+    PublicationState,
+    SpendCategory,
+)
 from video_pipeline.policy import Policy
 from video_pipeline.publishing import Engagement, PublishRecord
 from video_pipeline_tests.briefs.documents import a_brief
@@ -45,7 +55,7 @@ def _fact(*jobs: Job, clip: ReviewedClip | None = None, **sources: Any) -> ClipF
 
 def test_the_cost_lines_are_the_ledgers(ledger: Ledger, policy: Policy):
     refused = submitted(ledger, a_job("one"))
-    ledger.jobs.settle(refused, JobState.FAILED, billed_usd=Decimal("0.01"), billed_s=0.5)
+    ledger.jobs.failed(refused, Failure(FailureKind.MODERATION, "refused"), bill=Bill(Decimal("0.01"), 0.5))
     accepted(ledger, a_job("two", clip_id=_CLIP, attempt=1))
     ledger.spend.book_once(
         "upscaling",

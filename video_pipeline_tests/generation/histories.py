@@ -7,7 +7,8 @@ from typing import Any
 
 from video_pipeline.briefs import ShotKind, StoryboardShot
 from video_pipeline.generation.ladder import Attempt, Strategy
-from video_pipeline.ledger import FailureKind, Job, JobState
+from video_pipeline.ledger import FailureKind, Job, JobKind, JobState
+from video_pipeline.orders import Orientation, RenderOrder
 
 RUN = "this-run"
 
@@ -18,7 +19,8 @@ def shot_of(prompt: str = "Close-up of a woman crying", *, broll: tuple[str, ...
 
 def row(attempt: Attempt, state: JobState, kind: FailureKind | None = None, **fields: Any) -> Job:
     """The ledger's row of `attempt` when it has come to `state`."""
-    picture = {"image_url": attempt.image.media_url} if attempt.image else {}
+    picture = attempt.image.media_url if attempt.image else None
+    length_s = 0 if attempt.kind is JobKind.IMAGE else 2
     job = Job(
         key=f"{attempt.number}-{attempt.kind}",
         kind=attempt.kind,
@@ -33,10 +35,11 @@ def row(attempt: Attempt, state: JobState, kind: FailureKind | None = None, **fi
         provider="fal",
         model="sandbox/sprint",
         model_version="1",
-        endpoint="sandbox/sprint",
-        request={"prompt": attempt.prompt} | picture,
+        order=RenderOrder(
+            prompt=attempt.prompt, duration_s=length_s, orientation=Orientation.PORTRAIT, start_image=picture
+        ),
+        request={},
         request_sha256=attempt.prompt,
-        requested_s=2,
         expected_usd=Decimal("0.044"),
         state=state,
         run_id=RUN,

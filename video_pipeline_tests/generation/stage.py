@@ -14,10 +14,10 @@ from sqlalchemy import func, select
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Brief, storyboard_of
 from video_pipeline.clips import GeneratedClip
-from video_pipeline.generation import GenerationEngine
+from video_pipeline.generation import PROVIDERS, GenerationEngine
 from video_pipeline.ledger import Job, JobState, Ledger
 from video_pipeline.ledger.schema import spend
-from video_pipeline.policy import Policy
+from video_pipeline.policy import Policy, ProviderLimits
 from video_pipeline.routing import Catalogue, ClipPlan, RoutingState, plan_day
 from video_pipeline.storage import ObjectStore
 from video_pipeline_tests.contract.edge import Edge
@@ -27,10 +27,11 @@ _STAGES = count()
 _OPEN = (JobState.RESERVED, JobState.SUBMITTING, JobState.SUBMITTED, JobState.PROCESSING, JobState.UNKNOWN)
 
 
-def quick(policy: Policy, *, ceiling_usd: str = "25", **generation: Any) -> Policy:
-    """The policy with short waits, and with what a test is about."""
+def quick(policy: Policy, *, ceiling_usd: str = "25", concurrency: int | None = None, **generation: Any) -> Policy:
+    """The policy with short waits, and with what a test is about; `concurrency` is each provider's."""
+    limits = ProviderLimits(concurrency=concurrency, poll_interval_s=0.05)
     waits = {
-        "poll_interval_s": 0.05,
+        "providers": dict.fromkeys(PROVIDERS, limits),
         "poll_timeout_s": 20.0,
         "moderation_verdict_s": 0.2,
         "backoff_s": (0.05, 0.05, 0.05),
@@ -139,7 +140,7 @@ def check_books(ledger: Ledger, jobs: Sequence[Job], requests: Sequence[dict[str
     doubtful = [job for job in jobs if job.state is JobState.UNKNOWN]
     strangers = [request for request in requests if request["request_id"] not in ours]
     for request in strangers:
-        matching = [job for job in doubtful if job.request == request["input"]]
+        matching = [job for job in doubtful if job.request["arguments"] == request["input"]]
         assert matching, f"the sandbox billed {request['usd']} for {request['input']}, which no job knows"
         doubtful.remove(matching[0])
     billed = {request["request_id"]: Decimal(request["usd"]) for request in requests if request not in strangers}

@@ -49,14 +49,14 @@ def test_a_refused_prompt_is_remapped(stage: Stage) -> None:
         FailureKind.MODERATION,
         0,
     )
-    assert made.request["prompt"] == "Medium shot, professional setting, minimal expression"
+    assert made.order.prompt == "Medium shot, professional setting, minimal expression"
     assert "content_policy_violation" in made.reason
 
 
 def test_a_shot_is_substituted_where_no_words_help(stage: Stage) -> None:
     clip = stage.one(brief_of("A politician waving", broll=("flags in the wind",)))
     assert (clip.status, clip.strategy) == (ClipStatus.GENERATED, "shot_substitution")
-    assert stage.jobs()[-1].request["prompt"] == "flags in the wind"
+    assert stage.jobs()[-1].order.prompt == "flags in the wind"
     assert usd(stage.requests) == PRICE
 
 
@@ -67,7 +67,7 @@ def test_a_clip_starts_from_a_picture_where_text_alone_is_refused(stage: Stage) 
     assert strategies(stage) == ["original", "prompt_remapping", *["shot_substitution"], *["image_anchoring"] * 2]
     picture, moving = stage.jobs()[-2:]
     assert (picture.kind, moving.kind) == (JobKind.IMAGE, JobKind.VIDEO)
-    assert moving.request["image_url"] == picture.media_url
+    assert moving.order.start_image == picture.media_url
     assert clip.billed_usd == PRICE + STILL
     assert clip.attempts == 4
 
@@ -129,7 +129,7 @@ def test_a_failed_job_is_tried_once_more_with_another_prompt_and_says_why(stage:
     assert failed.failure_kind is FailureKind.GENERATION
     assert HARBOUR in made.reason
     assert "generation_failed" in made.reason
-    assert made.request["prompt"] not in ("", HARBOUR)
+    assert made.order.prompt not in ("", HARBOUR)
 
 
 def test_a_job_that_fails_twice_goes_to_a_person(stage: Stage) -> None:
@@ -161,7 +161,7 @@ def test_a_bad_clip_is_discarded_and_made_again(stage: Stage, fault: str, failed
     checks = {check["name"]: check["passed"] for check in (rejected.verdict or {})["checks"]}
     assert (rejected.state, checks[failed]) == (JobState.REJECTED, False)
     assert failed in made.reason
-    assert made.request["seed"] != rejected.request["seed"]
+    assert made.order.seed != rejected.order.seed
 
 
 def test_a_clip_without_the_sound_that_was_paid_for_is_made_again(stage: Stage) -> None:
@@ -354,7 +354,7 @@ def test_two_lost_submits_of_one_moment_find_each_their_own(stage: Stage) -> Non
     assert {clip.status for clip in clips} == {ClipStatus.GENERATED}
     assert len(stage.requests) == 4
     by_id = {request["request_id"]: request["input"] for request in stage.requests}
-    assert all(by_id[job.provider_job_id or ""] == job.request for job in stage.jobs())
+    assert all(by_id[job.provider_job_id or ""] == job.request["arguments"] for job in stage.jobs())
 
 
 # --- the file ----------------------------------------------------------------------------------------------------

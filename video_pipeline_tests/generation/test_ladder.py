@@ -87,7 +87,7 @@ def test_a_lost_submit_waits_for_a_person_and_is_never_bought_again() -> None:
 def test_refusals_climb_the_ladder_in_its_order_and_then_ask_a_person() -> None:
     history = climbed(SHOT, 1 + len(LADDER))
     assert [job.strategy for job in history] == [Strategy.ORIGINAL, *LADDER]
-    assert [job.request["prompt"] for job in history] == [SHOT.prompt, SOFTENED, "rain on a window", SOFTENED]
+    assert [job.order.prompt for job in history] == [SHOT.prompt, SOFTENED, "rain on a window", SOFTENED]
     assert [job.kind for job in history] == [JobKind.VIDEO] * 3 + [JobKind.IMAGE]
     assert [job.attempt for job in history] == [0, 1, 2, 3]
     found = step(SHOT, *history)
@@ -266,7 +266,7 @@ def test_a_refused_request_is_never_made_again(shot: StoryboardShot, world: Worl
     refusals: set[tuple[JobKind, bool, str]] = set()
     for job in history:
         # A picture's words, and those beside a picture, are judged by other rules than a text's.
-        asked = (job.kind, "image_url" in job.request, job.request["prompt"])
+        asked = (job.kind, job.order.start_image is not None, job.order.prompt)
         assert asked not in refusals, f"{asked} was refused before"
         if job.failure_kind is FailureKind.MODERATION:
             refusals.add(asked)
@@ -285,7 +285,7 @@ def test_a_restart_takes_the_very_step_that_would_have_come_next(
         done = history[len(known)]
         assert isinstance(twice[0], Attempt)
         assert (twice[0].number, twice[0].strategy, twice[0].kind) == (done.attempt, done.strategy, done.kind)
-        assert twice[0].prompt == done.request["prompt"]
+        assert twice[0].prompt == done.order.prompt
     else:
         assert twice[0] == last
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.requests import build_job, can_anchor
 from video_pipeline.ledger import Job, JobKind
+from video_pipeline.orders import Orientation, RenderOrder
 from video_pipeline.policy import load_policy
 from video_pipeline.routing import load_catalogue
 from video_pipeline_tests.contract.orders import DAY, brief_of, job_of, plan_of
@@ -48,7 +49,7 @@ def test_clip_attempt_and_caption_do_not_decide_the_picture(other: Job) -> None:
 )
 def test_clip_and_attempt_name_another_purchase(other: Job) -> None:
     assert other.key != job().key
-    assert other.request["seed"] != job().request["seed"]
+    assert other.order.seed != job().order.seed
 
 
 @pytest.mark.parametrize(
@@ -78,16 +79,16 @@ def test_a_new_version_of_the_model_is_another_picture() -> None:
 def test_no_two_purchases_share_a_key_or_a_seed(which: list[tuple[str, int]]) -> None:
     jobs = [job(number=number, brief_id=name) for name, number in which]
     assert len({one.key for one in jobs}) == len(jobs)
-    assert len({one.request["seed"] for one in jobs}) == len(jobs)
+    assert len({one.order.seed for one in jobs}) == len(jobs)
     assert len({one.request_sha256 for one in jobs}) == 1
 
 
 def test_a_brief_may_fix_the_seed() -> None:
-    assert job(seed=1234).request["seed"] == 1234
+    assert job(seed=1234).order.seed == 1234
 
 
 def test_a_clip_that_was_rejected_is_not_made_again_from_the_same_seed() -> None:
-    assert job(seed=1234, number=1).request["seed"] != job(seed=1234).request["seed"]
+    assert job(seed=1234, number=1).order.seed != job(seed=1234).order.seed
 
 
 def test_a_job_carries_what_the_ledger_needs_to_explain_it() -> None:
@@ -95,13 +96,9 @@ def test_a_job_carries_what_the_ledger_needs_to_explain_it() -> None:
     assert (made.clip_id, made.shot, made.attempt, made.strategy) == (f"{DAY}/a-clip", 0, 0, "original")
     assert (made.tier, made.model, made.provider, made.requested_s) == ("preview", "sandbox/sprint", "fal", 1)
     assert made.expected_usd == CATALOGUE.named("sandbox/sprint").resolutions[0].usd_per_s
-    assert made.request == {
-        "prompt": PROMPT,
-        "duration": 1,
-        "aspect_ratio": "9:16",
-        "resolution": "108p",
-        "seed": made.request["seed"],
-    }
+    assert made.order == RenderOrder(
+        prompt=PROMPT, duration_s=1, orientation=Orientation.PORTRAIT, resolution="108p", seed=made.order.seed
+    )
 
 
 def test_a_picture_and_the_clip_from_it_are_two_purchases_at_two_prices() -> None:
@@ -110,11 +107,10 @@ def test_a_picture_and_the_clip_from_it_are_two_purchases_at_two_prices() -> Non
     assert can_anchor(decision, CATALOGUE)
     still = Attempt(3, Strategy.IMAGE_ANCHORING, PROMPT, kind=JobKind.IMAGE)
     picture = build_job(plan, decision, still, CATALOGUE, run_id="a-run")
-    assert (picture.endpoint, picture.expected_usd) == ("sandbox/still", CATALOGUE.anchor.usd_per_image)
-    assert (picture.request["image_size"], picture.requested_s) == ("portrait_16_9", 0)
+    assert (picture.model, picture.expected_usd) == ("sandbox/still", CATALOGUE.anchor.usd_per_image)
+    assert (picture.order.resolution, picture.requested_s) == (None, 0)
     kept = replace(picture, media_url="https://media.example/still.png")
     moving = Attempt(3, Strategy.IMAGE_ANCHORING, PROMPT, image=kept)
     clip = build_job(plan, decision, moving, CATALOGUE, run_id="a-run")
-    assert clip.endpoint == "sandbox/sprint/image-to-video"
-    assert clip.request["image_url"] == kept.media_url
+    assert (clip.model, clip.order.start_image) == ("sandbox/sprint", kept.media_url)
     assert len({picture.key, clip.key, job(number=3).key}) == 3

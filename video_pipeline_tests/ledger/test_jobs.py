@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from video_pipeline.errors import LedgerError
-from video_pipeline.ledger import FailureKind, Hold, Job, JobState, Ledger, TierState
+from video_pipeline.ledger import Bill, Failure, FailureKind, Hold, Job, JobState, Ledger, TierState
 from video_pipeline.ledger.records import JOB_TRANSITIONS
 from video_pipeline_tests.ledger.rows import (
     CEILING_USD,
@@ -16,6 +16,8 @@ from video_pipeline_tests.ledger.rows import (
     a_publication,
     accepted,
     all_money,
+    move,
+    receipt_of,
     reserved,
     sha256,
     submitted,
@@ -29,6 +31,10 @@ _IN_FLIGHT = [
     JobState.RENDERED,
     JobState.STORED,
 ]
+
+
+# What no move but a reservation leads to, and where every job begins.
+_MOVED_TO = [state for state in JobState if state not in (JobState.PLANNED, JobState.RESERVED, JobState.REFUSED)]
 
 
 def _in(ledger: Ledger, state: JobState, name: str | None = None) -> Job:
@@ -53,18 +59,18 @@ def test_a_planned_job_comes_back_as_it_was_written(ledger: Ledger):
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [(before, after) for before in JobState for after in JobState],
+    [(before, after) for before in JobState for after in _MOVED_TO],
     ids=lambda state: str(state),
 )
 def test_a_job_goes_only_where_the_protocol_leads(ledger_of_module: Ledger, before: JobState, after: JobState):
     job = _in(ledger_of_module, before, f"{before} to {after}")
     if after in JOB_TRANSITIONS[before]:
-        assert ledger_of_module.jobs.advance(job, after, note="why").state is after
+        assert move(ledger_of_module, job, after).state is after
         (event,) = ledger_of_module.jobs.events(job.key)
-        assert (event["from_state"], event["to_state"], event["note"]) == (before, after, "why")
+        assert (event["from_state"], event["to_state"]) == (before, after)
     else:
         with pytest.raises(LedgerError, match=f"cannot go from {before} to {after}"):
-            ledger_of_module.jobs.advance(job, after)
+            move(ledger_of_module, job, after)
         assert ledger_of_module.jobs.get(job.key) == job
         assert ledger_of_module.jobs.events(job.key) == []
 
@@ -81,9 +87,9 @@ def test_every_state_but_the_first_can_be_reached():
 
 def test_a_job_that_another_worker_has_moved_is_not_moved(ledger: Ledger):
     mine = submitted(ledger, a_job())
-    ledger.jobs.advance(mine, JobState.PROCESSING)
+    ledger.jobs.processing(mine)
     with pytest.raises(LedgerError, match="another worker has moved it"):
-        ledger.jobs.settle(mine, JobState.RENDERED, billed_usd=Decimal(1), billed_s=1.0)
+        move(ledger, mine, JobState.RENDERED, bill=Bill(Decimal(1), 1.0))
     assert ledger.jobs.get(mine.key).billed_usd == 0
     assert all_money(ledger) == mine.expected_usd
 
@@ -97,9 +103,9 @@ def test_a_job_that_is_not_there_is_said_to_be_missing(ledger: Ledger):
 
 def test_a_providers_job_is_never_two_of_ours(ledger: Ledger):
     submitted(ledger, a_job("one"))
-    submitting = ledger.jobs.advance(reserved(ledger, a_job("two")), JobState.SUBMITTING)
+    submitting = ledger.jobs.submitting(reserved(ledger, a_job("two")))
     with pytest.raises(Exception, match="uq_jobs_provider_job"):
-        ledger.jobs.advance(submitting, JobState.SUBMITTED, provider_job_id=f"request of {a_job('one').key}")
+        ledger.jobs.submitted(submitting, receipt_of(a_job("one")))
     assert ledger.jobs.get(submitting.key).state is JobState.SUBMITTING
 
 
@@ -188,7 +194,9 @@ def test_only_an_accepted_job_serves_the_same_request_again(ledger: Ledger):
 def test_the_cache_names_the_job_that_made_the_clip(ledger: Ledger):
     twin = ledger.jobs.plan(a_job("twin", request_sha256=a_job("maker").request_sha256))
     maker = accepted(ledger, a_job("maker"))
-    ledger.jobs.advance(twin, JobState.ACCEPTED, cached_from=maker.key, saved_usd=twin.expected_usd)
+    served = ledger.jobs.served_from_cache(twin, maker)
+    assert (served.state, served.cached_from, served.saved_usd) == (JobState.ACCEPTED, maker.key, twin.expected_usd)
+    assert (served.media_key, served.media_sha256) == (maker.media_key, maker.media_sha256)
     found = ledger.jobs.cached(maker.request_sha256)
     assert found is not None and found.key == maker.key
     assert all_money(ledger) == maker.billed_usd
@@ -200,15 +208,8 @@ def test_a_refusal_that_must_not_be_retried_is_known(ledger: Ledger):
         ("again", FailureKind.MODERATION, True),
         ("invalid", FailureKind.INVALID, False),
     ):
-        ledger.jobs.settle(
-            submitted(ledger, a_job(name)),
-            JobState.FAILED,
-            billed_usd=Decimal(0),
-            billed_s=0.0,
-            failure_kind=kind,
-            failure_reason="no faces",
-            retry_allowed=retry_allowed,
-        )
+        failure = Failure(kind, "no faces", retry_allowed=retry_allowed)
+        ledger.jobs.failed(submitted(ledger, a_job(name)), failure)
     known = ledger.jobs.known_refusal(a_job("final").request_sha256)
     assert known is not None and (known.failure_kind, known.failure_reason) == (FailureKind.MODERATION, "no faces")
     assert known.retry_allowed is False
@@ -265,7 +266,7 @@ def test_a_day_whose_accepted_clip_went_nowhere_is_forgotten(ledger: Ledger):
 
 def test_the_last_end_of_a_job_is_known(ledger: Ledger):
     assert ledger.jobs.last_finished_at() is None
-    ended = ledger.jobs.settle(submitted(ledger, a_job()), JobState.FAILED, billed_usd=Decimal(0), billed_s=0.0)
+    ended = move(ledger, submitted(ledger, a_job()), JobState.FAILED)
     assert ended.finished_at is not None and ledger.jobs.last_finished_at() == ended.finished_at
 
 
@@ -284,6 +285,22 @@ def test_a_fresher_address_of_a_file_changes_nothing_else(ledger: Ledger):
     noted = ledger.jobs.note_media_url(job, "https://cdn.example/new.mp4")
     assert (noted.media_url, noted.state) == ("https://cdn.example/new.mp4", JobState.RENDERED)
     assert ledger.jobs.events(job.key) == []
+
+
+def test_a_bill_is_settled_once(ledger: Ledger):
+    rendered = move(ledger, submitted(ledger, a_job()), JobState.RENDERED, bill=Bill(Decimal("0.05"), 2.0))
+    with pytest.raises(LedgerError, match="settled already"):
+        ledger.jobs.failed(rendered, Failure(FailureKind.INVALID, "no file"))
+    lost = ledger.jobs.given_up(rendered, Failure(FailureKind.INVALID, "no file"))
+    assert (lost.state, lost.billed_usd) == (JobState.FAILED, Decimal("0.05"))
+    assert all_money(ledger) == Decimal("0.05")
+
+
+def test_a_reservation_is_not_forgotten_by_giving_up(ledger: Ledger):
+    bought = submitted(ledger, a_job())
+    with pytest.raises(LedgerError, match="not settled yet"):
+        ledger.jobs.given_up(bought, Failure(FailureKind.INVALID, "no file"))
+    assert ledger.jobs.get(bought.key) == bought
 
 
 def test_the_trail_of_a_job_tells_its_whole_way(ledger: Ledger):

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from sqlalchemy import func, select, update
 
-from video_pipeline.ledger import Hold, Job, JobState, Ledger, SpendCategory
+from video_pipeline.ledger import Bill, Hold, Job, JobState, Ledger, SpendCategory
 from video_pipeline.ledger.schema import spend
-from video_pipeline_tests.ledger.rows import CEILING_USD, DAY, a_job, accepted, all_money, reserved, submitted
+from video_pipeline_tests.ledger.rows import CEILING_USD, DAY, a_job, accepted, all_money, move, reserved, submitted
 
 _BUYER = Path(__file__).with_name("buyer.py")
 _CENT = Decimal("0.000001")
@@ -60,9 +60,7 @@ def _step(ledger: Ledger, job: Job, step: str, billed_usd: Decimal) -> Job:
     if step == "reserved":
         assert ledger.jobs.reserve(job, ceiling_usd=CEILING_USD).granted
         return ledger.jobs.get(job.key)
-    if step.endswith("!"):
-        return ledger.jobs.settle(job, JobState(step.removesuffix("!")), billed_usd=billed_usd, billed_s=1.0)
-    return ledger.jobs.advance(job, JobState(step))
+    return move(ledger, job, JobState(step.removesuffix("!")), bill=Bill(billed_usd, 1.0))
 
 
 @settings(max_examples=25)
@@ -133,7 +131,7 @@ def test_a_job_that_two_workers_settle_is_settled_once(ledger: Ledger):
 
     def settle(_: int) -> bool:
         try:
-            ledger.jobs.settle(job, JobState.RENDERED, billed_usd=job.expected_usd, billed_s=2.0)
+            move(ledger, job, JobState.RENDERED, bill=Bill(job.expected_usd, 2.0))
         except Exception as error:
             assert "another worker has moved it" in str(error)
             return False
@@ -177,7 +175,7 @@ def test_money_of_another_calendar_day_is_not_counted(ledger: Ledger):
 def test_a_job_that_ends_after_midnight_counts_against_the_day_it_was_reserved_on(ledger: Ledger):
     job = submitted(ledger, a_job())
     yesterday = _move_lines(ledger, days=-1)
-    ledger.jobs.settle(job, JobState.RENDERED, billed_usd=Decimal("0.05"), billed_s=2.0)
+    move(ledger, job, JobState.RENDERED, bill=Bill(Decimal("0.05"), 2.0))
     assert ledger.spend.committed_usd(yesterday) == all_money(ledger) == Decimal("0.05")
 
 

@@ -10,8 +10,9 @@ import yaml
 from hypothesis import given
 
 import video_pipeline.sandbox
-from video_pipeline.briefs import Orientation
 from video_pipeline.errors import ConfigurationError
+from video_pipeline.generation import PROVIDERS
+from video_pipeline.orders import Orientation, RenderOrder
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, Resolution, Tier, load_catalogue
 from video_pipeline.routing.catalogue import Durations
@@ -43,8 +44,13 @@ def test_every_packaged_price_has_a_source_and_a_day(catalogue: Catalogue):
 
 @packaged
 def test_a_packaged_model_that_sells_sound_can_be_asked_for_it(catalogue: Catalogue):
-    sellers = {model.model for model in catalogue.models if model.offers_audio}
-    assert sellers == {model.model for model in catalogue.models if model.wire.audio_field}
+    for model in catalogue.models:
+        order = RenderOrder(prompt="rain", duration_s=model.durations.longest_s, orientation=Orientation.PORTRAIT)
+        loud, silent = (
+            PROVIDERS[model.provider].translate(order.model_copy(update={"audio": audio}), model.wire)
+            for audio in (True, False)
+        )
+        assert (loud != silent) is model.offers_audio
 
 
 @packaged
@@ -76,13 +82,13 @@ def test_a_catalogue_that_is_written_out_loads_as_it_was(catalogue: Catalogue, t
 def test_the_sandboxs_catalogue_is_the_sandboxs_own_price_list(sandbox_catalogue: Catalogue):
     prices = PriceList(Path(video_pipeline.sandbox.__file__).with_name("models.yaml"))
     for model in sandbox_catalogue.models:
-        for endpoint in (model.wire.text_to_video, model.wire.image_to_video):
-            sold = prices.model(endpoint or "")
+        for endpoint in (model.wire["text_to_video"], model.wire["image_to_video"]):
+            sold = prices.model(endpoint)
             assert sold is not None and sold.name == model.model
             (resolution,) = model.resolutions
             assert (resolution.name,) == sold.resolutions
             assert (resolution.usd_per_s, resolution.usd_per_s_audio) == (sold.usd_per_s, sold.usd_per_s_audio)
-    still = prices.model(sandbox_catalogue.anchor.endpoint)
+    still = prices.model(sandbox_catalogue.anchor.wire["text_to_image"])
     assert still is not None and still.usd_per_image == sandbox_catalogue.anchor.usd_per_image
 
 

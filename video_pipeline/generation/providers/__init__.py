@@ -1,13 +1,29 @@
-"""Providers: one file each behind the protocol of `protocol.py`."""
+"""Providers: one file each behind the protocol of `protocol.py`, and the table that names them."""
 
-from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.generation.providers.protocol import (
+    Ending,
     JobFailed,
     NotAccepted,
     Provider,
+    ProviderVendor,
+    Recovery,
     Rendered,
-    Submission,
     SubmitUnknown,
+    Terms,
 )
+from video_pipeline.generation.providers.registry import PROVIDERS
+from video_pipeline.generation.providers.wires import check_wires
 
-__all__ = ["FalProvider", "JobFailed", "NotAccepted", "Provider", "Rendered", "Submission", "SubmitUnknown"]
+__all__ = [
+    "PROVIDERS",
+    "Ending",
+    "JobFailed",
+    "NotAccepted",
+    "Provider",
+    "ProviderVendor",
+    "Recovery",
+    "Rendered",
+    "SubmitUnknown",
+    "Terms",
+    "check_wires",
+]

@@ -1,19 +1,58 @@
-"""What the engine asks of a provider: submit, find a lost submit, poll, fetch the result. Nothing here decides."""
+"""What the engine asks of a provider, and how a vendor registers: submit, find a lost submit, poll, fetch the result.
 
+Nothing here decides. An adapter is one file that ends with its `ProviderVendor`; `PROVIDERS` in this package's
+`__init__` is the only table that names vendors.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from enum import StrEnum
+from typing import Any, Generic, Protocol, TypeVar
 
-from video_pipeline.ledger import FailureKind, Job
+import httpx
+from pydantic import BaseModel
+
+from video_pipeline.ledger import FailureKind, Job, Receipt
+from video_pipeline.orders import RenderOrder
+from video_pipeline.settings import VendorSection
+
+
+class Recovery(StrEnum):
+    """How a submit whose answer was lost is recovered."""
+
+    IDEMPOTENCY_KEY = "idempotency key"
+    """The same submit with the same key gives the job that is there."""
+    SEARCH = "search"
+    """The provider lists its requests, and ours can be told from others."""
+    NONE = "none"
+    """Only a person can find out."""
+
+
+class Ending(StrEnum):
+    """How a job ends without a file; whether that is billed is in the provider's terms."""
+
+    PROMPT_REFUSED = "prompt refused"
+    OUTPUT_REFUSED = "output refused"
+    FAILED = "failed"
+    UNREADABLE = "unreadable"
+    """The provider says that it has ended, and nobody can read as what."""
 
 
 @dataclass(frozen=True)
-class Submission:
-    """A provider's receipt; committed to the ledger right after the reply."""
+class Terms:
+    """What holds at a provider, as its documents say it.
 
-    provider_job_id: str
-    status_url: str
-    response_url: str
-    cancel_url: str
+    `billed` are the endings that are charged for. `concurrency` is how many of our jobs may be there at a time.
+    `url_lifetime_s` is how long the address of a finished file works. `key_lifetime_s` is how long an idempotency key
+    is remembered; a submit older than that is never sent again.
+    """
+
+    recovery: Recovery
+    billed: frozenset[Ending]
+    concurrency: int
+    poll_interval_s: float
+    url_lifetime_s: float
+    key_lifetime_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -21,7 +60,6 @@ class Rendered:
     """A finished job: where the provider keeps the file, for now."""
 
     media_url: str
-    document: dict[str, Any]
 
 
 class NotAccepted(Exception):
@@ -42,35 +80,42 @@ class SubmitUnknown(Exception):
 
 
 class JobFailed(Exception):
-    """The job ended without a file; `billed` says whether the provider charges for it all the same."""
+    """The job ended without a file; the terms say whether such an `ending` is billed."""
 
-    def __init__(self, kind: FailureKind, reason: str, *, billed: bool, retry_allowed: bool = True) -> None:
+    def __init__(self, kind: FailureKind, reason: str, *, ending: Ending, retry_allowed: bool = True) -> None:
         super().__init__(reason)
         self.kind = kind
         self.reason = reason
-        self.billed = billed
+        self.ending = ending
         self.retry_allowed = retry_allowed
 
 
 class Provider(Protocol):
     """One provider on the wire.
 
-    `trusted_origins` are the only origins that a download may reach although they are not public (the sandbox); empty
-    for every real provider.
+    A job's `request` is what the vendor's `translate` made of its order; `receipt` is what `submit` gave. Nobody else
+    reads them. `trusted_origins` are the only origins that a download may reach although they are not public (the
+    sandbox); empty for every real provider.
     """
 
-    name: str
-    trusted_origins: frozenset[str]
+    @property
+    def name(self) -> str: ...
 
-    async def submit(self, job: Job) -> Submission:
-        """Buy `job`. Raises NotAccepted or SubmitUnknown; every other outcome is a receipt."""
+    @property
+    def terms(self) -> Terms: ...
+
+    @property
+    def trusted_origins(self) -> frozenset[str]: ...
+
+    async def submit(self, job: Job) -> Receipt:
+        """Buy `job`; its key is the idempotency key. Raises NotAccepted or SubmitUnknown."""
         ...
 
-    async def find(self, job: Job, *, known_ids: frozenset[str]) -> Submission | None:
-        """Look for a submit of `job` whose answer was lost, among requests that are not `known_ids`."""
+    async def find(self, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
+        """Look for a lost submit of `job` among requests that are not `known_ids`; asked only with SEARCH."""
         ...
 
-    def receipt(self, job: Job, provider_job_id: str) -> Submission:
+    def receipt(self, job: Job, provider_job_id: str) -> Receipt:
         """The receipt of a job that a person has found at the provider."""
         ...
 
@@ -85,3 +130,28 @@ class Provider(Protocol):
     async def cancel(self, job: Job) -> None:
         """Ask that a job be given up; best effort."""
         ...
+
+
+SectionT = TypeVar("SectionT", bound=VendorSection)
+WireT = TypeVar("WireT", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class ProviderVendor(Generic[SectionT, WireT]):
+    """A vendor's entry in `PROVIDERS`.
+
+    `section` is what it reads from the environment, `wire` its part of a catalogue entry. `request` turns an order
+    into what `submit` sends, as JSON. `connect` gives None where the section holds no credentials, and raises
+    ConfigurationError where it holds half of them.
+    """
+
+    name: str
+    section: type[SectionT]
+    wire: type[WireT]
+    request: Callable[[RenderOrder, WireT], dict[str, Any]]
+    connect: Callable[[SectionT, httpx.AsyncClient], Provider | None]
+    connect_sandbox: Callable[[str, httpx.AsyncClient], Provider]
+
+    def translate(self, order: RenderOrder, wire: Mapping[str, Any]) -> dict[str, Any]:
+        """What the adapter sends for `order` to a model whose catalogue entry has this `wire`."""
+        return self.request(order, self.wire.model_validate(wire))

@@ -1,0 +1,46 @@
+"""What to render, in words of no vendor: the order that a job holds and that every adapter translates."""
+
+import hashlib
+import json
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Orientation(StrEnum):
+    """The shape of the picture; its size follows from the resolution."""
+
+    PORTRAIT = "portrait"
+    LANDSCAPE = "landscape"
+    SQUARE = "square"
+
+
+class RenderOrder(BaseModel):
+    """One picture or clip to render.
+
+    `duration_s` is 0 for a picture. `resolution` is one that the catalogue names for the model. `start_image` and
+    `references` are addresses that the provider can fetch. A field added later needs a default: see `document`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: str
+    negative_prompt: str | None = None
+    duration_s: float = Field(default=0.0, ge=0)
+    orientation: Orientation
+    resolution: str | None = None
+    audio: bool = False
+    seed: int | None = None
+    start_image: str | None = None
+    references: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The order as JSON without its defaults, so that a field added later changes no hash of before."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+def sha256_of(document: dict[str, Any]) -> str:
+    """SHA-256 (hex) of a JSON document, whatever the order of its keys."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
