@@ -77,7 +77,7 @@ def _made(
     if store.exists(key):
         return _described(store, key)
     with tempfile.TemporaryDirectory(prefix="assembly-") as folder:
-        files = []
+        files: list[Path] = []
         for segment in segments:
             files.append(Path(folder) / f"{segment.job.shot:03d}.mp4")
             store.fetch(segment.job.media_key or "", files[-1])

@@ -7,7 +7,7 @@ was.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -134,7 +134,7 @@ class GenerationEngine:
             return clip_row(plan, await self._history(plan), ClipStatus.WAITING, reason)
 
     @asynccontextmanager
-    async def _lease(self, clip_id: str) -> AsyncIterator[bool]:
+    async def _lease(self, clip_id: str) -> AsyncGenerator[bool, None]:
         """Hold a clip against other workers; False when another has it."""
         lease = self._ledger.leases.held(f"generate {clip_id}", ttl_s=self._policy.lease_s)
         owned = await self._db(lease.__enter__)

@@ -59,6 +59,8 @@ class MediaCollector:
                     job = await self._fresh_address(job)
                 except ProviderError as error:
                     return await self._lost(job, str(error))
+            else:
+                raise AssertionError("the last try returns")
             checkpoints.reached("generation.downloaded")
             stored = await self._keep(job, file)
         checkpoints.reached("generation.stored")

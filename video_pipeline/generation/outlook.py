@@ -21,7 +21,7 @@ def shots_not_to_buy(
     histories: dict[tuple[str, int, str], list[Job]] = defaultdict(list)
     for job in _jobs_of_days(ledger, {plan.storyboard.day for plan in plans}):
         histories[job.clip_id, job.shot, job.shot_sha256].append(job)
-    found = set()
+    found: set[tuple[str, int]] = set()
     for plan in plans:
         for decision in plan.decisions:
             shot = plan.storyboard.shots[decision.shot]

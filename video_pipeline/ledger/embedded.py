@@ -10,7 +10,7 @@ import logging
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def embedded_url(folder: Path) -> str:
 
 
 @contextmanager
-def _starting(data_dir: Path) -> Iterator[None]:
+def _starting(data_dir: Path) -> Generator[None, None, None]:
     """One process at a time looks after the server of `data_dir`."""
     with data_dir.with_name(f"{data_dir.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

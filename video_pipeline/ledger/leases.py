@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,7 +69,7 @@ class Leases:
             )
 
     @contextmanager
-    def held(self, resource: str, *, ttl_s: float) -> Iterator[bool]:
+    def held(self, resource: str, *, ttl_s: float) -> Generator[bool, None, None]:
         """Hold the lease with a heartbeat for the length of the block; yields False when another has it."""
         owner = new_owner()
         if not self.acquire(resource, owner, ttl_s=ttl_s):

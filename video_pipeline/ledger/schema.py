@@ -1,5 +1,7 @@
 """The ledger's tables. Migrations (`migrations/versions`) create them; a test holds the two together."""
 
+from datetime import datetime
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -30,7 +32,7 @@ metadata = MetaData(
 USD = Numeric(12, 6)
 
 
-def _at(name: str, *, default: bool = False, nullable: bool = True) -> Column:
+def _at(name: str, *, default: bool = False, nullable: bool = True) -> Column[datetime]:
     if default:
         return Column(name, DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp())
     return Column(name, DateTime(timezone=True), nullable=nullable)

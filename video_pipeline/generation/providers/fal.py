@@ -5,6 +5,7 @@ errors), the official client `fal-client` 1.0.3 (queue), and https://fal.ai/docs
 (history). fal has no idempotency key, and retries queued requests itself unless `x-fal-no-retry` is sent.
 """
 
+import contextlib
 import json
 import logging
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from video_pipeline.generation.providers.protocol import (
     Ending,
@@ -81,6 +82,23 @@ class FalWire(BaseModel):
     negative_prompt_field: str | None = None
     references_field: str | None = None
     seed: bool = True
+
+
+class _Finding(BaseModel):
+    """One entry of a model error's `detail`; `loc` is where in the request or in the output it was found."""
+
+    type: str = ""
+    msg: str = ""
+    loc: tuple[str | int, ...] = ()
+
+    @property
+    def names_argument(self) -> bool:
+        """Whether it is about one of the request's arguments: `loc` is then `["body", name]`."""
+        return len(self.loc) > 1 and self.loc[0] == "body"
+
+
+class _Findings(BaseModel):
+    detail: list[Any]
 
 
 class FalProvider:
@@ -274,7 +292,7 @@ def _refused_submit(response: httpx.Response) -> NotAccepted | SubmitUnknown:
     if status in (401, 403):
         return NotAccepted(FailureKind.AUTH, reason)
     if status in (400, 404, 413, 422):
-        moderation = any(detail.get("type") == _MODERATION for detail in _details(response))
+        moderation = any(detail.type == _MODERATION for detail in _details(response))
         kind = FailureKind.MODERATION if moderation else FailureKind.INVALID
         return NotAccepted(kind, reason, retry_allowed=not moderation)
     return SubmitUnknown(f"fal answered {status} to a submit: {reason}")
@@ -282,15 +300,15 @@ def _refused_submit(response: httpx.Response) -> NotAccepted | SubmitUnknown:
 
 def _failed_result(response: httpx.Response) -> JobFailed:
     details = _details(response)
-    types = {str(detail.get("type")) for detail in details}
+    types = {detail.type for detail in details}
     reason = _reason(response)
     retry_allowed = response.headers.get("X-Fal-Retryable", "").lower() == "true"
     if _MODERATION in types:
         # A refusal of the prompt costs nothing; one of the finished picture has used the GPU.
-        prompt_refused = all((detail.get("loc") or ["body"])[0] == "body" for detail in details)
+        prompt_refused = all(detail.loc[:1] in ((), ("body",)) for detail in details)
         ending = Ending.PROMPT_REFUSED if prompt_refused else Ending.OUTPUT_REFUSED
         return JobFailed(FailureKind.MODERATION, reason, ending=ending, retry_allowed=retry_allowed)
-    at_fault = response.status_code == 422 and any(_names_argument(detail) for detail in details)
+    at_fault = response.status_code == 422 and any(detail.names_argument for detail in details)
     if at_fault or types & _INVALID_TYPES or response.status_code in (400, 404):
         return JobFailed(FailureKind.INVALID, reason, ending=Ending.FAILED, retry_allowed=False)
     if response.status_code in (401, 403):
@@ -298,24 +316,23 @@ def _failed_result(response: httpx.Response) -> JobFailed:
     return JobFailed(FailureKind.GENERATION, reason, ending=Ending.FAILED)
 
 
-def _names_argument(detail: dict[str, Any]) -> bool:
-    """Whether a finding is about one of the request's arguments: `loc` is then `["body", name]`."""
-    place = detail.get("loc")
-    return isinstance(place, list) and len(place) > 1 and place[0] == "body"
-
-
-def _details(response: httpx.Response) -> list[dict[str, Any]]:
+def _details(response: httpx.Response) -> list[_Finding]:
+    """The model's own findings, those that can be read; none in an error of the way there."""
     try:
-        detail = response.json().get("detail")
-    except (ValueError, AttributeError):
+        found = _Findings.model_validate_json(response.content).detail
+    except ValidationError:
         return []
-    return [item for item in detail if isinstance(item, dict)] if isinstance(detail, list) else []
+    readable: list[_Finding] = []
+    for item in found:
+        with contextlib.suppress(ValidationError):
+            readable.append(_Finding.model_validate(item))
+    return readable
 
 
 def _reason(response: httpx.Response) -> str:
     details = _details(response)
     if details:
-        return "; ".join(f"{detail.get('type')}: {detail.get('msg')}" for detail in details)[:500]
+        return "; ".join(f"{detail.type}: {detail.msg}" for detail in details)[:500]
     return f"HTTP {response.status_code}: {response.text[:300]}"
 
 
@@ -324,7 +341,7 @@ def _retry_after_s(response: httpx.Response) -> float | None:
     return float(value) if value.replace(".", "", 1).isdigit() else None
 
 
-def _same_input(recorded: Any, sent: dict[str, Any]) -> bool:
+def _same_input(recorded: dict[str, Any] | None, sent: dict[str, Any]) -> bool:
     """Whether a request of the history is ours: every argument that we sent, with its seed, stands in it."""
     return isinstance(recorded, dict) and all(recorded.get(name) == value for name, value in sent.items())
 

@@ -44,14 +44,14 @@ def _carry_over(connection: sa.Connection) -> None:
     # The tables as they stand between the two releases.
     jobs = sa.table(
         "jobs",
-        *(sa.column(name) for name in ("key", "kind", "provider", "model", "model_version", "endpoint")),
-        *(sa.column(name) for name in ("clip_id", "shot", "shot_sha256", "requested_s", "request_sha256")),
-        *(sa.column(name) for name in ("provider_job_id", "status_url", "response_url", "cancel_url")),
+        *_columns("key", "kind", "provider", "model", "model_version", "endpoint"),
+        *_columns("clip_id", "shot", "shot_sha256", "requested_s", "request_sha256"),
+        *_columns("provider_job_id", "status_url", "response_url", "cancel_url"),
         *(sa.column(name, JSONB) for name in ("request", "render_order", "receipt")),
     )
     decisions = sa.table(
         "decisions",
-        *(sa.column(name) for name in ("clip_id", "shot", "shot_sha256")),
+        *_columns("clip_id", "shot", "shot_sha256"),
         sa.column("document", JSONB),
     )
     same_shot = sa.and_(*(jobs.c[name] == decisions.c[name] for name in ("clip_id", "shot", "shot_sha256")))
@@ -68,6 +68,10 @@ def _carry_over(connection: sa.Connection) -> None:
     )
     for start in range(0, len(changed), _BATCH):
         connection.execute(update, changed[start : start + _BATCH])
+
+
+def _columns(*names: str) -> list[sa.ColumnClause[Any]]:
+    return [sa.column(name) for name in names]
 
 
 def _changed(row: sa.RowMapping) -> dict[str, Any]:
@@ -88,14 +92,14 @@ def _changed(row: sa.RowMapping) -> dict[str, Any]:
 
 def _order(row: sa.RowMapping) -> dict[str, Any]:
     """The order as JSON, without what is at its default."""
-    sent = row["request"]
+    sent: dict[str, Any] = row["request"]
     shape = str(sent.get("aspect_ratio") or sent.get("image_size"))
     order = {"prompt": sent["prompt"], "orientation": _ORIENTATIONS.get(shape, "portrait")}
     if sent.get("seed") is not None:
         order["seed"] = sent["seed"]
     if row["kind"] == "image":
         return order
-    decision = row["decision"] or {}
+    decision: dict[str, Any] = row["decision"] or {}
     # The decision in force may be of another model than an earlier attempt was bought from.
     of_this_model = decision.get("model") == row["model"]
     order["duration_s"] = row["requested_s"]
