@@ -1,24 +1,28 @@
-"""The ASGI application: which path goes to which part, and the control door under `/_sandbox`."""
+"""The ASGI application: farm, channel and wires put together, and the control routes under `/_sandbox`."""
 
 import json
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from video_pipeline.sandbox import page
 from video_pipeline.sandbox.books import Books
-from video_pipeline.sandbox.fal import Fal
+from video_pipeline.sandbox.channel import Channel
+from video_pipeline.sandbox.downloads import Downloads
+from video_pipeline.sandbox.farm import RenderFarm
 from video_pipeline.sandbox.faults import Faults
 from video_pipeline.sandbox.pricelist import PriceList
-from video_pipeline.sandbox.youtube import UPLOAD_PATH, YouTube
+from video_pipeline.sandbox.wires import WIRES, Backend, Wire
 
 
 class Sandbox:
@@ -30,43 +34,35 @@ class Sandbox:
         self._state_dir = state_dir
         self._books = Books(state_dir / "books.sqlite3")
         self._faults = Faults(self._books.database)
-        self._fal = Fal(base_url, state_dir / "media", self._books, self._faults, prices)
-        self._youtube = YouTube(base_url, state_dir / "uploads", self._books, self._faults, prices)
+        self._farm = RenderFarm(base_url, state_dir / "media", self._books, self._faults, prices)
+        channel = Channel(state_dir / "uploads", self._books, self._faults, prices)
+        downloads = Downloads(self._farm, channel, self._books, self._faults)
+        backend = Backend(base_url, self._farm, channel, downloads, self._faults, prices)
+        wires = [wire(backend) for wire in (*WIRES.values(), *_further_wires(state_dir))]
+        routes = [*self._routes(), *downloads.routes(), *(route for wire in wires for route in wire.routes())]
         self.last_request = time.monotonic()
-        self._app: ASGIApp = Starlette(routes=self._routes())
+        self._app: ASGIApp = Starlette(routes=routes)
 
     @property
     def busy(self) -> bool:
         """Whether a request is being worked on."""
-        return self._fal.busy
+        return self._farm.busy
 
     def resume(self) -> None:
         """Takes up what the last end of the server interrupted; needs a running event loop."""
-        self._fal.resume()
+        self._farm.resume()
 
     def close(self) -> None:
-        self._fal.close()
+        self._farm.close()
         self._books.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.last_request = time.monotonic()
         await self._app(scope, receive, send)
 
-    def _routes(self) -> list[Route]:
-        fal, youtube = self._fal, self._youtube
+    def _routes(self) -> list[BaseRoute]:
         return [
             Route("/", self._front),
-            Route("/fal-queue/{path:path}", fal.queue, methods=["GET", "POST", "PUT"]),
-            Route("/fal-api/v1/models/requests/by-endpoint", fal.by_endpoint),
-            Route("/fal-api/v1/models/billing-events", fal.billing_events),
-            Route("/media/{name}", fal.media),
-            Route("/oauth2/token", youtube.token, methods=["POST"]),
-            Route(UPLOAD_PATH, youtube.start_upload, methods=["POST"]),
-            Route(UPLOAD_PATH, youtube.send_bytes, methods=["PUT"]),
-            Route("/youtube/youtube/v3/videos", youtube.videos),
-            Route("/youtube-analytics/v2/reports", youtube.reports),
-            Route("/shorts/{video_id}", youtube.short),
-            Route("/published/{name}", youtube.published_file),
             Route("/_sandbox/health", self._health),
             Route("/_sandbox/books", self._show_books),
             Route("/_sandbox/faults", self._show_faults),
@@ -100,3 +96,13 @@ class Sandbox:
     async def _clear_faults(self, request: Request) -> JSONResponse:
         self._faults.clear()
         return JSONResponse({"faults": []})
+
+
+def _further_wires(state_dir: Path) -> list[Callable[[Backend], Wire]]:
+    """The wires that `wires.txt` in the state folder names, one `module:class` a line.
+
+    They stand in the folder so that every start of its server has them, whichever process starts it.
+    """
+    listed = state_dir / "wires.txt"
+    lines = listed.read_text().split() if listed.exists() else []
+    return [getattr(import_module(module), name) for module, _, name in (line.partition(":") for line in lines)]

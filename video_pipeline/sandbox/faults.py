@@ -1,7 +1,8 @@
 """Misbehaviour on request: which faults there are, and the list of those ordered, kept on disk and counted down.
 
-A fault is taken at one point only, named below. It counts down once each time it takes effect, in the same
-transaction as the effect itself, so that `times=1` hits exactly one request whatever is concurrent or killed.
+The names are the same for every vendor. The farm takes the faults of jobs, and the channel those of a publication.
+Each wire takes the rest, and answers in its vendor's shape. A fault counts down once each time it takes effect, in
+the same transaction as the effect itself. So `times=1` hits exactly one request, whatever is concurrent or killed.
 """
 
 import sqlite3
@@ -45,9 +46,10 @@ PLATFORM_FAULTS = {
     "upload_500": "a PUT of bytes fails with 500",
     "drop_during_upload": "the connection is cut after `value` (0.5) of the bytes, which are kept",
     "drop_after_publish": "the video is published, then the connection is cut without an answer",
-    "upload_limit": "starting an upload fails with 400 uploadLimitExceeded",
-    "quota_exceeded": "starting an upload fails with 403 quotaExceeded",
-    "session_expired": "the upload session is gone, 404 from now on",
+    "upload_limit": "an upload cannot be started because the account has uploaded too much",
+    "quota_exceeded": "an upload cannot be started because the account has called too often",
+    "session_expired": "the upload session is gone from now on",
+    "slow_processing": "a published video is processed for `value` (5) seconds",
     "token_401": "the access token is not accepted",
 }
 KNOWN_FAULTS = SUBMIT_FAULTS | JOB_FAULTS | READ_FAULTS | PLATFORM_FAULTS

@@ -1,9 +1,10 @@
 """The pages that people open: the books as tables, and a published video. Everything shown is escaped."""
 
-import sqlite3
 from decimal import Decimal
 from html import escape
 from typing import Any
+
+from video_pipeline.sandbox.channel import Video
 
 _STYLE = """
 :root { color-scheme: light dark; }
@@ -12,7 +13,7 @@ h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884; vertical-align: top; }
 .number { font-variant-numeric: tabular-nums; }
-.short { max-width: 26rem; } .short video { width: 100%; border-radius: .8rem; background: #000; }
+.watch { max-width: 26rem; } .watch video { width: 100%; border-radius: .8rem; background: #000; }
 .quiet { color: #777; }
 """
 
@@ -25,7 +26,7 @@ def books(content: dict[str, list[dict[str, Any]]], faults: list[dict[str, Any]]
         (
             escape(entry["accepted_at"][:19].replace("T", " ")),
             escape(entry["endpoint"]),
-            escape(str(entry["input"].get("prompt", ""))[:120]),
+            escape(entry["prompt"][:120]),
             _number(entry["seconds"]),
             _number(entry["usd"]),
             escape(entry["outcome"]),
@@ -35,7 +36,7 @@ def books(content: dict[str, list[dict[str, Any]]], faults: list[dict[str, Any]]
     video_rows = [
         (
             escape(entry["published_at"][:19].replace("T", " ")),
-            f'<a href="/shorts/{escape(entry["video_id"])}">{escape(entry["title"])}</a>',
+            f'<a href="/published/{escape(entry["video_id"])}">{escape(entry["title"])}</a>',
             escape(entry["model"] or ""),
             escape(entry["privacyStatus"]),
             _number(f"{entry['bytes'] / 1000:,.0f}"),
@@ -53,15 +54,15 @@ def books(content: dict[str, list[dict[str, Any]]], faults: list[dict[str, Any]]
     return _page("Sandbox", "".join(sections))
 
 
-def short(video: sqlite3.Row, numbers: dict[str, Any]) -> str:
+def watch(video: Video, numbers: dict[str, Any]) -> str:
     """A published video with its numbers."""
     counts = f"{numbers['views']:,} views · {numbers['likes']:,} likes · {numbers['comments']:,} comments"
     body = (
-        f'<main class="short"><video src="/published/{escape(video["video_id"])}.mp4" controls autoplay muted loop '
-        f'playsinline></video><h1>{escape(video["title"])}</h1><p class="quiet">{counts}</p>'
-        f"<p>{escape(video['description']).replace(chr(10), '<br>')}</p></main>"
+        f'<main class="watch"><video src="/published/{escape(video.video_id)}.mp4" controls autoplay muted loop '
+        f'playsinline></video><h1>{escape(video.post.title)}</h1><p class="quiet">{counts}</p>'
+        f"<p>{escape(video.post.description).replace(chr(10), '<br>')}</p></main>"
     )
-    return _page(video["title"], body)
+    return _page(video.post.title, body)
 
 
 def missing() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from video_pipeline.sandbox.fal import app_of
+from video_pipeline.sandbox.wires.fal import app_of
 from video_pipeline_tests.sandbox.conftest import Client
 
 VIDEO = "sandbox/sprint/text-to-video"
@@ -74,6 +74,7 @@ def test_the_price_is_booked_on_accept(sandbox: Client, endpoint: str, body: dic
     assert Decimal(entry["usd"]) == Decimal(usd)
     assert Decimal(entry["seconds"]) == Decimal(seconds)
     assert (entry["outcome"], entry["endpoint"], entry["input"]["prompt"]) == ("queued", endpoint, "hills")
+    assert (entry["wire"], entry["prompt"]) == ("fal", "hills")
 
 
 def test_an_image_request_gives_images(sandbox: Client) -> None:

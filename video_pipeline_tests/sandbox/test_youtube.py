@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from video_pipeline.sandbox.engagement import engagement
+from video_pipeline.sandbox.audience import audience_numbers
 from video_pipeline_tests.sandbox.conftest import REFRESH, Client
 from video_pipeline_tests.sandbox.test_faults import CUT
 
@@ -45,6 +45,7 @@ def test_a_whole_upload_publishes_one_video_and_is_in_the_books(sandbox: Client)
     assert entry | {"published_at": "", "session": ""} == {
         "video_id": video["id"],
         "session": "",
+        "wire": "youtube",
         "title": "A calm film",
         "description": DESCRIPTION,
         "tags": ["calm"],
@@ -171,17 +172,17 @@ def test_analytics_give_a_row_for_each_video(sandbox: Client) -> None:
 
 def test_engagement_grows_saturates_and_repeats() -> None:
     ages = [0, 2, 5, 20, 60, 600]
-    views = [engagement("video", 0.6, age).views for age in ages]
+    views = [audience_numbers("video", 0.6, age).views for age in ages]
     assert views == sorted(views)
     assert views[0] == 0
     assert views[2] > 100
     assert views[5] - views[4] < 0.02 * views[5]
-    assert engagement("video", 0.6, 7.2) == engagement("video", 0.6, 7.9)
+    assert audience_numbers("video", 0.6, 7.2) == audience_numbers("video", 0.6, 7.9)
 
 
 def test_engagement_follows_appeal_with_luck() -> None:
-    dull = [engagement(f"v{number}", 0.4, 60) for number in range(200)]
-    good = [engagement(f"v{number}", 0.8, 60) for number in range(200)]
+    dull = [audience_numbers(f"v{number}", 0.4, 60) for number in range(200)]
+    good = [audience_numbers(f"v{number}", 0.8, 60) for number in range(200)]
     assert sum(video.views for video in good) > 2 * sum(video.views for video in dull)
     assert max(video.views for video in dull) > min(video.views for video in good)
     assert len({video.views for video in dull}) > 150
@@ -196,6 +197,7 @@ def test_a_short_plays_the_published_file(sandbox: Client) -> None:
     source = re.search(r'<video src="([^"]+)"', page)
     assert source is not None
     assert httpx.get(sandbox.base_url + source[1]).content == BODY
+    assert httpx.get(f"{sandbox.base_url}/published/{video_id}").text == page
     assert httpx.get(f"{sandbox.base_url}/shorts/nobody").status_code == 404
     assert httpx.get(f"{sandbox.base_url}/published/nobody.mp4").status_code == 404
 

@@ -13,8 +13,8 @@ GROWTH_S = 12.0
 
 
 @dataclass(frozen=True)
-class Engagement:
-    """Totals since publication. `average_view_percentage` may pass 100, as Shorts loop."""
+class AudienceNumbers:
+    """Totals since publication. `average_view_percentage` may pass 100, as short videos loop."""
 
     views: int
     engaged_views: int
@@ -24,13 +24,16 @@ class Engagement:
     shares: int
 
 
-def engagement(video_id: str, appeal: float, age_s: float) -> Engagement:
-    """The numbers of a video; `appeal` from 0 (nobody cares) to 1, luck is drawn from the video id."""
+def audience_numbers(video_id: str, appeal: float, age_s: float) -> AudienceNumbers:
+    """The numbers of a video of this age in seconds.
+
+    `appeal` goes from 0 (nobody cares) to 1. Luck is drawn from the video id.
+    """
     appeal = min(max(appeal, 0.0), 1.0)
     reach = 10 ** (2.5 + 1.5 * appeal + 0.16 * _luck(video_id, "reach"))
     views = int(reach * (1 - math.exp(-math.floor(max(age_s, 0.0)) / GROWTH_S)))
     engaged_views = int(views * _share(0.25 + 0.5 * appeal + 0.04 * _luck(video_id, "engaged")))
-    return Engagement(
+    return AudienceNumbers(
         views=views,
         engaged_views=engaged_views,
         average_view_percentage=round(max(5.0, 35 + 60 * appeal + 5 * _luck(video_id, "watched")), 2),

@@ -1,0 +1,435 @@
+"""The wire of fal: queue API, request listing and billing events, and how a model's arguments become an order.
+
+Shapes follow the queue API of fal (https://fal.ai/docs/documentation/model-apis) and the types of its SDK. A request
+at fault is accepted all the same. What is wrong with it comes out at the result, as a list of pydantic details.
+"""
+
+import asyncio
+import json
+import re
+import uuid
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from video_pipeline.sandbox.books import BookedRequest, Progress, parse_stamp, stamp
+from video_pipeline.sandbox.connection import Hangup
+from video_pipeline.sandbox.farm import Purchase
+from video_pipeline.sandbox.orders import Cause, Ending, InvalidOrder, Order, Outcome
+from video_pipeline.sandbox.pricelist import GENERIC, PricedModel, video_size
+from video_pipeline.sandbox.wires.protocol import Backend
+
+BILLED = frozenset({Outcome.REFUSED_OUTPUT, Outcome.CANCELED})
+DEFAULT_LIMIT, MAX_LIMIT = 50, 1000
+DEFAULT_SECONDS = Decimal(5)
+DEFAULT_IMAGE_SIZE = (1024, 768)
+IMAGE_SIZES = {
+    "square_hd": (1024, 1024),
+    "square": (512, 512),
+    "portrait_4_3": (768, 1024),
+    "portrait_16_9": (576, 1024),
+    "landscape_4_3": (1024, 768),
+    "landscape_16_9": (1024, 576),
+}
+MIN_IMAGE_SIDE, MAX_IMAGE_SIDE = 64, 2048
+MAX_IMAGES = 4
+
+_REQUEST_PATH = re.compile(r"(?P<app>.+)/requests/(?P<id>[0-9a-f-]+)(?P<part>/status|/cancel)?")
+_STATUS_WORDS = {Progress.WAITING: "IN_QUEUE", Progress.RENDERING: "IN_PROGRESS", Progress.ENDED: "COMPLETED"}
+
+
+class Fal:
+    """fal's queue and platform APIs. Refused prompts and failures cost nothing there."""
+
+    name = "fal"
+
+    def __init__(self, backend: Backend) -> None:
+        self._base_url, self._prices = backend.base_url, backend.prices
+        self._farm, self._faults = backend.farm, backend.faults
+        # Books of earlier releases do not name the wire of a request; there was only this one then.
+        self._wires = (self.name, "")
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/fal-queue/{path:path}", self._queue, methods=["GET", "POST", "PUT"]),
+            Route("/fal-api/v1/models/requests/by-endpoint", self._by_endpoint),
+            Route("/fal-api/v1/models/billing-events", self._billing_events),
+        ]
+
+    # --- queue API -------------------------------------------------------------------------------------------
+
+    async def _queue(self, request: Request) -> ASGIApp:
+        """Everything under the queue base: submit, status, result, cancel."""
+        if not _has_key(request):
+            return _unauthorized()
+        path = request.path_params["path"].strip("/")
+        match = _REQUEST_PATH.fullmatch(path)
+        if match is None:
+            if request.method != "POST":
+                return _flat(405, "Method Not Allowed")
+            return await self._submit(request, path)
+        booked = self._farm.request(match["id"])
+        if booked is None or booked.wire not in self._wires or app_of(booked.endpoint) != match["app"]:
+            return _flat(404, f"Request {match['id']} not found")
+        if match["part"] == "/cancel" and request.method == "PUT":
+            return self._cancel(booked)
+        if request.method != "GET":
+            return _flat(405, "Method Not Allowed")
+        return self._status(booked) if match["part"] == "/status" else self._result(booked)
+
+    async def _submit(self, request: Request, endpoint: str) -> ASGIApp:
+        model = self._prices.model(endpoint)
+        if model is None or len(endpoint.split("/")) < 2:
+            return _flat(404, f"Application '{endpoint}' not found")
+        try:
+            body = json.loads(await request.body())
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            return _flat(422, "The body must be a JSON object")
+        subjects = (endpoint, str(body.get("prompt", "")))
+        delay = self._faults.take("submit_delay", *subjects)
+        if delay:
+            await asyncio.sleep(delay.value_or(1.0))
+        refused = self._refused_submit(subjects)
+        if refused:
+            return refused
+        if self._faults.take("drop_before_accept", *subjects):
+            return Hangup(request)
+        purchase = Purchase(
+            wire=self.name,
+            request_id=str(uuid.uuid4()),
+            endpoint=endpoint,
+            model=model,
+            input=body,
+            order=order_of(endpoint, model, body, max_seconds=self._prices.max_seconds),
+            billed=BILLED,
+        )
+        if self._farm.accept(purchase).answer_lost:
+            return Hangup(request)
+        root = f"{self._base_url}/fal-queue/{app_of(endpoint)}/requests/{purchase.request_id}"
+        answer = {
+            "status": "IN_QUEUE",
+            "request_id": purchase.request_id,
+            "response_url": root,
+            "status_url": f"{root}/status",
+            "cancel_url": f"{root}/cancel",
+            "queue_position": 0,
+        }
+        return JSONResponse(answer, headers={"x-fal-request-id": purchase.request_id})
+
+    def _refused_submit(self, subjects: tuple[str, ...]) -> JSONResponse | None:
+        fault = self._faults.take("submit_429", *subjects)
+        if fault:
+            return JSONResponse(
+                {"detail": "Too Many Requests"}, 429, headers={"Retry-After": f"{fault.value_or(1.0):g}"}
+            )
+        for code, text in ((503, "Service Unavailable"), (500, "Internal Server Error")):
+            if self._faults.take(f"submit_{code}", *subjects):
+                return _flat(code, text)
+        return None
+
+    def _status(self, booked: BookedRequest) -> JSONResponse:
+        if self._faults.take("status_500", *booked.subjects):
+            return _flat(500, "Internal Server Error")
+        if self._faults.take("unknown_status", *booked.subjects):
+            return JSONResponse({"status": "REHYDRATING", "request_id": booked.request_id})
+        answer: dict[str, Any] = {"status": _STATUS_WORDS[booked.progress], "request_id": booked.request_id}
+        match booked.progress:
+            case Progress.WAITING:
+                answer["queue_position"] = 0
+            case Progress.RENDERING:
+                answer["logs"] = [{"message": "Rendering", "timestamp": booked.started_at}]
+            case Progress.ENDED:
+                answer |= {"logs": [], "metrics": {"inference_time": round(booked.render_s, 3)}}
+        return JSONResponse(answer)
+
+    def _result(self, booked: BookedRequest) -> JSONResponse:
+        if booked.ending is None:
+            return _flat(400, "Request is still in progress")
+        if self._faults.take("result_503", *booked.subjects):
+            kind = "runner_disconnected"
+            return JSONResponse(
+                {"detail": "Runner disconnected", "error_type": kind}, 503, headers={"X-Fal-Error-Type": kind}
+            )
+        http_status, body = self._answer(booked, booked.ending)
+        headers = {"x-fal-request-id": booked.request_id}
+        if http_status != 200:
+            headers["X-Fal-Retryable"] = "false"
+        return JSONResponse(body, http_status, headers=headers)
+
+    def _cancel(self, booked: BookedRequest) -> JSONResponse:
+        if not self._farm.cancel(booked):
+            return JSONResponse({"status": "ALREADY_COMPLETED"}, 400)
+        return JSONResponse({"status": "CANCELLATION_REQUESTED"}, 202)
+
+    # --- endings ---------------------------------------------------------------------------------------------
+
+    def _answer(self, booked: BookedRequest, ending: Ending) -> tuple[int, Any]:
+        """HTTP status and body of an ended request's result."""
+        if ending.answer is not None:
+            return ending.answer["http_status"], ending.answer["body"]
+        match ending.outcome:
+            case Outcome.COMPLETED:
+                return 200, self._output(booked, ending)
+            case Outcome.CANCELED:
+                return 499, {"detail": "Request was cancelled", "error_type": "client_cancelled"}
+            case Outcome.REFUSED_INPUT:
+                return _details(_policy_violation(["body", "prompt"], ending.reason, booked.prompt))
+            case Outcome.REFUSED_OUTPUT:
+                return _details(_policy_violation(["output"], ending.reason, booked.prompt))
+            case Outcome.INVALID:
+                return _details(_image_error(booked, ending))
+            case Outcome.FAILED if ending.cause is Cause.MODEL:
+                return _details({"loc": ["body"], "msg": ending.reason, "type": "generation_failed"})
+            case Outcome.FAILED:
+                detail = {"loc": ["body"], "msg": ending.reason, "type": "internal_server_error"}
+                return 500, {"detail": [detail]}
+
+    def _output(self, booked: BookedRequest, ending: Ending) -> dict[str, Any]:
+        """A model's output."""
+        if booked.order.kind == "video":
+            [name] = ending.files
+            video = {
+                "url": self._farm.media_url(name),
+                "content_type": "video/mp4",
+                "file_name": name,
+                "file_size": self._farm.media_bytes(name),
+            }
+            return {"video": video, "seed": ending.seed}
+        width, height = ending.size
+        images = [
+            {"url": self._farm.media_url(name), "width": width, "height": height, "content_type": "image/png"}
+            for name in ending.files
+        ]
+        return {
+            "images": images,
+            "seed": ending.seed,
+            "has_nsfw_concepts": [False] * len(images),
+            "prompt": booked.prompt,
+        }
+
+    # --- platform API ----------------------------------------------------------------------------------------
+
+    async def _by_endpoint(self, request: Request) -> JSONResponse:
+        """The listing of requests of one endpoint, newest first, by the time they were sent."""
+        if not _has_key(request):
+            return _unauthorized()
+        query = request.query_params
+        if "endpoint_id" not in query:
+            return _flat(422, "endpoint_id is required")
+        try:
+            start = stamp(parse_stamp(query["start"])) if "start" in query else ""
+            end = stamp(parse_stamp(query["end"])) if "end" in query else "9999"
+            limit = min(int(query.get("limit", DEFAULT_LIMIT)), MAX_LIMIT)
+            offset = int(query.get("cursor") or 0)
+        except ValueError as error:
+            return _flat(422, f"start, end, limit or cursor is not understood: {error}")
+        found = self._farm.listed(
+            self._wires, query["endpoint_id"], start=start, end=end, limit=limit + 1, offset=offset
+        )
+        payloads = "payloads" in query.getlist("expand")
+        more = len(found) > limit
+        return JSONResponse(
+            {
+                "items": [self._listed(booked, payloads) for booked in found[:limit]],
+                "next_cursor": str(offset + limit) if more else None,
+                "has_more": more,
+            }
+        )
+
+    def _listed(self, booked: BookedRequest, payloads: bool) -> dict[str, Any]:
+        http_status, output = self._answer(booked, booked.ending) if booked.ending else (None, None)
+        item = {
+            "request_id": booked.request_id,
+            "endpoint_id": booked.endpoint,
+            "sent_at": booked.accepted_at,
+            "started_at": booked.started_at,
+            "ended_at": booked.ended_at,
+            "status_code": http_status,
+        }
+        return item | ({"json_input": booked.input, "json_output": output} if payloads else {})
+
+    async def _billing_events(self, request: Request) -> JSONResponse:
+        """What is booked now for one request or for all; a request that costs nothing has an event of 0."""
+        if not _has_key(request):
+            return _unauthorized()
+        asked = request.query_params.get("request_id")
+        events = [
+            {
+                "request_id": booked.request_id,
+                "endpoint_id": booked.endpoint,
+                "cost_total": float(booked.usd),
+                "cost_estimate_nano_usd": int(booked.usd * 10**9),
+                "timestamp": booked.ended_at or booked.accepted_at,
+            }
+            for booked in self._farm.requests(self._wires)
+            if asked in (None, booked.request_id)
+        ]
+        return JSONResponse({"billing_events": events, "next_cursor": None, "has_more": False})
+
+
+def app_of(endpoint: str) -> str:
+    """The part of an endpoint id that request URLs carry: two segments, three under workflows (fal's SDK)."""
+    segments = endpoint.split("/")
+    return "/".join(segments[: 3 if segments[0] in ("workflows", "comfy") else 2])
+
+
+# --- from a body to an order ---------------------------------------------------------------------------------------
+
+
+class _Invalid(Exception):
+    """A request body that the model does not take; `detail` is one entry of fal's error list."""
+
+    def __init__(self, name: str, message: str, kind: str, given: Any) -> None:
+        super().__init__(message)
+        self.detail = {"loc": ["body", name], "msg": message, "type": kind, "input": given}
+
+
+def order_of(
+    endpoint: str, model: PricedModel, body: dict[str, Any], *, max_seconds: Decimal
+) -> Order | InvalidOrder:
+    """The order in a request body: a video of up to `max_seconds`, or images."""
+    try:
+        prompt = body.get("prompt")
+        if prompt is None:
+            raise _Invalid("prompt", "Field required", "missing", body)
+        if not isinstance(prompt, str) or not prompt.strip():
+            raise _Invalid("prompt", "Input should be a non-empty string", "string_too_short", prompt)
+        seed = body.get("seed")
+        if seed is not None and not isinstance(seed, int):
+            raise _Invalid("seed", "Input should be a valid integer", "int_type", seed)
+        if _makes_images(endpoint, model):
+            return _image_order(body, prompt, seed)
+        return _video_order(endpoint, model, body, prompt, seed, max_seconds)
+    except _Invalid as invalid:
+        http_status, answer = _details(invalid.detail)
+        return InvalidOrder(
+            str(body.get("prompt", "")), str(invalid), answer={"http_status": http_status, "body": answer}
+        )
+
+
+def _image_order(body: dict[str, Any], prompt: str, seed: int | None) -> Order:
+    images = body.get("num_images", 1)
+    if not isinstance(images, int) or not 1 <= images <= MAX_IMAGES:
+        raise _Invalid("num_images", f"Input should be from 1 to {MAX_IMAGES}", "less_than_equal", images)
+    return Order("image", prompt, seed, size=_image_size(body), images=images)
+
+
+def _video_order(
+    endpoint: str, model: PricedModel, body: dict[str, Any], prompt: str, seed: int | None, max_seconds: Decimal
+) -> Order:
+    resolution = str(body.get("resolution") or model.default_resolution).lower()
+    if resolution not in model.resolutions:
+        expected = " or ".join(f"'{name}'" for name in model.resolutions)
+        raise _Invalid("resolution", f"Input should be {expected}", "literal_error", body.get("resolution"))
+    from_image = _is_image_to_video(endpoint)
+    image_url = body.get("image_url") or body.get("start_image_url")
+    if from_image and not isinstance(image_url, str):
+        raise _Invalid("image_url", "Field required", "missing", body)
+    return Order(
+        "video",
+        prompt,
+        seed,
+        seconds=_seconds(body, max_seconds),
+        short_side=int(resolution.removesuffix("p")),
+        aspect=_aspect(body, default=None if from_image else (16, 9)),
+        audio=bool(body.get("generate_audio", body.get("audio", False))) and model.usd_per_s_audio is not None,
+        start_image=image_url if from_image else None,
+    )
+
+
+def _seconds(body: dict[str, Any], max_seconds: Decimal) -> Decimal:
+    given = body.get("duration", DEFAULT_SECONDS)
+    try:
+        seconds = Decimal(str(given).removesuffix("s"))
+    except InvalidOperation:
+        seconds = Decimal("NaN")
+    if not seconds.is_finite():
+        raise _Invalid("duration", "Input should be a number of seconds", "float_parsing", str(given))
+    if not 0 < seconds <= max_seconds:
+        message = f"Input should be greater than 0 and at most {max_seconds}"
+        raise _Invalid("duration", message, "less_than_equal", str(given))
+    return seconds
+
+
+def _is_image_to_video(endpoint: str) -> bool:
+    return "image-to-video" in endpoint
+
+
+def _makes_images(endpoint: str, model: PricedModel) -> bool:
+    """Own models say so by their price; of the others, those with "flux" or "image" in the id make images."""
+    if model.name != GENERIC:
+        return model.usd_per_image > 0
+    return not _is_image_to_video(endpoint) and ("flux" in endpoint or "image" in endpoint)
+
+
+def _aspect(body: dict[str, Any], default: tuple[int, int] | None) -> tuple[int, int] | None:
+    given = body.get("aspect_ratio")
+    if given in (None, "auto"):
+        return default
+    match = re.fullmatch(r"(\d{1,2}):(\d{1,2})", str(given))
+    if match is None or not 0.25 <= int(match[1]) / max(1, int(match[2])) <= 4:
+        raise _Invalid("aspect_ratio", "Input should be '16:9', '9:16' or '1:1'", "literal_error", given)
+    return int(match[1]), int(match[2])
+
+
+def _image_size(body: dict[str, Any]) -> tuple[int, int]:
+    given = body.get("image_size")
+    if given is None:
+        aspect = _aspect(body, default=None)
+        return DEFAULT_IMAGE_SIZE if aspect is None else video_size(576, aspect)
+    if isinstance(given, str) and given in IMAGE_SIZES:
+        return IMAGE_SIZES[given]
+    match given:
+        case {"width": int(width), "height": int(height)} if (
+            min(width, height) >= MIN_IMAGE_SIDE and max(width, height) <= MAX_IMAGE_SIDE
+        ):
+            return width // 2 * 2, height // 2 * 2
+    raise _Invalid("image_size", f"Input should be one of {', '.join(IMAGE_SIZES)} or a size", "literal_error", given)
+
+
+# --- error shapes --------------------------------------------------------------------------------------------------
+
+
+def _details(*details: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    return 422, {"detail": list(details)}
+
+
+def _policy_violation(place: list[str], reason: str, prompt: str) -> dict[str, Any]:
+    return {
+        "loc": place,
+        "msg": f"The content could not be processed because it was flagged by a content checker: {reason}.",
+        "type": "content_policy_violation",
+        "url": "https://docs.fal.ai/errors/#content_policy_violation",
+        "input": prompt,
+    }
+
+
+def _image_error(booked: BookedRequest, ending: Ending) -> dict[str, Any]:
+    place = ["body", "image_url"]
+    if ending.cause is Cause.IMAGE_NOT_READ:
+        return {"loc": place, "msg": ending.reason, "type": "image_load_error"}
+    return {
+        "loc": place,
+        "msg": f"Failed to download the file: {ending.reason}",
+        "input": (booked.order.start_image or "")[:200],
+        "type": "file_download_error",
+    }
+
+
+def _has_key(request: Request) -> bool:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return scheme == "Key" and bool(key.strip())
+
+
+def _unauthorized() -> JSONResponse:
+    return _flat(401, "Authentication is required to access this application")
+
+
+def _flat(status: int, text: str) -> JSONResponse:
+    return JSONResponse({"detail": text}, status)
