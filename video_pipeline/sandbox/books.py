@@ -83,7 +83,7 @@ UPDATE requests SET prompt = coalesce(json_extract(input, '$.prompt'), '');
 UPDATE requests SET status = 'ended', ending = json_object(
     'outcome', outcome, 'answer', json_object('http_status', http_status, 'body', json(output))
 ) WHERE status = 'COMPLETED';
-UPDATE requests SET status = 'ended', outcome = 'failed', usd = '0', ended_at = accepted_at,
+UPDATE requests SET status = 'ended', outcome = 'failed', usd = '0', ended_at = coalesce(started_at, accepted_at),
     started_at = coalesce(started_at, accepted_at), ending = json_object(
     'outcome', 'failed', 'cause', 'farm', 'reason', 'An earlier release of the sandbox accepted it and never ended it'
 ) WHERE status != 'ended';

@@ -15,6 +15,8 @@ from video_pipeline.publishing import YouTubeShorts
 from video_pipeline.sandbox import ensure_running, stop
 
 _PACKAGED_MODELS = Path(video_pipeline.sandbox.__file__).with_name("models.yaml")
+_TEST_WIRES = ("video_pipeline_tests.contract.kiln_wire:Kiln", "video_pipeline_tests.contract.plaza_wire:Plaza")
+"""Wires of vendors that do not exist; the sandbox loads them from outside of the package."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,13 @@ def plain_client(timeout_s: float = 10) -> httpx.Client:
 
 @contextmanager
 def running_edge(state_dir: Path) -> Iterator[Edge]:
-    """A sandbox whose models render at once, and fewer frames."""
+    """A sandbox whose models render at once, and fewer frames; it speaks the wires of the test vendors too."""
     models = _PACKAGED_MODELS.read_text()
     for packaged, quick in (("render_delay_s: 0.3", "render_delay_s: 0.04"), ("fps: 12", "fps: 8")):
         assert packaged in models
         models = models.replace(packaged, quick)
     (state_dir / "models.yaml").write_text(models)
+    (state_dir / "wires.txt").write_text("\n".join(_TEST_WIRES))
     try:
         with plain_client() as client:
             yield Edge(ensure_running(state_dir).base_url, state_dir.resolve(), client)

@@ -118,6 +118,22 @@ def test_a_server_that_cannot_start_says_why(state_dir: Path) -> None:
         ensure_running(state_dir)
 
 
+def test_wires_named_in_the_folder_are_spoken_after_every_start(state_dir: Path) -> None:
+    state_dir.mkdir()
+    (state_dir / "wires.txt").write_text("video_pipeline_tests.contract.plaza_wire:Plaza\n")
+    for _ in range(2):
+        address = ensure_running(state_dir)
+        assert httpx.get(f"{address.base_url}/plaza/api/numbers").json()["problem"] == "token"
+        stop(state_dir)
+
+
+def test_a_wire_that_does_not_exist_is_named(state_dir: Path) -> None:
+    state_dir.mkdir()
+    (state_dir / "wires.txt").write_text("video_pipeline_tests.nowhere:Nothing\n")
+    with pytest.raises(SandboxError, match=r"video_pipeline_tests\.nowhere"):
+        ensure_running(state_dir)
+
+
 def test_stop_ends_the_server_and_stopping_nothing_is_fine(state_dir: Path) -> None:
     stop(state_dir)
     address = ensure_running(state_dir)
