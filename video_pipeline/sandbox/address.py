@@ -1,4 +1,4 @@
-"""Where a sandbox is: the file through which the server and those who start it agree on one port for ever."""
+"""Where a sandbox is: the file in which its server keeps the port, and from which its callers read it."""
 
 import json
 import os

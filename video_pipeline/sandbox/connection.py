@@ -1,4 +1,4 @@
-"""Bytes to the client beyond what ASGI can say: cutting a connection, bodies that stop early, slow bodies."""
+"""Answers that ASGI has no means for: a connection that is cut, a body that stops early, a slow body."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ _CHUNK_BYTES = 64 * 1024
 
 
 class CuttableProtocol(H11Protocol):
-    """uvicorn's HTTP protocol, which also lets a handler reach its transport (ASGI has no word for "hang up")."""
+    """uvicorn's HTTP protocol, which also lets a handler reach its transport, to cut it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
@@ -29,7 +29,7 @@ def _transport(scope: Scope) -> asyncio.Transport:
 
 
 class Hangup:
-    """An ASGI response that is none: the connection is cut without an answer."""
+    """An ASGI response that cuts the connection without an answer."""
 
     def __init__(self, request: Request) -> None:
         self._request = request

@@ -1,4 +1,4 @@
-"""Misbehaviour on request: which faults there are, and the list of those ordered, kept on disk and counted down.
+"""Faults on request: which there are, and the list of those ordered, kept on disk and counted down.
 
 The names are the same for every vendor. The farm takes the faults of jobs, and the channel those of a publication.
 Each wire takes the rest, and answers in its vendor's shape. A fault counts down once each time it takes effect, in
@@ -57,7 +57,7 @@ KNOWN_FAULTS = SUBMIT_FAULTS | JOB_FAULTS | READ_FAULTS | PLATFORM_FAULTS
 
 @dataclass(frozen=True)
 class Fault:
-    """One order to misbehave. `match` is looked for, without regard to case, in what the fault would hit."""
+    """One order for a fault. `match` is looked for, without regard to case, in what the fault would hit."""
 
     fault: str
     match: str
@@ -79,7 +79,7 @@ class Faults:
         )
 
     def order(self, body: Any) -> Fault:
-        """Adds an order from a request body; raises ValueError with a sentence when it makes no sense."""
+        """Adds an order from a request body; raises ValueError with a sentence when it is not valid."""
         if not isinstance(body, dict) or body.get("fault") not in KNOWN_FAULTS:
             raise ValueError(f"'fault' must be one of: {', '.join(KNOWN_FAULTS)}.")
         unknown = set(body) - {"fault", "match", "times", "value"}

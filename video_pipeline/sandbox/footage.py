@@ -1,4 +1,4 @@
-"""The sandbox's footage: real H.264 and AAC files, deterministic in what was asked, spoilt where a fault orders it.
+"""The sandbox's footage: real H.264 and AAC files, deterministic for an order, spoilt where a fault asks for it.
 
 Imported only where something is rendered (numpy, pillow). The pictures come from `scenes`, or from a given image for
 image-to-video; here they get a camera, film grain, sound, and a file.
@@ -34,7 +34,7 @@ _ASPECTS = ((16, 9), (9, 16), (1, 1), (4, 3), (3, 4))
 
 
 class NotAnImage(MediaError):
-    """What was given for image-to-video cannot be read as an image."""
+    """The image given for image-to-video cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def _spoilt(frames: Iterator[np.ndarray], take: Take, faults: dict[str, float | 
 
 
 def _sound(take: Take, duration_s: float) -> np.ndarray:
-    """A chord that breathes and a soft beat; 16 bit, shape (samples, 2)."""
+    """A chord of varying loudness and a soft beat: 16 bit, shape (samples, 2)."""
     rng = take.generator("sound")
     t = np.arange(round(duration_s * SAMPLE_RATE), dtype=np.float32) / SAMPLE_RATE
     root = 110 * 2 ** (int(rng.integers(0, 12)) / 12)
@@ -235,7 +235,7 @@ def _encode(
     sound: np.ndarray | None,
     settings: list[str],
 ) -> None:
-    """Pipes the frames through ffmpeg into an MP4; raises MediaError with its words when it fails."""
+    """Pipes the frames through ffmpeg into an MP4; raises MediaError with ffmpeg's message when it fails."""
     with tempfile.TemporaryDirectory(prefix="sandbox-") as folder, tempfile.TemporaryFile() as errors:
         sound_path = None
         if sound is not None:

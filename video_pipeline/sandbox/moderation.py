@@ -1,4 +1,4 @@
-"""The sandbox's moderation, as visible rules: what a prompt may not say, and to which kind of model that applies.
+"""The sandbox's moderation rules: what a prompt may not say, and to which kind of model that applies.
 
 The rules are data, so that a test or a newcomer can read why a prompt was refused. Words are matched whole and
 without regard to case. A prompt is judged before anything is rendered.
@@ -11,7 +11,7 @@ ALWAYS_REFUSED = ("politician", "president", "celebrity", "famous actor", "gore"
 """Refused by every model, video or image, from text or from an image."""
 
 DISTRESS = ("crying", "tears", "sobbing")
-"""Refused by text-to-video models wherever they stand."""
+"""Refused by text-to-video models anywhere in a prompt."""
 
 CLOSE_UP = ("close-up", "closeup", "close up")
 FACE = ("face", "ceo", "person", "man", "woman", "founder", "crying", "tears", "expression", "smiling", "eyes")
@@ -39,7 +39,7 @@ def refusal(prompt: str, *, text_to_video: bool) -> str | None:
 
 
 def unlucky(endpoint: str, prompt: str, seed: object, rate: float) -> bool:
-    """Whether the model's configured random refusal hits this request; the same request is always judged alike."""
+    """Whether the model's configured random refusal hits this request; the same request gets the same answer."""
     digest = hashlib.sha256(f"{endpoint}\n{prompt}\n{seed}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64 < rate
 

@@ -1,4 +1,4 @@
-"""Starting and stopping the sandbox from any process: one server a state folder, on one port for ever."""
+"""Starting and stopping the sandbox from any process: one server a state folder, always on the same port."""
 
 import fcntl
 import http.client
@@ -54,7 +54,7 @@ def ensure_running(state_dir: Path) -> SandboxAddress:
 
 
 def stop(state_dir: Path) -> None:
-    """Ends the sandbox of this folder, if it runs; its state stays. Raises SandboxError when it will not go."""
+    """Ends the sandbox of this folder, if it runs; its state stays. Raises SandboxError when it does not end."""
     state_dir = state_dir.resolve()
     running = _running(state_dir)
     if running is None:
@@ -70,7 +70,7 @@ def stop(state_dir: Path) -> None:
             if _running(state_dir) is None:
                 return
             time.sleep(_POLL_S)
-    raise SandboxError(f"The sandbox of {state_dir} (process {pid}) answers still after SIGKILL; end it by hand.")
+    raise SandboxError(f"The sandbox of {state_dir} (process {pid}) still answers after SIGKILL; end it by hand.")
 
 
 @contextmanager

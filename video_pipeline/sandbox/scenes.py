@@ -1,4 +1,4 @@
-"""What the sandbox's cameras see: painted scenes, each a function of time and place, seeded and in steady motion.
+"""The painted scenes of the sandbox's footage: each a function of time and place, seeded, in steady motion.
 
 Imports numpy; loaded by the footage module only. Coordinates are in units of the picture's short side with the
 origin in the middle, `u` to the right and `v` down; time `t` is in seconds. Arrays are float32 of shape (frames,
@@ -62,7 +62,7 @@ _UNNAMED_SCENES = ("landscape", "product", "city", "waves", "ribbons")
 
 
 def scene_for(prompt: str, rng: np.random.Generator) -> Paint:
-    """The scene a prompt calls for by its words, or one by chance; details are drawn from the generator."""
+    """The scene that fits the words of a prompt, or a random one; details are drawn from the generator."""
     words = set(re.findall(r"[a-z]+", prompt.lower()))
     name = _by_words(_SCENE_WORDS, words) or _UNNAMED_SCENES[int(rng.integers(len(_UNNAMED_SCENES)))]
     palette = _by_words(_PALETTE_WORDS, words) or list(_PALETTES)[int(rng.integers(len(_PALETTES)))]
@@ -70,7 +70,7 @@ def scene_for(prompt: str, rng: np.random.Generator) -> Paint:
 
 
 def generator(*parts: object) -> np.random.Generator:
-    """A random generator that belongs to these parts and to nothing else."""
+    """A random generator seeded by these parts."""
     digest = hashlib.sha256("\n".join(map(str, parts)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
@@ -82,7 +82,7 @@ def _by_words(table: dict[str, str], words: set[str]) -> str | None:
 
 
 def _palette(name: str, rng: np.random.Generator) -> Palette:
-    """A listed palette, a little shifted, so that no two prompts look quite alike."""
+    """A listed palette, shifted a little, so that no two prompts look the same."""
     colours = [_rgb(code) for code in _PALETTES[name].split()]
     tint = rng.normal(0, 0.035, 3).astype(np.float32)
     return Palette(*(np.clip(colour + tint, 0, 1) for colour in colours))

@@ -1,4 +1,4 @@
-"""The server process: takes its port, writes its address, serves until it is ended or nobody has asked for long."""
+"""The server process: takes its port, writes its address, serves until it is ended or has been idle for long."""
 
 import argparse
 import asyncio

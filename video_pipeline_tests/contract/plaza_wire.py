@@ -49,9 +49,13 @@ Other errors of calls:
     429 {"problem": "posts_today", "text": "..."}          fault upload_limit
     429 {"problem": "calls", "text": "..."}                fault quota_exceeded
 
-Faults: `upload_limit`, `quota_exceeded` at the announcement; `token_401` at every call; `session_expired` at an
-upload or a question, where no film has arrived yet; `upload_500`, `drop_during_upload`, `drop_after_publish` at the
-upload; `slow_processing` keeps a post in `processing`.
+Faults are taken at these places:
+
+    announcement        upload_limit, quota_exceeded
+    upload              upload_500, drop_during_upload, drop_after_publish
+    upload, question    session_expired, as long as no film has arrived
+    every call          token_401
+    processing          slow_processing, which makes it longer
 
 In the sandbox's books a post is a video from the moment at which its film has been received; its id is the post's.
 """
