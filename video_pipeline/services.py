@@ -1,11 +1,13 @@
 """The composition root: settings become the domain's objects, each built when first asked for.
 
-Dagster's resource and the command line both use it, so they can never be wired differently.
+Dagster's resources and the command line both use it, so they can never be wired differently. It names no vendor:
+`PROVIDERS` and `PLATFORMS` do.
 """
 
-from collections.abc import Mapping
-from datetime import date
-from functools import cached_property, partial
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +16,9 @@ from video_pipeline.briefs import example_files
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.ledger import Ledger, open_ledger
 from video_pipeline.policy import Policy, load_policy
-from video_pipeline.routing import Catalogue, RoutingState, load_catalogue
+from video_pipeline.routing import Catalogue, load_catalogue
 from video_pipeline.sandbox import SandboxAddress, ensure_running
-from video_pipeline.settings import Settings
+from video_pipeline.settings import Mode, Settings, WorkerSettings, get_settings
 from video_pipeline.storage import ObjectStore, open_store
 
 if TYPE_CHECKING:
@@ -26,43 +28,48 @@ if TYPE_CHECKING:
     from video_pipeline.publishing import Platform
     from video_pipeline.upscaling import ClipUpscaler, ClusterUpscaler, OnProgress
 
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """Where briefs come from: a folder, and the packaged files that stand in for a day that has none."""
+
+    folder: Path
+    examples: tuple[Path, ...]
+
 
 class Services:
-    """Everything that a stage needs, for one set of settings.
+    """What the stages work with, for one set of settings; `policy` replaces the one that the settings name."""
 
-    Raises ConfigurationError when a channel is half connected: before anything is bought for it, not after.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        missing = settings.youtube_missing
-        if missing:
-            raise ConfigurationError(
-                f"YouTube is only half connected: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not "
-                "set. Set all three YOUTUBE_ variables to publish, or none of them for a dry run."
-            )
+    def __init__(self, settings: Settings, policy: Policy | None = None) -> None:
         self.settings = settings
+        self._policy = policy
 
     @cached_property
     def policy(self) -> Policy:
-        return load_policy(self.settings.policy_file)
+        return self._policy or load_policy(self.settings.policy_file)
 
     @cached_property
     def catalogue(self) -> Catalogue:
         from video_pipeline.generation import check_wires
 
-        return check_wires(load_catalogue(self.settings.catalogue_file, sandbox=self.settings.sandboxed))
+        return check_wires(load_catalogue(self.settings.catalogue_file, sandbox=self._sandboxed))
 
     @cached_property
     def ledger(self) -> Ledger:
+        """The ledger, claimed for the mode. Raises ConfigurationError when it is the other mode's."""
         ledger = _open_ledger(self.settings)
-        mine = "sandbox" if self.settings.sandboxed else "live"
-        world = ledger.governance.claim_world(mine)
-        if world != mine:
+        mode = self.settings.mode
+        world = ledger.governance.claim_world(mode.value)
+        if world != mode.value:
             raise ConfigurationError(
-                f"This ledger is the {world} one, and FAL_KEY is {'not ' if mine == 'sandbox' else ''}set: what was "
-                "bought and published in one world must not count in the other. Set VIDEO_PIPELINE_STATE_DIR to "
-                "another folder, or VIDEO_PIPELINE_LEDGER_URL to another database."
+                f"This ledger is the {world} one, and VIDEO_PIPELINE_MODE is {mode.value}: what was bought and "
+                f"published in one world must not count in the other. Set VIDEO_PIPELINE_MODE={world} to go on with "
+                "it, or VIDEO_PIPELINE_STATE_DIR to another folder, or VIDEO_PIPELINE_LEDGER_URL to another database."
             )
+        if self.unused_keys:
+            _LOG.info(self.unused_keys)
         return ledger
 
     @cached_property
@@ -84,37 +91,68 @@ class Services:
         return ensure_running(self.settings.state_dir / "sandbox")
 
     @property
-    def example_files(self) -> list[Path]:
-        """What a sandboxed pipeline makes of a day that has no briefs, so that there is something to see."""
-        return example_files() if self.settings.sandboxed else []
-
-    def routing_state(self) -> RoutingState:
-        """What Gate 4 has put in force."""
-        from video_pipeline.feedback import routing_state
-
-        return routing_state(self.ledger, self.policy.scoring)
-
-    def providers(self, client: "httpx.AsyncClient") -> Mapping[str, "Provider"]:
-        """The providers in use, over `client`."""
-        from video_pipeline.generation import PROVIDERS
-
-        if self.settings.sandboxed:
-            base = self.sandbox.base_url
-            return {name: vendor.connect_sandbox(base, client) for name, vendor in PROVIDERS.items()}
-        connected = {
-            name: vendor.connect(self.settings.section(vendor.section), client) for name, vendor in PROVIDERS.items()
-        }
-        return {name: provider for name, provider in connected.items() if provider is not None}
+    def inbox(self) -> Inbox:
+        """The inbox; only in the sandbox do the examples stand in, so that there is something to see."""
+        return Inbox(self.settings.inbox, tuple(example_files()) if self._sandboxed else ())
 
     @cached_property
-    def platforms(self) -> Mapping[str, "Platform"]:
-        """Every platform; one without an account is there as not connected."""
-        from video_pipeline.briefs import Platform as PlatformName
-        from video_pipeline.publishing import NotConnected
+    def unused_keys(self) -> str:
+        """A sentence on the vendors' keys that are set and not used, as the mode is `sandbox`; empty without any."""
+        from video_pipeline.generation import PROVIDERS
+        from video_pipeline.publishing import PLATFORMS
 
-        connected: dict[str, Platform] = {name.value: NotConnected(name.value) for name in PlatformName}
-        if self.settings.sandboxed or self.settings.youtube_connected:
-            connected[PlatformName.YOUTUBE_SHORTS.value] = self._youtube()
+        if not self._sandboxed:
+            return ""
+        sections = [vendor.section for vendor in (*PROVIDERS.values(), *PLATFORMS.values())]
+        names = dict.fromkeys(name for section in sections for name in self.settings.section(section).keys_set())
+        if not names:
+            return ""
+        verb = "is" if len(names) == 1 else "are"
+        return (
+            f"{_listed(names)} {verb} set and not used, as VIDEO_PIPELINE_MODE is sandbox. "
+            "VIDEO_PIPELINE_MODE=live buys and publishes for real."
+        )
+
+    def providers(self, client: "httpx.AsyncClient") -> "Mapping[str, Provider]":
+        """The providers in use, over `client`, by name.
+
+        Raises ConfigurationError when a provider or a platform is half connected: before anything is bought, not
+        after. Raises it, too, when the mode is `live` and no provider is connected.
+        """
+        from video_pipeline.generation import PROVIDERS
+
+        if self._sandboxed:
+            base = self.sandbox.base_url
+            return {name: vendor.connect_sandbox(base, client) for name, vendor in PROVIDERS.items()}
+        _ = self.platforms
+        connected = {}
+        for name, vendor in PROVIDERS.items():
+            provider = vendor.connect(self.settings.section(vendor.section), client)
+            if provider is not None:
+                connected[name] = provider
+        if not connected:
+            wanted = (f"{_listed(vendor.section.keys())} for {name}" for name, vendor in PROVIDERS.items())
+            raise ConfigurationError(
+                f"VIDEO_PIPELINE_MODE is live, and no provider is connected: set {', or '.join(wanted)}. Nothing was "
+                "bought. With VIDEO_PIPELINE_MODE=sandbox none is needed."
+            )
+        return connected
+
+    @cached_property
+    def platforms(self) -> "Mapping[str, Platform]":
+        """Every platform by name; one without an account is a dry run.
+
+        Raises ConfigurationError when one is half connected.
+        """
+        from video_pipeline.publishing import PLATFORMS, NotConnected
+
+        connected = {}
+        for name, vendor in PLATFORMS.items():
+            if self._sandboxed:
+                platform = vendor.connect_sandbox(self.sandbox.base_url)
+            else:
+                platform = vendor.connect(self.settings.section(vendor.section))
+            connected[name] = platform or NotConnected(name)
         return connected
 
     def upscaler(self, on_progress: "OnProgress") -> "ClipUpscaler | ClusterUpscaler":
@@ -128,74 +166,52 @@ class Services:
         make = partial(_upscaler_elsewhere, settings.for_workers, policy)
         return ClusterUpscaler(settings.ray_address, make, own, shared=settings.shared, on_progress=on_progress)
 
-    def _youtube(self) -> "Platform":
-        import httpx
-
-        from video_pipeline.publishing import YouTubeShorts
-
-        settings = self.settings
-        # As for the providers: a proxy or a .netrc of the machine has no part in what is published.
-        client = httpx.Client(timeout=httpx.Timeout(30, read=120), trust_env=False)
-        if settings.sandboxed:
-            base = self.sandbox.base_url
-            return YouTubeShorts(
-                client,
-                client_id="sandbox",
-                client_secret="sandbox",
-                refresh_token="sandbox",
-                api_url=f"{base}/youtube",
-                analytics_url=f"{base}/youtube-analytics",
-                token_url=f"{base}/oauth2/token",
-                watch_url=f"{base}/shorts/{{video_id}}",
-            )
-        secrets = [
-            secret.get_secret_value() if secret else ""
-            for secret in (
-                settings.youtube_client_id,
-                settings.youtube_client_secret,
-                settings.youtube_refresh_token,
-            )
-        ]
-        return YouTubeShorts(
-            client,
-            client_id=secrets[0],
-            client_secret=secrets[1],
-            refresh_token=secrets[2],
-            api_url=settings.youtube_api_url,
-            analytics_url=settings.youtube_analytics_url,
-            token_url=settings.youtube_token_url,
-        )
+    @property
+    def _sandboxed(self) -> bool:
+        return self.settings.mode is Mode.SANDBOX
 
 
-def _open_ledger(settings: Settings) -> Ledger:
+@lru_cache(maxsize=1)
+def get_services() -> Services:
+    """The process's own services, from its environment; connections and the catalogue are shared by all who ask."""
+    return Services(get_settings())
+
+
+def _open_ledger(settings: Settings | WorkerSettings) -> Ledger:
     url = settings.ledger_url
     return open_ledger(url.get_secret_value() if url else None, embedded_dir=settings.state_dir / "ledger")
 
 
-def _open_store(settings: Settings) -> ObjectStore:
+def _open_store(settings: Settings | WorkerSettings) -> ObjectStore:
     return open_store(settings.store, s3_endpoint_url=settings.s3_endpoint_url, s3_region=settings.s3_region)
 
 
-def _upscaler_elsewhere(settings: Settings, policy: Policy, on_progress: "OnProgress") -> "ClipUpscaler":
+def _upscaler_elsewhere(settings: WorkerSettings, policy: Policy, on_progress: "OnProgress") -> "ClipUpscaler":
     """On a machine of a cluster, where the ledger was claimed for its world by the one that sent this."""
     return _clip_upscaler(settings, policy, _open_ledger(settings), _open_store(settings), on_progress)
 
 
 def _clip_upscaler(
-    settings: Settings, policy: Policy, ledger: Ledger, store: ObjectStore, on_progress: "OnProgress"
+    settings: Settings | WorkerSettings,
+    policy: Policy,
+    ledger: Ledger,
+    store: ObjectStore,
+    on_progress: "OnProgress",
 ) -> "ClipUpscaler":
     from video_pipeline.upscaling import ClipUpscaler
 
+    # Where `upscale --fetch` puts the official weights; without them the packaged ones serve.
+    weights = settings.weights / f"{policy.upscaling.model}.pth"
     return ClipUpscaler(
         ledger=ledger,
         store=store,
         policy=policy.upscaling,
         short_side=policy.routing.delivered_short_side,
-        weights_path=settings.weights_path(policy.upscaling.model),
+        weights_path=weights if weights.exists() else None,
         on_progress=on_progress,
     )
 
 
-def day_of(partition_key: str) -> date:
-    """The production day of a daily partition, or the first day of a weekly one."""
-    return date.fromisoformat(partition_key)
+def _listed(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

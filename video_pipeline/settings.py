@@ -1,17 +1,21 @@
-"""The only reader of the environment: where things live and which services are connected.
+"""The only reader of the environment: where things live, and whether the pipeline is live.
 
-Thresholds, budgets and weights are not settings but policy (`video_pipeline/policy.yaml`). Secrets are
-`SecretStr`, so that they never show in a log, a traceback or Dagster's UI (MISSION O4).
+A vendor's keys stand in a `VendorSection` in its adapter's file. Thresholds, budgets and weights are policy
+(`video_pipeline/policy.yaml`). Secrets are `SecretStr`, so that no log, traceback or page shows them (O4).
 """
 
 import os
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TypeVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from video_pipeline.errors import ConfigurationError
 
 _PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,24 +36,67 @@ class Mode(StrEnum):
 class VendorSection(BaseSettings):
     """What the adapter of one vendor reads from the environment.
 
-    An adapter's file declares a subclass, whose fields name their variables by `validation_alias`. Instances come
-    from `Settings.section`. Secrets are `SecretStr`, or they show in logs.
+    An adapter's file declares a subclass, whose fields name their variables by `validation_alias`. Instances come from
+    `Settings.section`. Keys are `SecretStr`, or they show in logs.
     """
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
+
+    @classmethod
+    def keys(cls) -> tuple[str, ...]:
+        """The variables that hold the vendor's keys; all of them connect it."""
+        return tuple(str(field.validation_alias) for field in _key_fields(cls).values())
+
+    def keys_set(self) -> tuple[str, ...]:
+        """Those of `keys` that are set."""
+        return tuple(
+            str(field.validation_alias)
+            for name, field in _key_fields(type(self)).items()
+            if getattr(self, name) is not None
+        )
+
+    def connected(self, vendor: str) -> bool:
+        """Whether every key is set. Raises ConfigurationError, with `vendor` as the subject, when only some are."""
+        present, wanted = self.keys_set(), self.keys()
+        missing = [name for name in wanted if name not in present]
+        if present and missing:
+            raise ConfigurationError(
+                f"{vendor} is only half connected: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not "
+                f"set. Set all of {', '.join(wanted)}, or none of them."
+            )
+        return not missing
+
+
+def _key_fields(section: type[VendorSection]) -> dict[str, FieldInfo]:
+    return {name: field for name, field in section.model_fields.items() if field.annotation == SecretStr | None}
 
 
 _SectionT = TypeVar("_SectionT", bound=VendorSection)
 
 
+@dataclass(frozen=True)
+class WorkerSettings:
+    """All that the settings give to a process on another machine, which only upscales; folders are absolute.
+
+    What is not named here stays here. The one secret is the ledger's URL.
+    """
+
+    state_dir: Path
+    ledger_url: SecretStr | None
+    store: str
+    s3_endpoint_url: str | None
+    s3_region: str | None
+    weights: Path
+
+
 class Settings(BaseSettings):
-    """Every field is read from `VIDEO_PIPELINE_<NAME>`; the vendors' own names are accepted for their keys."""
+    """Every field is read from `VIDEO_PIPELINE_<NAME>`, but for Dagster's own variable."""
 
     model_config = SettingsConfigDict(
         env_prefix="VIDEO_PIPELINE_", env_file=".env", env_ignore_empty=True, extra="ignore"
     )
 
-    mode: Mode = Field(Mode.SANDBOX, description="`sandbox`: a stand-in serves everything; `live`: real vendors do.")
+    mode: Mode = Field(Mode.SANDBOX, description="`sandbox`: the stand-in serves everything; `live`: real vendors do.")
     state_dir: Path = Field(default_factory=_default_state_dir, description="Local state; ignored by git.")
     inbox_dir: Path | None = Field(None, description="Folder that briefs are dropped in.")
     ledger_url: SecretStr | None = Field(None, description="Postgres URL; unset starts an embedded server.")
@@ -60,17 +107,9 @@ class Settings(BaseSettings):
     catalogue_file: Path | None = Field(None, description="YAML that replaces the packaged model catalogue.")
     weights_dir: Path | None = Field(None, description="Folder with official Real-ESRGAN .pth files.")
     ray_address: str | None = Field(None, description="Ray cluster that upscales; unset: this machine by itself.")
-
-    fal_key: SecretStr | None = Field(None, validation_alias="FAL_KEY")
-    fal_queue_url: str = "https://queue.fal.run"
-    fal_api_url: str = "https://api.fal.ai"
-
-    youtube_client_id: SecretStr | None = Field(None, validation_alias="YOUTUBE_CLIENT_ID")
-    youtube_client_secret: SecretStr | None = Field(None, validation_alias="YOUTUBE_CLIENT_SECRET")
-    youtube_refresh_token: SecretStr | None = Field(None, validation_alias="YOUTUBE_REFRESH_TOKEN")
-    youtube_api_url: str = "https://www.googleapis.com"
-    youtube_analytics_url: str = "https://youtubeanalytics.googleapis.com"
-    youtube_token_url: str = "https://oauth2.googleapis.com/token"
+    dagster_home: Path | None = Field(
+        None, validation_alias="DAGSTER_HOME", description="Folder of Dagster's instance; unset: in the state folder."
+    )
 
     slack_webhook_url: SecretStr | None = None
     discord_webhook_url: SecretStr | None = None
@@ -97,43 +136,17 @@ class Settings(BaseSettings):
         return self.ledger_url is not None and self.store.startswith("s3://")
 
     @property
-    def for_workers(self) -> Self:
-        """What a process needs that only upscales: no provider's and no channel's key, and absolute paths."""
-        youtube = ("youtube_client_id", "youtube_client_secret", "youtube_refresh_token")
-        keys = dict.fromkeys(("fal_key", *youtube, "slack_webhook_url", "discord_webhook_url"))
-        store = self.store if "://" in self.store else str(Path(self.store).absolute())
-        # Another process may have another working directory.
-        places = {"state_dir": self.state_dir.absolute(), "store_url": store, "weights_dir": self.weights.absolute()}
-        return self.model_copy(update=keys | places)
-
-    def weights_path(self, model: str) -> Path | None:
-        """An official .pth of `model` in the folder of weights, where `upscale --fetch` puts it, if there is one."""
-        path = self.weights / f"{model}.pth"
-        return path if path.exists() else None
-
-    @property
-    def sandboxed(self) -> bool:
-        """No provider is connected: the sandbox stands in for all of them."""
-        return self.fal_key is None
-
-    @property
-    def youtube_connected(self) -> bool:
-        """A real channel; a sandboxed pipeline never publishes to one."""
-        return not self.sandboxed and all(self._youtube_parts.values())
-
-    @property
-    def youtube_missing(self) -> tuple[str, ...]:
-        """The variables that keep a real channel from being connected; empty when all are set, or none is."""
-        missing = tuple(name for name, value in self._youtube_parts.items() if not value)
-        return () if self.sandboxed or len(missing) == len(self._youtube_parts) else missing
-
-    @property
-    def _youtube_parts(self) -> dict[str, SecretStr | None]:
-        return {
-            "YOUTUBE_CLIENT_ID": self.youtube_client_id,
-            "YOUTUBE_CLIENT_SECRET": self.youtube_client_secret,
-            "YOUTUBE_REFRESH_TOKEN": self.youtube_refresh_token,
-        }
+    def for_workers(self) -> WorkerSettings:
+        """What a process needs that only upscales."""
+        return WorkerSettings(
+            # Another process may have another working directory.
+            state_dir=self.state_dir.absolute(),
+            ledger_url=self.ledger_url,
+            store=self.store if "://" in self.store else str(Path(self.store).absolute()),
+            s3_endpoint_url=self.s3_endpoint_url,
+            s3_region=self.s3_region,
+            weights=self.weights.absolute(),
+        )
 
 
 def keep_ray_quiet() -> None:
@@ -143,5 +156,14 @@ def keep_ray_quiet() -> None:
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Read the environment once a process."""
-    return Settings()  # pyright: ignore[reportCallIssue]  # every field comes from the environment
+    """Read the environment once a process. Raises ConfigurationError naming every variable that is wrong."""
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue]  # every field comes from the environment
+    except ValidationError as error:
+        wrong = "; ".join(f"{_variable(str(item['loc'][0]))}: {item['msg']}" for item in error.errors())
+        # Without the cause, which quotes what was given.
+        raise ConfigurationError(f"The settings are not valid: {wrong}.") from None
+
+
+def _variable(field: str) -> str:
+    return f"VIDEO_PIPELINE_{field.upper()}" if field in Settings.model_fields else field

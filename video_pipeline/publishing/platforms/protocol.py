@@ -1,11 +1,12 @@
 """What the publisher asks of a platform: open a session, send the file, ask what became of it, read metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from video_pipeline.publishing.rules import PublishRequest
+from video_pipeline.settings import VendorSection
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,17 @@ class Platform(Protocol):
     def metrics(self, remote_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """remote id -> views, likes, shares, comments and completion (0..1), as far as the platform tells them."""
         ...
+
+
+@dataclass(frozen=True)
+class PlatformVendor:
+    """A platform's entry in `PLATFORMS`.
+
+    `connect` gives None when nothing of the section is set, and raises ConfigurationError when it is half set.
+    `connect_sandbox` gives None when the sandbox does not speak the platform's protocol.
+    """
+
+    name: str
+    section: type[VendorSection]
+    connect: Callable[[Any], Platform | None]
+    connect_sandbox: Callable[[str], Platform | None]

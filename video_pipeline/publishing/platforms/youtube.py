@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from pydantic import Field, SecretStr
 
 from video_pipeline.publishing.platforms.protocol import (
+    PlatformVendor,
     Uploaded,
     UploadInterrupted,
     UploadLost,
     UploadRefused,
 )
 from video_pipeline.publishing.rules import PublishRequest
+from video_pipeline.settings import VendorSection
 
 _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 4 * 1024 * 1024
@@ -29,6 +32,19 @@ _RETRIES_S = (1.0, 2.0, 4.0)
 _PASSING = frozenset({"uploadLimitExceeded"})
 # Analytics lag by two to three days; asking for a longer span costs nothing.
 _ANALYTICS_SPAN = timedelta(days=30)
+
+
+class YouTubeSection(VendorSection):
+    """A channel's OAuth client and refresh token; the addresses are Google's own unless they are set."""
+
+    client_id: SecretStr | None = Field(None, validation_alias="YOUTUBE_CLIENT_ID")
+    client_secret: SecretStr | None = Field(None, validation_alias="YOUTUBE_CLIENT_SECRET")
+    refresh_token: SecretStr | None = Field(None, validation_alias="YOUTUBE_REFRESH_TOKEN")
+    api_url: str = Field("https://www.googleapis.com", validation_alias="VIDEO_PIPELINE_YOUTUBE_API_URL")
+    analytics_url: str = Field(
+        "https://youtubeanalytics.googleapis.com", validation_alias="VIDEO_PIPELINE_YOUTUBE_ANALYTICS_URL"
+    )
+    token_url: str = Field("https://oauth2.googleapis.com/token", validation_alias="VIDEO_PIPELINE_YOUTUBE_TOKEN_URL")
 
 
 class YouTubeShorts:
@@ -237,3 +253,37 @@ def _chunks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk
+
+
+def _connect(section: YouTubeSection) -> YouTubeShorts | None:
+    if not section.connected("YouTube"):
+        return None
+    keys = {
+        name: secret.get_secret_value()
+        for name in ("client_id", "client_secret", "refresh_token")
+        if (secret := getattr(section, name))
+    }
+    return YouTubeShorts(
+        _client(), **keys, api_url=section.api_url, analytics_url=section.analytics_url, token_url=section.token_url
+    )
+
+
+def _connect_sandbox(base_url: str) -> YouTubeShorts:
+    return YouTubeShorts(
+        _client(),
+        client_id="sandbox",
+        client_secret="sandbox",
+        refresh_token="sandbox",
+        api_url=f"{base_url}/youtube",
+        analytics_url=f"{base_url}/youtube-analytics",
+        token_url=f"{base_url}/oauth2/token",
+        watch_url=f"{base_url}/shorts/{{video_id}}",
+    )
+
+
+def _client() -> httpx.Client:
+    # As for the providers: a proxy or a .netrc of the machine has no part in what is published.
+    return httpx.Client(timeout=httpx.Timeout(30, read=120), trust_env=False)
+
+
+VENDOR = PlatformVendor(YouTubeShorts.name, YouTubeSection, _connect, _connect_sandbox)
