@@ -15,9 +15,10 @@ import httpx
 from video_pipeline.clips import ClipStatus
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.feedback import ClipFact, CostReport
-from video_pipeline.launcher import Progress, run_job
+from video_pipeline.launcher import StageProgress, run_job
 from video_pipeline.ledger import PublicationState
 from video_pipeline.services import Services
+from video_pipeline.settings import Mode
 from video_pipeline.storage import read_rows, report_key, table_key
 
 # The sandbox's platform is quick: this long after an upload there is engagement to score.
@@ -91,11 +92,11 @@ class DemoReport:
         }
 
 
-def run_demo(services: Services, *, on_progress: Callable[[Progress], None]) -> DemoReport:
+def run_demo(services: Services, *, on_progress: Callable[[StageProgress], None]) -> DemoReport:
     """Run today's production day and its scoring; today is held fixed, should midnight pass."""
-    if not services.settings.sandboxed:
+    if services.settings.mode is not Mode.SANDBOX:
         raise ConfigurationError(
-            "The demo runs against the sandbox only, and FAL_KEY is set. Unset it for the demo, or run "
+            "The demo runs against the sandbox only, and VIDEO_PIPELINE_MODE is live. Unset it for the demo, or run "
             "`video-pipeline run-day` to run today's briefs with real providers."
         )
     day = datetime.now(UTC).date()
@@ -104,7 +105,7 @@ def run_demo(services: Services, *, on_progress: Callable[[Progress], None]) -> 
     seconds |= run_job("production_day", day, services.settings, on_progress=on_progress)
     after = ledger_books(services, day)
     if after.published > before.published:
-        on_progress(Progress("engagement", f"waiting {_FIRST_VIEWS_S} s for the sandbox's first viewers"))
+        on_progress(StageProgress("engagement", f"waiting {_FIRST_VIEWS_S} s for the sandbox's first viewers"))
         time.sleep(_FIRST_VIEWS_S)
     seconds |= run_job("nightly_scoring", day, services.settings, on_progress=on_progress)
     not_connected: dict[str, list[str]] = {}

@@ -1,7 +1,6 @@
 """Runs jobs of the asset graph from the command line, in this process, on the same Dagster instance as the UI."""
 
 import logging
-import os
 import shutil
 import uuid
 from collections.abc import Callable
@@ -22,7 +21,7 @@ class RunFailed(VideoPipelineError):
 
 
 @dataclass(frozen=True)
-class Progress:
+class StageProgress:
     """Something that a run has come to: `step` is the asset's name; `seconds` as measured, when it is done."""
 
     step: str
@@ -32,25 +31,24 @@ class Progress:
 
 def dagster_home(settings: Settings) -> Path:
     """The instance's folder: DAGSTER_HOME where that is set, else in the state folder; made ready for use."""
-    home = Path(os.environ["DAGSTER_HOME"]) if os.environ.get("DAGSTER_HOME") else settings.state_dir / "dagster"
+    home = (settings.dagster_home or settings.state_dir / "dagster").absolute()
     home.mkdir(parents=True, exist_ok=True)
     packaged = Path(__file__).resolve().parent.parent / "dagster.yaml"
     if packaged.exists() and not (home / "dagster.yaml").exists():
         shutil.copy(packaged, home / "dagster.yaml")
-    os.environ["DAGSTER_HOME"] = str(home)
     return home
 
 
 def run_job(
-    name: str, day: date, settings: Settings, *, on_progress: Callable[[Progress], None] = lambda progress: None
+    name: str, day: date, settings: Settings, *, on_progress: Callable[[StageProgress], None] = lambda progress: None
 ) -> dict[str, float]:
     """Run job `name` for `day` to its end; seconds a stage.
 
     Raises RunFailed with the sentence of the step that failed. `on_progress` hears of every stage and clip.
     """
-    dagster_home(settings)
-    from video_pipeline.definitions import defs
+    from video_pipeline.definitions import build_defs
 
+    home, definitions = dagster_home(settings), build_defs()
     run_id = str(uuid.uuid4())
     started: set[str] = set()
     seconds: dict[str, float] = {}
@@ -59,18 +57,18 @@ def run_job(
         event = entry.dagster_event
         if event is not None and event.is_step_start and event.step_key:
             started.add(event.step_key)
-            on_progress(Progress(event.step_key, "started"))
+            on_progress(StageProgress(event.step_key, "started"))
         elif event is not None and event.is_step_success and event.step_key:
             seconds[event.step_key] = event.step_success_data.duration_ms / 1000
-            on_progress(Progress(event.step_key, "done", seconds[event.step_key]))
+            on_progress(StageProgress(event.step_key, "done", seconds[event.step_key]))
         # After a failure Dagster also logs that it leaves each later step out, under the name of that step.
         elif event is None and entry.step_key in started and int(entry.level) >= logging.INFO:
-            on_progress(Progress(entry.step_key, entry.user_message))
+            on_progress(StageProgress(entry.step_key, entry.user_message))
 
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
         end_dead_runs(instance)
         instance.add_event_listener(run_id, listen)
-        result = defs.resolve_job_def(name).execute_in_process(
+        result = definitions.resolve_job_def(name).execute_in_process(
             partition_key=day.isoformat(),
             instance=instance,
             run_id=run_id,

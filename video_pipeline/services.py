@@ -160,7 +160,7 @@ class Services:
         from video_pipeline.upscaling import ClusterUpscaler
 
         settings, policy = self.settings, self.policy
-        own = _clip_upscaler(settings, policy, self.ledger, self.store, on_progress)
+        own = _clip_upscaler(settings.for_workers, policy, self.ledger, self.store, on_progress)
         if settings.ray_address is None:
             return own
         make = partial(_upscaler_elsewhere, settings.for_workers, policy)
@@ -192,22 +192,16 @@ def _upscaler_elsewhere(settings: WorkerSettings, policy: Policy, on_progress: "
 
 
 def _clip_upscaler(
-    settings: Settings | WorkerSettings,
-    policy: Policy,
-    ledger: Ledger,
-    store: ObjectStore,
-    on_progress: "OnProgress",
+    settings: WorkerSettings, policy: Policy, ledger: Ledger, store: ObjectStore, on_progress: "OnProgress"
 ) -> "ClipUpscaler":
     from video_pipeline.upscaling import ClipUpscaler
 
-    # Where `upscale --fetch` puts the official weights; without them the packaged ones serve.
-    weights = settings.weights / f"{policy.upscaling.model}.pth"
     return ClipUpscaler(
         ledger=ledger,
         store=store,
         policy=policy.upscaling,
         short_side=policy.routing.delivered_short_side,
-        weights_path=weights if weights.exists() else None,
+        weights_path=settings.weights_path(policy.upscaling.model),
         on_progress=on_progress,
     )
 

@@ -36,8 +36,8 @@ class Mode(StrEnum):
 class VendorSection(BaseSettings):
     """What the adapter of one vendor reads from the environment.
 
-    An adapter's file declares a subclass, whose fields name their variables by `validation_alias`. Instances come from
-    `Settings.section`. Keys are `SecretStr`, or they show in logs.
+    An adapter's file declares a subclass, whose fields name their variables by `validation_alias`. Its keys are
+    `SecretStr | None`. Instances come from `Settings.section`.
     """
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
@@ -60,9 +60,10 @@ class VendorSection(BaseSettings):
         present, wanted = self.keys_set(), self.keys()
         missing = [name for name in wanted if name not in present]
         if present and missing:
+            verb = "is" if len(missing) == 1 else "are"
             raise ConfigurationError(
-                f"{vendor} is only half connected: {' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not "
-                f"set. Set all of {', '.join(wanted)}, or none of them."
+                f"{vendor} is only half connected: {' and '.join(missing)} {verb} not set. "
+                f"Set all of {', '.join(wanted)}, or none of them."
             )
         return not missing
 
@@ -88,6 +89,11 @@ class WorkerSettings:
     s3_region: str | None
     weights: Path
 
+    def weights_path(self, model: str) -> Path | None:
+        """An official .pth of `model` in the folder of weights, where `upscale --fetch` puts it, if there is one."""
+        path = self.weights / f"{model}.pth"
+        return path if path.exists() else None
+
 
 class Settings(BaseSettings):
     """Every field is read from `VIDEO_PIPELINE_<NAME>`, but for Dagster's own variable."""
@@ -96,7 +102,9 @@ class Settings(BaseSettings):
         env_prefix="VIDEO_PIPELINE_", env_file=".env", env_ignore_empty=True, extra="ignore"
     )
 
-    mode: Mode = Field(Mode.SANDBOX, description="`sandbox`: the stand-in serves everything; `live`: real vendors do.")
+    mode: Mode = Field(
+        Mode.SANDBOX, description="`sandbox`: the stand-in serves everything; `live`: real vendors do."
+    )
     state_dir: Path = Field(default_factory=_default_state_dir, description="Local state; ignored by git.")
     inbox_dir: Path | None = Field(None, description="Folder that briefs are dropped in.")
     ledger_url: SecretStr | None = Field(None, description="Postgres URL; unset starts an embedded server.")

@@ -9,15 +9,14 @@ from rich.table import Table
 
 from video_pipeline.cli.console import console
 from video_pipeline.errors import ConfigurationError
-from video_pipeline.services import Services
-from video_pipeline.settings import get_settings
+from video_pipeline.services import get_services
 
 
 def review() -> None:
     """List the clips that wait for a person, and the paid calls that are in doubt."""
     from video_pipeline.ledger import JobState
 
-    ledger = Services(get_settings()).ledger
+    ledger = get_services().ledger
     table = Table("what", "stage", "reason", "since", title="Waiting for a person")
     for row in ledger.reviews.waiting():
         table.add_row(row.clip_id, row.stage, row.reason, f"{row.opened_at:%Y-%m-%d %H:%M}")
@@ -36,7 +35,7 @@ def decide(
     """Approve or reject a waiting clip; the next run of its day acts on it."""
     from video_pipeline.ledger import ReviewState
 
-    reviews = Services(get_settings()).ledger.reviews
+    reviews = get_services().ledger.reviews
     waiting = [review for review in reviews.waiting() if review.clip_id == clip_id]
     if not waiting:
         raise ConfigurationError(f"Nothing waits for a person on {clip_id}; `video-pipeline review` lists what does.")
@@ -61,7 +60,7 @@ def resolve(
 
     if bool(found) == not_found:
         raise ConfigurationError("Give either --found REQUEST_ID or --not-found.")
-    services = Services(get_settings())
+    services = get_services()
     unknown = find_unknown(services.ledger, job)
     provider = services.providers(httpx.AsyncClient())[unknown.provider]
     resolved = resolve_unknown(services.ledger, provider, unknown, request_id=found or None)
@@ -70,21 +69,21 @@ def resolve(
 
 def thaw(
     tier: Annotated[str, typer.Argument(help="The frozen tier.")] = "preview",
-    by: Annotated[str, typer.Option(help="Why, for the record.")] = "by hand",
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "by hand",
+    by: Annotated[str, typer.Option(help="Who says it, for the record.")] = "",
 ) -> None:
     """Open a frozen tier by hand; the count of dear days starts anew."""
-    from video_pipeline.alerts import Alert
+    from video_pipeline.cli.messages import opened_by_hand
     from video_pipeline.ledger import TierState
     from video_pipeline.routing import Tier
 
     if tier not in [known.value for known in Tier]:
         raise ConfigurationError(f"There is no tier {tier}; there are {', '.join(known.value for known in Tier)}.")
-    services = Services(get_settings())
+    services = get_services()
     today = datetime.now(UTC).date()
-    changed = services.ledger.governance.set_tier(
-        tier, TierState.OPEN, by="person", day=today, evidence={"reason": by}
-    )
-    if changed:
-        text = f"{today}: opened by hand ({by}); the count of dear days starts anew."
-        services.notifier.notify(Alert(f"transition {tier} open by hand {today}", f"The {tier} tier is open", text))
+    evidence = {"reason": reason} | ({"who": by} if by else {})
+    if changed := services.ledger.governance.set_tier(
+        tier, TierState.OPEN, by="person", day=today, evidence=evidence
+    ):
+        services.notifier.notify(opened_by_hand(tier, today, reason))
     console.print(f"The {tier} tier is open." if changed else f"The {tier} tier was open already.")

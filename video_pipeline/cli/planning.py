@@ -7,10 +7,9 @@ import typer
 from rich.table import Table
 
 from video_pipeline.cli.arguments import Day, parse_day
-from video_pipeline.cli.console import console, pixels
+from video_pipeline.cli.console import console, pixels, print_unused_keys
 from video_pipeline.errors import ConfigurationError
-from video_pipeline.services import Services
-from video_pipeline.settings import get_settings
+from video_pipeline.services import Services, get_services
 
 if TYPE_CHECKING:
     from video_pipeline.briefs import InboxReading
@@ -30,7 +29,7 @@ def plan(
 
     if prices not in ("", "list", "sandbox"):
         raise ConfigurationError(f"--prices takes `list` or `sandbox`, not {prices}.")
-    services, when = Services(get_settings()), parse_day(day)
+    services, when = get_services(), parse_day(day)
     catalogue = services.catalogue if not prices else load_catalogue(sandbox=prices == "sandbox")
     reading, source = _briefs(services, when)
     clips = _clip_plans(services, catalogue, reading, when)
@@ -42,6 +41,7 @@ def plan(
         console.print_json(data=document)
     else:
         _print_plan(clips, total, f"{catalogue.name}, {source}", quarantined=len(reading.quarantined))
+        print_unused_keys(services)
     check_cap(total, cap_usd=services.policy.budget.plan_cap_usd)
 
 
@@ -51,7 +51,7 @@ def _briefs(services: Services, day: date) -> "tuple[InboxReading, str]":
 
     claimed = services.ledger.intake.claimed_files
     files = claim_day_files(
-        services.settings.inbox,
+        services.inbox.folder,
         day,
         today=datetime.now(UTC).date(),
         claimed=claimed(),
@@ -59,14 +59,16 @@ def _briefs(services: Services, day: date) -> "tuple[InboxReading, str]":
         claim=lambda name, sha256: claimed().get((name, sha256), day),
     )
     source = "the inbox" if files else "the packaged examples (the inbox is empty)"
-    return read_files(files or services.example_files), source
+    return read_files(files or services.inbox.examples), source
 
 
 def _clip_plans(services: Services, catalogue: "Catalogue", reading: "InboxReading", day: date) -> "list[ClipPlan]":
     from video_pipeline.briefs import storyboard_of
+    from video_pipeline.feedback import routing_state
     from video_pipeline.routing import plan_clip
 
-    policy, state = services.policy, services.routing_state()
+    policy = services.policy
+    state = routing_state(services.ledger, policy.scoring)
     return [
         plan_clip(
             storyboard_of(brief, day, cap_s=policy.generation.max_segment_s),

@@ -9,12 +9,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from video_pipeline.cli.arguments import Day, parse_day
-from video_pipeline.cli.console import console
-from video_pipeline.services import Services
-from video_pipeline.settings import get_settings
+from video_pipeline.cli.console import console, print_unused_keys
+from video_pipeline.services import get_services
 
 if TYPE_CHECKING:
-    from video_pipeline.launcher import Progress
+    from video_pipeline.launcher import StageProgress
 
 
 def demo(
@@ -23,7 +22,8 @@ def demo(
     """Run one production day through every stage on embedded parts, score it, and show what happened."""
     from video_pipeline.demo import run_demo, write_report
 
-    services = Services(get_settings())
+    services = get_services()
+    print_unused_keys(services)
     result = run_demo(services, on_progress=_print_progress)
     write_report(result, report)
     document = result.as_document()
@@ -37,11 +37,13 @@ def run_day(
     """Run (or continue) a production day from the command line."""
     from video_pipeline.launcher import run_job
 
+    services = get_services()
+    print_unused_keys(services)
     for job in ("production_day", "nightly_scoring")[: 2 if score else 1]:
-        run_job(job, parse_day(day), get_settings(), on_progress=_print_progress)
+        run_job(job, parse_day(day), services.settings, on_progress=_print_progress)
 
 
-def _print_progress(progress: "Progress") -> None:
+def _print_progress(progress: "StageProgress") -> None:
     stamp = datetime.now(UTC).strftime("%H:%M:%S")
     if progress.seconds is not None:
         console.print(f"[dim]{stamp}[/dim] [green]✓[/green] {progress.step} [dim]{progress.seconds:.1f} s[/dim]")

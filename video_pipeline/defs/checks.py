@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from video_pipeline.clips import GeneratedClip
-from video_pipeline.defs.partitions import DAILY
-from video_pipeline.ledger import JobState
-from video_pipeline.services import Services, day_of
+from video_pipeline.defs.partitions import DAILY, day_of
+from video_pipeline.ledger import JobState, Ledger
 
 if TYPE_CHECKING:
     from video_pipeline.quality import TechnicalVerdict
 
-# The checks of MISSION Q1, by the names that the verdict gives them.
+# The checks (Q1), by the names that the verdict gives them.
 _NAMES = ("playable", "resolution", "duration", "file_size", "audio", "black", "frozen", "garbled")
 
 # Never blocking: one bad clip is held back by itself, the others go on.
@@ -43,12 +42,10 @@ def technical_results(verdicts: Sequence["TechnicalVerdict"]) -> list[dg.AssetCh
 
 
 @dg.asset_check(asset="generated_clips", partitions_def=DAILY, description="No paid call is in doubt.")
-def no_unknown_jobs(
-    context: dg.AssetCheckExecutionContext, services: dg.ResourceParam[Services]
-) -> dg.AssetCheckResult:
+def no_unknown_jobs(context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger]) -> dg.AssetCheckResult:
     """Jobs of the day whose submit may have been accepted without an answer; each needs a person."""
     day = day_of(context.partition_key)
-    unknown = [job for job in services.ledger.jobs.in_state(JobState.UNKNOWN) if job.day == day]
+    unknown = [job for job in ledger.jobs.in_state(JobState.UNKNOWN) if job.day == day]
     return dg.AssetCheckResult(
         passed=not unknown,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -63,11 +60,11 @@ def no_unknown_jobs(
 )
 def bills_match_the_ledger(
     context: dg.AssetCheckExecutionContext,
-    services: dg.ResourceParam[Services],
+    ledger: dg.ResourceParam[Ledger],
     generated_clips: list[GeneratedClip],
 ) -> dg.AssetCheckResult:
     """Compares the table with all of the day's spend lines, which are written apart from it."""
-    costs = services.ledger.spend.by_clip(day_of(context.partition_key))
+    costs = ledger.spend.by_clip(day_of(context.partition_key))
     in_table = sum(clip.billed_usd for clip in generated_clips)
     in_ledger = sum(
         usd for lines in costs.values() for category, usd in lines.items() if category in ("generation", "retry")

@@ -1,5 +1,7 @@
 """One partition a production day, in UTC; the day is today, so every linked asset ends one partition later."""
 
+from datetime import date
+
 import dagster as dg
 
 START = "2026-01-01"
@@ -7,6 +9,11 @@ START = "2026-01-01"
 DAILY = dg.DailyPartitionsDefinition(start_date=START, timezone="UTC", end_offset=1)
 # Weeks start on Monday; a week is learned from when it is over.
 WEEKLY = dg.WeeklyPartitionsDefinition(start_date="2026-01-05", timezone="UTC", day_offset=1)
+
+
+def day_of(partition_key: str) -> date:
+    """The production day of a daily partition, or the first day of a weekly one."""
+    return date.fromisoformat(partition_key)
 
 
 def trailing(days: int) -> dg.TimeWindowPartitionMapping:

@@ -1,37 +1,52 @@
-"""Resources: they hand assets the domain's own objects, and never appear in domain code."""
+"""Resources: each is one thing that a stage may touch, and what a stage asks for is all that it can touch.
 
-from collections.abc import Mapping
-from functools import lru_cache
+Assets get the domain's own objects. No resource takes run configuration, so that no secret can stand in a run.
+"""
+
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
+import httpx
 
 from video_pipeline.defs.dead_runs import mark_run
 from video_pipeline.defs.tables import ParquetTables
+from video_pipeline.generation import Provider
+from video_pipeline.publishing import Platform
 from video_pipeline.services import Services
-from video_pipeline.settings import get_settings
+from video_pipeline.upscaling import ClipUpscaler, ClusterUpscaler, OnProgress
+
+Providers = Callable[[httpx.AsyncClient], Mapping[str, Provider]]
+Platforms = Mapping[str, Platform]
+Upscaler = Callable[[OnProgress], ClipUpscaler | ClusterUpscaler]
 
 
-@lru_cache(maxsize=1)
-def _services() -> Services:
-    """One set of services a process: connections and the catalogue are shared by all of its steps."""
-    return Services(get_settings())
+def resources_of(services: Services) -> dict[str, dg.ResourceDefinition]:
+    """The parts of `services` by the names that stages ask for; each is built when it is asked for."""
+    return {
+        "inbox": _resource(lambda: services.inbox, "Where briefs come from."),
+        "ledger": _resource(lambda: services.ledger, "What was decided, bought and published."),
+        "store": _resource(lambda: services.store, "Media and tables."),
+        "policy": _resource(lambda: services.policy, "Thresholds, budgets and weights."),
+        "catalogue": _resource(lambda: services.catalogue, "The models and their prices."),
+        "providers": _resource(lambda: services.providers, "Those who render, over an HTTP client."),
+        "platforms": _resource(lambda: services.platforms, "Where clips are published."),
+        "notifier": _resource(lambda: services.notifier, "Alerts to people."),
+        "upscaler": _resource(lambda: services.upscaler, "This machine's upscaler, or the cluster's."),
+        "tables": _tables,
+    }
 
 
-class ServicesResource(dg.ConfigurableResource):
-    """Everything a stage needs, wired from the environment; it takes no run configuration, so no secret can leak."""
-
-    def create_resource(self, context: dg.InitResourceContext) -> Services:
-        # Every step asks for its services before anything else, so the run is marked with its first step.
+def _resource(give: Callable[[], Any], description: str) -> dg.ResourceDefinition:
+    def create(context: dg.InitResourceContext) -> Any:
+        # Every step asks for resources before anything else, so the run is marked with its first step.
         if context.run is not None and context.instance is not None:
             mark_run(context.instance, context.run.run_id)
-        return _services()
+        return give()
+
+    return dg.ResourceDefinition(create, description=description)
 
 
-@dg.io_manager(required_resource_keys={"services"}, description="One Parquet file an asset and partition.")
-def parquet_tables(context: dg.InitResourceContext) -> ParquetTables:
-    return ParquetTables(context.resources.services.store)
-
-
-def default_resources() -> Mapping[str, Any]:
-    return {"services": ServicesResource(), "tables": parquet_tables}
+@dg.io_manager(required_resource_keys={"store"}, description="One Parquet file an asset and partition.")
+def _tables(context: dg.InitResourceContext) -> ParquetTables:
+    return ParquetTables(context.resources.store)

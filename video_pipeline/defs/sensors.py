@@ -4,13 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from video_pipeline.alerts import Alert, Severity
+from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import day_fingerprint
+from video_pipeline.defs import messages
 from video_pipeline.defs.dead_runs import end_dead_runs
 from video_pipeline.defs.external import is_news, routing_policy_materialization
 from video_pipeline.defs.jobs import cost_drift, production_day
-from video_pipeline.ledger import JobState
-from video_pipeline.services import Services
+from video_pipeline.ledger import JobState, Ledger
+from video_pipeline.policy import Policy
+from video_pipeline.services import Inbox
 
 _FORGETTING = timedelta(days=3)
 _UNDER_WAY = tuple(state for state in JobState if not state.final and state is not JobState.PLANNED)
@@ -18,13 +20,13 @@ _UNDER_WAY = tuple(state for state in JobState if not state.final and state is n
 
 @dg.sensor(job=production_day, minimum_interval_seconds=30)
 def brief_arrival_sensor(
-    context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]
+    context: dg.SensorEvaluationContext, inbox: dg.ResourceParam[Inbox], ledger: dg.ResourceParam[Ledger]
 ) -> dg.SensorResult | dg.SkipReason:
     """Briefs have arrived in the inbox: run today's production day."""
     today = datetime.now(UTC).date()
-    fingerprint = day_fingerprint(services.settings.inbox, today, services.ledger.intake.claimed_files())
+    fingerprint = day_fingerprint(inbox.folder, today, ledger.intake.claimed_files())
     if fingerprint is None:
-        return dg.SkipReason(f"No briefs for {today} in {services.settings.inbox}.")
+        return dg.SkipReason(f"No briefs for {today} in {inbox.folder}.")
     run_key = f"briefs-{today}-{fingerprint[:16]}"
     if context.cursor == run_key:
         return dg.SkipReason(f"The briefs for {today} have been taken in already.")
@@ -35,11 +37,11 @@ def brief_arrival_sensor(
 
 @dg.sensor(job=cost_drift, minimum_interval_seconds=60)
 def cost_drift_sensor(
-    context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]
+    context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger]
 ) -> dg.SensorResult | dg.SkipReason:
     """A cost report is new: judge the drift. Also logs a routing policy that was changed by hand."""
-    policy = routing_policy_materialization(services.ledger)
-    asset_events = [policy] if is_news(context.instance, policy) else []
+    in_force = routing_policy_materialization(ledger)
+    asset_events = [in_force] if is_news(context.instance, in_force) else []
     after = int(context.cursor) if context.cursor else None
     new = context.instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=dg.AssetKey("cost_report"), after_storage_id=after), limit=50, ascending=True
@@ -53,48 +55,47 @@ def cost_drift_sensor(
 
 
 @dg.sensor(minimum_interval_seconds=60, target=dg.AssetSelection.assets("generated_clips"))
-def spend_ceiling_sensor(context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]) -> dg.SkipReason:
+def spend_ceiling_sensor(
+    context: dg.SensorEvaluationContext,
+    ledger: dg.ResourceParam[Ledger],
+    policy: dg.ResourceParam[Policy],
+    notifier: dg.ResourceParam[Notifier],
+) -> dg.SkipReason:
     """Says how much of today's ceiling is committed; alerts once at the alert share and once at the ceiling."""
     today = datetime.now(UTC).date()
-    budget = services.policy.budget
-    committed = services.ledger.spend.committed_usd(today)
+    budget = policy.budget
+    committed = ledger.spend.committed_usd(today)
     share = float(committed / budget.daily_ceiling_usd)
-    said = f"${committed:.2f} of ${budget.daily_ceiling_usd} ({share:.0%}) is committed on {today}"
+    said = messages.committed_today(today, committed, budget.daily_ceiling_usd)
     if share >= 1:
-        _alert(
-            services,
-            f"ceiling reached {today}",
-            "The daily ceiling is reached",
-            f"{said}. Nothing is bought.",
-            "critical",
-        )
+        notifier.notify(messages.ceiling_reached(today, said))
     elif share >= budget.alert_share:
-        _alert(services, f"ceiling near {today}", "The daily ceiling is near", f"{said}.", "warning")
+        notifier.notify(messages.ceiling_near(today, said))
     return dg.SkipReason(f"{said}.")
 
 
 @dg.sensor(job=production_day, minimum_interval_seconds=300)
 def stuck_jobs_sensor(
-    context: dg.SensorEvaluationContext, services: dg.ResourceParam[Services]
+    context: dg.SensorEvaluationContext,
+    ledger: dg.ResourceParam[Ledger],
+    policy: dg.ResourceParam[Policy],
+    notifier: dg.ResourceParam[Notifier],
 ) -> dg.SensorResult | dg.SkipReason:
     """Days that were begun and that nobody moves: run them again, which continues them. Silence is alerted too.
 
     Whatever Dagster makes of a run that was killed, the ledger knows what it left behind.
     """
-    policy, now = services.policy.alerts, datetime.now(UTC)
-    oldest = now - timedelta(seconds=policy.stuck_after_s)
-    last = services.ledger.jobs.last_finished_at()
-    if last is not None and (now - last).total_seconds() > policy.silence_after_s:
-        text = f"No job has finished since {last:%Y-%m-%d %H:%M} UTC."
-        _alert(services, f"silence {now.date()}", "The pipeline is silent", text, "warning")
-    stuck = services.ledger.jobs.unmoved_since(oldest, _UNDER_WAY)
-    days = {job.day for job in stuck} | services.ledger.publications.open_days(oldest)
-    forgotten = services.ledger.jobs.forgotten_days(since=now.date() - _FORGETTING, finished_before=oldest)
+    now = datetime.now(UTC)
+    oldest = now - timedelta(seconds=policy.alerts.stuck_after_s)
+    last = ledger.jobs.last_finished_at()
+    if last is not None and (now - last).total_seconds() > policy.alerts.silence_after_s:
+        notifier.notify(messages.silence(now.date(), last))
+    stuck = ledger.jobs.unmoved_since(oldest, _UNDER_WAY)
+    days = {job.day for job in stuck} | ledger.publications.open_days(oldest)
+    forgotten = ledger.jobs.forgotten_days(since=now.date() - _FORGETTING, finished_before=oldest)
     if not days and not forgotten:
         return dg.SkipReason("No day is stuck.")
-    shown = ", ".join(str(day) for day in sorted(days | forgotten))
-    text = f"Work on {shown} has not moved since {oldest:%H:%M} UTC; it is continued."
-    _alert(services, f"stuck {shown} {now.date()}", "Work is stuck", text, "warning")
+    notifier.notify(messages.work_stuck(now.date(), days | forgotten, oldest))
     # A job that stays stuck is tried every hour; a clip that went nowhere once a day, lest it go on for ever.
     requests = [
         dg.RunRequest(
@@ -114,16 +115,12 @@ def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 
 @dg.run_failure_sensor(monitor_all_code_locations=False)
-def run_failure_alert(context: dg.RunFailureSensorContext, services: dg.ResourceParam[Services]) -> None:
+def run_failure_alert(context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier]) -> None:
     """A run has failed, which no bad clip can cause: somebody should look."""
     run = context.dagster_run
     partition = run.tags.get("dagster/partition", "no partition")
-    text = f"{run.job_name} ({partition}), run {run.run_id[:8]}: {context.failure_event.message}"
-    _alert(services, f"run {run.run_id}", "A run failed", text, "critical")
-
-
-def _alert(services: Services, cause: str, title: str, text: str, severity: Severity) -> None:
-    services.notifier.notify(Alert(cause=cause, title=title, text=text, fields={}, severity=severity))
+    reason = context.failure_event.message or "no reason was given"
+    notifier.notify(messages.run_failed(run.run_id, run.job_name, partition, reason))
 
 
 ALL = [

@@ -2,15 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 import yaml
 
 from video_pipeline.services import Services
-from video_pipeline.settings import Settings
+from video_pipeline.settings import Mode, Settings
 
 ServicesWith = Callable[[dict], Services]
+
+
+def parts(services: Services) -> dict[str, Any]:
+    """What sensors may ask for, as Dagster hands it to them."""
+    return {name: getattr(services, name) for name in ("inbox", "ledger", "policy", "notifier")}
 
 
 @pytest.fixture
@@ -23,6 +29,7 @@ def services_with(ledger_url: str, tmp_path: Path) -> Iterator[ServicesWith]:
         policy_file.write_text(yaml.safe_dump(policy))
         settings = Settings(
             _env_file=None,  # pyright: ignore[reportCallIssue]  # pydantic-settings takes it beside the fields
+            mode=Mode.SANDBOX,
             state_dir=tmp_path / "state",
             inbox_dir=tmp_path / "inbox",
             ledger_url=ledger_url,

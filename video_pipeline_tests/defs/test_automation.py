@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
-from video_pipeline.definitions import defs
+from video_pipeline.definitions import build_defs
 from video_pipeline.defs.schedules import nightly_scoring_schedule, weekly_learning_schedule
 from video_pipeline.defs.sensors import (
     brief_arrival_sensor,
@@ -18,9 +18,10 @@ from video_pipeline.defs.sensors import (
 )
 from video_pipeline.ledger import JobState, TierState
 from video_pipeline.services import Services
-from video_pipeline_tests.defs.conftest import ServicesWith
+from video_pipeline_tests.defs.conftest import ServicesWith, parts
 from video_pipeline_tests.ledger.rows import a_job, accepted, reserved, submitted
 
+DEFS = build_defs()
 BRIEF = "brief_id: {name}\ntitle: T\nplatforms: [tiktok]\nprompt: A cup\nduration_s: 1\nquality: draft\n"
 
 
@@ -29,7 +30,7 @@ def _today() -> date:
 
 
 def _drop_brief(services: Services, name: str, folder: str = "") -> None:
-    place = services.settings.inbox / folder
+    place = services.inbox.folder / folder
     place.mkdir(parents=True, exist_ok=True)
     (place / f"{name}.yaml").write_text(BRIEF.format(name=name))
 
@@ -41,8 +42,8 @@ def _alerts(services: Services) -> dict[str, int]:
 
 class TestSchedules:
     def test_nothing_starts_by_itself_on_a_newcomers_machine(self) -> None:
-        assert {one.default_status for one in defs.schedules or ()} == {dg.DefaultScheduleStatus.STOPPED}
-        assert {one.default_status for one in defs.sensors or ()} == {dg.DefaultSensorStatus.STOPPED}
+        assert {one.default_status for one in DEFS.schedules or ()} == {dg.DefaultScheduleStatus.STOPPED}
+        assert {one.default_status for one in DEFS.sensors or ()} == {dg.DefaultSensorStatus.STOPPED}
 
     def test_the_night_scores_the_day_that_has_just_ended(self) -> None:
         request = self._request(nightly_scoring_schedule, datetime(2026, 3, 13, 2, tzinfo=UTC))
@@ -62,14 +63,14 @@ class TestSchedules:
     )
     def test_the_partition_asked_for_exists_by_then(self, schedule: dg.ScheduleDefinition, moment: datetime) -> None:
         request = self._request(schedule, moment)
-        partitions = defs.resolve_job_def(schedule.job.name).partitions_def
+        partitions = DEFS.resolve_job_def(schedule.job.name).partitions_def
         assert partitions is not None and request.partition_key is not None
         with dg.DagsterInstance.ephemeral() as instance:
             keys = partitions.get_partition_keys(current_time=moment, dynamic_partitions_store=instance)
         assert request.partition_key in keys
 
     def test_the_two_schedules_run_in_utc_and_drive_the_scoring_jobs(self) -> None:
-        assert {(one.name, one.job.name, one.execution_timezone) for one in defs.schedules or ()} == {  # pyright: ignore[reportAttributeAccessIssue]  # all are schedules with a job
+        assert {(one.name, one.job.name, one.execution_timezone) for one in DEFS.schedules or ()} == {  # pyright: ignore[reportAttributeAccessIssue]  # all are schedules with a job
             ("nightly_scoring_schedule", "nightly_scoring", "UTC"),
             ("weekly_learning_schedule", "weekly_learning", "UTC"),
         }
@@ -78,7 +79,7 @@ class TestSchedules:
         with (
             dg.DagsterInstance.ephemeral() as instance,
             dg.build_schedule_context(
-                instance=instance, scheduled_execution_time=moment, repository_def=defs.get_repository_def()
+                instance=instance, scheduled_execution_time=moment, repository_def=DEFS.get_repository_def()
             ) as context,
         ):
             requests = schedule.evaluate_tick(context).run_requests
@@ -121,7 +122,7 @@ class TestBriefArrival:
     def _tick(
         self, services: Services, instance: dg.DagsterInstance, cursor: str | None
     ) -> dg.SensorResult | dg.SkipReason:
-        context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"services": services})
+        context = dg.build_sensor_context(instance=instance, cursor=cursor, resources=parts(services))
         return brief_arrival_sensor(context)  # pyright: ignore[reportReturnType]  # typed for every kind of sensor
 
 
@@ -182,7 +183,7 @@ class TestCostDrift:
     def _tick(
         self, services: Services, instance: dg.DagsterInstance, cursor: str | None
     ) -> dg.SensorResult | dg.SkipReason:
-        context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"services": services})
+        context = dg.build_sensor_context(instance=instance, cursor=cursor, resources=parts(services))
         return cost_drift_sensor(context)  # pyright: ignore[reportReturnType]  # typed for every kind of sensor
 
 
@@ -201,7 +202,7 @@ class TestSpendCeiling:
         services = services_with({"budget": {"daily_ceiling_usd": "1.00", "alert_share": 0.8}})
         reserved(services.ledger, a_job(day=_today(), expected_usd=Decimal(usd)))
         for _ in range(2):
-            context = dg.build_sensor_context(instance=instance, resources={"services": services})
+            context = dg.build_sensor_context(instance=instance, resources=parts(services))
             answer = spend_ceiling_sensor(context)
             assert isinstance(answer, dg.SkipReason)
             assert f"${usd} of $1.00" in str(answer.skip_message)
@@ -214,7 +215,7 @@ class TestSpendCeiling:
     ) -> None:
         services = services_with({"budget": {"daily_ceiling_usd": "1.00"}})
         reserved(services.ledger, a_job(day=_today() - timedelta(days=9), expected_usd=Decimal("1.00")))
-        with dg.build_sensor_context(instance=instance, resources={"services": services}) as context:
+        with dg.build_sensor_context(instance=instance, resources=parts(services)) as context:
             spend_ceiling_sensor(context)
         assert _alerts(services) == {"The daily ceiling is reached": 1}
 
@@ -223,7 +224,7 @@ class TestSpendCeiling:
         reserved(services.ledger, a_job(day=_today(), expected_usd=Decimal("1.00")))
         with services.ledger.engine.begin() as connection:
             connection.execute(text("UPDATE spend SET spent_on = spent_on - 1"))
-        with dg.build_sensor_context(instance=instance, resources={"services": services}) as context:
+        with dg.build_sensor_context(instance=instance, resources=parts(services)) as context:
             spend_ceiling_sensor(context)
         assert _alerts(services) == {}
 
@@ -286,7 +287,7 @@ class TestStuckJobs:
             )
 
     def _tick(self, services: Services, instance: dg.DagsterInstance) -> dg.SensorResult | dg.SkipReason:
-        context = dg.build_sensor_context(instance=instance, resources={"services": services})
+        context = dg.build_sensor_context(instance=instance, resources=parts(services))
         return stuck_jobs_sensor(context)  # pyright: ignore[reportReturnType]  # typed for every kind of sensor
 
 
@@ -310,7 +311,7 @@ def test_a_failed_run_is_alerted_once_with_its_job_day_and_reason(
             dagster_event=result.get_run_failure_event(),
             dagster_instance=instance,
             dagster_run=result.dagster_run,
-            resources={"services": services},
+            resources=parts(services),
         ).for_run_failure()
         run_failure_alert(context)
     (alert,) = services.ledger.alerts.latest()

@@ -2,13 +2,16 @@
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.definition_config_schema import ConfiguredDefinitionConfigSchema
 
 from video_pipeline.definitions import build_defs, defs
 from video_pipeline.defs import jobs
 from video_pipeline.defs.partitions import DAILY, WEEKLY
+from video_pipeline.policy import Policy
 
-GRAPH = defs.resolve_asset_graph()
+DEFS = defs()
+GRAPH = DEFS.resolve_asset_graph()
 SAME = (0, 0)
 DAILY_ASSETS = {
     # asset: (group, {upstream: (start, end) in days, None for an external asset without partitions})
@@ -89,7 +92,7 @@ def test_the_first_day_reads_what_there_is_and_does_not_fail() -> None:
 
 
 def test_pools_guard_the_gpu_the_providers_and_the_platforms() -> None:
-    pools = {name: defs.get_assets_def(name).op.pool for name in (*DAILY_ASSETS, *WEEKLY_ASSETS)}
+    pools = {name: DEFS.get_assets_def(name).op.pool for name in (*DAILY_ASSETS, *WEEKLY_ASSETS)}
     assert {name: pool for name, pool in pools.items() if pool} == {
         "generated_clips": "provider_api",
         "upscaled_clips": "gpu",
@@ -99,9 +102,9 @@ def test_pools_guard_the_gpu_the_providers_and_the_platforms() -> None:
 
 def test_dagster_retries_no_step() -> None:
     """Least of all one that spends or publishes: only the ledger knows what has been done already."""
-    assert [name for name in (*DAILY_ASSETS, *WEEKLY_ASSETS) if defs.get_assets_def(name).op.retry_policy] == []
+    assert [name for name in (*DAILY_ASSETS, *WEEKLY_ASSETS) if DEFS.get_assets_def(name).op.retry_policy] == []
     for job in ("production_day", "nightly_scoring", "weekly_learning", "cost_drift"):
-        resolved = defs.resolve_job_def(job)
+        resolved = DEFS.resolve_job_def(job)
         assert "dagster/max_retries" not in resolved.tags
         assert [node.name for node in resolved.nodes if getattr(node.definition, "retry_policy", None)] == []
 
@@ -129,7 +132,7 @@ def test_checks_are_partitioned_by_day_and_block_nothing() -> None:
 
 
 def test_steps_start_from_a_forkserver_and_two_run_at_once() -> None:
-    executor = defs.resolve_job_def("production_day").executor_def
+    executor = DEFS.resolve_job_def("production_day").executor_def
     assert executor is jobs.EXECUTOR
     assert executor.name == "multiprocess"
     schema = executor.config_schema
@@ -146,24 +149,58 @@ def test_the_jobs_cover_every_asset_that_can_be_materialised() -> None:
     covered = {
         key.to_user_string()
         for job in ("production_day", "nightly_scoring", "weekly_learning")
-        for key in defs.resolve_job_def(job).asset_layer.executable_asset_keys
+        for key in DEFS.resolve_job_def(job).asset_layer.executable_asset_keys
     }
     assert covered == {*DAILY_ASSETS, *WEEKLY_ASSETS}
 
 
 def test_resources_can_be_replaced_for_a_location_of_ones_own() -> None:
-    own = build_defs(resources={"services": "mine"})
-    assert own.resources is not None and own.resources["services"] == "mine"
-    assert set(own.resources) == {"services", "tables"}
+    own = build_defs(resources={"ledger": "mine"})
+    assert own.resources is not None and own.resources["ledger"] == "mine"
+    assert set(own.resources) == set(DEFS.resources or ())
 
 
-def _days_read(name: str, upstream: str, *, of: str = DAY) -> list[str] | None:
+def test_another_policy_reads_other_days(policy: Policy) -> None:
+    """The windows that are policy are part of the graph; the others are not touched."""
+    changed = policy.model_copy(
+        update={
+            "drift": policy.drift.model_copy(update={"consecutive_days": 4}),
+            "scoring": policy.scoring.model_copy(update={"trailing_days": 3}),
+        }
+    )
+    graph = build_defs(policy=changed).resolve_asset_graph()
+    assert _days_read("tier_status", "cost_report", graph=graph) == _days_around(DAY, -3, 0)
+    assert _days_read("model_scores", "clip_facts", graph=graph) == _days_around(DAY, -2, 0)
+    assert _days_read("model_standings", "clip_facts", graph=graph) == _days_around(DAY, -2, 0)
+    assert _days_read("cost_report", "clip_facts", graph=graph) == _days_around(DAY, -6, 0)
+    assert graph.get_all_asset_keys() == GRAPH.get_all_asset_keys()
+
+
+def test_a_stage_may_touch_what_it_declares_and_no_more() -> None:
+    """Money is spent by one stage and clips go public from two; nobody else gets the means."""
+    needs = {
+        name: set(DEFS.get_assets_def(name).op.required_resource_keys) for name in (*DAILY_ASSETS, *WEEKLY_ASSETS)
+    }
+    holders = {
+        part: {name for name, parts in needs.items() if part in parts}
+        for part in ("providers", "platforms", "upscaler", "inbox")
+    }
+    assert holders == {
+        "providers": {"generated_clips"},
+        "platforms": {"publish_records", "engagement"},
+        "upscaler": {"upscaled_clips"},
+        "inbox": {"briefs"},
+    }
+    assert "ledger" not in needs["storyboards"] | needs["upscaled_clips"] | needs["model_scores"]
+
+
+def _days_read(name: str, upstream: str, *, of: str = DAY, graph: AssetGraph = GRAPH) -> list[str] | None:
     """The days of `upstream` that partition `of` of `name` reads."""
-    child, parent = GRAPH.get(dg.AssetKey(name)), GRAPH.get(dg.AssetKey(upstream))
+    child, parent = graph.get(dg.AssetKey(name)), graph.get(dg.AssetKey(upstream))
     if parent.partitions_def is None:
         return None
     assert child.partitions_def is not None
-    mapping = GRAPH.get_partition_mapping(child.key, parent.key)
+    mapping = graph.get_partition_mapping(child.key, parent.key)
     result = mapping.get_upstream_mapped_partitions_result_for_partitions(
         downstream_partitions_subset=child.partitions_def.subset_with_partition_keys([of]),
         downstream_partitions_def=child.partitions_def,

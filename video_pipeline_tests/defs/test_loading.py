@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -17,6 +18,7 @@ HEAVY = {"torch", "pandas", "duckdb", "av", "altair"}
 _LOAD = """
 import json, sys
 from video_pipeline.definitions import defs
+defs()
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 
@@ -43,12 +45,23 @@ def test_only_the_edge_imports_dagster() -> None:
 
 
 def test_only_settings_reads_the_environment() -> None:
-    """The launcher may, for the name that Dagster itself goes by."""
-    readers = {_name(path): set(_environment_uses(path)) for path in MODULES}
-    readers = {name: uses for name, uses in readers.items() if uses}
-    assert readers.pop("launcher.py", set()) <= {"DAGSTER_HOME"}
-    readers.pop("settings.py", None)
-    assert readers == {}
+    readers = {_name(path) for path in MODULES if set(_environment_uses(path))}
+    assert readers == {"settings.py"}
+
+
+def test_nothing_is_read_when_a_module_is_imported(tmp_path: Path) -> None:
+    """Neither settings nor policy: a wrong policy file is told when Dagster loads the definitions."""
+    environment = os.environ | {"VIDEO_PIPELINE_POLICY_FILE": str(tmp_path / "nowhere.yaml")}
+    imported = "import video_pipeline.definitions as d; from video_pipeline import settings"
+    unread = "assert settings.get_settings.cache_info().currsize == 0"
+    for program, complaint in (
+        (f"{imported}; {unread}", ""),
+        (f"{imported}; d.defs()", "nowhere.yaml cannot be read"),
+    ):
+        child = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False
+        )
+        assert complaint in child.stderr and bool(child.returncode) is bool(complaint), child.stderr
 
 
 @pytest.mark.parametrize("path", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES])

@@ -13,11 +13,12 @@ from pydantic import BaseModel
 
 from video_pipeline.briefs import Brief, Shot, StoryboardShot
 from video_pipeline.clips import ClipStatus, GeneratedClip
-from video_pipeline.definitions import defs
+from video_pipeline.definitions import build_defs
 from video_pipeline.defs.partitions import OWN_WEEK, WEEKLY
 from video_pipeline.defs.tables import ROW_TYPE, ParquetTables, place_of, table_asset
 from video_pipeline.storage import LocalStore, read_rows, table_key, write_rows
 
+DEFS = build_defs()
 DAILY = dg.DailyPartitionsDefinition(start_date="2026-01-01")
 
 _TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
@@ -51,7 +52,7 @@ st.register_type_strategy(StoryboardShot, st.builds(StoryboardShot, broll=st.lis
 def _row_types() -> dict[str, type[BaseModel]]:
     """Row type of every table asset, by the asset's name."""
     found = {}
-    for assets in defs.assets or ():
+    for assets in DEFS.assets or ():
         if isinstance(assets, dg.AssetsDefinition):
             artifact = assets.metadata_by_key[assets.key][ROW_TYPE]
             found[assets.key.to_user_string()] = _import(artifact)
@@ -69,7 +70,7 @@ every_row_type = pytest.mark.parametrize(
 
 
 def test_every_asset_that_runs_has_a_row_type() -> None:
-    executable = {key.to_user_string() for key in defs.resolve_asset_graph().executable_asset_keys}
+    executable = {key.to_user_string() for key in DEFS.resolve_asset_graph().executable_asset_keys}
     assert set(ROW_TYPES) == executable
 
 

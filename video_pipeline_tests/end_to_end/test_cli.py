@@ -97,6 +97,23 @@ class TestPlan:
     def test_a_day_that_is_none_is_refused(self, machine: Machine, day: str) -> None:
         assert_one_sentence(machine.run("plan", day), day, "YYYY-MM-DD")
 
+    def test_keys_that_the_sandbox_leaves_unused_are_named(self, machine: Machine) -> None:
+        said = machine.run("plan", environment={"FAL_KEY": "hunter2"}).stdout
+        assert "FAL_KEY is set and not used, as VIDEO_PIPELINE_MODE is sandbox" in said
+        assert "hunter2" not in said
+        assert "not used" not in machine.run("plan").stdout
+
+    def test_a_mode_that_is_none_is_refused(self, machine: Machine) -> None:
+        refused = machine.run("plan", environment={"VIDEO_PIPELINE_MODE": "production"})
+        assert_one_sentence(refused, "VIDEO_PIPELINE_MODE", "'sandbox' or 'live'")
+
+    def test_live_without_a_key_is_refused_before_anything_is_bought(self, new_machine: NewMachine) -> None:
+        live = new_machine()
+        drop(live.inbox, today(), a_brief("lantern"))
+        policy = write_policy(live.folder / "dear.yaml", {"budget": {"plan_cap_usd": "9"}})
+        places = {"VIDEO_PIPELINE_MODE": "live", "VIDEO_PIPELINE_POLICY_FILE": str(policy)}
+        assert_one_sentence(live.run("run-day", environment=places), "no provider is connected", "FAL_KEY for fal")
+
     def test_unknown_prices_are_refused(self, machine: Machine) -> None:
         assert_one_sentence(machine.run("plan", "--prices", "cheap"), "cheap", "`list` or `sandbox`")
 
@@ -331,10 +348,11 @@ class TestPeople:
     def test_thaw_opens_a_frozen_tier_once(self, held: Machine) -> None:
         ledger = held.ledger()
         ledger.governance.set_tier("preview", TierState.FROZEN, by="drift", day=today(), evidence={})
-        assert "The preview tier is open." in held.run("thaw", "preview", "--by", "prices fell").stdout
+        why = ("--reason", "prices fell", "--by", "kim")
+        assert "The preview tier is open." in held.run("thaw", "preview", *why).stdout
         assert "was open already" in held.run("thaw").stdout
         change = ledger.governance.tier_states()["preview"]
-        assert (change.by, change.evidence) == ("person", {"reason": "prices fell"})
+        assert (change.by, change.evidence) == ("person", {"reason": "prices fell", "who": "kim"})
         ledger.close()
 
     def test_a_tier_that_is_none_is_refused(self, held: Machine) -> None:

@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from video_pipeline.clips import ClipStatus, ReviewedClip
-from video_pipeline.definitions import defs
+from video_pipeline.definitions import build_defs
 from video_pipeline.storage import open_store, read_rows, table_key
 from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine
 from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, today
@@ -97,7 +97,7 @@ def test_the_lineage_is_one_graph_with_every_asset_in_its_group(ui: str, page: P
     shown = page.locator("svg foreignObject")
     shown.filter(has_text="weekly_cost_report").first.wait_for()
     texts = {text.strip() for text in shown.all_text_contents()}
-    assets = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
+    assets = {key.to_user_string() for key in build_defs().resolve_asset_graph().get_all_asset_keys()}
     assert assets | GROUPS <= texts
 
 

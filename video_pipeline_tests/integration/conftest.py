@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from video_pipeline import sandbox
 from video_pipeline.definitions import build_defs
+from video_pipeline.defs.resources import resources_of
 from video_pipeline.services import Services
-from video_pipeline.settings import Settings
+from video_pipeline.settings import Mode, Settings
 from video_pipeline.storage import read_rows, table_key
 from video_pipeline_tests.conftest import NewDatabase
 from video_pipeline_tests.integration.small_day import write_policy
@@ -31,7 +32,7 @@ class House:
             ledger_url=ledger_url,
             slack_webhook_url=None,
             discord_webhook_url=None,
-            **settings,
+            **{"mode": Mode.SANDBOX} | settings,
         )
         self.instance = dg.DagsterInstance.ephemeral()
         self.services = self.under({})
@@ -51,7 +52,7 @@ class House:
     ) -> dg.ExecuteInProcessResult:
         """Run a job for `day` in this process."""
         services = self.under(policy) if policy else self.services
-        definitions = build_defs(resources={"services": services})
+        definitions = build_defs(policy=services.policy, resources=resources_of(services))
         result = definitions.resolve_job_def(job).execute_in_process(
             partition_key=str(day),
             instance=self.instance,

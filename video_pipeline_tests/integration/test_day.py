@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 from video_pipeline.clips import ClipStatus, ReviewedClip
-from video_pipeline.definitions import defs
+from video_pipeline.definitions import build_defs
 from video_pipeline.feedback import ClipFact
 from video_pipeline.ledger import JobState
 from video_pipeline.publishing import PublishRecord
+from video_pipeline.settings import Mode
 from video_pipeline.storage import report_key, table_key
 from video_pipeline_tests.integration.conftest import House, NewHouse
 from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, sandbox_books, today
@@ -138,7 +139,7 @@ def test_the_decisions_are_a_table_with_reasons(shown: Metadata) -> None:
 
 
 def test_every_check_has_a_result_for_the_day(house: House) -> None:
-    for key in defs.resolve_asset_graph().asset_check_keys:
+    for key in build_defs().resolve_asset_graph().asset_check_keys:
         (record,) = house.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
         assert record.event is not None and record.event.dagster_event is not None
         evaluation = record.event.dagster_event.asset_check_evaluation_data
@@ -220,8 +221,10 @@ def test_any_past_day_can_be_materialised(house: House, day: str) -> None:
 
 @pytest.fixture(scope="module")
 def quiet_house(new_house: NewHouse) -> Iterator[House]:
-    """A pipeline with a provider's key and no briefs: there are no examples, and nobody to call."""
-    yield new_house(FAL_KEY="x")
+    """A live pipeline with a provider's key and no briefs: there are no examples, and nobody to call."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FAL_KEY", "x")
+        yield new_house(mode=Mode.LIVE)
 
 
 def test_a_day_without_briefs_succeeds_and_touches_nobody(quiet_house: House) -> None:

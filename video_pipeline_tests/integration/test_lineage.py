@@ -5,9 +5,10 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from video_pipeline.definitions import defs
+from video_pipeline.definitions import build_defs
 from video_pipeline.defs.external import report_editorial_guidance, report_routing_policy
 from video_pipeline.ledger import TierState
+from video_pipeline.settings import Mode
 from video_pipeline_tests.integration.conftest import House, NewHouse
 from video_pipeline_tests.integration.small_day import today
 
@@ -15,9 +16,10 @@ DAY = today()
 
 
 @pytest.fixture
-def house(new_house: NewHouse) -> House:
-    """A pipeline of a newcomer that has run a day without briefs, so that nobody is called."""
-    built = new_house(FAL_KEY="x")
+def house(new_house: NewHouse, monkeypatch: pytest.MonkeyPatch) -> House:
+    """A live pipeline that has run a day without briefs, so that nobody is called."""
+    monkeypatch.setenv("FAL_KEY", "x")
+    built = new_house(mode=Mode.LIVE)
     built.run("production_day", DAY)
     return built
 
@@ -47,6 +49,6 @@ def test_a_plan_is_fresh_although_it_was_the_first_to_see_a_change_made_by_hand(
 
 
 def _statuses(house: House) -> dict[str, StaleStatus]:
-    graph = defs.resolve_asset_graph()
+    graph = build_defs().resolve_asset_graph()
     resolver = CachingStaleStatusResolver(house.instance, graph, LoadingContextForTest(house.instance))
     return {name: resolver.get_status(dg.AssetKey(name), str(DAY)) for name in ("briefs", "generation_plan")}

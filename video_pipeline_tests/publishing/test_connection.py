@@ -1,11 +1,12 @@
 """From the variables to a channel: all of them, none, or a sentence; and nothing of the machine's own network."""
 
 from pathlib import Path
-from typing import Any
 
+import httpx
 import pytest
 
 from video_pipeline.errors import ConfigurationError
+from video_pipeline.sandbox import SandboxAddress
 from video_pipeline.services import Services
 from video_pipeline.settings import Settings
 from video_pipeline.storage import LocalStore
@@ -16,21 +17,25 @@ NAMES = ("YOUTUBE_CLIENT_ID", "YOUTUBE_CLIENT_SECRET", "YOUTUBE_REFRESH_TOKEN")
 
 
 @pytest.fixture(autouse=True)
-def _nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*NAMES, "FAL_KEY"):
+def _nothing_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in NAMES:
         monkeypatch.delenv(name, raising=False)
 
 
-def _settings(folder: Path, **given: Any) -> Settings:
-    return Settings(_env_file=None, state_dir=folder, **given)  # pyright: ignore[reportCallIssue]  # beside the fields
+def _services(folder: Path, mode: str = "live") -> Services:
+    return Services(Settings.model_validate({"state_dir": folder, "mode": mode}))
 
 
 @pytest.mark.parametrize("given", [NAMES[:1], NAMES[1:2], NAMES[:2], NAMES[1:]])
 def test_a_channel_that_is_half_connected_is_a_sentence_before_anything_is_bought(
-    tmp_path: Path, given: tuple[str, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...]
 ) -> None:
+    monkeypatch.setenv("FAL_KEY", "x")
+    for name in given:
+        monkeypatch.setenv(name, "hunter2")
     with pytest.raises(ConfigurationError) as caught:
-        Services(_settings(tmp_path, FAL_KEY="x", **dict.fromkeys(given, "hunter2")))
+        _services(tmp_path).providers(httpx.AsyncClient())
     said = str(caught.value)
     assert said.startswith("YouTube is only half connected: ")
     named = said.removeprefix("YouTube is only half connected: ").split(" not set")[0]
@@ -39,11 +44,17 @@ def test_a_channel_that_is_half_connected_is_a_sentence_before_anything_is_bough
 
 
 def test_without_any_variable_youtube_is_a_dry_run(tmp_path: Path) -> None:
-    assert not Services(_settings(tmp_path, FAL_KEY="x")).platforms["youtube_shorts"].connected
+    assert not _services(tmp_path).platforms["youtube_shorts"].connected
 
 
-def test_a_sandboxed_pipeline_asks_for_no_variable(tmp_path: Path) -> None:
-    Services(_settings(tmp_path, YOUTUBE_CLIENT_ID="x"))
+def test_a_sandboxed_pipeline_asks_for_no_variable(
+    edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YOUTUBE_CLIENT_ID", "x")
+    services = _services(tmp_path, "sandbox")
+    services.__dict__["sandbox"] = SandboxAddress(edge.base_url)
+    connected = {name: platform.connected for name, platform in services.platforms.items()}
+    assert connected == {"youtube_shorts": True, "instagram_reels": False, "tiktok": False}
 
 
 def test_a_proxy_of_the_machine_has_no_part_in_publishing(
@@ -54,15 +65,12 @@ def test_a_proxy_of_the_machine_has_no_part_in_publishing(
     # Nobody listens there.
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    services = Services(
-        _settings(
-            tmp_path,
-            FAL_KEY="x",
-            **dict.fromkeys(NAMES, "sandbox"),
-            youtube_api_url=f"{edge.base_url}/youtube",
-            youtube_token_url=f"{edge.base_url}/oauth2/token",
-        )
-    )
+    for name in NAMES:
+        monkeypatch.setenv(name, "sandbox")
+    monkeypatch.setenv("VIDEO_PIPELINE_YOUTUBE_API_URL", f"{edge.base_url}/youtube")
+    monkeypatch.setenv("VIDEO_PIPELINE_YOUTUBE_TOKEN_URL", f"{edge.base_url}/oauth2/token")
     media = LocalStore(tmp_path / "store").put_bytes("clips/clip.mp4", MEDIA, content_type="video/mp4")
-    session = services.platforms["youtube_shorts"].open_session(request_of(media, title="Through no proxy"))
+    session = (
+        _services(tmp_path).platforms["youtube_shorts"].open_session(request_of(media, title="Through no proxy"))
+    )
     assert session.startswith(edge.base_url)

@@ -1,15 +1,22 @@
 """Policy and settings: what is laid over what, sentences for what is wrong, and secrets that never show."""
 
+import pickle
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from video_pipeline.errors import ConfigurationError
+from video_pipeline.generation import PROVIDERS
 from video_pipeline.policy import Policy, load_policy
-from video_pipeline.settings import Settings
+from video_pipeline.publishing import PLATFORMS
+from video_pipeline.routing import load_catalogue
+from video_pipeline.services import Services
+from video_pipeline.settings import Mode, Settings, WorkerSettings, get_settings
 
 _SECRETS = {
     "VIDEO_PIPELINE_LEDGER_URL": "postgresql://u:hunter2@h/d",
@@ -67,29 +74,100 @@ def test_the_mission_s_numbers_are_the_packaged_ones(policy: Policy):
     assert policy.budget.alert_share == 0.8
 
 
-def test_no_secret_shows_in_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.chdir(tmp_path)
-    for name, value in _SECRETS.items():
-        monkeypatch.setenv(name, value)
-    settings = Settings()  # pyright: ignore[reportCallIssue]  # every field comes from the environment
-    assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump_json()}"
-    assert not settings.sandboxed and settings.youtube_connected
+def _read() -> Settings:
+    """The settings of the environment, as it is now."""
+    return get_settings.__wrapped__()
 
 
-def test_with_nothing_set_everything_is_local_and_in_the_sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+@pytest.fixture(autouse=True)
+def _nothing_of_the_machines_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in _SECRETS:
+    for name in (*_SECRETS, "VIDEO_PIPELINE_MODE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("VIDEO_PIPELINE_STATE_DIR", str(tmp_path))
-    settings = Settings()  # pyright: ignore[reportCallIssue]  # every field comes from the environment
-    assert settings.sandboxed and not settings.youtube_connected
-    assert (settings.inbox, settings.store) == (tmp_path / "inbox", str(tmp_path / "store"))
 
 
-def test_a_sandboxed_pipeline_never_publishes_to_a_real_channel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture
+def all_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in _SECRETS.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("FAL_KEY")
-    settings = Settings()  # pyright: ignore[reportCallIssue]  # every field comes from the environment
-    assert settings.sandboxed and not settings.youtube_connected
+
+
+@pytest.mark.usefixtures("all_keys")
+def test_no_secret_shows_in_the_settings():
+    settings = _read()
+    sections = [settings.section(vendor.section) for vendor in (*PROVIDERS.values(), *PLATFORMS.values())]
+    shown = "".join(f"{one!r} {one} {one.model_dump_json()}" for one in (settings, *sections))
+    assert "hunter2" not in f"{shown} {settings.for_workers}"
+
+
+def test_with_nothing_set_everything_is_local_and_in_the_sandbox(tmp_path: Path):
+    settings = _read()
+    assert settings.mode is Mode.SANDBOX
+    assert (settings.inbox, settings.store) == (tmp_path / "inbox", str(tmp_path / "store"))
+    assert Services(settings).unused_keys == ""
+
+
+@pytest.mark.usefixtures("all_keys")
+def test_keys_alone_change_nothing_and_that_is_said():
+    services = Services(_read())
+    assert services.settings.mode is Mode.SANDBOX
+    assert services.catalogue.name == load_catalogue(sandbox=True).name
+    assert services.inbox.examples
+    assert services.unused_keys.startswith(
+        "FAL_KEY, YOUTUBE_CLIENT_ID, YOUTUBE_CLIENT_SECRET and YOUTUBE_REFRESH_TOKEN are set and not used"
+    )
+    assert "hunter2" not in services.unused_keys
+
+
+@pytest.mark.usefixtures("all_keys")
+def test_live_is_the_real_catalogue_and_no_examples(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VIDEO_PIPELINE_MODE", "live")
+    services = Services(_read())
+    assert services.catalogue.name == load_catalogue(sandbox=False).name
+    assert services.inbox.examples == ()
+    assert services.unused_keys == ""
+    assert set(services.providers(httpx.AsyncClient())) == {"fal"}
+    assert {name for name, platform in services.platforms.items() if platform.connected} == {"youtube_shorts"}
+
+
+def test_live_without_a_provider_is_a_sentence_that_names_the_variables(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VIDEO_PIPELINE_MODE", "live")
+    with pytest.raises(ConfigurationError, match="no provider is connected: set FAL_KEY for fal"):
+        Services(_read()).providers(httpx.AsyncClient())
+
+
+def test_a_mode_that_is_none_is_a_sentence(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VIDEO_PIPELINE_MODE", "production")
+    with pytest.raises(ConfigurationError, match="VIDEO_PIPELINE_MODE: Input should be 'sandbox' or 'live'"):
+        _read()
+
+
+@pytest.mark.parametrize(("first", "then"), [("sandbox", "live"), ("live", "sandbox")])
+def test_a_ledger_of_the_other_world_is_refused(
+    monkeypatch: pytest.MonkeyPatch, ledger_url: str, first: str, then: str
+):
+    monkeypatch.setenv("VIDEO_PIPELINE_LEDGER_URL", ledger_url)
+    for mode in (first, first):
+        monkeypatch.setenv("VIDEO_PIPELINE_MODE", mode)
+        Services(_read()).ledger.close()
+    monkeypatch.setenv("VIDEO_PIPELINE_MODE", then)
+    with pytest.raises(ConfigurationError, match=f"the {first} one, and VIDEO_PIPELINE_MODE is {then}"):
+        _ = Services(_read()).ledger
+
+
+class _SettingsOfTomorrow(Settings):
+    """With a secret that nobody has thought of yet."""
+
+    new_vendor_key: SecretStr | None = None
+
+
+@pytest.mark.usefixtures("all_keys")
+def test_a_worker_is_given_what_is_named_and_nothing_else(monkeypatch: pytest.MonkeyPatch):
+    """A secret that is added to the settings stays here, until somebody names it for workers."""
+    monkeypatch.setenv("VIDEO_PIPELINE_NEW_VENDOR_KEY", "hunter2-new")
+    given = _SettingsOfTomorrow().for_workers  # pyright: ignore[reportCallIssue]  # from the environment
+    assert isinstance(given, WorkerSettings)
+    travels = pickle.dumps(given)
+    for value in (*_SECRETS.values(), "hunter2-new"):
+        assert (value.encode() in travels) is (value == _SECRETS["VIDEO_PIPELINE_LEDGER_URL"]), value

@@ -363,10 +363,3 @@ def test_a_worker_knows_its_folders_by_their_whole_names(monkeypatch: pytest.Mon
     )
     elsewhere = Settings.model_validate({"store_url": "s3://bucket/here"}).for_workers
     assert elsewhere.store == "s3://bucket/here"
-
-
-def test_a_worker_is_given_no_key_that_it_does_not_need() -> None:
-    keys = {"YOUTUBE_CLIENT_SECRET": "y", "FAL_KEY": "f", "ledger_url": "postgresql://l", "slack_webhook_url": "s"}
-    given = Settings.model_validate(keys).for_workers
-    assert (given.fal_key, given.youtube_client_secret, given.slack_webhook_url) == (None, None, None)
-    assert given.ledger_url is not None and given.ledger_url.get_secret_value() == "postgresql://l"

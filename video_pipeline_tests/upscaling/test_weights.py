@@ -199,8 +199,8 @@ def test_weights_that_were_fetched_are_found_by_the_pipeline_too(tmp_path: Path)
     """`upscale --fetch` and the asset look into one folder, whether it is configured or not."""
     places = ({"state_dir": tmp_path}, {"state_dir": tmp_path, "weights_dir": tmp_path / "own"})
     for settings in (Settings.model_validate(place) for place in places):
-        assert settings.weights_path("realesr-general-x4v3") is None
+        assert settings.for_workers.weights_path("realesr-general-x4v3") is None
         fetched = settings.weights / "realesr-general-x4v3.pth"
         fetched.parent.mkdir()
         fetched.write_bytes(b"fetched")
-        assert settings.weights_path("realesr-general-x4v3") == fetched
+        assert settings.for_workers.weights_path("realesr-general-x4v3") == fetched

@@ -1,14 +1,20 @@
-"""The asset graph of DESIGN section 3; one file a gate, in the order in which a clip passes them."""
+"""The asset graph; one file a gate, in the order in which a clip passes them."""
+
+import dagster as dg
 
 from video_pipeline.defs.assets import briefs, feedback, generation, publishing, review, routing, upscaling, weekly
+from video_pipeline.policy import Policy
 
-ALL = [
-    *briefs.ALL,
-    *routing.ALL,
-    *generation.ALL,
-    *upscaling.ALL,
-    *review.ALL,
-    *publishing.ALL,
-    *feedback.ALL,
-    *weekly.ALL,
-]
+
+def assets_under(policy: Policy) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """The whole graph. How many days some assets read is policy, and part of the graph."""
+    return [
+        *briefs.ALL,
+        *routing.ALL,
+        *generation.ALL,
+        *upscaling.ALL,
+        *review.ALL,
+        *publishing.ALL,
+        *feedback.assets_under(policy),
+        *weekly.ALL,
+    ]

@@ -4,11 +4,14 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Brief, Storyboard, storyboard_of, take_in
 from video_pipeline.defs.external import report_editorial_guidance
-from video_pipeline.defs.partitions import DAILY
+from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.defs.tables import table_asset
-from video_pipeline.services import Services, day_of
+from video_pipeline.ledger import Ledger
+from video_pipeline.policy import Policy
+from video_pipeline.services import Inbox
 
 editorial_guidance = dg.AssetSpec(
     "editorial_guidance",
@@ -19,28 +22,33 @@ editorial_guidance = dg.AssetSpec(
 
 
 @table_asset(Brief, group="briefs", partitions_def=DAILY, deps=[editorial_guidance])
-def briefs(context: dg.AssetExecutionContext, services: dg.ResourceParam[Services]) -> dg.MaterializeResult[list]:
+def briefs(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    notifier: dg.ResourceParam[Notifier],
+    inbox: dg.ResourceParam[Inbox],
+) -> dg.MaterializeResult[list]:
     """Validated briefs of the day; what is malformed is quarantined with reasons, and alerted."""
-    guidance_read = report_editorial_guidance(context.instance, services.ledger)
+    guidance_read = report_editorial_guidance(context.instance, ledger)
     intake = take_in(
-        services.ledger,
-        services.notifier,
-        inbox=services.settings.inbox,
+        ledger,
+        notifier,
+        inbox=inbox.folder,
         day=day_of(context.partition_key),
         today=datetime.now(UTC).date(),
-        examples=services.example_files,
+        examples=inbox.examples,
     )
     quarantined = [
         dg.TableRecord({"source": item.source, "reasons": "; ".join(item.reasons)}) for item in intake.quarantined
     ]
-    made, guidance = intake.made_before, services.ledger.governance.preference("editorial_guidance")
+    made, guidance = intake.made_before, ledger.governance.preference("editorial_guidance")
     return dg.MaterializeResult(
         value=intake.briefs,
         tags=guidance_read,
         metadata={
             "briefs": len(intake.briefs),
             "files": intake.files,
-            "source": "packaged examples (the inbox is empty)" if intake.examples else str(services.settings.inbox),
+            "source": "packaged examples (the inbox is empty)" if intake.examples else str(inbox.folder),
             "quarantined": len(intake.quarantined),
             "missing_routing_metadata": sum(intake.assumed.values()),
             **({"made_on_another_day": {name: str(when) for name, when in made.items()}} if made else {}),
@@ -53,11 +61,11 @@ def briefs(context: dg.AssetExecutionContext, services: dg.ResourceParam[Service
 
 @table_asset(Storyboard, group="briefs", partitions_def=DAILY)
 def storyboards(
-    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], briefs: list[Brief]
+    context: dg.AssetExecutionContext, policy: dg.ResourceParam[Policy], briefs: list[Brief]
 ) -> dg.MaterializeResult[list]:
     """Each brief cut into shots that a model can render, at its shot boundaries."""
     day = day_of(context.partition_key)
-    boards = [storyboard_of(brief, day, cap_s=services.policy.generation.max_segment_s) for brief in briefs]
+    boards = [storyboard_of(brief, day, cap_s=policy.generation.max_segment_s) for brief in briefs]
     return dg.MaterializeResult(
         value=boards,
         metadata={

@@ -1,11 +1,14 @@
 """Gate 4, nightly: facts, costs, freezes, scores and standings."""
 
+from typing import Any
+
 import dagster as dg
 
+from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Storyboard
 from video_pipeline.clips import ReviewedClip
 from video_pipeline.defs.external import report_routing_policy
-from video_pipeline.defs.partitions import DAILY, DAY_BEFORE, trailing
+from video_pipeline.defs.partitions import DAILY, DAY_BEFORE, day_of, trailing
 from video_pipeline.defs.tables import place_of, table_asset
 from video_pipeline.feedback import (
     ClipFact,
@@ -24,22 +27,21 @@ from video_pipeline.feedback import (
     transition_alerts,
     with_engagement,
 )
-from video_pipeline.policy import load_policy
+from video_pipeline.ledger import Ledger
+from video_pipeline.policy import Policy
 from video_pipeline.publishing import Engagement, PublishRecord
-from video_pipeline.services import Services, day_of
-from video_pipeline.settings import get_settings
+from video_pipeline.routing import Catalogue
+from video_pipeline.storage import ObjectStore
 
-# Partition mappings are part of the graph, so the policy's windows are read when it is defined.
-_POLICY = load_policy(get_settings().policy_file)
 COST_DAYS = 7
-DRIFT_DAYS = _POLICY.drift.consecutive_days
-SCORE_DAYS = _POLICY.scoring.trailing_days
+_NIGHTLY: dict[str, Any] = {"group": "feedback", "partitions_def": DAILY}
 
 
-@table_asset(ClipFact, group="feedback", partitions_def=DAILY)
+@table_asset(ClipFact, **_NIGHTLY)
 def clip_facts(
     context: dg.AssetExecutionContext,
-    services: dg.ResourceParam[Services],
+    ledger: dg.ResourceParam[Ledger],
+    policy: dg.ResourceParam[Policy],
     storyboards: list[Storyboard],
     reviewed_clips: list[ReviewedClip],
     publish_records: list[PublishRecord],
@@ -47,12 +49,12 @@ def clip_facts(
 ) -> dg.MaterializeResult[list]:
     """One row a clip with everything about it: attempts, strategy, cost lines, size, links, engagement."""
     day = day_of(context.partition_key)
-    book_delivery(services.ledger, services.policy.costs, reviewed_clips, publish_records)
+    book_delivery(ledger, policy.costs, reviewed_clips, publish_records)
     facts = build_facts(
         storyboards={board.clip_id: board for board in storyboards},
         clips=reviewed_clips,
-        jobs=services.ledger.jobs.of_day(day),
-        costs=services.ledger.spend.by_clip(day),
+        jobs=ledger.jobs.of_day(day),
+        costs=ledger.spend.by_clip(day),
         records=publish_records,
         engagement=engagement,
     )
@@ -67,21 +69,24 @@ def clip_facts(
 
 @table_asset(
     CostReport,
-    group="feedback",
-    partitions_def=DAILY,
+    **_NIGHTLY,
     kinds={"duckdb"},
     ins={"clip_facts": dg.AssetIn(partition_mapping=trailing(COST_DAYS))},
 )
 def cost_report(
-    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], clip_facts: list[ClipFact]
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    store: dg.ResourceParam[ObjectStore],
+    policy: dg.ResourceParam[Policy],
+    clip_facts: list[ClipFact],
 ) -> dg.MaterializeResult[list]:
     """What a clip cost, by tier, model, weekday and failure mode; cost per usable clip; waste; the day's page."""
     from video_pipeline.gallery import cost_plot, day_report
 
     day = day_of(context.partition_key)
     report = cost_report_of(day, clip_facts)
-    own, limit_usd = [fact for fact in clip_facts if fact.day == day], services.policy.drift.freeze_above_usd
-    page = day_report(services.store, services.ledger, report, own, limit_usd=limit_usd)
+    own, limit_usd = [fact for fact in clip_facts if fact.day == day], policy.drift.freeze_above_usd
+    page = day_report(store, ledger, report, own, limit_usd=limit_usd)
     numbers = {
         "generation_usd_per_clip": report.generation_usd_per_clip,
         "usd_per_usable_clip": report.usd_per_usable_clip,
@@ -99,36 +104,29 @@ def cost_report(
     )
 
 
-@table_asset(
-    TierStatus,
-    group="feedback",
-    partitions_def=DAILY,
-    ins={"cost_report": dg.AssetIn(partition_mapping=trailing(DRIFT_DAYS))},
-)
 def tier_status(
-    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], cost_report: list[CostReport]
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    policy: dg.ResourceParam[Policy],
+    notifier: dg.ResourceParam[Notifier],
+    cost_report: list[CostReport],
 ) -> dg.MaterializeResult[list]:
     """Open or frozen per tier, with the evidence: two dear days in a row freeze the preview tier."""
     day = day_of(context.partition_key)
-    statuses = judge_drift(services.ledger, services.policy.drift, day=day, reports=cost_report)
+    statuses = judge_drift(ledger, policy.drift, day=day, reports=cost_report)
     for alert in transition_alerts(statuses):
-        services.notifier.notify(alert)
-    report_routing_policy(context.instance, services.ledger)
+        notifier.notify(alert)
+    report_routing_policy(context.instance, ledger)
     return dg.MaterializeResult(
         value=statuses,
         metadata={status.tier: f"{status.state}: {status.reason}" for status in statuses},
     )
 
 
-@table_asset(
-    ModelScore,
-    group="feedback",
-    partitions_def=DAILY,
-    ins={"clip_facts": dg.AssetIn(partition_mapping=trailing(SCORE_DAYS))},
-)
 def model_scores(
     context: dg.AssetExecutionContext,
-    services: dg.ResourceParam[Services],
+    catalogue: dg.ResourceParam[Catalogue],
+    policy: dg.ResourceParam[Policy],
     clip_facts: list[ClipFact],
     engagement: list[Engagement],
 ) -> dg.MaterializeResult[list]:
@@ -136,9 +134,7 @@ def model_scores(
     from video_pipeline.gallery import score_plot
 
     facts = with_engagement(clip_facts, engagement)
-    scores = score_models(
-        day_of(context.partition_key), facts, services.policy.scoring, own_tiers=services.catalogue.tiers
-    )
+    scores = score_models(day_of(context.partition_key), facts, policy.scoring, own_tiers=catalogue.tiers)
     plot = {"score_plot": dg.MetadataValue.md(f"![model scores]({score_plot(scores)})")} if scores else {}
     return dg.MaterializeResult(
         value=scores,
@@ -151,38 +147,45 @@ def model_scores(
     )
 
 
-@table_asset(
-    ModelStanding,
-    group="feedback",
-    partitions_def=DAILY,
-    ins={"clip_facts": dg.AssetIn(partition_mapping=trailing(SCORE_DAYS))},
-    deps=[dg.AssetDep("model_standings", partition_mapping=DAY_BEFORE)],
-)
 def model_standings(
     context: dg.AssetExecutionContext,
-    services: dg.ResourceParam[Services],
+    ledger: dg.ResourceParam[Ledger],
+    catalogue: dg.ResourceParam[Catalogue],
+    policy: dg.ResourceParam[Policy],
+    notifier: dg.ResourceParam[Notifier],
     model_scores: list[ModelScore],
     clip_facts: list[ClipFact],
 ) -> dg.MaterializeResult[list]:
     """Who may serve which tier from the next plan on; every transition is notified with its numbers."""
     day = day_of(context.partition_key)
     standings = judge_standings(
-        services.ledger,
-        services.policy.scoring,
+        ledger,
+        policy.scoring,
         day=day,
         scores=model_scores,
         facts=clip_facts,
-        catalogue=services.catalogue,
+        catalogue=catalogue,
     )
-    put_acceptance_in_force(services.ledger, model_scores, week=day)
-    put_proven_kinds_in_force(services.ledger, model_scores, week=day)
+    put_acceptance_in_force(ledger, model_scores, week=day)
+    put_proven_kinds_in_force(ledger, model_scores, week=day)
     for alert in transition_alerts(standings):
-        services.notifier.notify(alert)
-    report_routing_policy(context.instance, services.ledger)
+        notifier.notify(alert)
+    report_routing_policy(context.instance, ledger)
     return dg.MaterializeResult(
         value=standings,
         metadata={standing.model: f"{standing.status}: {standing.reason}" for standing in standings},
     )
 
 
-ALL = [clip_facts, cost_report, tier_status, model_scores, model_standings]
+def assets_under(policy: Policy) -> list[dg.AssetsDefinition]:
+    """The gate's assets; how many days of costs and of facts are judged is policy."""
+    costs = dg.AssetIn(partition_mapping=trailing(policy.drift.consecutive_days))
+    facts = dg.AssetIn(partition_mapping=trailing(policy.scoring.trailing_days))
+    yesterday = dg.AssetDep("model_standings", partition_mapping=DAY_BEFORE)
+    return [
+        clip_facts,
+        cost_report,
+        table_asset(TierStatus, **_NIGHTLY, ins={"cost_report": costs})(tier_status),
+        table_asset(ModelScore, **_NIGHTLY, ins={"clip_facts": facts})(model_scores),
+        table_asset(ModelStanding, **_NIGHTLY, ins={"clip_facts": facts}, deps=[yesterday])(model_standings),
+    ]

@@ -2,30 +2,40 @@
 
 import dagster as dg
 
+from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, GeneratedClip
 from video_pipeline.defs.partitions import DAILY
 from video_pipeline.defs.pools import PROVIDER_API
+from video_pipeline.defs.resources import Providers
 from video_pipeline.defs.tables import table_asset
-from video_pipeline.routing import ClipPlan
-from video_pipeline.services import Services
+from video_pipeline.generation import generate_day
+from video_pipeline.ledger import Ledger
+from video_pipeline.policy import Policy
+from video_pipeline.routing import Catalogue, ClipPlan
+from video_pipeline.storage import ObjectStore
 
 
 # No retry policy: the engine continues what the ledger says is under way, a Dagster retry would know nothing of it.
 @table_asset(GeneratedClip, group="generation", partitions_def=DAILY, pool=PROVIDER_API, kinds={"ai"})
 def generated_clips(
-    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], generation_plan: list[ClipPlan]
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    store: dg.ResourceParam[ObjectStore],
+    providers: dg.ResourceParam[Providers],
+    catalogue: dg.ResourceParam[Catalogue],
+    policy: dg.ResourceParam[Policy],
+    notifier: dg.ResourceParam[Notifier],
+    generation_plan: list[ClipPlan],
 ) -> dg.MaterializeResult[list]:
     """Raw clips in our store, stitched; jobs, attempts and spend in the ledger. Run again, it continues."""
-    from video_pipeline.generation import generate_day
-
     clips = generate_day(
         generation_plan,
-        ledger=services.ledger,
-        store=services.store,
-        providers=services.providers,
-        catalogue=services.catalogue,
-        policy=services.policy,
-        notifier=services.notifier,
+        ledger=ledger,
+        store=store,
+        providers=providers,
+        catalogue=catalogue,
+        policy=policy,
+        notifier=notifier,
         run_id=context.run.run_id,
         on_clip=lambda clip: context.log.info(
             f"{clip.clip_id}: {clip.status}, {clip.attempts} attempts, ${clip.billed_usd:.4f} {clip.reason}"

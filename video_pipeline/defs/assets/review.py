@@ -2,29 +2,34 @@
 
 import dagster as dg
 
+from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, ReviewedClip, UpscaledClip
 from video_pipeline.defs.checks import TECHNICAL_CHECKS, technical_results
-from video_pipeline.defs.partitions import DAILY
+from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.defs.tables import place_of, table_asset
-from video_pipeline.services import Services, day_of
+from video_pipeline.ledger import Ledger
+from video_pipeline.policy import Policy
+from video_pipeline.storage import ObjectStore
 
 
 # Without a return annotation: with checks among the outputs, Dagster 1.13 wants a tuple's there.
 @table_asset(ReviewedClip, group="review", partitions_def=DAILY, check_specs=TECHNICAL_CHECKS)
 def reviewed_clips(
-    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], upscaled_clips: list[UpscaledClip]
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    store: dg.ResourceParam[ObjectStore],
+    policy: dg.ResourceParam[Policy],
+    notifier: dg.ResourceParam[Notifier],
+    upscaled_clips: list[UpscaledClip],
 ):
     """Passed, rejected or waiting for a person; a bad clip is data and never fails the partition."""
     from video_pipeline.gallery import day_gallery
     from video_pipeline.quality import review_clip
 
-    side = services.policy.routing.delivered_short_side
-    reviewed = [
-        review_clip(services.ledger, services.store, services.notifier, clip, short_side=side)
-        for clip in upscaled_clips
-    ]
+    side = policy.routing.delivered_short_side
+    reviewed = [review_clip(ledger, store, notifier, clip, short_side=side) for clip in upscaled_clips]
     clips = [clip for clip, _ in reviewed]
-    gallery = day_gallery(services.store, clips, day=day_of(context.partition_key))
+    gallery = day_gallery(store, clips, day=day_of(context.partition_key))
     return dg.MaterializeResult(
         value=clips,
         metadata={

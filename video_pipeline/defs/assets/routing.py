@@ -4,11 +4,14 @@ import dagster as dg
 
 from video_pipeline.briefs import Storyboard
 from video_pipeline.defs.external import report_routing_policy
-from video_pipeline.defs.partitions import DAILY
+from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.defs.tables import table_asset
 from video_pipeline.errors import BudgetExceeded
-from video_pipeline.routing import ClipPlan, check_cap, plan_day, price_day
-from video_pipeline.services import Services, day_of
+from video_pipeline.feedback import routing_state
+from video_pipeline.generation import shots_not_to_buy
+from video_pipeline.ledger import Ledger
+from video_pipeline.policy import Policy
+from video_pipeline.routing import Catalogue, ClipPlan, check_cap, plan_day, price_day
 
 routing_policy = dg.AssetSpec(
     "routing_policy",
@@ -23,29 +26,31 @@ routing_policy = dg.AssetSpec(
 
 @table_asset(ClipPlan, group="routing", partitions_def=DAILY, deps=[routing_policy])
 def generation_plan(
-    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], storyboards: list[Storyboard]
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    catalogue: dg.ResourceParam[Catalogue],
+    policy: dg.ResourceParam[Policy],
+    storyboards: list[Storyboard],
 ) -> dg.MaterializeResult[list]:
     """A decision a shot (tier, model, size, sound, price, reason), priced and held against the day's cap."""
-    from video_pipeline.generation import shots_not_to_buy
-
-    policy_read = report_routing_policy(context.instance, services.ledger)
-    max_attempts = 1 + services.policy.generation.max_ladder_attempts
+    policy_read = report_routing_policy(context.instance, ledger)
+    max_attempts = 1 + policy.generation.max_ladder_attempts
     plans = plan_day(
-        services.ledger,
+        ledger,
         storyboards,
-        services.catalogue,
-        services.policy.routing,
-        services.routing_state(),
+        catalogue,
+        policy.routing,
+        routing_state(ledger, policy.scoring),
         max_attempts=max_attempts,
     )
     total = price_day(
         day_of(context.partition_key),
         plans,
         max_attempts=max_attempts,
-        bought=shots_not_to_buy(services.ledger, plans, services.policy.generation, services.catalogue),
+        bought=shots_not_to_buy(ledger, plans, policy.generation, catalogue),
     )
     try:
-        check_cap(total, cap_usd=services.policy.budget.plan_cap_usd)
+        check_cap(total, cap_usd=policy.budget.plan_cap_usd)
     except BudgetExceeded as refusal:
         raise dg.Failure(str(refusal), allow_retries=False) from refusal
     # Few and narrow columns: the UI gives what they leave to the last one, which has most to say.
@@ -69,9 +74,9 @@ def generation_plan(
             "expected_usd": float(total.expected_usd),
             "p90_usd": float(total.p90_usd),
             "to_buy_usd": float(total.to_buy_usd),
-            "cap_usd": float(services.policy.budget.plan_cap_usd),
+            "cap_usd": float(policy.budget.plan_cap_usd),
             "held_clips": total.held,
-            "catalogue": services.catalogue.name,
+            "catalogue": catalogue.name,
             **({"decisions": dg.MetadataValue.table(decisions)} if decisions else {}),
         },
     )

@@ -5,8 +5,8 @@ import dagster as dg
 from video_pipeline.clips import GeneratedClip, UpscaledClip
 from video_pipeline.defs.partitions import DAILY
 from video_pipeline.defs.pools import GPU
+from video_pipeline.defs.resources import Upscaler
 from video_pipeline.defs.tables import table_asset
-from video_pipeline.services import Services
 from video_pipeline.upscaling import Progress
 
 _REPORT_EVERY_S = 10.0
@@ -14,19 +14,19 @@ _REPORT_EVERY_S = 10.0
 
 @table_asset(UpscaledClip, group="upscaling", partitions_def=DAILY, pool=GPU, kinds={"torch"})
 def upscaled_clips(
-    context: dg.AssetExecutionContext, services: dg.ResourceParam[Services], generated_clips: list[GeneratedClip]
+    context: dg.AssetExecutionContext, upscaler: dg.ResourceParam[Upscaler], generated_clips: list[GeneratedClip]
 ) -> dg.MaterializeResult[list]:
     """Clips at their delivered size; what was done before with the same input and settings is not done again."""
-    upscaler = services.upscaler(_Reporter(context).progress)
+    upscaling = upscaler(_Reporter(context).progress)
     clips = []
-    for clip in upscaler.upscale_all(generated_clips):
+    for clip in upscaling.upscale_all(generated_clips):
         clips.append(clip)
         context.log.info(f"{clip.clip_id}: {clip.status} in {clip.upscale_s:.1f} s")
     frames, seconds = sum(clip.upscaled_frames for clip in clips), sum(clip.upscale_s for clip in clips)
     return dg.MaterializeResult(
         value=clips,
         metadata={
-            "device": upscaler.describe(),
+            "device": upscaling.describe(),
             "frames": frames,
             "seconds": seconds,
             "frames_per_second": frames / seconds if seconds else 0.0,
