@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STATE := $(CURDIR)/.state
+PORT ?= 3000
 export DAGSTER_HOME := $(STATE)/dagster
 
 .PHONY: demo test dev bench bench-upscale bench-reference-env lint lock clean
@@ -13,9 +14,12 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
 
+# Dagster's daemon and web server, until Ctrl-C. `dagster dev` would start the same two, and warn of the dagster.yaml
+# in this folder, which is only for those who start it without make.
 dev: $(VENV)/.installed
 	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $(DAGSTER_HOME)/
-	$(BIN)/dagster dev
+	@$(BIN)/dagster-daemon run & daemon=$$!; trap 'kill $$daemon 2>/dev/null; wait' EXIT INT TERM; \
+	  $(BIN)/dagster-webserver --port $(PORT)
 
 # A few minutes; `make bench-upscale` measures in earnest.
 bench: $(VENV)/.installed-bench

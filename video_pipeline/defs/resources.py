@@ -16,8 +16,9 @@ from video_pipeline.publishing import Platform
 from video_pipeline.services import Services
 from video_pipeline.upscaling import ClipUpscaler, ClusterUpscaler, OnProgress
 
+# In one process a run asks for the resources of all its steps at its start; what reaches outside waits to be called.
 Providers = Callable[[httpx.AsyncClient], Mapping[str, Provider]]
-Platforms = Mapping[str, Platform]
+Platforms = Callable[[], Mapping[str, Platform]]
 Upscaler = Callable[[OnProgress], ClipUpscaler | ClusterUpscaler]
 
 
@@ -30,7 +31,7 @@ def resources_of(services: Services) -> dict[str, dg.ResourceDefinition]:
         "policy": _resource(lambda: services.policy, "Thresholds, budgets and weights."),
         "catalogue": _resource(lambda: services.catalogue, "The models and their prices."),
         "providers": _resource(lambda: services.providers, "Those who render, over an HTTP client."),
-        "platforms": _resource(lambda: services.platforms, "Where clips are published."),
+        "platforms": _resource(lambda: lambda: services.platforms, "Where clips are published."),
         "notifier": _resource(lambda: services.notifier, "Alerts to people."),
         "upscaler": _resource(lambda: services.upscaler, "This machine's upscaler, or the cluster's."),
         "tables": _tables,

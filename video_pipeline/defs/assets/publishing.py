@@ -31,7 +31,7 @@ def publish_records(
     publisher = Publisher(
         ledger=ledger,
         store=store,
-        platforms=platforms,
+        platforms=platforms(),
         notifier=notifier,
         on_record=lambda record: context.log.info(
             f"{record.clip_id} on {record.platform}: {record.state} {record.url or record.reason or ''}"
@@ -63,7 +63,7 @@ def engagement(
 ) -> dg.MaterializeResult[list]:
     """Views, completion and shares of the trailing days' clips, as read on this day, by age."""
     day = day_of(context.partition_key)
-    rows = collect_engagement(ledger, platforms, day=day, trailing_days=ENGAGEMENT_DAYS)
+    rows = collect_engagement(ledger, platforms(), day=day, trailing_days=ENGAGEMENT_DAYS)
     return dg.MaterializeResult(
         value=rows, metadata={"clips": len(rows), "views": sum(row.views or 0 for row in rows)}
     )
