@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class ClipStatus(StrEnum):
-    """Where a clip stands; a clip's failure is data, not an exception (DESIGN rule 5)."""
+    """Where a clip stands; a clip's failure is data, not an exception."""
 
     GENERATED = "generated"
     UPSCALED = "upscaled"

@@ -1,4 +1,4 @@
-"""The two external assets that close the loop: whoever changes the state in the ledger logs it here (DESIGN 3)."""
+"""The two external assets that close the loop: whoever changes the state in the ledger logs it here."""
 
 import hashlib
 import json
@@ -54,8 +54,8 @@ def is_news(instance: dg.DagsterInstance, event: dg.AssetMaterialization) -> boo
 def _report(instance: dg.DagsterInstance, event: dg.AssetMaterialization) -> dict[str, str]:
     """Tags by which a step says which version it has read.
 
-    Dagster notes the versions of a step's inputs before the step's first line: what the step itself logs comes
-    after that, and without these tags its result would be stale from the start.
+    Dagster notes the versions of a step's inputs before the step's first line. What the step itself logs comes after
+    that, so without these tags its result would be stale from the start.
     """
     if is_news(instance, event):
         instance.report_runless_asset_event(event)

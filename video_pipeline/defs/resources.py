@@ -1,6 +1,6 @@
-"""Resources: each is one thing that a stage may touch, and what a stage asks for is all that it can touch.
+"""Resources: each is one thing that a stage may touch, and a stage gets only what it asks for.
 
-Assets get the domain's own objects. No resource takes run configuration, so that no secret can stand in a run.
+Assets get the domain's own objects. No resource takes run configuration, so no secret can stand in a run.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,8 @@ from video_pipeline.publishing import Platform
 from video_pipeline.services import Services
 from video_pipeline.upscaling import ClipUpscaler, ClusterUpscaler, OnProgress
 
-# In one process a run asks for the resources of all its steps at its start; what reaches outside waits to be called.
+# A run in one process builds the resources of all its steps at its start. These three reach outside, so each is a
+# function that a stage calls when it needs it.
 Providers = Callable[[httpx.AsyncClient], Mapping[str, Provider]]
 Platforms = Callable[[], Mapping[str, Platform]]
 Upscaler = Callable[[OnProgress], ClipUpscaler | ClusterUpscaler]
@@ -30,10 +31,12 @@ def resources_of(services: Services) -> dict[str, dg.ResourceDefinition]:
         "store": _resource(lambda: services.store, "Media and tables."),
         "policy": _resource(lambda: services.policy, "Thresholds, budgets and weights."),
         "catalogue": _resource(lambda: services.catalogue, "The models and their prices."),
-        "providers": _resource(lambda: services.providers, "Those who render, over an HTTP client."),
-        "platforms": _resource(lambda: lambda: services.platforms, "Where clips are published."),
+        "providers": _resource(lambda: services.providers, "Connects the providers that render."),
+        "platforms": _resource(
+            lambda: lambda: services.platforms, "Connects the platforms that clips are published on."
+        ),
         "notifier": _resource(lambda: services.notifier, "Alerts to people."),
-        "upscaler": _resource(lambda: services.upscaler, "This machine's upscaler, or the cluster's."),
+        "upscaler": _resource(lambda: services.upscaler, "Makes this machine's upscaler, or the cluster's."),
         "tables": _tables,
     }
 

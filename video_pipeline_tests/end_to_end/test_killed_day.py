@@ -137,7 +137,7 @@ def _run_to_the_end(machine: Machine, day: date) -> None:
 def _answer_as_a_person(machine: Machine) -> bool:
     """Look every call in doubt up in the provider's own books and say what is there; whether there was any.
 
-    A run that dies between the intent and the answer cannot know whether the provider heard it (DESIGN 4).
+    A run that dies between the intent and the answer cannot know whether the provider heard it.
     """
     ledger = machine.ledger()
     in_doubt = ledger.jobs.in_state(JobState.UNKNOWN)

@@ -1,4 +1,6 @@
-"""Gate 4 back to Gate 1 over days: dear days freeze a tier and hold its clips, a cheap day thaws it; a cheap model
+"""Gate 4 back to Gate 1 over days.
+
+Dear days freeze a tier and hold its clips, and a cheap day thaws it. A cheap model
 that does as well as the tier above is promoted to it, and is not when it no longer does.
 """
 
