@@ -59,6 +59,7 @@ class Stage:
     edge: Edge
     catalogue: Catalogue
     policy: Policy
+    providers: tuple[str, ...] = ("fal",)
     day: date = field(default_factory=lambda: DAY + timedelta(days=20 * next(_STAGES)))
     _runs: count = field(default_factory=lambda: count(1))
     _before: int = 0
@@ -97,7 +98,9 @@ class Stage:
                 engine = GenerationEngine(
                     ledger=self.ledger,
                     store=self.store,
-                    providers={"fal": self.edge.fal(client)},
+                    providers={
+                        name: PROVIDERS[name].connect_sandbox(self.edge.base_url, client) for name in self.providers
+                    },
                     client=client,
                     catalogue=self.catalogue,
                     policy=policy or self.policy,
@@ -140,7 +143,7 @@ def check_books(ledger: Ledger, jobs: Sequence[Job], requests: Sequence[dict[str
     doubtful = [job for job in jobs if job.state is JobState.UNKNOWN]
     strangers = [request for request in requests if request["request_id"] not in ours]
     for request in strangers:
-        matching = [job for job in doubtful if job.request["arguments"] == request["input"]]
+        matching = [job for job in doubtful if request["input"] in (job.request, job.request.get("arguments"))]
         assert matching, f"the sandbox billed {request['usd']} for {request['input']}, which no job knows"
         doubtful.remove(matching[0])
     billed = {request["request_id"]: Decimal(request["usd"]) for request in requests if request not in strangers}

@@ -1,0 +1,19 @@
+"""The vendors that do not exist, in the tables of those that do: one line each, as a stranger would add them."""
+
+from video_pipeline.generation import PROVIDERS
+from video_pipeline.routing import Catalogue
+from video_pipeline_tests.contract import kiln
+
+PROVIDERS[kiln.VENDOR.name] = kiln.VENDOR
+
+
+def sold_by_kiln(catalogue: Catalogue) -> Catalogue:
+    """The catalogue with every model bought through Kiln: its rows are what a stranger would write."""
+    models = tuple(
+        model.model_copy(update={"provider": kiln.VENDOR.name, "wire": {"model": model.model}})
+        for model in catalogue.models
+    )
+    anchor = catalogue.anchor.model_copy(
+        update={"provider": kiln.VENDOR.name, "wire": {"model": catalogue.anchor.model}}
+    )
+    return catalogue.model_copy(update={"models": models, "anchor": anchor})

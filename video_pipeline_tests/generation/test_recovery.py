@@ -1,0 +1,87 @@
+"""A submit whose answer was lost: bought once where the provider knows our key, in doubt where it knows nothing."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from video_pipeline.clips import ClipStatus
+from video_pipeline.generation.providers import Recovery
+from video_pipeline.ledger import FailureKind, JobState, Ledger
+from video_pipeline.ledger.schema import jobs
+from video_pipeline.policy import Policy
+from video_pipeline.routing import Catalogue
+from video_pipeline.storage import LocalStore
+from video_pipeline_tests.contract.edge import Edge
+from video_pipeline_tests.contract.kiln import KilnProvider
+from video_pipeline_tests.contract.orders import brief_of
+from video_pipeline_tests.contract.vendors import sold_by_kiln
+from video_pipeline_tests.generation.stage import Stage, quick
+
+HARBOUR = "a harbour at dawn"
+
+
+@pytest.fixture
+def stage(
+    ledger: Ledger, edge: Edge, sandbox_catalogue: Catalogue, policy: Policy, tmp_path: Path
+) -> Iterator[Stage]:
+    """Every model is bought through the provider that has idempotency keys; the books are compared at the end."""
+    store, catalogue = LocalStore(tmp_path / "store"), sold_by_kiln(sandbox_catalogue)
+    stage = Stage(ledger, store, edge, catalogue, quick(policy), providers=("kiln",))
+    yield stage
+    stage.check_books()
+
+
+@pytest.mark.parametrize("fault", ["drop_after_accept", "drop_before_accept", "submit_500"])
+def test_a_lost_submit_is_sent_again_under_its_key_and_bought_once(stage: Stage, fault: str) -> None:
+    stage.edge.fault(fault, match=HARBOUR)
+    clip = stage.one(brief_of(HARBOUR))
+    assert clip.status is ClipStatus.GENERATED
+    [job], [request] = stage.jobs(), stage.requests
+    assert (job.state, job.provider_job_id) == (JobState.ACCEPTED, request["request_id"])
+    assert "sent again under its key" in " ".join(event["note"] for event in stage.ledger.jobs.events(job.key))
+
+
+def test_a_submit_that_is_never_answered_is_sent_again_by_the_next_run(stage: Stage) -> None:
+    stage.edge.fault("drop_before_accept", match=HARBOUR, times=5)
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, stage.requests) == (ClipStatus.WAITING, [])
+    [job] = stage.jobs()
+    assert job.state is JobState.SUBMITTING
+    assert "sends it again under the same key" in stage.alerts()[f"unanswered {job.key}"]
+    assert stage.one(brief_of(HARBOUR)).status is ClipStatus.GENERATED
+    assert len(stage.requests) == 1
+
+
+def test_a_key_that_the_provider_may_have_forgotten_is_never_sent_again(stage: Stage) -> None:
+    stage.edge.fault("drop_before_accept", match=HARBOUR, times=5)
+    stage.one(brief_of(HARBOUR))
+    long_ago = datetime.now(UTC) - timedelta(seconds=KilnProvider.terms.key_lifetime_s + 1)
+    with stage.ledger.engine.begin() as connection:
+        connection.execute(update(jobs).values(submitted_at=long_ago))
+    assert stage.one(brief_of(HARBOUR)).status is ClipStatus.REVIEW
+    [job] = stage.jobs()
+    assert (job.state, stage.requests) == (JobState.UNKNOWN, [])
+
+
+def test_where_nothing_can_be_recovered_a_person_is_asked_at_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgetful = replace(KilnProvider.terms, recovery=Recovery.NONE)
+    monkeypatch.setattr(KilnProvider, "terms", forgetful)
+    stage.edge.fault("drop_after_accept", match=HARBOUR)
+    assert stage.one(brief_of(HARBOUR)).status is ClipStatus.REVIEW
+    [job] = stage.jobs()
+    assert job.state is JobState.UNKNOWN
+
+
+def test_what_a_provider_charges_for_is_in_its_terms(stage: Stage) -> None:
+    """Kiln bills a refused prompt; the packaged provider does not."""
+    prompt = "a famous politician on a stage"
+    clip = stage.one(brief_of(prompt, broll=("an empty stage",)))
+    refused = [job for job in stage.jobs() if job.failure_kind is FailureKind.MODERATION]
+    assert clip.status is ClipStatus.GENERATED and refused
+    assert all(job.billed_usd == job.expected_usd > 0 for job in refused)
