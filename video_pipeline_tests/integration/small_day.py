@@ -14,7 +14,7 @@ from video_pipeline.ledger import Ledger, PublicationState
 SMALL_POLICY: dict[str, dict[str, Any]] = {
     "routing": {"delivered_short_side": 432},
     "generation": {
-        "poll_interval_s": 0.1,
+        "providers": {"fal": {"poll_interval_s": 0.1}},
         "moderation_verdict_s": 0.3,
         "backoff_s": [0.1, 0.2, 0.4],
         "lookup_wait_s": 0.3,
