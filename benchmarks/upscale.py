@@ -1,6 +1,6 @@
-"""How fast the upscaler is, model by model and path by path, beside RealESRGANer and (on a CPU) ncnn and onnxruntime.
+"""How fast the upscaler is, by model and by execution, beside RealESRGANer and (on a CPU) ncnn and onnxruntime.
 
-    python benchmarks/upscale.py [--frames N] [--models A,B] [--paths plain,auto] [--quick] [--json PATH]
+    python benchmarks/upscale.py [--frames N] [--models A,B] [--execution plain,auto] [--quick] [--json PATH]
 
 A clip is 5.2 s of 24 fps, 1280x720 to 1920x1080, from file to file: decoding, network, encoding, sound, mux. On a CPU
 that takes hours, so there a few frames stand for a clip, of a small picture for the deep networks; the tables say so.
@@ -28,7 +28,7 @@ from upscale_row import Job, Pictures, as_json
 from upscale_tables import REFERENCE, Row, show
 
 from video_pipeline.media import ffmpeg_exe
-from video_pipeline.upscaling import MODELS, PathName, UpscaleSettings
+from video_pipeline.upscaling import MODELS, Execution, UpscaleSettings
 from video_pipeline.upscaling.engine import Precision
 from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact
 from video_pipeline.upscaling.weights import Model, load_weights
@@ -68,9 +68,9 @@ _QUICK = {
     "compact": Extent((320, 180), 4, 1, 2, 2, (288, 162), 4, (320, 180), 3),
     "rrdb": Extent((128, 72), 4, 1, 2, 2, (288, 162), 4, (128, 72), 3),
 }
-_PATHS: tuple[PathName, ...] = ("plain", "rewritten", "compiled", "auto")
-# (path, number format), the yardstick first and what a user gets by asking for nothing last.
-_WAYS: dict[str, list[tuple[PathName, Precision]]] = {
+_EXECUTIONS: tuple[Execution, ...] = ("plain", "rewritten", "compiled", "auto")
+# (execution, number format), the yardstick first and what a user gets by asking for nothing last.
+_USUAL: dict[str, list[tuple[Execution, Precision]]] = {
     "cuda": [
         ("plain", "float32"),
         ("plain", "float16"),
@@ -98,7 +98,7 @@ def main() -> None:
         extent = _extent(device, MODELS[name], options)
         with tempfile.TemporaryDirectory(prefix="upscale benchmark ") as folder:
             bench = _Bench(MODELS[name], extent, Path(folder), device, options.reference_python)
-            for row in bench.rows(options.paths):
+            for row in bench.rows(options.execution):
                 results["rows"].append(row)
                 console.print(_line(row), highlight=False)
                 keep()
@@ -127,7 +127,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--clips", type=int, help="clips in the warm measurement")
     parser.add_argument("--models", type=names, help="separated by commas; by default all")
-    parser.add_argument("--paths", type=_paths, help=f"of {', '.join(_PATHS)}; by default what suits the device")
+    parser.add_argument(
+        "--execution", type=_executions, help=f"of {', '.join(_EXECUTIONS)}; by default what suits the device"
+    )
     parser.add_argument("--quick", action="store_true", help="two models, few frames of a small picture")
     parser.add_argument("--json", type=Path, help="where the numbers go")
     parser.add_argument("--reference-python", type=Path, default=_REFERENCE_PYTHON, help="one that has realesrgan")
@@ -139,10 +141,10 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _paths(text: str) -> list[PathName]:
-    chosen: list[PathName] = [path for path in _PATHS if path in text.split(",")]
+def _executions(text: str) -> list[Execution]:
+    chosen: list[Execution] = [execution for execution in _EXECUTIONS if execution in text.split(",")]
     if len(chosen) != len(text.split(",")):
-        raise argparse.ArgumentTypeError(f"known are {', '.join(_PATHS)}")
+        raise argparse.ArgumentTypeError(f"known are {', '.join(_EXECUTIONS)}")
     return chosen
 
 
@@ -170,14 +172,14 @@ class _Bench:
         self._truth = film_pictures(extent.truth_frames, extent.truth)
         np.save(folder / "small.npy", film_pictures(extent.truth_frames, extent.truth, shrunk))
 
-    def rows(self, paths: list[PathName] | None) -> Iterator[Row]:
+    def rows(self, executions: list[Execution] | None) -> Iterator[Row]:
         """The rows, one by one; the last is the reference's."""
-        usual = _WAYS[self._device]
-        ways = usual if paths is None else [way for way in usual if way[0] in paths]
-        ways = ways + [(path, "auto") for path in paths or () if path not in dict(usual)]
+        usual = _USUAL[self._device]
+        asked = usual if executions is None else [row for row in usual if row[0] in executions]
+        asked = asked + [(execution, "auto") for execution in executions or () if execution not in dict(usual)]
         ours: Row = {}
-        for path, precision in ways:
-            ours = self._row(path, precision)
+        for execution, precision in asked:
+            ours = self._row(execution, precision)
             yield ours
         if self._reference_python.is_file():
             reference = self._reference()
@@ -185,10 +187,10 @@ class _Bench:
                 reference["ours_over_reference"] = ours["clips_an_hour_warm"] / reference["clips_an_hour_warm"]
             yield reference
 
-    def _row(self, path: PathName, precision: Precision) -> Row:
-        found = self._folder / f"{path}-{precision}.npy"
+    def _row(self, execution: Execution, precision: Precision) -> Row:
+        found = self._folder / f"{execution}-{precision}.npy"
         pictures = [Pictures("frames.npy", found.name, self._size)]
-        if path == "auto":
+        if execution == "auto":
             pictures += [
                 Pictures("small.npy", "quality-auto.npy", self._extent.truth),
                 Pictures("small.npy", "quality-lanczos.npy", self._extent.truth, blend=0),
@@ -197,7 +199,7 @@ class _Bench:
             pictures = []
         job = Job(
             model=self._model.name,
-            path=path,
+            execution=execution,
             precision=precision,
             weights=None if self._model.packaged else str(self._weights),
             clip=str(self._clip),
@@ -208,7 +210,7 @@ class _Bench:
             pictures=pictures,
             started=time.time(),
         )
-        row: Row = {**self._facts, "path": path, "precision": precision}
+        row: Row = {**self._facts, "execution": execution, "precision": precision}
         row |= _child([sys.executable, str(_HERE / "upscale_row.py"), as_json(job)], self._folder)
         exact = self._folder / "plain-float32.npy"
         if "failed" not in row and exact.is_file() and found != exact:
@@ -225,7 +227,7 @@ class _Bench:
         if self._model.packaged:
             command += ["--pictures", "small.npy", "quality-reference.npy"]
         command += ["--started", str(time.time())]
-        row: Row = {**self._facts, "path": REFERENCE, "precision": "", **_child(command, self._folder)}
+        row: Row = {**self._facts, "execution": REFERENCE, "precision": "", **_child(command, self._folder)}
         if "failed" not in row:
             a_clip = row["warm_s"] / row["frames"] * CLIP_FRAMES
             row["clips_an_hour_warm"] = 3600 / a_clip
@@ -239,12 +241,17 @@ class _Bench:
             return []
         unrest = flicker(np.load(lanczos))
         rows: list[Row] = []
-        for way in ("auto", "reference", "lanczos"):
-            file = self._folder / f"quality-{way}.npy"
+        for method in ("auto", "reference", "lanczos"):
+            file = self._folder / f"quality-{method}.npy"
             if file.is_file():
                 shown = np.load(file)
                 ratio = flicker(shown) / unrest
-                facts = {"model": self._model.name, "way": way, "size": self._extent.truth, "frames": len(shown)}
+                facts = {
+                    "model": self._model.name,
+                    "method": method,
+                    "size": self._extent.truth,
+                    "frames": len(shown),
+                }
                 rows.append({**facts, **scores(shown, self._truth), "flicker_ratio": ratio})
         return rows
 
@@ -286,7 +293,7 @@ def _runtimes(model: str, extent: Extent) -> list[Row]:
 
 def _line(row: Row) -> str:
     said = row.get("failed") or f"{row['clips_an_hour_warm']:.2f} clips/h warm"
-    return f"{row['model']}, {row['path']} {row['precision']}: {said}"
+    return f"{row['model']}, {row['execution']} {row['precision']}: {said}"
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def _upscale(job: Job) -> dict:
         "frames": report.frames,
         "source": report.source_size,
         "target": report.target_size,
-        "network": report.path,
+        "network": report.execution,
         "device": report.device,
         "wall_s": report.wall_s,
         "fps": report.fps,

@@ -1,7 +1,7 @@
-"""One row of `upscale.py`: one model on one path, in a process of its own. Takes a job as JSON, prints JSON.
+"""One row of `upscale.py`: one model, run one way, in a process of its own. Takes a job as JSON, prints JSON.
 
-A process of its own gives the row a cold start (imports, weights, choice of path, compiling) and a peak of memory
-that nothing else has part in.
+A process of its own gives the row a cold start (imports, weights, choice of execution, compiling) and a peak of
+memory that nothing else has part in.
 """
 
 import json
@@ -18,9 +18,9 @@ from film import CLIP_FRAMES, clip_planes
 from machine import matrix_rate, peak_gpu_mib, peak_rss_mib
 from torch.utils.flop_counter import FlopCounterMode
 
-from video_pipeline.upscaling import Engine, PathName, UpscaleReport, UpscaleSettings, upscale_file
+from video_pipeline.upscaling import Engine, Execution, UpscaleReport, UpscaleSettings, upscale_file
+from video_pipeline.upscaling.concurrency import run_concurrently
 from video_pipeline.upscaling.engine import Enlargement, Precision
-from video_pipeline.upscaling.flight import in_flight
 from video_pipeline.upscaling.networks import build_network
 from video_pipeline.upscaling.planes import PlaneFormat
 from video_pipeline.upscaling.weights import load_weights
@@ -44,7 +44,7 @@ class Job:
     """What a row measures. `started` is the time at which its process was started."""
 
     model: str
-    path: PathName
+    execution: Execution
     precision: Precision
     weights: str | None
     clip: str
@@ -74,7 +74,7 @@ def measure(job: Job) -> dict:
         torch.backends.cudnn.allow_tf32 = False
     clip = Path(job.clip)
     settings = UpscaleSettings(model=job.model)
-    engine = Engine(job.model, path=job.path, precision=job.precision, weights_path=job.weights_path)
+    engine = Engine(job.model, execution=job.execution, precision=job.precision, weights_path=job.weights_path)
 
     def once(target: Path) -> UpscaleReport:
         return upscale_file(clip, target, settings=settings, size=job.size, engine=engine)
@@ -82,13 +82,13 @@ def measure(job: Job) -> dict:
     cold = once(clip.with_name("cold.mp4"))
     cold_s = time.time() - job.started
     started = time.perf_counter()
-    reports = list(in_flight(once, [clip.with_name(f"warm-{n}.mp4") for n in range(job.clips)]))
+    reports = list(run_concurrently(once, [clip.with_name(f"warm-{n}.mp4") for n in range(job.clips)]))
     warm_s = time.perf_counter() - started
     frames = sum(report.frames for report in reports)
     peaks = {"peak_rss_mib": peak_rss_mib(), "peak_gpu_mib": peak_gpu_mib()}
     a_clip = warm_s / frames * CLIP_FRAMES
     found = {
-        "path_used": engine.path,
+        "execution_used": engine.execution,
         "precision_used": engine.precision,
         "device": engine.device,
         "encoder": cold.encoder,

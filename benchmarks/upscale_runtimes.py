@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from film import clip_pictures, clip_planes, film_clip, psnr
 
-from video_pipeline.upscaling import Engine, PathName
+from video_pipeline.upscaling import Engine, Execution
 from video_pipeline.upscaling.engine import Enlargement, Precision
 from video_pipeline.upscaling.networks import build_network
 from video_pipeline.upscaling.planes import PlaneFormat
@@ -56,11 +56,11 @@ def compare(model: str, size: tuple[int, int], rounds: int) -> list[dict]:
             ("ncnn", "bfloat16"): _ncnn(model, picture, threads, short=True),
             ("onnxruntime", "float32"): _onnxruntime(model, picture, threads, folder / "model.onnx"),
         }
-        ours: list[tuple[PathName, Precision]] = [("auto", "auto"), ("rewritten", "float32"), ("plain", "float32")]
+        ours: list[tuple[Execution, Precision]] = [("auto", "auto"), ("rewritten", "float32"), ("plain", "float32")]
         contenders: dict[tuple[str, str], Run] = {}
-        for path, precision in ours:
-            run, used = _ours(model, path, precision, clip)
-            contenders.setdefault((f"ours, {used.path}", used.precision), run)
+        for execution, precision in ours:
+            run, used = _ours(model, execution, precision, clip)
+            contenders.setdefault((f"ours, {used.execution}", used.precision), run)
         contenders |= theirs
         seconds = _turn_by_turn(contenders, rounds)
         agreement = {who: _agreement(run(), truth) for who, run in theirs.items()}
@@ -102,8 +102,8 @@ def _agreement(found: object, truth: np.ndarray) -> float:
     return psnr(steps[0], steps[1])
 
 
-def _ours(model: str, path: PathName, precision: Precision, clip: Path) -> tuple[Run, Engine]:
-    engine = Engine(model, device="cpu", path=path, precision=precision)
+def _ours(model: str, execution: Execution, precision: Precision, clip: Path) -> tuple[Run, Engine]:
+    engine = Engine(model, device="cpu", execution=execution, precision=precision)
     planes, source = clip_planes(clip, 1)
     width, height = source.size
     work = Enlargement(source, PlaneFormat((width * 3 // 2, height * 3 // 2), "yuv420p", "bt709", full_range=False))

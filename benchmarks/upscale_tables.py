@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 REFERENCE = "RealESRGANer"
-"""What stands for a path in the reference's rows."""
+"""What stands for an execution in the reference's rows."""
 
 Row = dict[str, Any]
 
@@ -27,7 +27,7 @@ def show(console: Console, results: dict[str, Any]) -> None:
     ]
     if any(not row["real_weights"] for row in results["rows"]):
         notes.append("*: random weights, for speed only.")
-    if not any(row["path"] == REFERENCE for row in results["rows"]):
+    if not any(row["execution"] == REFERENCE for row in results["rows"]):
         notes.append("RealESRGANer was not measured: `make bench-reference-env` (6 GB) builds what it needs.")
     for note in notes:
         console.print(note, highlight=False)
@@ -38,14 +38,14 @@ def show(console: Console, results: dict[str, Any]) -> None:
 
 
 def _speeds(rows: list[Row]) -> Table:
-    columns = ["path", "format", "source", "frames", "clips/h warm", "cold", "x reference"]
+    columns = ["execution", "format", "source", "frames", "clips/h warm", "cold", "x reference"]
     columns += ["model fps", "TFLOP/s", "of matmul", "busy", "dB to float32"]
     table = Table(_model(), *columns, title="Upscaling by 1.5, file to file")
-    references = [row for row in rows if row["path"] == REFERENCE and "failed" not in row]
+    references = [row for row in rows if row["execution"] == REFERENCE and "failed" not in row]
     warm = {row["model"]: row["clips_an_hour_warm"] for row in references}
     for row in rows:
         if "failed" in row:
-            table.add_row(row["model"], row["path"], row["precision"], row["failed"])
+            table.add_row(row["model"], row["execution"], row["precision"], row["failed"])
             continue
         reference = warm.get(row["model"])
         table.add_row(
@@ -63,7 +63,7 @@ def _speeds(rows: list[Row]) -> Table:
 
 
 def _stages(rows: list[Row]) -> Table:
-    columns = ["path", "format", "decode s/frame", "network", "encode", "cold s", "warm s", "RSS MiB", "GPU MiB"]
+    columns = ["execution", "format", "decode s/frame", "network", "encode", "cold s", "warm s", "RSS MiB", "GPU MiB"]
     table = Table(_model(), *columns, "encoder", title="Stages and memory")
     for row in rows:
         if "failed" in row:
@@ -81,7 +81,7 @@ def _stages(rows: list[Row]) -> Table:
 
 def _qualities(rows: list[Row]) -> Table:
     title = "Pictures made smaller by 1.5 and enlarged again, against the originals"
-    columns = ["model", "way", "size", "frames", "VMAF-NEG", "PSNR luma", "SSIM", "flicker / Lanczos"]
+    columns = ["model", "method", "size", "frames", "VMAF-NEG", "PSNR luma", "SSIM", "flicker / Lanczos"]
     table = Table(*columns, title=title)
     for row in rows:
         numbers = (
@@ -90,7 +90,7 @@ def _qualities(rows: list[Row]) -> Table:
             f"{row['ssim']:.4f}",
             f"{row['flicker_ratio']:.2f}",
         )
-        table.add_row(row["model"], row["way"], "x".join(map(str, row["size"])), str(row["frames"]), *numbers)
+        table.add_row(row["model"], row["method"], "x".join(map(str, row["size"])), str(row["frames"]), *numbers)
     return table
 
 
@@ -106,10 +106,10 @@ def _beside(rows: list[Row]) -> Table:
 
 
 def _who(row: Row) -> tuple[str, str, str]:
-    path = row["path"]
-    if path == "auto":
-        path = f"auto: {row['path_used']}"
-    return row["model"] + ("" if row["real_weights"] else " *"), path, row["precision_used"]
+    execution = row["execution"]
+    if execution == "auto":
+        execution = f"auto: {row['execution_used']}"
+    return row["model"] + ("" if row["real_weights"] else " *"), execution, row["precision_used"]
 
 
 def _number(value: float | None) -> str:

@@ -22,12 +22,12 @@ from video_pipeline.upscaling import (
     Batch,
     Device,
     Engine,
+    Execution,
     Outcome,
-    PathName,
     Plan,
     Precision,
-    Progress,
     Task,
+    UpscaleProgress,
     UpscaleSettings,
     describe_device,
     download_weights,
@@ -61,7 +61,9 @@ def upscale(
     preset: Annotated[str, typer.Option(help="x264's preset.")] = "veryfast",
     encoder: Annotated[str, typer.Option(help="auto, x264 or nvenc.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    path: Annotated[str, typer.Option(help="How the network is run: auto, plain, rewritten or compiled.")] = "auto",
+    execution: Annotated[
+        str, typer.Option(help="How the network is run: auto, plain, rewritten or compiled.")
+    ] = "auto",
     precision: Annotated[
         str, typer.Option(help="Number format of the network: auto, float32, float16 or bfloat16.")
     ] = "auto",
@@ -89,7 +91,7 @@ def upscale(
         )
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
-    where, how = _choice("device", device, Device), _choice("path", path, PathName)
+    where, how = _choice("device", device, Device), _choice("execution", execution, Execution)
     tasks, folder = find_tasks(paths[:-1], Path(paths[-1]))
     batch = Batch(tasks, settings, folder=folder, size=_size(size), again=again, weights=weights)
     if plan:
@@ -106,7 +108,7 @@ def upscale(
             model,
             device=where,
             precision=settings.precision,
-            path=how,
+            execution=how,
             weights_path=weights,
             weights_dir=weights_dir,
             denoise=denoise,
@@ -122,13 +124,13 @@ def upscale(
 
 
 @contextmanager
-def _bars(notes: Console) -> "Iterator[Callable[[Task, Progress], None]]":
+def _bars(notes: Console) -> "Iterator[Callable[[Task, UpscaleProgress], None]]":
     """A progress bar a clip in work; clips in flight move side by side."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[fps]}"))
     with Bar(*columns, TimeRemainingColumn(), console=notes) as bar:
         shown: dict[Task, TaskID] = {}
 
-        def show(task: Task, progress: Progress) -> None:
+        def show(task: Task, progress: UpscaleProgress) -> None:
             if task not in shown:
                 shown[task] = bar.add_task(escape(task.source.name), total=progress.frames_total, fps="")
             fps = f"{progress.fps:.2f} fps"
@@ -171,7 +173,7 @@ def _sentence(outcome: Outcome) -> str:
     report, target = outcome.report, escape(str(outcome.task.target))
     if report is None:
         return f"{target} is there already, from the same clip with the same settings."
-    how = f"{report.model} ({report.path}, {report.precision})" if report.network_used else "no network"
+    how = f"{report.model} ({report.execution}, {report.precision})" if report.network_used else "no network"
     sizes = f"{pixels(report.source_size)} to {pixels(report.target_size)}"
     return (
         f"{report.frames} frames, {sizes}, in {report.wall_s:.1f} s ({report.fps:.2f} fps) on the {report.device} "

@@ -7,9 +7,9 @@ from video_pipeline.errors import UpscalingError
 from video_pipeline.upscaling.batch import Batch, Outcome, Plan, Task, find_tasks
 from video_pipeline.upscaling.clips import ClipUpscaler, OnProgress
 from video_pipeline.upscaling.cluster import ClusterUpscaler
-from video_pipeline.upscaling.engine import Device, Engine, PathName, Precision, describe_device
+from video_pipeline.upscaling.engine import Device, Engine, Execution, Precision, describe_device
 from video_pipeline.upscaling.geometry import target_size
-from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
+from video_pipeline.upscaling.report import Electricity, UpscaleProgress, UpscaleReport, UpscaleSettings
 from video_pipeline.upscaling.video import upscale_file
 from video_pipeline.upscaling.weights import MODELS, WeightsError, download_weights, models_needed
 
@@ -21,13 +21,13 @@ __all__ = [
     "Device",
     "Electricity",
     "Engine",
+    "Execution",
     "OnProgress",
     "Outcome",
-    "PathName",
     "Plan",
     "Precision",
-    "Progress",
     "Task",
+    "UpscaleProgress",
     "UpscaleReport",
     "UpscaleSettings",
     "UpscalingError",

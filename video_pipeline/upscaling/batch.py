@@ -14,10 +14,10 @@ from typing import Any
 
 from video_pipeline.errors import ConfigurationError, MediaError, VideoPipelineError
 from video_pipeline.media import probe
+from video_pipeline.upscaling.concurrency import run_concurrently
 from video_pipeline.upscaling.engine import Engine
-from video_pipeline.upscaling.flight import in_flight
 from video_pipeline.upscaling.geometry import check_size, grows, target_size
-from video_pipeline.upscaling.report import Progress, UpscaleReport, UpscaleSettings
+from video_pipeline.upscaling.report import UpscaleProgress, UpscaleReport, UpscaleSettings
 from video_pipeline.upscaling.source import plane_format
 from video_pipeline.upscaling.video import upscale_file
 
@@ -152,7 +152,9 @@ class Batch:
         action = "keep" if done else work
         return Plan(task.source, task.target, video.size, size, video.frames, video.duration_s, action)
 
-    def run(self, engine: Callable[[], Engine], progress: Callable[[Task, Progress], None]) -> Iterator[Outcome]:
+    def run(
+        self, engine: Callable[[], Engine], progress: Callable[[Task, UpscaleProgress], None]
+    ) -> Iterator[Outcome]:
         """Do what is to be done; one file's trouble does not stop the others. `engine` is asked for when needed.
 
         Raises WeightsError and UpscalingError where the network itself cannot be had.
@@ -188,7 +190,7 @@ class Batch:
                 return Outcome(task, error=str(error))
             return Outcome(task, report)
 
-        for outcome in in_flight(upscale, to_do):
+        for outcome in run_concurrently(upscale, to_do):
             if outcome.report is not None and outcome.task in made_from:
                 self._record(outcome.task, made_from[outcome.task])
             yield outcome

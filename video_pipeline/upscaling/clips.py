@@ -13,15 +13,15 @@ from video_pipeline.ledger import Ledger, SpendCategory
 from video_pipeline.media import probe
 from video_pipeline.policy import UpscalingPolicy
 from video_pipeline.storage import ObjectStore, StoredObject
+from video_pipeline.upscaling.concurrency import run_concurrently
 from video_pipeline.upscaling.engine import Engine, describe_device
-from video_pipeline.upscaling.flight import in_flight
-from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
+from video_pipeline.upscaling.report import Electricity, UpscaleProgress, UpscaleReport, UpscaleSettings
 from video_pipeline.upscaling.video import upscale_file
 from video_pipeline.upscaling.weights import load_weights
 
 _LOG = logging.getLogger(__name__)
 
-OnProgress = Callable[[str, Progress], None]
+OnProgress = Callable[[str, UpscaleProgress], None]
 """Is told a clip's id and how far it is."""
 
 
@@ -63,8 +63,8 @@ class ClipUpscaler:
         self._at_work: dict[str, threading.Lock] = {}
 
     def upscale_all(self, clips: Sequence[GeneratedClip]) -> Iterator[UpscaledClip]:
-        """`upscale` of each clip, in their order; see `flight`."""
-        return in_flight(self.upscale, clips)
+        """`upscale` of each clip, in their order; see `concurrency`."""
+        return run_concurrently(self.upscale, clips)
 
     def upscale(self, clip: GeneratedClip) -> UpscaledClip:
         """The clip at its delivered size; one that was not generated passes through, a broken one is rejected."""
@@ -145,7 +145,7 @@ class ClipUpscaler:
             report.wall_s,
             report.fps,
             report.device,
-            report.path,
+            report.execution,
             report.encoder,
         )
         return stored, report

@@ -19,16 +19,16 @@ from video_pipeline.clips import GeneratedClip, UpscaledClip
 from video_pipeline.errors import UpscalingError
 from video_pipeline.settings import keep_ray_quiet
 from video_pipeline.upscaling.clips import ClipUpscaler, OnProgress
+from video_pipeline.upscaling.concurrency import clips_at_a_time
 from video_pipeline.upscaling.engine import describe_device
-from video_pipeline.upscaling.flight import clips_at_a_time
-from video_pipeline.upscaling.report import Progress
+from video_pipeline.upscaling.report import UpscaleProgress
 
 _LOG = logging.getLogger(__name__)
 
 # How often the workers are asked how far they are.
 _ASK_EVERY_S = 5.0
 _ANSWER_S = 1.0
-_KNOCK_S = 10.0
+_CONNECT_TIMEOUT_S = 10.0
 # A busy cluster has no room for a while; one whose machines are gone never has again.
 _PATIENCE_S = 900.0
 # A clip in whose company so many workers died is what they die of.
@@ -91,28 +91,28 @@ class ClusterUpscaler:
         if not groups:
             return
         with _connected(self._address) as ray:
-            room = room_of(ray)
-            if room.hosts - {ray.util.get_node_ip_address()} and not self._shared:
+            capacity = capacity_of(ray)
+            if capacity.hosts - {ray.util.get_node_ip_address()} and not self._shared:
                 raise UpscalingError(
                     f"The Ray cluster {self._address} has other machines, and they reach neither an embedded ledger "
                     "nor a folder of this one. Set VIDEO_PIPELINE_LEDGER_URL and an s3:// store, or use "
                     "VIDEO_PIPELINE_RAY_ADDRESS=local."
                 )
-            crew = Crew(ray, room, self._make, min(room.workers, len(groups)))
+            pool = WorkerPool(ray, capacity, self._make, min(capacity.workers, len(groups)))
             try:
-                yield from self._hand_out(ray, crew, groups)
+                yield from self._hand_out(ray, pool, groups)
             finally:
-                crew.dismiss()
+                pool.dismiss()
 
-    def _hand_out(self, ray: Any, crew: "Crew", groups: list[Group]) -> Iterator[list[UpscaledClip]]:
+    def _hand_out(self, ray: Any, pool: "WorkerPool", groups: list[Group]) -> Iterator[list[UpscaledClip]]:
         waiting, running = deque(groups), dict[Any, tuple[Any, Group]]()
         deaths: Counter[str] = Counter()
         while waiting or running:
-            while waiting and (worker := crew.take()) is not None:
+            while waiting and (worker := pool.take()) is not None:
                 group = waiting.popleft()
                 running[worker.upscale.remote(group)] = worker, group
-            crew.check_patience()
-            done, _ = ray.wait([*crew.starting, *running], timeout=_ASK_EVERY_S)
+            pool.check_patience()
+            done, _ = ray.wait([*pool.starting, *running], timeout=_ASK_EVERY_S)
             finished: list[list[UpscaledClip]] = []
             for ref in done:
                 worker, group = running.pop(ref, (None, []))
@@ -124,7 +124,7 @@ class ClusterUpscaler:
                 except ray.exceptions.RayError as error:
                     # Killed, out of memory, or on a machine that is gone: each is an error of its own to Ray.
                     if worker is None:
-                        crew.never_started(ref, error)
+                        pool.never_started(ref, error)
                         continue
                     first = group[0].clip_id
                     deaths[first] += 1
@@ -134,35 +134,35 @@ class ClusterUpscaler:
                             "day's next run tries it again."
                         ) from error
                     _LOG.warning("A worker died at %s (%s); another one goes on with it.", first, _reason(error))
-                    crew.replace(worker)
+                    pool.replace(worker)
                     waiting.appendleft(group)
                 else:
                     if worker is None:
-                        self._welcome(crew, ref, answer)
+                        self._admit(pool, ref, answer)
                         continue
-                    crew.finished(worker)
+                    pool.finished(worker)
                     finished.append(answer)
-            for clip_id, progress in crew.progress():
+            for clip_id, progress in pool.progress():
                 self._on_progress(clip_id, progress)
             yield from finished
 
-    def _welcome(self, crew: "Crew", ref: Any, hello: "_Hello") -> None:
-        if hello.fingerprint != self._own.fingerprint():
+    def _admit(self, pool: "WorkerPool", ref: Any, facts: "_WorkerFacts") -> None:
+        if facts.fingerprint != self._own.fingerprint():
             raise UpscalingError(
-                f"The worker on {hello.host} would make other pictures than this machine: other weights, or another "
+                f"The worker on {facts.host} would make other pictures than this machine: other weights, or another "
                 "version of video_pipeline. Give every machine the same of both (VIDEO_PIPELINE_WEIGHTS_DIR)."
             )
-        if crew.on_gpus and not hello.gpu:
+        if pool.on_gpus and not facts.gpu:
             raise UpscalingError(
-                f"Ray gives the worker on {hello.host} a GPU, and torch finds none there; see to that machine's "
+                f"Ray gives the worker on {facts.host} a GPU, and torch finds none there; see to that machine's "
                 "driver and its build of torch, or start Ray there with --num-gpus=0."
             )
-        self._devices[f"{hello.host} ({hello.device})"] += 1
-        crew.started(ref)
+        self._devices[f"{facts.host} ({facts.device})"] += 1
+        pool.started(ref)
 
 
 @dataclass(frozen=True, slots=True)
-class _Hello:
+class _WorkerFacts:
     """What a worker says of itself."""
 
     host: str
@@ -175,29 +175,29 @@ class _Worker:
     """Lives on the cluster, one a GPU; Ray calls it in several threads."""
 
     def __init__(self, make: Callable[[OnProgress], ClipUpscaler]) -> None:
-        self._progress: dict[str, Progress] = {}
+        self._progress: dict[str, UpscaleProgress] = {}
         self._upscaler = make(self._note)
 
-    def hello(self) -> _Hello:
+    def facts(self) -> _WorkerFacts:
         import torch
 
         gpu = torch.cuda.is_available()
-        return _Hello(socket.gethostname(), describe_device(), gpu, self._upscaler.fingerprint())
+        return _WorkerFacts(socket.gethostname(), describe_device(), gpu, self._upscaler.fingerprint())
 
     def upscale(self, group: Group) -> list[UpscaledClip]:
         return [self._upscaler.upscale(clip) for clip in group]
 
-    def progress(self) -> dict[str, Progress]:
+    def progress(self) -> dict[str, UpscaleProgress]:
         """What is new since it was last asked for."""
         news, self._progress = self._progress, {}
         return news
 
-    def _note(self, clip_id: str, progress: Progress) -> None:
+    def _note(self, clip_id: str, progress: UpscaleProgress) -> None:
         self._progress[clip_id] = progress
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Capacity:
     """What the cluster has to give: how many workers, what each takes, and how many clips it does at a time."""
 
     hosts: frozenset[str]
@@ -206,15 +206,15 @@ class Room:
     clips_each: int
 
 
-class Crew:
+class WorkerPool:
     """The workers: the ones that start, and the free ones, each as often as it takes another clip."""
 
-    def __init__(self, ray: Any, room: Room, make: Callable[[OnProgress], ClipUpscaler], count: int) -> None:
+    def __init__(self, ray: Any, capacity: Capacity, make: Callable[[OnProgress], ClipUpscaler], count: int) -> None:
         self._ray = ray
-        self._room = room
-        self.on_gpus = "num_gpus" in room.takes
+        self._capacity = capacity
+        self.on_gpus = "num_gpus" in capacity.takes
         # One thread more answers how far the others are.
-        options = room.takes | {"max_concurrency": room.clips_each + 1, "max_restarts": 0}
+        options = capacity.takes | {"max_concurrency": capacity.clips_each + 1, "max_restarts": 0}
         self._remote = ray.remote(_Worker).options(**options)
         self._make = make
         self._last_at_work = time.monotonic()
@@ -226,12 +226,12 @@ class Crew:
 
     def _add(self) -> None:
         worker = self._remote.remote(self._make)
-        self.starting[worker.hello.remote()] = worker
+        self.starting[worker.facts.remote()] = worker
 
     def started(self, ref: Any) -> None:
         worker = self.starting.pop(ref)
         self._at_work.append(worker)
-        self.free.extend([worker] * self._room.clips_each)
+        self.free.extend([worker] * self._capacity.clips_each)
 
     def never_started(self, ref: Any, error: Exception) -> None:
         del self.starting[ref]
@@ -267,7 +267,7 @@ class Crew:
         self.free = deque(worker for worker in self.free if worker is not dead)
         self._add()
 
-    def progress(self) -> Iterator[tuple[str, Progress]]:
+    def progress(self) -> Iterator[tuple[str, UpscaleProgress]]:
         """How far the clips are, of the workers that answer at once; one that died idle is replaced."""
         asked = {worker.progress.remote(): worker for worker in self._at_work}
         answered, _ = self._ray.wait([*asked], num_returns=len(asked), timeout=_ANSWER_S) if asked else ([], [])
@@ -287,7 +287,7 @@ class Crew:
             self._ray.kill(worker)
 
 
-def room_of(ray: Any) -> Room:
+def capacity_of(ray: Any) -> Capacity:
     """A worker on each GPU; in a cluster without any, one on each machine, with all of its cores."""
     nodes = [node for node in ray.nodes() if node["Alive"]]
     hosts = frozenset(node["NodeManagerAddress"] for node in nodes)
@@ -295,12 +295,12 @@ def room_of(ray: Any) -> Room:
     gpus = [int(node["Resources"].get("GPU", 0)) for node in nodes]
     if any(gpus):
         cores_each = min(core // gpu for core, gpu in zip(cores, gpus, strict=True) if gpu)
-        return Room(hosts, sum(gpus), {"num_gpus": 1, "num_cpus": 0}, clips_at_a_time(cores_each, gpu=True))
+        return Capacity(hosts, sum(gpus), {"num_gpus": 1, "num_cpus": 0}, clips_at_a_time(cores_each, gpu=True))
     usable = [core for core in cores if core]
     if not usable:
         raise UpscalingError("The Ray cluster has neither a GPU nor a CPU to give.")
     takes = {"num_cpus": min(usable), "scheduling_strategy": "SPREAD"}
-    return Room(hosts, len(usable), takes, clips_at_a_time(min(usable), gpu=False))
+    return Capacity(hosts, len(usable), takes, clips_at_a_time(min(usable), gpu=False))
 
 
 @contextmanager
@@ -318,7 +318,7 @@ def _connected(address: str) -> Iterator[Any]:
         yield ray
         return
     try:
-        _knock(address)
+        _check_reachable(address)
         # A dashboard is for a cluster that somebody else keeps.
         dashboard = False if address == "local" else None
         with _same_sigterm():
@@ -346,14 +346,14 @@ def _same_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, handler)
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Ray itself waits for minutes where nobody answers; raises OSError or ValueError at once instead."""
     if address in ("auto", "local"):
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdecimal():
         raise ValueError('an address is "auto", "local", "host:6379" or "ray://host:10001"')
-    socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
+    socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT_S).close()
 
 
 def _reason(error: BaseException) -> str:

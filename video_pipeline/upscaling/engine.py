@@ -1,7 +1,7 @@
 """A Real-ESRGAN network held in memory that turns batches of pictures into larger ones, on a GPU or the CPU.
 
 The hardware's business ends here: which device, which number format, how many frames or rows at a time, and what to
-do when memory runs out. Pictures come and go as numpy arrays; files are `video`'s, kernels are `paths`'.
+do when memory runs out. Pictures come and go as numpy arrays; files are `video`'s, kernels are `execution`'s.
 """
 
 import logging
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from video_pipeline.upscaling.lanes import Arriving
-    from video_pipeline.upscaling.paths import Network
+    from video_pipeline.upscaling.device_queue import QueuedBatch
+    from video_pipeline.upscaling.execution import Network
     from video_pipeline.upscaling.planes import Planes
 
 _LOG = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
-PathName = Literal["auto", "plain", "rewritten", "compiled"]
+Execution = Literal["auto", "plain", "rewritten", "compiled"]
 
 # What has no error type of its own: the CPU's allocator and oneDNN; cuDNN, which tries its kernels until none fits;
 # cuBLAS, pinned memory and Triton.
@@ -80,7 +80,7 @@ class Engine:
     """One network on one device; make one and keep it, for loading and warming up cost seconds. Threads may share it.
 
     `precision` "auto" is float16 on a GPU, and on the CPU bfloat16 where the processor computes in it (54 dB
-    and more to the float32 result), else float32. `path` is how the network is run (see `paths`);
+    and more to the float32 result), else float32. `execution` is how the network is run (see `execution`);
     "auto" takes the fastest that this machine has. A picture that does not fit into memory is cut into
     strips of rows; each is computed with `halo` rows more on both sides, which makes the result equal to the uncut
     one: exactly for the realesr-* networks (18 and 34 rows) and for RealESRGAN_x4plus_anime_6B (94), and within 0.01
@@ -94,7 +94,7 @@ class Engine:
         *,
         device: Device = "auto",
         precision: Precision = "auto",
-        path: PathName = "auto",
+        execution: Execution = "auto",
         weights_path: Path | None = None,
         weights_dir: Path | None = None,
         denoise: float = 1.0,
@@ -104,7 +104,7 @@ class Engine:
         """Load `model` onto `device`; `threads` bounds the CPU threads of the whole process's torch, and
         `strip_rows` the source rows that are computed at once (by default as many as memory seems to allow).
 
-        Raises WeightsError (see `weights.load_weights`) and UpscalingError (no such device or path here).
+        Raises WeightsError (see `weights.load_weights`) and UpscalingError (no such device or execution here).
         """
         import torch
 
@@ -116,7 +116,7 @@ class Engine:
         self._weights = load_weights(model, path=weights_path, weights_dir=weights_dir, denoise=denoise)
         self.denoise = denoise
         """The denoising weights' share in what is loaded."""
-        self._place(resolved, precision, path)
+        self._place(resolved, precision, execution)
         # Like `frames_at_once`, it gets smaller when memory runs out.
         self.strip_rows = strip_rows
         self._lock = threading.Lock()
@@ -129,17 +129,17 @@ class Engine:
     @property
     def scale(self) -> int:
         """By how much the network itself enlarges."""
-        return self._paths.scale
+        return self._executions.scale
 
     @property
     def precision(self) -> str:
         """The number format in use; float32 from the first overflow of a shorter one on."""
-        return self._paths.precision
+        return self._executions.precision
 
     @property
-    def path(self) -> str:
+    def execution(self) -> str:
         """How the network is run: "auto" until a batch has decided it."""
-        return self._paths.name
+        return self._executions.name
 
     @property
     def weights_sha256(self) -> str:
@@ -201,7 +201,7 @@ class Engine:
     ) -> "Pending":
         with self._lock:
             precision = self.precision
-            parts: list[Arriving] = []
+            parts: list[QueuedBatch] = []
             done = 0
             while done < len(batch):
                 some = batch[done : done + self.frames_at_once]
@@ -219,14 +219,14 @@ class Engine:
         self,
         batch: "Sequence[tuple[np.ndarray, ...]]",
         compute: "Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]]",
-    ) -> "Arriving":
+    ) -> "QueuedBatch":
         """Stack a batch into host memory, plane by plane, and send it off."""
         import torch
 
         stacked: list[torch.Tensor] = []
         for planes in zip(*batch, strict=True):
             first = torch.from_numpy(planes[0])
-            stack = self._lane.empty((len(planes), *first.shape), first.dtype)
+            stack = self._queue.empty((len(planes), *first.shape), first.dtype)
             for place, plane in zip(stack.numpy(), planes, strict=True):
                 place[:] = plane
             stacked.append(stack)
@@ -235,7 +235,7 @@ class Engine:
             with torch.inference_mode():
                 return compute(placed)
 
-        return self._lane.run(stacked, quietly)
+        return self._queue.run(stacked, quietly)
 
     def _again(
         self,
@@ -247,8 +247,8 @@ class Engine:
         """Once more, and from then on, in float32, where a shorter format (`precision`) overflowed."""
         with self._lock:
             # Another batch in flight may have changed it already.
-            if self.precision == precision and not self._paths.fall_back_to_float32():
-                raise self._paths.unusable()
+            if self.precision == precision and not self._executions.fall_back_to_float32():
+                raise self._executions.unusable()
         return self._submit(batch, compute, size)
 
     def _picture(
@@ -260,9 +260,9 @@ class Engine:
         height, width = source.shape[2:]
         network, rows = None, height
         if blend > 0:
-            rows = self._rows_at_once(self._paths.reference, width, height)
-            network = self._paths.network(len(source), (width, height), size, whole=rows == height)
-        picture_type = self._paths.picture_type
+            rows = self._rows_at_once(self._executions.reference, width, height)
+            network = self._executions.network(len(source), (width, height), size, whole=rows == height)
+        picture_type = self._executions.picture_type
         return enlarge(
             source, size, network, rows=rows, picture_type=picture_type, blend=blend, keep_colour=keep_colour
         )
@@ -273,7 +273,7 @@ class Engine:
 
         if not network.cuttable:
             return height
-        suits = height if self.device == "cuda" else rows_for_cpu(network, width, self._paths.value_bytes)
+        suits = height if self.device == "cuda" else rows_for_cpu(network, width, self._executions.value_bytes)
         return min(self.strip_rows or height, suits, height)
 
     def _shrink(self, frames: int, width: int, height: int) -> None:
@@ -287,7 +287,7 @@ class Engine:
         if frames > 1:
             self.frames_at_once = frames // 2
             return
-        network = self._paths.reference
+        network = self._executions.reference
         rows = self._rows_at_once(network, width, height) // 2
         if rows >= FEWEST_ROWS and network.cuttable:
             self.strip_rows = rows
@@ -306,24 +306,24 @@ class Engine:
         self._place("cpu", "auto", "auto")
         self.strip_rows = None
 
-    def _place(self, device: str, precision: Precision, path: PathName) -> None:
-        from video_pipeline.upscaling.lanes import lane_of
+    def _place(self, device: str, precision: Precision, execution: Execution) -> None:
+        from video_pipeline.upscaling.device_queue import queue_of
+        from video_pipeline.upscaling.execution import Executions
         from video_pipeline.upscaling.networks import SRVGGNetCompact
-        from video_pipeline.upscaling.paths import Paths
 
         self.device = device
-        self._paths = Paths(self._weights, device, precision, path)
-        self._lane = lane_of(device)
+        self._executions = Executions(self._weights, device, precision, execution)
+        self._queue = queue_of(device)
         self.meter = PowerMeter(device)
         """Time and energy of the device, by clip."""
-        light = isinstance(self._paths.reference, SRVGGNetCompact)
+        light = isinstance(self._executions.reference, SRVGGNetCompact)
         self.frames_at_once = _GPU_FRAMES_AT_ONCE if light and device == "cuda" else 1
 
 
 class Pending:
     """A batch that an engine is at work on."""
 
-    def __init__(self, parts: "Sequence[Arriving]", again: "Callable[[], Pending]") -> None:
+    def __init__(self, parts: "Sequence[QueuedBatch]", again: "Callable[[], Pending]") -> None:
         self._parts = parts
         self._again = again
         self.seconds = 0.0

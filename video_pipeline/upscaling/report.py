@@ -81,7 +81,7 @@ class Electricity:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class UpscaleProgress:
     """How far a clip is; `frames_total` is None where the container does not say, and then so is `eta_s`."""
 
     frames_done: int
@@ -118,8 +118,8 @@ class UpscaleReport:
     fingerprint: str
     device: str
     precision: str
-    path: str
-    """How the network was run (see `paths`); "none" where nothing was to be enlarged, or `blend` was 0."""
+    execution: str
+    """How the network was run (see `execution`); "none" where nothing was to be enlarged, or `blend` was 0."""
     encoder: str
     video_kbps: float
     decode_s: float
@@ -135,7 +135,7 @@ class UpscaleReport:
     @property
     def network_used(self) -> bool:
         """Whether the picture went through the network."""
-        return self.path != "none"
+        return self.execution != "none"
 
     @property
     def fps(self) -> float:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from video_pipeline.upscaling.paths import CPU_BUFFER_BYTES, Network
+from video_pipeline.upscaling.execution import CPU_BUFFER_BYTES, Network
 from video_pipeline.upscaling.resample import cached_taps, plain_rows, restore_means
 
 # What a strip on the CPU may hold while a network runs over it.

@@ -13,10 +13,10 @@ from video_pipeline.errors import MediaError, UpscalingError
 from video_pipeline.upscaling.encoders import Encoding, choose_encoding
 from video_pipeline.upscaling.engine import Engine, Enlargement, Pending
 from video_pipeline.upscaling.geometry import check_size, grows, target_size
-from video_pipeline.upscaling.parts import part_of
+from video_pipeline.upscaling.partial_file import partial_file
 from video_pipeline.upscaling.planes import PlaneFormat
 from video_pipeline.upscaling.prefetch import prefetch
-from video_pipeline.upscaling.report import Electricity, Progress, UpscaleReport, UpscaleSettings
+from video_pipeline.upscaling.report import Electricity, UpscaleProgress, UpscaleReport, UpscaleSettings
 from video_pipeline.upscaling.source import Picture, Source, matrix_of
 from video_pipeline.upscaling.target import Target, container_format
 
@@ -41,7 +41,7 @@ def upscale_file(
     size: tuple[int, int] | None = None,
     engine: Engine | None = None,
     electricity: Electricity | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[UpscaleProgress], None] | None = None,
 ) -> UpscaleReport:
     """Upscale `source` to `target` (.mp4, .mov or .mkv) at `size`, by default the settings' short side (G3.1).
 
@@ -70,11 +70,11 @@ def upscale_file(
             check_size(clip.video, size)
         wanted = size or target_size(clip.video, settings.short_side)
         work = _enlargement(clip, wanted, settings.blend)
-        middle = _Middle(engine, work)
+        network = _NetworkStage(engine, work)
         encoding = choose_encoding(settings, clip.shape.bit_depth)
         try:
-            with part_of(target) as part:
-                written = _run(clip, middle, Target(part, kind, clip, work.target, encoding), progress)
+            with partial_file(target) as part:
+                written = _run(clip, network, Target(part, kind, clip, work.target, encoding), progress)
                 _check_bitrate(clip, written, wanted, encoding)
                 part.replace(target)
         except OSError as error:
@@ -84,18 +84,18 @@ def upscale_file(
         source_size=clip.video.size,
         target_size=wanted,
         frames=written.frames,
-        repeated_frames=middle.repeated,
+        repeated_frames=network.repeated,
         duration_s=clip.video.duration_s,
         model=engine.model,
         weights_sha256=engine.weights_sha256,
         fingerprint=settings.fingerprint(engine.weights_sha256),
         device=engine.device,
         precision=engine.precision,
-        path=engine.path if work.blend > 0 else "none",
+        execution=engine.execution if work.blend > 0 else "none",
         encoder=encoding.codec,
         video_kbps=written.video_bytes * 8 / 1000 / max(clip.video.duration_s, 1e-3),
         decode_s=clip.decode_s,
-        network_s=middle.seconds,
+        network_s=network.seconds,
         encode_s=written.encode_s,
         wall_s=time.perf_counter() - started,
         device_s=share.seconds,
@@ -127,7 +127,7 @@ class _Slot:
         return all(np.array_equal(a, b) for a, b in zip(self.first.planes, picture.planes, strict=True))
 
 
-class _Middle:
+class _NetworkStage:
     """The middle of the chain: pictures go through the engine, in batches, some in flight; packets pass by."""
 
     def __init__(self, engine: Engine, work: Enlargement) -> None:
@@ -174,18 +174,20 @@ class _Middle:
                 yield Picture(pts, duration, (luma, blue, red))
 
 
-def _run(clip: Source, middle: _Middle, target: Target, progress: Callable[[Progress], None] | None) -> Target:
+def _run(
+    clip: Source, network: _NetworkStage, target: Target, progress: Callable[[UpscaleProgress], None] | None
+) -> Target:
     """Drive the chain to its end: decoding and the network in threads of their own, encoding in this one."""
     started = time.perf_counter()
     try:
         with (
             closing(prefetch(clip.items(), _WAITING)) as decoded,
-            closing(prefetch(middle.through(decoded), _WAITING)) as enlarged,
+            closing(prefetch(network.through(decoded), _WAITING)) as enlarged,
         ):
             for item in enlarged:
                 target.write(item)
                 if progress is not None and isinstance(item, Picture):
-                    progress(Progress(target.frames, clip.video.frames, time.perf_counter() - started))
+                    progress(UpscaleProgress(target.frames, clip.video.frames, time.perf_counter() - started))
         if target.frames == 0:
             raise MediaError(f"{clip.path} has no frame that can be decoded.")
         target.finish()

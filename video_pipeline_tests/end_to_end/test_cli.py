@@ -217,7 +217,7 @@ class TestUpscale:
         }
         report = outcomes["kettle [1].mp4"]["report"]
         assert (report["frames"], report["source_size"], report["target_size"]) == (3, [64, 48], [96, 72])
-        assert report["path"] == "none" and report["fps"] > 0 and report["video_kbps"] > 0
+        assert report["execution"] == "none" and report["fps"] > 0 and report["video_kbps"] > 0
         assert outcomes["broken.mp4"]["report"] is None and "broken.mp4" in outcomes["broken.mp4"]["error"]
         planned = machine.run("upscale", films, large, *self.QUICK, "--plan", "--json")
         assert planned.returncode == 0 and planned.stderr == ""

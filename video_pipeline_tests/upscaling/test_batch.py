@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from video_pipeline.errors import ConfigurationError
-from video_pipeline.upscaling import Batch, Engine, Outcome, Progress, Task, UpscaleSettings, find_tasks
+from video_pipeline.upscaling import Batch, Engine, Outcome, Task, UpscaleProgress, UpscaleSettings, find_tasks
 from video_pipeline_tests.media.clips import render
 from video_pipeline_tests.upscaling.measures import PLAIN, SMALL, timestamps, video_of
 
@@ -231,7 +231,7 @@ def test_progress_comes_with_the_clip_that_it_is_of(tmp_path: Path, engine: Engi
     tasks, folder = find_tasks([str(films)], tmp_path / "large")
     seen: dict[str, list[int]] = {}
 
-    def show(task: Task, progress: Progress) -> None:
+    def show(task: Task, progress: UpscaleProgress) -> None:
         seen.setdefault(str(task.source.relative_to(films)), []).append(progress.frames_done)
 
     list(Batch(tasks, PLAIN, folder=folder).run(lambda: engine, show))

@@ -15,7 +15,7 @@ from video_pipeline.clips import ClipStatus, GeneratedClip, UpscaledClip
 from video_pipeline.ledger import Ledger, open_ledger
 from video_pipeline.policy import Policy, UpscalingPolicy, load_policy
 from video_pipeline.storage import LocalStore
-from video_pipeline.upscaling import ClipUpscaler, Progress
+from video_pipeline.upscaling import ClipUpscaler, UpscaleProgress
 from video_pipeline_tests.media.clips import render
 from video_pipeline_tests.upscaling.measures import timestamps, video_of
 
@@ -155,7 +155,7 @@ def test_all_clips_come_in_their_order_and_a_broken_one_is_rejected_with_its_rea
     waiting = clips[0].model_copy(update={"clip_id": "waiting", "status": ClipStatus.WAITING, "media_key": None})
     seen: list[tuple[str, int]] = []
 
-    def note(clip_id: str, progress: Progress) -> None:
+    def note(clip_id: str, progress: UpscaleProgress) -> None:
         seen.append((clip_id, progress.frames_done))
 
     upscaled = ClipUpscaler(ledger=ledger, store=store, policy=quick(policy), short_side=72, on_progress=note)
@@ -202,7 +202,9 @@ def test_a_clip_that_is_killed_at_any_point_is_stored_and_booked_once_by_the_run
 ) -> None:
     """A clip a point, killed there twice and then let through."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "video_pipeline.upscaling.paths", "alembic.command", "psycopg", "av"])
+    context.set_forkserver_preload(
+        [__name__, "video_pipeline.upscaling.execution", "alembic.command", "psycopg", "av"]
+    )
     for number, point in enumerate(POINTS):
         clip = clip_of(point, render(tmp_path / f"{point}.mp4", frames=3 + number), store)
         ends: list[int | None] = []

@@ -21,7 +21,7 @@ from video_pipeline.ledger import Ledger
 from video_pipeline.services import Services
 from video_pipeline.settings import Settings
 from video_pipeline.storage import LocalStore
-from video_pipeline.upscaling import ClipUpscaler, ClusterUpscaler, OnProgress, Progress, WeightsError, cluster
+from video_pipeline.upscaling import ClipUpscaler, ClusterUpscaler, OnProgress, UpscaleProgress, WeightsError, cluster
 from video_pipeline_tests.media.clips import render
 from video_pipeline_tests.upscaling.test_clips import DAY, booked, clip_of
 
@@ -144,7 +144,7 @@ def test_a_partition_is_upscaled_in_its_order_and_booked_once(
     waits = one.model_copy(update={"clip_id": f"{DAY}/waits", "status": ClipStatus.WAITING, "media_key": None})
     seen: dict[str, int] = {}
 
-    def note(clip_id: str, progress: Progress) -> None:
+    def note(clip_id: str, progress: UpscaleProgress) -> None:
         seen[clip_id] = progress.frames_done
 
     worker = upscaler(settings, note)
@@ -230,26 +230,26 @@ def test_a_worker_that_dies_while_it_has_nothing_to_do_is_replaced(settings: Set
 
     ray.init(settings.ray_address, log_to_driver=False)
     try:
-        room = cluster.room_of(ray)
+        capacity = cluster.capacity_of(ray)
         make = partial(_on_the_worker, settings, _nothing, {})
-        crew = cluster.Crew(ray, room, make, 1)
-        [hello] = crew.starting
-        ray.get(hello)
-        crew.started(hello)
-        dead = crew.take()
+        pool = cluster.WorkerPool(ray, capacity, make, 1)
+        [facts] = pool.starting
+        ray.get(facts)
+        pool.started(facts)
+        dead = pool.take()
         assert dead is not None
-        crew.finished(dead)
+        pool.finished(dead)
         ray.kill(dead)
         patience = time.monotonic() + 30
-        while not crew.starting:
-            assert list(crew.progress()) == [] and time.monotonic() < patience
-        assert crew.take() is None
-        crew.finished(dead)
-        assert crew.take() is None
-        [hello] = crew.starting
-        alive: Any = ray.get(hello)
+        while not pool.starting:
+            assert list(pool.progress()) == [] and time.monotonic() < patience
+        assert pool.take() is None
+        pool.finished(dead)
+        assert pool.take() is None
+        [facts] = pool.starting
+        alive: Any = ray.get(facts)
         assert alive.fingerprint
-        crew.dismiss()
+        pool.dismiss()
     finally:
         ray.shutdown()
 
@@ -320,20 +320,20 @@ def test_workers_are_made_for_the_gpus_there_are() -> None:
     def node(address: str, *, alive: bool = True, **gives: float) -> dict[str, Any]:
         return {"NodeManagerAddress": address, "Alive": alive, "Resources": gives}
 
-    def room(*nodes: dict[str, Any]) -> tuple[int, dict[str, Any], int]:
-        found = cluster.room_of(SimpleNamespace(nodes=lambda: nodes))
+    def capacity(*nodes: dict[str, Any]) -> tuple[int, dict[str, Any], int]:
+        found = cluster.capacity_of(SimpleNamespace(nodes=lambda: nodes))
         return found.workers, found.takes, found.clips_each
 
     head, dead = node("a", memory=1.0), node("z", alive=False, CPU=64.0, GPU=8.0)
     gpus = {"num_gpus": 1, "num_cpus": 0}
-    assert room(head, dead, node("b", CPU=16.0, GPU=2.0), node("c", CPU=16.0, GPU=1.0)) == (3, gpus, 2)
-    assert room(head, node("b", CPU=4.0), node("c", CPU=8.0)) == (
+    assert capacity(head, dead, node("b", CPU=16.0, GPU=2.0), node("c", CPU=16.0, GPU=1.0)) == (3, gpus, 2)
+    assert capacity(head, node("b", CPU=4.0), node("c", CPU=8.0)) == (
         2,
         {"num_cpus": 4, "scheduling_strategy": "SPREAD"},
         1,
     )
     with pytest.raises(UpscalingError, match="neither a GPU nor a CPU"):
-        room(head, dead)
+        capacity(head, dead)
 
 
 def test_a_gpu_that_torch_does_not_find_is_not_replaced_by_a_cpu(

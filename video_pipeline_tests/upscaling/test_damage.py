@@ -11,7 +11,7 @@ import pytest
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media import run_ffmpeg
-from video_pipeline.upscaling import Engine, Progress, upscale_file
+from video_pipeline.upscaling import Engine, UpscaleProgress, upscale_file
 from video_pipeline_tests.media.clips import big_buck_bunny, render, trim
 from video_pipeline_tests.upscaling.measures import PLAIN, folder, timestamps
 
@@ -66,7 +66,7 @@ def test_a_failure_leaves_the_earlier_result_as_it_was(tmp_path: Path, engine: E
 def test_an_error_in_the_callers_progress_ends_the_work_cleanly(tmp_path: Path, engine: Engine) -> None:
     source = render(tmp_path / "source.mp4", frames=30)
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: UpscaleProgress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -17,11 +17,11 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
-from video_pipeline.upscaling import PathName, colour, resample
+from video_pipeline.upscaling import Execution, colour, resample
 from video_pipeline.upscaling.colour import from_rgb, to_rgb
-from video_pipeline.upscaling.lanes import CudaLane
+from video_pipeline.upscaling.device_queue import CudaQueue
+from video_pipeline.upscaling.execution import Executions, Network
 from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact
-from video_pipeline.upscaling.paths import Network, Paths
 from video_pipeline.upscaling.planes import PlaneFormat
 from video_pipeline.upscaling.strips import enlarge
 from video_pipeline.upscaling.weights import load_weights
@@ -87,8 +87,8 @@ def _part(tensor: Tensor, key: int | slice | tuple[int | slice, ...]) -> Tensor:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # The check of a way's picture reads numbers, once, before the first clip.
-    monkeypatch.setattr(Paths, "_agreement", lambda paths, network: math.inf)
+    # The check of an execution's picture reads numbers, once, before the first clip.
+    monkeypatch.setattr(Executions, "_agreement", lambda executions, network: math.inf)
     for table in _TABLES:
         table.cache_clear()
     with _ImaginaryGpu(), torch.inference_mode():
@@ -125,23 +125,23 @@ def test_the_stand_in_notices_a_tensor_left_on_the_cpu_and_a_host_that_waits() -
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p10le", "yuv444p"])
 @pytest.mark.parametrize("blend", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("size", [(96, 72), (90, 50)], ids=["folded", "any ratio"])
-@pytest.mark.parametrize("path", ["plain", "rewritten"])
+@pytest.mark.parametrize("execution", ["plain", "rewritten"])
 @pytest.mark.parametrize("model", ["realesr-animevideov3", "RealESRGAN_x4plus", "RealESRGAN_x2plus"])
 def test_a_batch_is_enlarged_without_leaving_the_gpu_or_waiting_for_it(
-    weights: Mapping[str, Path], model: str, path: PathName, size: tuple[int, int], blend: float, pixels: str
+    weights: Mapping[str, Path], model: str, execution: Execution, size: tuple[int, int], blend: float, pixels: str
 ) -> None:
     source = PlaneFormat((64, 48), pixels, "bt709", full_range=False)
     target = PlaneFormat(size, "yuv420p10le" if pixels.endswith("10le") else "yuv420p", "bt709", full_range=False)
-    paths = Paths(load_weights(model, path=weights[model]), "cuda", "auto", path)
-    assert paths.precision == "float16"
-    network: Network | None = paths.network(2, source.size, size) if blend > 0 else None
+    executions = Executions(load_weights(model, path=weights[model]), "cuda", "auto", execution)
+    assert executions.precision == "float16"
+    network: Network | None = executions.network(2, source.size, size) if blend > 0 else None
     across, down = source.subsampling
     shapes = [(48, 64), (-(-48 // down), -(-64 // across)), (-(-48 // down), -(-64 // across))]
     planes = [torch.zeros(2, *shape, dtype=torch.uint8).to("cuda") for shape in shapes]
 
     rgb = torch.rot90(to_rgb(planes, source), 2, (2, 3)).contiguous()
     picture, usable = enlarge(
-        rgb, size, network, rows=20, picture_type=paths.picture_type, blend=blend, keep_colour=True
+        rgb, size, network, rows=20, picture_type=executions.picture_type, blend=blend, keep_colour=True
     )
     results = [*from_rgb(picture, target), usable]
     assert {tensor.device.type for tensor in results} == {"cuda"}
@@ -205,8 +205,8 @@ def test_a_batch_goes_up_and_comes_down_in_order_whatever_the_shape_of_its_resul
 ) -> None:
     """Among the results is one number without any dimension: whether the rest is a picture."""
     streams = _Streams(monkeypatch)
-    lane = CudaLane()
-    batch = lane.empty((2, 3), torch.uint8)
+    queue = CudaQueue()
+    batch = queue.empty((2, 3), torch.uint8)
     batch[:] = torch.tensor([[1, 2, 3], [4, 5, 6]])
     streams.queued.clear()
 
@@ -214,7 +214,7 @@ def test_a_batch_goes_up_and_comes_down_in_order_whatever_the_shape_of_its_resul
         streams.note("computing")
         return [placed[0].t() * 2, torch.tensor(True)]
 
-    (doubled, usable), seconds = lane.run([batch], compute).wait()
+    (doubled, usable), seconds = queue.run([batch], compute).wait()
     assert doubled.tolist() == [[2, 8], [4, 10], [6, 12]] and bool(usable) and seconds == 0.005
     assert streams.queued == [
         ("upload", "upload"),
@@ -235,10 +235,10 @@ def test_a_batch_goes_up_and_comes_down_in_order_whatever_the_shape_of_its_resul
 def test_whichever_clip_a_batch_is_of_one_thread_feeds_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """cuDNN measures its kernels anew in each thread that it is called from."""
     streams = _Streams(monkeypatch)
-    lane = CudaLane()
+    queue = CudaQueue()
 
     def clip() -> None:
-        lane.run([torch.zeros(1)], lambda placed: [streams.note("computing", placed[0])]).wait()
+        queue.run([torch.zeros(1)], lambda placed: [streams.note("computing", placed[0])]).wait()
 
     for _ in range(3):
         thread = threading.Thread(target=clip)
@@ -254,4 +254,4 @@ def test_memory_that_runs_out_while_a_batch_is_queued_is_told_at_once(monkeypatc
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     with pytest.raises(torch.OutOfMemoryError):
-        CudaLane().run([torch.zeros(1)], compute)
+        CudaQueue().run([torch.zeros(1)], compute)

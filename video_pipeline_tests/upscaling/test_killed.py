@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from video_pipeline.upscaling import Engine, Progress, upscale_file
+from video_pipeline.upscaling import Engine, UpscaleProgress, upscale_file
 from video_pipeline_tests.media.clips import render
 from video_pipeline_tests.upscaling.measures import PLAIN, folder, timestamps
 
@@ -78,7 +78,7 @@ def test_an_interrupt_in_the_middle_leaves_nothing(tmp_path: Path, engine: Engin
     """Control-C, which Python raises wherever it is."""
     source = render(tmp_path / "source.mp4", frames=30)
 
-    def interrupt(progress: Progress) -> None:
+    def interrupt(progress: UpscaleProgress) -> None:
         if progress.frames_done == 12:
             signal.raise_signal(signal.SIGINT)
 

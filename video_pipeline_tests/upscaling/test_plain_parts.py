@@ -12,8 +12,8 @@ from itertools import islice
 import pytest
 
 from video_pipeline.media import VideoStream
-from video_pipeline.upscaling import Electricity, Progress, UpscaleSettings, WeightsError, target_size
-from video_pipeline.upscaling.flight import in_flight
+from video_pipeline.upscaling import Electricity, UpscaleProgress, UpscaleSettings, WeightsError, target_size
+from video_pipeline.upscaling.concurrency import run_concurrently
 from video_pipeline.upscaling.power import PowerMeter, Share
 from video_pipeline.upscaling.prefetch import prefetch
 
@@ -100,9 +100,9 @@ def test_electricity_follows_the_published_formula() -> None:
 
 
 def test_progress_estimates_what_is_left() -> None:
-    assert Progress(frames_done=30, frames_total=120, elapsed_s=15.0).eta_s == 45.0
-    assert Progress(frames_done=30, frames_total=None, elapsed_s=15.0).eta_s is None
-    assert Progress(frames_done=0, frames_total=120, elapsed_s=0.0).eta_s is None
+    assert UpscaleProgress(frames_done=30, frames_total=120, elapsed_s=15.0).eta_s == 45.0
+    assert UpscaleProgress(frames_done=30, frames_total=None, elapsed_s=15.0).eta_s is None
+    assert UpscaleProgress(frames_done=0, frames_total=120, elapsed_s=0.0).eta_s is None
 
 
 def test_a_slow_consumer_holds_the_producer_back() -> None:
@@ -219,7 +219,7 @@ def test_results_in_flight_come_in_order_and_the_first_error_ends_it() -> None:
         time.sleep(0.05 if number > 4 else 0.01 * (number % 2))
         return number * number
 
-    results = in_flight(work, range(100))
+    results = run_concurrently(work, range(100))
     assert [next(results) for _ in range(4)] == [0, 1, 4, 9]
     with pytest.raises(OSError, match="the disk is gone"):
         next(results)

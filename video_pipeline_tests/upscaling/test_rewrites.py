@@ -120,7 +120,9 @@ def picture(crop: Tensor) -> np.ndarray:
 @pytest.mark.parametrize("size", [(144, 90), (192, 120), (128, 80), (96, 60)])
 def test_strips_of_a_folded_network_equal_the_uncut_picture(picture: np.ndarray, size: tuple[int, int]) -> None:
     whole, strips = (
-        Engine(device="cpu", precision="float32", path="rewritten", strip_rows=cut).upscale_rgb(picture, size=size)
+        Engine(device="cpu", precision="float32", execution="rewritten", strip_rows=cut).upscale_rgb(
+            picture, size=size
+        )
         for cut in (None, 17)
     )
     assert whole.shape == (1, size[1], size[0], 3)
@@ -137,8 +139,8 @@ def test_only_sizes_of_a_short_period_are_computed_folded(size: tuple[int, int],
     """Hard noise overshoots, which shows whether the clamp comes before the average or after it."""
     noise = 255 * np.random.default_rng(4).integers(0, 2, (1, 24, 30, 3), np.uint8)
     plain, rewritten = (
-        Engine(device="cpu", precision="float32", path=path).upscale_rgb(noise, size=size)
-        for path in ("plain", "rewritten")
+        Engine(device="cpu", precision="float32", execution=execution).upscale_rgb(noise, size=size)
+        for execution in ("plain", "rewritten")
     )
     assert np.array_equal(plain, rewritten) != folded
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from video_pipeline.media import run_ffmpeg
-from video_pipeline.upscaling import Engine, Progress, upscale_file
+from video_pipeline.upscaling import Engine, UpscaleProgress, upscale_file
 from video_pipeline_tests.media.clips import render
 from video_pipeline_tests.upscaling.measures import PLAIN, SMALL, packets, pictures, timestamps, video_of
 
@@ -70,7 +70,7 @@ def test_containers_that_do_not_count_their_frames_lose_none(
     clip = render(tmp_path / "clip.mp4", frames=40, sound=True)
     source, target = tmp_path / name, tmp_path / f"target{suffix}"
     run_ffmpeg(["-i", str(clip), *codecs, *muxing, str(source)], timeout_s=30, what=f"making {name}")
-    seen: list[Progress] = []
+    seen: list[UpscaleProgress] = []
     report = upscale_file(source, target, settings=PLAIN, engine=engine, progress=seen.append)
     assert report.frames == 40
     assert timestamps(target) == timestamps(source)
@@ -85,7 +85,7 @@ def test_containers_that_do_not_count_their_frames_lose_none(
 
 def test_progress_counts_every_frame_and_knows_how_long_it_takes(tmp_path: Path, engine: Engine) -> None:
     source = render(tmp_path / "source.mp4", frames=30)
-    seen: list[Progress] = []
+    seen: list[UpscaleProgress] = []
     upscale_file(source, tmp_path / "target.mp4", settings=PLAIN, engine=engine, progress=seen.append)
     assert [(step.frames_done, step.frames_total) for step in seen] == [(done, 30) for done in range(1, 31)]
     assert [step.elapsed_s for step in seen] == sorted(step.elapsed_s for step in seen)

@@ -10,7 +10,14 @@ import pytest
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media import run_ffmpeg
-from video_pipeline.upscaling import Engine, Progress, UpscaleReport, UpscaleSettings, UpscalingError, upscale_file
+from video_pipeline.upscaling import (
+    Engine,
+    UpscaleProgress,
+    UpscaleReport,
+    UpscaleSettings,
+    UpscalingError,
+    upscale_file,
+)
 from video_pipeline.upscaling.engine import Enlargement, Pending
 from video_pipeline_tests.media.clips import big_buck_bunny, render, trim
 from video_pipeline_tests.upscaling.measures import (
@@ -28,17 +35,17 @@ from video_pipeline_tests.upscaling.measures import (
 if TYPE_CHECKING:
     from video_pipeline.upscaling.planes import Planes
 
-Real = tuple[Path, Path, UpscaleReport, list[Progress]]
+Real = tuple[Path, Path, UpscaleReport, list[UpscaleProgress]]
 
 
 @pytest.fixture(scope="module")
 def real(
     tmp_path_factory: pytest.TempPathFactory, engine: Engine
-) -> tuple[Path, Path, UpscaleReport, list[Progress]]:
+) -> tuple[Path, Path, UpscaleReport, list[UpscaleProgress]]:
     """Four frames of the real 720p clip, with their sound, at 1080p."""
     place = tmp_path_factory.mktemp("a folder with spaces")
     source = trim(big_buck_bunny(), place / "source clip.mp4", 4)
-    seen: list[Progress] = []
+    seen: list[UpscaleProgress] = []
     report = upscale_file(source, place / "target clip.mp4", engine=engine, progress=seen.append)
     return source, place / "target clip.mp4", report, seen
 

@@ -7,7 +7,7 @@ from video_pipeline.defs.partitions import DAILY
 from video_pipeline.defs.pools import GPU
 from video_pipeline.defs.resources import Upscaler
 from video_pipeline.defs.tables import table_asset
-from video_pipeline.upscaling import Progress
+from video_pipeline.upscaling import UpscaleProgress
 
 _REPORT_EVERY_S = 10.0
 
@@ -41,7 +41,7 @@ class _Reporter:
         self._context = context
         self._told_at: dict[str, float] = {}
 
-    def progress(self, clip_id: str, progress: Progress) -> None:
+    def progress(self, clip_id: str, progress: UpscaleProgress) -> None:
         last = self._told_at.setdefault(clip_id, progress.elapsed_s)
         if progress.elapsed_s - last < _REPORT_EVERY_S:
             return

@@ -1,7 +1,7 @@
 """The ways to run one network: plain, rewritten (`rewrites`), compiled (torch.compile); which is used, and why.
 
 Every way gives the plain float32 result to within what its number format keeps; that is checked on a small picture
-before a way is used, for a miscompiled kernel is otherwise seen only in the published clip. Imports torch.
+before an execution is used, for a miscompiled kernel is otherwise seen only in the published clip. Imports torch.
 """
 
 import copy
@@ -42,20 +42,20 @@ _CHECK_SIDE = 48
 _TIMED_RUNS = 3
 
 
-class Paths:
+class Executions:
     """One model's networks on one device, built when they are first needed."""
 
-    def __init__(self, weights: Weights, device: str, precision: str, path: str) -> None:
+    def __init__(self, weights: Weights, device: str, precision: str, execution: str) -> None:
         self._weights = weights
         self._device = device
-        self._asked = path
+        self._asked = execution
         self.reference = _reference(weights)
-        """The plain network in float32 on the CPU: what every other way is held against."""
+        """The plain network in float32 on the CPU: what every other execution is compared with."""
         self.scale = self.reference.scale
         self.precision = _number_format(precision, device, self.reference)
-        self.name = path
-        self._chosen: dict[Fraction, _Way] = {}
-        self._compared: dict[_Shape, _Way] = {}
+        self.name = execution
+        self._chosen: dict[Fraction, _Built] = {}
+        self._compared: dict[_Shape, _Built] = {}
         self._seen: Counter[_Shape] = Counter()
 
     def network(
@@ -69,11 +69,11 @@ class Paths:
         enlargement = self._enlargement(source, target)
         if enlargement not in self._chosen:
             self._chosen[enlargement] = self._choose(enlargement)
-        way = self._chosen[enlargement]
+        built = self._chosen[enlargement]
         if whole and self._asked == "auto" and self._device in _COMPILED_UNASKED:
-            way = self._perhaps_compiled(way, _Shape(enlargement, frames, source))
-        self.name = way.name
-        return way.network
+            built = self._perhaps_compiled(built, _Shape(enlargement, frames, source))
+        self.name = built.name
+        return built.network
 
     def fall_back_to_float32(self) -> bool:
         """Work in float32 from now on; False when that is so already."""
@@ -105,13 +105,13 @@ class Paths:
         fits = across == down and foldable(self.reference, across)
         return across if fits and self._asked != "plain" else Fraction(self.scale)
 
-    def _choose(self, enlargement: Fraction) -> "_Way":
+    def _choose(self, enlargement: Fraction) -> "_Built":
         """The way that was asked for, or the first one that gives the float32 result."""
         for name in self._at_once() if self._asked == "auto" else (self._asked,):
-            way = self._checked(name, enlargement)
-            if way is not None:
-                self._say(way)
-                return way
+            built = self._checked(name, enlargement)
+            if built is not None:
+                self._say(built)
+                return built
         if self.fall_back_to_float32():
             return self._choose(enlargement)
         raise self.unusable()
@@ -123,19 +123,19 @@ class Paths:
             return ("plain",)
         return ("rewritten", "plain")
 
-    def _perhaps_compiled(self, current: "_Way", shape: "_Shape") -> "_Way":
+    def _perhaps_compiled(self, current: "_Built", shape: "_Shape") -> "_Built":
         """The compiled way, once so many frames of this shape were seen that it pays, and where it is the faster."""
         self._seen[shape] += shape.frames
         if shape not in self._compared and self._seen[shape] >= _FRAMES_BEFORE_COMPILING:
             self._compared[shape] = self._faster(current, shape)
         return self._compared.get(shape, current)
 
-    def _faster(self, current: "_Way", shape: "_Shape") -> "_Way":
+    def _faster(self, current: "_Built", shape: "_Shape") -> "_Built":
         """`current` compiled where torch can compile it, it gives the same and is faster by measurement."""
         width, height = (side + -side % current.network.multiple for side in shape.source)
         picture = torch.rand(shape.frames, 3, height, width, device=self._device, dtype=self.picture_type)
         picture = picture.contiguous(memory_format=torch.channels_last)
-        compiled = _Way("compiled", _compiled(current.network))
+        compiled = _Built("compiled", _compiled(current.network))
         try:
             with torch.inference_mode():
                 agreement = _psnr(compiled.network(picture), current.network(picture))
@@ -157,19 +157,19 @@ class Paths:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         return f"torch cannot compile {self._weights.model.name} on this machine ({reason})."
 
-    def _say(self, way: "_Way") -> None:
+    def _say(self, built: "_Built") -> None:
         model = self._weights.model.name
-        _LOG.info("%s is run %s, in %s on the %s.", model, way.name, self.precision, self._device)
+        _LOG.info("%s is run %s, in %s on the %s.", model, built.name, self.precision, self._device)
 
-    def _checked(self, name: str, enlargement: Fraction) -> "_Way | None":
+    def _checked(self, name: str, enlargement: Fraction) -> "_Built | None":
         """Build one way; None when its result is not the float32 one.
 
         Raises UpscalingError when torch cannot compile here.
         """
         model = self._weights.model.name
-        way = self._made(name, enlargement)
+        built = self._made(name, enlargement)
         try:
-            agreement = self._agreement(way.network)
+            agreement = self._agreement(built.network)
         except Exception as error:
             if name != "compiled" or not isinstance(error, _compiler_errors()):
                 raise
@@ -177,9 +177,9 @@ class Paths:
         if agreement < _LEAST_AGREEMENT_DB:
             _LOG.warning("%s, %s in %s, is %.1f dB from float32: not used.", model, name, self.precision, agreement)
             return None
-        return way
+        return built
 
-    def _made(self, name: str, enlargement: Fraction) -> "_Way":
+    def _made(self, name: str, enlargement: Fraction) -> "_Built":
         """The network run that way; what has no rewrite for this enlargement stays plain, and is called so."""
         network: Network = copy.deepcopy(self.reference)
         done = "plain"
@@ -190,8 +190,8 @@ class Paths:
             network, done = push_form(network), "rewritten"
         _place(network, self._device, getattr(torch, self.precision))
         if name == "compiled":
-            return _Way(name, _compiled(network))
-        return _Way(done, network)
+            return _Built(name, _compiled(network))
+        return _Built(done, network)
 
     def _agreement(self, network: Network) -> float:
         """PSNR in dB between `network` and the plain one in float32, on a small picture of edges and noise."""
@@ -229,7 +229,7 @@ class _Shape(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Way:
+class _Built:
     name: str
     network: Network
 

@@ -1,4 +1,4 @@
-"""The ways to run a network: each gives the plain float32 picture, and which one is used is said."""
+"""Each execution of a network gives the plain float32 picture, and the report and the log name the one in use."""
 
 import logging
 import os
@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from video_pipeline.upscaling import Engine, PathName, paths, upscale_file
+from video_pipeline.upscaling import Engine, Execution, execution, upscale_file
 from video_pipeline.upscaling.engine import Enlargement
+from video_pipeline.upscaling.execution import Executions
 from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact
-from video_pipeline.upscaling.paths import Paths
 from video_pipeline.upscaling.planes import PlaneFormat
 from video_pipeline.upscaling.weights import load_weights
 from video_pipeline_tests.media.clips import big_buck_bunny, render
@@ -45,18 +45,20 @@ def test_the_rewritten_network_gives_the_plain_ones_picture_within_60_db(
 ) -> None:
     weights = dense if model == "RealESRGAN_x4plus" else None
     pictures = [
-        Engine(model, device="cpu", precision="float32", path=path, weights_path=weights).upscale_rgb(crop, size=size)
-        for path in ("plain", "rewritten")
+        Engine(model, device="cpu", precision="float32", execution=execution, weights_path=weights).upscale_rgb(
+            crop, size=size
+        )
+        for execution in ("plain", "rewritten")
     ]
     assert psnr(*pictures) >= 60
 
 
-@pytest.mark.parametrize("path", ["plain", "rewritten"])
-def test_in_a_short_number_format_every_path_stays_within_50_db_of_plain_float32(
-    crop: np.ndarray, path: PathName
+@pytest.mark.parametrize("execution", ["plain", "rewritten"])
+def test_in_a_short_number_format_every_execution_stays_within_50_db_of_plain_float32(
+    crop: np.ndarray, execution: Execution
 ) -> None:
-    exact = Engine(device="cpu", precision="float32", path="plain").upscale_rgb(crop, size=(144, 96))
-    short = Engine(device="cpu", precision="bfloat16", path=path).upscale_rgb(crop, size=(144, 96))
+    exact = Engine(device="cpu", precision="float32", execution="plain").upscale_rgb(crop, size=(144, 96))
+    short = Engine(device="cpu", precision="bfloat16", execution=execution).upscale_rgb(crop, size=(144, 96))
     assert not np.array_equal(short, exact)
     assert psnr(short, exact) >= 50
 
@@ -72,42 +74,46 @@ def test_the_deep_networks_keep_57_db_in_bfloat16_since_they_read_and_write_the_
     assert 57 <= psnr(short, exact) < 70
 
 
-@pytest.mark.parametrize(("path", "used"), [("plain", "plain"), ("rewritten", "rewritten"), ("auto", "rewritten")])
-def test_the_path_in_use_is_logged_and_can_be_asked_for(
-    crop: np.ndarray, caplog: pytest.LogCaptureFixture, path: PathName, used: str
+@pytest.mark.parametrize(
+    ("execution", "used"), [("plain", "plain"), ("rewritten", "rewritten"), ("auto", "rewritten")]
+)
+def test_the_execution_in_use_is_logged_and_can_be_asked_for(
+    crop: np.ndarray, caplog: pytest.LogCaptureFixture, execution: Execution, used: str
 ) -> None:
     caplog.set_level(logging.INFO, "video_pipeline.upscaling")
-    engine = Engine(device="cpu", precision="float32", path=path)
+    engine = Engine(device="cpu", precision="float32", execution=execution)
     engine.upscale_rgb(crop, size=(144, 96))
-    assert engine.path == used
+    assert engine.execution == used
     assert f"realesr-animevideov3 is run {used}, in float32 on the cpu" in caplog.text
 
 
-def test_the_report_names_the_path_and_none_where_the_network_was_left_out(tmp_path: Path, engine: Engine) -> None:
+def test_the_report_names_the_execution_and_none_where_the_network_was_left_out(
+    tmp_path: Path, engine: Engine
+) -> None:
     source = render(tmp_path / "source.mp4", frames=1)
     with_network = upscale_file(source, tmp_path / "a.mp4", settings=SMALL, engine=engine)
     without = upscale_file(source, tmp_path / "b.mp4", settings=PLAIN, engine=engine)
-    assert (with_network.path, without.path) == ("rewritten", "none")
+    assert (with_network.execution, without.execution) == ("rewritten", "none")
 
 
 @pytest.fixture
-def compiling(monkeypatch: pytest.MonkeyPatch) -> Paths:
+def compiling(monkeypatch: pytest.MonkeyPatch) -> Executions:
     """What happens on a GPU from the 500th frame on, on the CPU from the fourth; with no compiler behind it."""
-    monkeypatch.setattr(paths, "_COMPILED_UNASKED", ("cpu",))
-    monkeypatch.setattr(paths, "_FRAMES_BEFORE_COMPILING", 4)
+    monkeypatch.setattr(execution, "_COMPILED_UNASKED", ("cpu",))
+    monkeypatch.setattr(execution, "_FRAMES_BEFORE_COMPILING", 4)
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
-    return Paths(load_weights("realesr-animevideov3"), "cpu", "float32", "auto")
+    return Executions(load_weights("realesr-animevideov3"), "cpu", "float32", "auto")
 
 
 _SOURCE, _TARGET = (48, 32), (72, 48)
 
 
 def test_a_shape_that_was_seen_often_is_compiled_where_that_is_faster(
-    compiling: Paths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    compiling: Executions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "video_pipeline.upscaling")
     seconds = iter([2.0, 1.0])
-    monkeypatch.setattr(Paths, "_seconds", lambda *_: next(seconds))
+    monkeypatch.setattr(Executions, "_seconds", lambda *_: next(seconds))
     names = []
     for frames, whole in [(2, True), (2, False), (1, True), (2, True), (1, True), (2, False), (2, True)]:
         network = compiling.network(frames, _SOURCE, _TARGET, whole=whole)
@@ -121,22 +127,22 @@ def test_a_shape_that_was_seen_often_is_compiled_where_that_is_faster(
 
 
 def test_a_shape_that_is_not_faster_compiled_is_compared_once_and_stays(
-    compiling: Paths, monkeypatch: pytest.MonkeyPatch
+    compiling: Executions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = iter([1.0, 1.0])
-    monkeypatch.setattr(Paths, "_seconds", lambda *_: next(seconds))
+    monkeypatch.setattr(Executions, "_seconds", lambda *_: next(seconds))
     for _ in range(4):
         compiling.network(4, _SOURCE, _TARGET)
         assert compiling.name == "rewritten"
 
 
 def test_what_cannot_be_compiled_here_is_told_once_and_goes_on(
-    compiling: Paths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    compiling: Executions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(*_: object) -> float:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore words.")
 
-    monkeypatch.setattr(Paths, "_seconds", full)
+    monkeypatch.setattr(Executions, "_seconds", full)
     for _ in range(3):
         compiling.network(4, _SOURCE, _TARGET)
         assert compiling.name == "rewritten"
@@ -148,19 +154,19 @@ def test_what_cannot_be_compiled_here_is_told_once_and_goes_on(
 
 
 def test_an_error_without_a_word_at_compiling_costs_no_clip(
-    compiling: Paths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    compiling: Executions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def bare(*_: object) -> float:
         raise AssertionError
 
-    monkeypatch.setattr(Paths, "_seconds", bare)
+    monkeypatch.setattr(Executions, "_seconds", bare)
     compiling.network(4, _SOURCE, _TARGET)
     assert compiling.name == "rewritten" and "(AssertionError)" in caplog.text
 
 
 def _hot_on_noise(file: Path) -> Path:
-    """animevideov3 whose first layer overflows float16 on hard noise, but not on the picture that paths are checked
-    on: the same function, for the second layer takes the factor back.
+    """animevideov3 whose first layer overflows float16 on hard noise, but not on the picture that is
+    checked: the same function, for the second layer takes the factor back.
     """
     state = {name: tensor.clone() for name, tensor in load_weights("realesr-animevideov3").state.items()}
     state["body.0.weight"] *= 1420
@@ -196,7 +202,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from video_pipeline.upscaling import Engine, UpscalingError
-engine = Engine(device="cpu", precision="float32", path="compiled", weights_path=Path(sys.argv[1]))
+engine = Engine(device="cpu", precision="float32", execution="compiled", weights_path=Path(sys.argv[1]))
 try:
     engine.upscale_rgb(np.zeros((1, 16, 16, 3), np.uint8), size=(24, 24))
 except UpscalingError as error:
@@ -205,7 +211,7 @@ except UpscalingError as error:
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["no compiler", "one that fails"])
-def test_a_compiled_path_without_a_working_compiler_is_a_sentence(tmp_path: Path, there: bool) -> None:
+def test_a_compiled_execution_without_a_working_compiler_is_a_sentence(tmp_path: Path, there: bool) -> None:
     """The second stands for a machine without Python's headers: it names its version, and compiles nothing."""
     compiler = tmp_path / "g++"
     if there:

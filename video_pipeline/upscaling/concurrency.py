@@ -9,10 +9,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Each clip in flight keeps about four cores at its encoder; with fewer, the network itself needs them.
-_CORES_A_CLIP, _MOST_IN_FLIGHT = 4, 4
+_CORES_A_CLIP, _MOST_CLIPS = 4, 4
 
 
-def in_flight(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+def run_concurrently(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """`work` of each item, in their order; on a GPU several at a time, so that the opening, encoding and writing of
     one hides behind the network's work on another. The first error ends it, and nothing more is begun.
     """
@@ -29,4 +29,4 @@ def in_flight(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator
 
 def clips_at_a_time(cores: int, *, gpu: bool) -> int:
     """As many as there are cores for beside a GPU; on the CPU one, whose network takes all cores."""
-    return max(1, min(_MOST_IN_FLIGHT, cores // _CORES_A_CLIP)) if gpu else 1
+    return max(1, min(_MOST_CLIPS, cores // _CORES_A_CLIP)) if gpu else 1

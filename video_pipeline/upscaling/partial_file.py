@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @contextmanager
-def part_of(target: Path) -> Iterator[Path]:
+def partial_file(target: Path) -> Iterator[Path]:
     """A path beside `target` to write to and then move into place; afterwards nothing else is left.
 
     Parts of the same target whose writers were killed are deleted; one that is being written elsewhere is left alone.

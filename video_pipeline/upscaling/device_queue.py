@@ -16,7 +16,7 @@ from torch import Tensor
 Compute = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 
 
-class Arriving(Protocol):
+class QueuedBatch(Protocol):
     """Results on their way to the host."""
 
     def wait(self) -> tuple[Sequence[Tensor], float]:
@@ -24,20 +24,20 @@ class Arriving(Protocol):
         ...
 
 
-class CpuLane:
+class CpuQueue:
     """Computes where the batch lies."""
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Host memory for a batch."""
         return torch.empty(tuple(shape), dtype=dtype)
 
-    def run(self, batch: Sequence[Tensor], compute: Compute) -> Arriving:
+    def run(self, batch: Sequence[Tensor], compute: Compute) -> QueuedBatch:
         """Compute now; the result is there when this returns."""
         started = time.perf_counter()
-        return _Arrived(compute(batch), time.perf_counter() - started)
+        return _Computed(compute(batch), time.perf_counter() - started)
 
 
-class _Arrived:
+class _Computed:
     def __init__(self, results: Sequence[Tensor], seconds: float) -> None:
         self._results = results
         self._seconds = seconds
@@ -46,7 +46,7 @@ class _Arrived:
         return self._results, self._seconds
 
 
-class CudaLane:
+class CudaQueue:
     """Three streams of one GPU, fed by one thread: cuDNN chooses its kernels anew in every thread that computes."""
 
     def __init__(self) -> None:
@@ -57,11 +57,11 @@ class CudaLane:
         """Pinned host memory for a batch."""
         return torch.empty(tuple(shape), dtype=dtype, pin_memory=True)
 
-    def run(self, batch: Sequence[Tensor], compute: Compute) -> Arriving:
+    def run(self, batch: Sequence[Tensor], compute: Compute) -> QueuedBatch:
         """Queue the batch and return; raises torch.OutOfMemoryError here and not later."""
         return self._feeder.submit(self._queue, batch, compute).result()
 
-    def _queue(self, batch: Sequence[Tensor], compute: Compute) -> Arriving:
+    def _queue(self, batch: Sequence[Tensor], compute: Compute) -> QueuedBatch:
         with torch.cuda.stream(self._upload):
             placed = [tensor.to("cuda", non_blocking=True) for tensor in batch]
         self._compute.wait_stream(self._upload)
@@ -102,6 +102,6 @@ class _Downloading:
         return self._hosted, self._started.elapsed_time(self._computed) / 1000
 
 
-def lane_of(device: str) -> "CpuLane | CudaLane":
-    """The lane of "cpu" or "cuda"."""
-    return CudaLane() if device == "cuda" else CpuLane()
+def queue_of(device: str) -> "CpuQueue | CudaQueue":
+    """The queue of "cpu" or "cuda"."""
+    return CudaQueue() if device == "cuda" else CpuQueue()
