@@ -16,10 +16,11 @@ import av
 import numpy as np
 
 from video_pipeline.media import ffmpeg_exe, run_ffmpeg
-from video_pipeline.upscaling.planes import PlaneFormat, planes_of
+from video_pipeline.upscaling.compute.planes import PlaneFormat
+from video_pipeline.upscaling.film.frames import planes_of
 
 if TYPE_CHECKING:
-    from video_pipeline.upscaling.planes import Planes
+    from video_pipeline.upscaling.compute.planes import Planes
 
 FPS = 24
 # 5.2 s, what a model is asked for most.

@@ -29,9 +29,9 @@ from upscale_tables import REFERENCE, Row, show
 
 from video_pipeline.media import ffmpeg_exe
 from video_pipeline.upscaling import MODELS, Execution, UpscaleSettings
-from video_pipeline.upscaling.engine import Precision
-from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact
-from video_pipeline.upscaling.weights import Model, load_weights
+from video_pipeline.upscaling.compute.engine import Precision
+from video_pipeline.upscaling.compute.networks import RRDBNet, SRVGGNetCompact
+from video_pipeline.upscaling.compute.weights import Model, load_weights
 
 _HERE = Path(__file__).parent
 _REFERENCE_PYTHON = _HERE.parent / ".venv-reference" / "bin" / "python"

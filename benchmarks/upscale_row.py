@@ -19,11 +19,11 @@ from machine import matrix_rate, peak_gpu_mib, peak_rss_mib
 from torch.utils.flop_counter import FlopCounterMode
 
 from video_pipeline.upscaling import Engine, Execution, UpscaleReport, UpscaleSettings, upscale_file
+from video_pipeline.upscaling.compute.engine import Enlargement, Precision
+from video_pipeline.upscaling.compute.networks import build_network
+from video_pipeline.upscaling.compute.planes import PlaneFormat
+from video_pipeline.upscaling.compute.weights import load_weights
 from video_pipeline.upscaling.concurrency import run_concurrently
-from video_pipeline.upscaling.engine import Enlargement, Precision
-from video_pipeline.upscaling.networks import build_network
-from video_pipeline.upscaling.planes import PlaneFormat
-from video_pipeline.upscaling.weights import load_weights
 
 # Batches on the device at a time: one is computed while the next is uploaded and the last comes back.
 _ON_THE_WAY = 3

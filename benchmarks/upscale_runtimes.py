@@ -22,10 +22,10 @@ import torch
 from film import clip_pictures, clip_planes, film_clip, psnr
 
 from video_pipeline.upscaling import Engine, Execution
-from video_pipeline.upscaling.engine import Enlargement, Precision
-from video_pipeline.upscaling.networks import build_network
-from video_pipeline.upscaling.planes import PlaneFormat
-from video_pipeline.upscaling.weights import MODELS, load_weights
+from video_pipeline.upscaling.compute.engine import Enlargement, Precision
+from video_pipeline.upscaling.compute.networks import build_network
+from video_pipeline.upscaling.compute.planes import PlaneFormat
+from video_pipeline.upscaling.compute.weights import MODELS, load_weights
 
 # Threads that one runtime leaves spinning have gone to sleep after this.
 _PAUSE_S = 0.3

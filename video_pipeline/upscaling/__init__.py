@@ -7,11 +7,11 @@ from video_pipeline.errors import UpscalingError
 from video_pipeline.upscaling.batch import Batch, Outcome, Plan, Task, find_tasks
 from video_pipeline.upscaling.clips import ClipUpscaler, OnProgress
 from video_pipeline.upscaling.cluster import ClusterUpscaler
-from video_pipeline.upscaling.engine import Device, Engine, Execution, Precision, describe_device
-from video_pipeline.upscaling.geometry import target_size
+from video_pipeline.upscaling.compute.engine import Device, Engine, Execution, Precision, describe_device
+from video_pipeline.upscaling.compute.weights import MODELS, WeightsError, download_weights, models_needed
+from video_pipeline.upscaling.film.geometry import target_size
+from video_pipeline.upscaling.film.video import upscale_file
 from video_pipeline.upscaling.report import Electricity, UpscaleProgress, UpscaleReport, UpscaleSettings
-from video_pipeline.upscaling.video import upscale_file
-from video_pipeline.upscaling.weights import MODELS, WeightsError, download_weights, models_needed
 
 __all__ = [
     "MODELS",

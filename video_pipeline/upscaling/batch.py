@@ -14,12 +14,12 @@ from typing import Any
 
 from video_pipeline.errors import ConfigurationError, MediaError, VideoPipelineError
 from video_pipeline.media import probe
+from video_pipeline.upscaling.compute.engine import Engine
 from video_pipeline.upscaling.concurrency import run_concurrently
-from video_pipeline.upscaling.engine import Engine
-from video_pipeline.upscaling.geometry import check_size, grows, target_size
+from video_pipeline.upscaling.film.geometry import check_size, grows, target_size
+from video_pipeline.upscaling.film.source import plane_format
+from video_pipeline.upscaling.film.video import upscale_file
 from video_pipeline.upscaling.report import UpscaleProgress, UpscaleReport, UpscaleSettings
-from video_pipeline.upscaling.source import plane_format
-from video_pipeline.upscaling.video import upscale_file
 
 CLIP_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".m4v"})
 _RECORD = ".upscaled.json"

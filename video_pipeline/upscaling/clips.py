@@ -13,11 +13,11 @@ from video_pipeline.ledger import Ledger, SpendCategory
 from video_pipeline.media import probe
 from video_pipeline.policy import UpscalingPolicy
 from video_pipeline.storage import ObjectStore, StoredObject
+from video_pipeline.upscaling.compute.engine import Engine, describe_device
+from video_pipeline.upscaling.compute.weights import load_weights
 from video_pipeline.upscaling.concurrency import run_concurrently
-from video_pipeline.upscaling.engine import Engine, describe_device
+from video_pipeline.upscaling.film.video import upscale_file
 from video_pipeline.upscaling.report import Electricity, UpscaleProgress, UpscaleReport, UpscaleSettings
-from video_pipeline.upscaling.video import upscale_file
-from video_pipeline.upscaling.weights import load_weights
 
 _LOG = logging.getLogger(__name__)
 

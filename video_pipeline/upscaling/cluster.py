@@ -19,8 +19,8 @@ from video_pipeline.clips import GeneratedClip, UpscaledClip
 from video_pipeline.errors import UpscalingError
 from video_pipeline.settings import keep_ray_quiet
 from video_pipeline.upscaling.clips import ClipUpscaler, OnProgress
+from video_pipeline.upscaling.compute.engine import describe_device
 from video_pipeline.upscaling.concurrency import clips_at_a_time
-from video_pipeline.upscaling.engine import describe_device
 from video_pipeline.upscaling.report import UpscaleProgress
 
 _LOG = logging.getLogger(__name__)

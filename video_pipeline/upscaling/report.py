@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 
 from video_pipeline.policy import Encoder, Preset
-from video_pipeline.upscaling.engine import Precision
-from video_pipeline.upscaling.power import Share
-from video_pipeline.upscaling.weights import check_denoise, find_model
+from video_pipeline.upscaling.compute.engine import Precision
+from video_pipeline.upscaling.compute.power import Share
+from video_pipeline.upscaling.compute.weights import check_denoise, find_model
 
 # Part of every fingerprint: a change of the code that changes the pictures raises it, and clips are done again.
 _REVISION = 3

@@ -203,7 +203,7 @@ def test_a_clip_that_is_killed_at_any_point_is_stored_and_booked_once_by_the_run
     """A clip a point, killed there twice and then let through."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        [__name__, "video_pipeline.upscaling.execution", "alembic.command", "psycopg", "av"]
+        [__name__, "video_pipeline.upscaling.compute.execution", "alembic.command", "psycopg", "av"]
     )
     for number, point in enumerate(POINTS):
         clip = clip_of(point, render(tmp_path / f"{point}.mp4", frames=3 + number), store)

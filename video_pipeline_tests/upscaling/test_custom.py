@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from video_pipeline.upscaling import Engine, WeightsError, download_weights
-from video_pipeline.upscaling.networks import SRVGGNetCompact
+from video_pipeline.upscaling.compute.networks import SRVGGNetCompact
 
 FRAME = np.random.default_rng(7).integers(0, 256, (1, 24, 32, 3), np.uint8)
 

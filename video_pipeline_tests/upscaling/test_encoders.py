@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from video_pipeline.upscaling import Engine, UpscaleSettings, UpscalingError, upscale_file
-from video_pipeline.upscaling.encoders import nvenc_complaint
+from video_pipeline.upscaling.film.encoders import nvenc_complaint
 from video_pipeline_tests.media.clips import render
 from video_pipeline_tests.upscaling.measures import folder, packets, video_of
 

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from video_pipeline.upscaling import Engine, UpscaleSettings, UpscalingError, WeightsError, upscale_file
-from video_pipeline.upscaling.engine import Enlargement
-from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact
-from video_pipeline.upscaling.planes import PlaneFormat
-from video_pipeline.upscaling.weights import load_weights
+from video_pipeline.upscaling.compute.engine import Enlargement
+from video_pipeline.upscaling.compute.networks import RRDBNet, SRVGGNetCompact
+from video_pipeline.upscaling.compute.planes import PlaneFormat
+from video_pipeline.upscaling.compute.weights import load_weights
 from video_pipeline_tests.media.clips import big_buck_bunny, render
 from video_pipeline_tests.upscaling.measures import psnr
 
@@ -39,7 +39,7 @@ def test_without_a_size_the_network_enlarges_by_its_own_scale(exact: Engine, fra
     result = exact.upscale_rgb(frames[:1], keep_colour=False)
     assert result.dtype == np.uint8 and result.shape == (1, 384, 600, 3)
     with torch.inference_mode():
-        from video_pipeline.upscaling.networks import build_network
+        from video_pipeline.upscaling.compute.networks import build_network
 
         network = build_network(load_weights("realesr-animevideov3").state)
         raw = network(torch.from_numpy(frames[:1]).permute(0, 3, 1, 2) / 255).clamp(0, 1)

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from video_pipeline.upscaling import Engine, Execution, execution, upscale_file
-from video_pipeline.upscaling.engine import Enlargement
-from video_pipeline.upscaling.execution import Executions
-from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact
-from video_pipeline.upscaling.planes import PlaneFormat
-from video_pipeline.upscaling.weights import load_weights
+from video_pipeline.upscaling import Engine, Execution, upscale_file
+from video_pipeline.upscaling.compute import execution
+from video_pipeline.upscaling.compute.engine import Enlargement
+from video_pipeline.upscaling.compute.execution import Executions
+from video_pipeline.upscaling.compute.networks import RRDBNet, SRVGGNetCompact
+from video_pipeline.upscaling.compute.planes import PlaneFormat
+from video_pipeline.upscaling.compute.weights import load_weights
 from video_pipeline_tests.media.clips import big_buck_bunny, render
 from video_pipeline_tests.upscaling.measures import PLAIN, SMALL, psnr
 

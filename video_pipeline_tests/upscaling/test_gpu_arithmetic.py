@@ -17,14 +17,15 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
-from video_pipeline.upscaling import Execution, colour, resample
-from video_pipeline.upscaling.colour import from_rgb, to_rgb
-from video_pipeline.upscaling.device_queue import CudaQueue
-from video_pipeline.upscaling.execution import Executions, Network
-from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact
-from video_pipeline.upscaling.planes import PlaneFormat
-from video_pipeline.upscaling.strips import enlarge
-from video_pipeline.upscaling.weights import load_weights
+from video_pipeline.upscaling import Execution
+from video_pipeline.upscaling.compute import colour, resample
+from video_pipeline.upscaling.compute.colour import from_rgb, to_rgb
+from video_pipeline.upscaling.compute.device_queue import CudaQueue
+from video_pipeline.upscaling.compute.execution import Executions, Network
+from video_pipeline.upscaling.compute.networks import RRDBNet, SRVGGNetCompact
+from video_pipeline.upscaling.compute.planes import PlaneFormat
+from video_pipeline.upscaling.compute.strips import enlarge
+from video_pipeline.upscaling.compute.weights import load_weights
 
 # Made once and kept on their device: none of the fake ones may be left for other tests, nor theirs be used here.
 _TABLES = [kept for module in (colour, resample) for kept in vars(module).values() if hasattr(kept, "cache_clear")]

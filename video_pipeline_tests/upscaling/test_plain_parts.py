@@ -13,9 +13,9 @@ import pytest
 
 from video_pipeline.media import VideoStream
 from video_pipeline.upscaling import Electricity, UpscaleProgress, UpscaleSettings, WeightsError, target_size
+from video_pipeline.upscaling.compute.power import PowerMeter, Share
 from video_pipeline.upscaling.concurrency import run_concurrently
-from video_pipeline.upscaling.power import PowerMeter, Share
-from video_pipeline.upscaling.prefetch import prefetch
+from video_pipeline.upscaling.film.prefetch import prefetch
 
 
 def video(size: tuple[int, int], *, rotation: int = 0, pixel: Fraction = Fraction(1)) -> VideoStream:

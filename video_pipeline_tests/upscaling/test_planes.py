@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from video_pipeline.media import ffmpeg_exe
-from video_pipeline.upscaling.colour import from_rgb, to_rgb
-from video_pipeline.upscaling.planes import PlaneFormat
+from video_pipeline.upscaling.compute.colour import from_rgb, to_rgb
+from video_pipeline.upscaling.compute.planes import PlaneFormat
 
 LAYOUTS = ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"]
 # ffmpeg's names as tags, and as the scale filter takes them.

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from video_pipeline.upscaling import Engine
-from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact, build_network
-from video_pipeline.upscaling.rewrites import FoldedCompact, foldable, push_form
-from video_pipeline.upscaling.strips import rows_for_cpu
-from video_pipeline.upscaling.weights import load_weights
+from video_pipeline.upscaling.compute.networks import RRDBNet, SRVGGNetCompact, build_network
+from video_pipeline.upscaling.compute.rewrites import FoldedCompact, foldable, push_form
+from video_pipeline.upscaling.compute.strips import rows_for_cpu
+from video_pipeline.upscaling.compute.weights import load_weights
 from video_pipeline_tests.media.clips import big_buck_bunny
 from video_pipeline_tests.upscaling.measures import psnr
 

@@ -18,7 +18,7 @@ from video_pipeline.upscaling import (
     UpscalingError,
     upscale_file,
 )
-from video_pipeline.upscaling.engine import Enlargement, Pending
+from video_pipeline.upscaling.compute.engine import Enlargement, Pending
 from video_pipeline_tests.media.clips import big_buck_bunny, render, trim
 from video_pipeline_tests.upscaling.measures import (
     PLAIN,
@@ -33,7 +33,7 @@ from video_pipeline_tests.upscaling.measures import (
 )
 
 if TYPE_CHECKING:
-    from video_pipeline.upscaling.planes import Planes
+    from video_pipeline.upscaling.compute.planes import Planes
 
 Real = tuple[Path, Path, UpscaleReport, list[UpscaleProgress]]
 

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from video_pipeline.settings import Settings
-from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact, build_network
-from video_pipeline.upscaling.weights import WeightsError, fetch, load_weights
+from video_pipeline.upscaling.compute.networks import RRDBNet, SRVGGNetCompact, build_network
+from video_pipeline.upscaling.compute.weights import WeightsError, fetch, load_weights
 
 
 def packaged() -> Path:

@@ -12,8 +12,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from video_pipeline.upscaling.planes import PlaneFormat
-from video_pipeline.upscaling.resample import Taps, taps
+from video_pipeline.upscaling.compute.planes import PlaneFormat
+from video_pipeline.upscaling.compute.resample import Taps, taps
 
 # Kr and Kb: the shares of red and blue in luma, by ffmpeg's name of the matrix (H.273 table 4).
 _LUMA_SHARES = {

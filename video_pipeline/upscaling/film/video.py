@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError, UpscalingError
-from video_pipeline.upscaling.encoders import Encoding, choose_encoding
-from video_pipeline.upscaling.engine import Engine, Enlargement, Pending
-from video_pipeline.upscaling.geometry import check_size, grows, target_size
-from video_pipeline.upscaling.partial_file import partial_file
-from video_pipeline.upscaling.planes import PlaneFormat
-from video_pipeline.upscaling.prefetch import prefetch
+from video_pipeline.upscaling.compute.engine import Engine, Enlargement, Pending
+from video_pipeline.upscaling.compute.planes import PlaneFormat
+from video_pipeline.upscaling.film.encoders import Encoding, choose_encoding
+from video_pipeline.upscaling.film.geometry import check_size, grows, target_size
+from video_pipeline.upscaling.film.partial_file import partial_file
+from video_pipeline.upscaling.film.prefetch import prefetch
+from video_pipeline.upscaling.film.source import Picture, Source, matrix_of
+from video_pipeline.upscaling.film.target import Target, container_format
 from video_pipeline.upscaling.report import Electricity, UpscaleProgress, UpscaleReport, UpscaleSettings
-from video_pipeline.upscaling.source import Picture, Source, matrix_of
-from video_pipeline.upscaling.target import Target, container_format
 
 if TYPE_CHECKING:
     import av.packet

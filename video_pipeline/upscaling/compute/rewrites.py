@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from video_pipeline.upscaling.networks import ResidualDenseBlock, RRDBNet, SRVGGNetCompact
-from video_pipeline.upscaling.resample import taps
+from video_pipeline.upscaling.compute.networks import ResidualDenseBlock, RRDBNet, SRVGGNetCompact
+from video_pipeline.upscaling.compute.resample import taps
 
 # With a longer period the strided convolution has more outputs than the one that it replaces.
 _LONGEST_PERIOD = 3

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from video_pipeline.upscaling.weights import WeightsError
+from video_pipeline.upscaling.compute.weights import WeightsError
 
 if TYPE_CHECKING:
     # An extra, which is not in every environment.

@@ -1,30 +1,19 @@
-"""Decoded pictures as the codecs hold them: planes of luma and chroma, and what is to be known to read them.
+"""PyAV frames as planes of numpy arrays, and back; and which pixel formats are accepted."""
 
-Plain data and views onto PyAV's buffers; no torch.
-"""
-
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from video_pipeline.upscaling.compute.planes import PIXEL_FORMATS, PlaneFormat
 
 if TYPE_CHECKING:
     import av
     import numpy as np
     from av.video.plane import VideoPlane
 
-    Planes = tuple[np.ndarray, np.ndarray, np.ndarray]
+    from video_pipeline.upscaling.compute.planes import Planes
 
-# (columns, rows) of luma that share a chroma sample, by pixel format as the upscaler takes it over the bus.
-_LAYOUTS = {
-    "yuv420p": ((2, 2), 8),
-    "yuv422p": ((2, 1), 8),
-    "yuv444p": ((1, 1), 8),
-    "yuv420p10le": ((2, 2), 10),
-    "yuv422p10le": ((2, 1), 10),
-    "yuv444p10le": ((1, 1), 10),
-}
 # What else is taken: the same samples in another order, or chroma so coarse that swscale spreads it first.
 _TAKEN_AS = {
-    **{name: name for name in _LAYOUTS},
+    **{name: name for name in PIXEL_FORMATS},
     "yuvj420p": "yuv420p",
     "yuvj422p": "yuv422p",
     "yuvj444p": "yuv444p",
@@ -34,26 +23,6 @@ _TAKEN_AS = {
     "yuv410p": "yuv444p",
     "yuv411p": "yuv444p",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class PlaneFormat:
-    """How to read a picture's planes. `size` is (width, height) of luma; `matrix` is ffmpeg's name."""
-
-    size: tuple[int, int]
-    pixel_format: str
-    matrix: str
-    full_range: bool
-
-    @property
-    def subsampling(self) -> tuple[int, int]:
-        """Luma (columns, rows) that share a chroma sample."""
-        return _LAYOUTS[self.pixel_format][0]
-
-    @property
-    def bit_depth(self) -> int:
-        """Bits a sample: 8, or 10 in 16-bit integers."""
-        return _LAYOUTS[self.pixel_format][1]
 
 
 def taken_as(pixel_format: str) -> str | None:

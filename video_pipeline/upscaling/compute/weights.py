@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import VideoPipelineError
-from video_pipeline.upscaling.ncnn_format import Architecture, read_ncnn
+from video_pipeline.upscaling.compute.ncnn_format import Architecture, read_ncnn
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from video_pipeline.errors import UpscalingError
-from video_pipeline.upscaling.foreign import ForeignNetwork, read_foreign
-from video_pipeline.upscaling.networks import Network as OurNetwork
-from video_pipeline.upscaling.networks import RRDBNet, SRVGGNetCompact, build_network
-from video_pipeline.upscaling.resample import cached_taps
-from video_pipeline.upscaling.rewrites import FoldedCompact, foldable, push_form
-from video_pipeline.upscaling.weights import CUSTOM, Weights, WeightsError
+from video_pipeline.upscaling.compute.foreign import ForeignNetwork, read_foreign
+from video_pipeline.upscaling.compute.networks import Network as OurNetwork
+from video_pipeline.upscaling.compute.networks import RRDBNet, SRVGGNetCompact, build_network
+from video_pipeline.upscaling.compute.resample import cached_taps
+from video_pipeline.upscaling.compute.rewrites import FoldedCompact, foldable, push_form
+from video_pipeline.upscaling.compute.weights import CUSTOM, Weights, WeightsError
 
 _LOG = logging.getLogger(__name__)
 

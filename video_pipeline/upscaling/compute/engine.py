@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from video_pipeline.errors import UpscalingError
-from video_pipeline.upscaling.planes import PlaneFormat
-from video_pipeline.upscaling.power import PowerMeter
-from video_pipeline.upscaling.weights import load_weights
+from video_pipeline.upscaling.compute.planes import PlaneFormat
+from video_pipeline.upscaling.compute.power import PowerMeter
+from video_pipeline.upscaling.compute.weights import load_weights
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from video_pipeline.upscaling.device_queue import QueuedBatch
-    from video_pipeline.upscaling.execution import Network
-    from video_pipeline.upscaling.planes import Planes
+    from video_pipeline.upscaling.compute.device_queue import QueuedBatch
+    from video_pipeline.upscaling.compute.execution import Network
+    from video_pipeline.upscaling.compute.planes import Planes
 
 _LOG = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class Engine:
         """
         import torch
 
-        from video_pipeline.upscaling.colour import from_rgb, to_rgb
+        from video_pipeline.upscaling.compute.colour import from_rgb, to_rgb
 
         def compute(planes: "Sequence[torch.Tensor]") -> "list[torch.Tensor]":
             rgb = to_rgb(planes, work.source)
@@ -255,7 +255,7 @@ class Engine:
         self, source: "torch.Tensor", size: tuple[int, int], blend: float, keep_colour: bool
     ) -> "tuple[torch.Tensor, torch.Tensor]":
         """RGB 0..1 (N, 3, H, W) at `size`; the second value is False when it is no picture."""
-        from video_pipeline.upscaling.strips import enlarge
+        from video_pipeline.upscaling.compute.strips import enlarge
 
         height, width = source.shape[2:]
         network, rows = None, height
@@ -269,7 +269,7 @@ class Engine:
 
     def _rows_at_once(self, network: "Network", width: int, height: int) -> int:
         """Source rows of a strip: the whole frame on a GPU, what memory likes on the CPU, less after trouble."""
-        from video_pipeline.upscaling.strips import rows_for_cpu
+        from video_pipeline.upscaling.compute.strips import rows_for_cpu
 
         if not network.cuttable:
             return height
@@ -280,7 +280,7 @@ class Engine:
         """Ask for less at once after memory ran out: half the frames, then half the rows, then the CPU's memory."""
         import torch
 
-        from video_pipeline.upscaling.strips import FEWEST_ROWS
+        from video_pipeline.upscaling.compute.strips import FEWEST_ROWS
 
         if self.device == "cuda":
             torch.cuda.empty_cache()
@@ -307,9 +307,9 @@ class Engine:
         self.strip_rows = None
 
     def _place(self, device: str, precision: Precision, execution: Execution) -> None:
-        from video_pipeline.upscaling.device_queue import queue_of
-        from video_pipeline.upscaling.execution import Executions
-        from video_pipeline.upscaling.networks import SRVGGNetCompact
+        from video_pipeline.upscaling.compute.device_queue import queue_of
+        from video_pipeline.upscaling.compute.execution import Executions
+        from video_pipeline.upscaling.compute.networks import SRVGGNetCompact
 
         self.device = device
         self._executions = Executions(self._weights, device, precision, execution)

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media import INPUT_GUARD, MAX_PIXELS, VideoStream, first_video, open_guarded, probe, run_ffmpeg
-from video_pipeline.upscaling.planes import PlaneFormat, planes_of, taken_as
+from video_pipeline.upscaling.compute.planes import PlaneFormat
+from video_pipeline.upscaling.film.frames import planes_of, taken_as
 
 if TYPE_CHECKING:
     import av
     import av.packet
     from av.stream import Stream
 
-    from video_pipeline.upscaling.planes import Planes
+    from video_pipeline.upscaling.compute.planes import Planes
 
 _HDR = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 _MATRICES = frozenset({"bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})

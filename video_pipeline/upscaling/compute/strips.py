@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from video_pipeline.upscaling.execution import CPU_BUFFER_BYTES, Network
-from video_pipeline.upscaling.resample import cached_taps, plain_rows, restore_means
+from video_pipeline.upscaling.compute.execution import CPU_BUFFER_BYTES, Network
+from video_pipeline.upscaling.compute.resample import cached_taps, plain_rows, restore_means
 
 # What a strip on the CPU may hold while a network runs over it.
 _CPU_BYTES = 2 * 2**30

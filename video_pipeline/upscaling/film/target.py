@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError, UpscalingError
-from video_pipeline.upscaling.encoders import Encoding
-from video_pipeline.upscaling.planes import PlaneFormat, frame_of
-from video_pipeline.upscaling.source import Picture, Source
+from video_pipeline.upscaling.compute.planes import PlaneFormat
+from video_pipeline.upscaling.film.encoders import Encoding
+from video_pipeline.upscaling.film.frames import frame_of
+from video_pipeline.upscaling.film.source import Picture, Source
 
 if TYPE_CHECKING:
     import av
