@@ -1,6 +1,8 @@
-"""Gate 3: Real-ESRGAN upscaling of whole clips on the machine's own GPU, or slowly on its CPU.
+"""Gate 3: Real-ESRGAN upscaling of whole clips on the machine's own GPU, or more slowly on its CPU.
 
-Importing this package imports neither torch nor PyAV; using it does.
+`compute` holds the networks and the engine; `film` reads and writes files. The modules at the top are what the
+pipeline and the command line use: `clips`, `cluster`, `batch`, and the settings and results in `report`. Other rooms
+import this package only. Importing it does not import torch or PyAV; using it does.
 """
 
 from video_pipeline.errors import UpscalingError

@@ -1,7 +1,7 @@
-"""Files, folders and globs to be upscaled into a file or a folder: what there is to do, and what is done already.
+"""Files, folders and globs to upscale into a file or a folder: planning, running, and skipping finished files.
 
-A folder that results are written to keeps a record of what each was made from, so that a second run over the same
-films, or one after a kill, does only what is missing (G3.4).
+A target folder keeps a record of the source and settings of each result. A second run, or one after a kill, does only
+what is missing (G3.4).
 """
 
 import glob
@@ -28,7 +28,7 @@ _FACTS = {"settings", "bytes", "source_sha256"}
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One file to be upscaled to another."""
+    """One file to upscale, and the file to write."""
 
     source: Path
     target: Path
@@ -36,7 +36,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be done to one file: sizes in pixels, or why nothing can be done."""
+    """What will be done to one file, or why nothing can be done. Sizes are (width, height) in pixels."""
 
     source: Path
     target: Path
@@ -45,13 +45,13 @@ class Plan:
     frames: int | None
     duration_s: float | None
     action: str
-    """"upscale", "resize" (it is as large already), "keep" (done before), or "refuse"."""
+    """"upscale", "resize" (as large already, or without the network), "keep" (done before), or "refuse"."""
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one file; without a report it was done before, or could not be done for the reason `error`."""
+    """The result of one file. Without a report, it was done before, or it failed for the reason in `error`."""
 
     task: Task
     report: UpscaleReport | None = None
@@ -59,11 +59,12 @@ class Outcome:
 
 
 def find_tasks(sources: Sequence[str], target: Path) -> tuple[list[Task], Path | None]:
-    """The files that `sources` (files, folders, globs) name, each with its target; and the folder, if that is one.
+    """List the files that `sources` (files, folders, globs) name, each with its target; and the target folder.
 
-    A `target` with a suffix is a file, for one file; else it is a folder, and results get their
-    source's name there as .mp4, below the same folders; where it lies in a folder that is named, its clips are no
-    sources. Raises ConfigurationError when nothing is named, when two sources would become one file, or one itself.
+    A `target` with a suffix is a file and takes one source. Any other target is a folder: each result gets its
+    source's name as .mp4, below the same subfolders. Clips in a target folder inside a source folder are not sources.
+    Raises ConfigurationError when nothing matches, when two sources would become one file, or when a source
+    would be replaced by its own result.
     """
     files = [found for source in sources for found in _files(source, target)]
     into_folder = target.is_dir() or not target.suffix
@@ -81,10 +82,10 @@ def find_tasks(sources: Sequence[str], target: Path) -> tuple[list[Task], Path |
 
 
 def _files(source: str, target: Path) -> list[tuple[Path, Path]]:
-    """(file, its place below the target folder) for a file, a folder's clips at any depth, or a glob."""
+    """Pairs (file, path below the target folder) for a file, a folder's clips at any depth, or a glob."""
     path = Path(source)
     if path.is_dir():
-        # A folder that is its own target is told as such, file by file.
+        # Where the folder is its own target, `find_tasks` reports each file.
         results = target.resolve() if target.resolve() != path.resolve() else None
         found = sorted(
             entry
@@ -108,7 +109,7 @@ def _files(source: str, target: Path) -> list[tuple[Path, Path]]:
 
 
 class Batch:
-    """Tasks with their settings; `size` overrides the settings' short side."""
+    """Tasks with their settings. `size` (width, height) overrides the settings' short side."""
 
     def __init__(
         self,
@@ -120,20 +121,21 @@ class Batch:
         again: bool = False,
         weights: Path | None = None,
     ) -> None:
-        """`folder` is where the record is kept; without one, or with `again`, everything is done. `weights` is a
-        file of the caller's.
+        """The record is kept in `folder`. Without a folder, or with `again`, every task is done.
+
+        `weights` is the caller's own weights file.
         """
         self._tasks = tasks
         self._settings = settings
         self._size = size
         self._folder = folder
-        # A weights file that is missing is the engine's to tell.
+        # The engine reports a missing weights file.
         own = _sha256(weights) if weights is not None and weights.is_file() else None
         self._done_with = f"{settings.fingerprint(own)} {size}"
         self._again = again
 
     def plan(self) -> list[Plan]:
-        """What `run` would do, from the files' headers; no network is loaded."""
+        """Tell what `run` would do. Reads the files' headers only and loads no network."""
         entries = self._entries()
         return [self._plan(task, done=self._done(task, entries)) for task in self._tasks]
 
@@ -155,9 +157,9 @@ class Batch:
     def run(
         self, engine: Callable[[], Engine], progress: Callable[[Task, UpscaleProgress], None]
     ) -> Iterator[Outcome]:
-        """Do what is to be done; one file's trouble does not stop the others. `engine` is asked for when needed.
+        """Do what is missing. One file's failure does not stop the others; `engine` is called when it is needed.
 
-        Raises WeightsError and UpscalingError where the network itself cannot be had.
+        Raises WeightsError or UpscalingError when the network cannot be loaded.
         """
         entries = self._entries()
         to_do: list[Task] = []
@@ -170,7 +172,7 @@ class Batch:
             return
         loaded = engine()
 
-        # Taken before the work, so that a source that is replaced meanwhile is done again.
+        # Hashed before the work, so that a source that is replaced during it is done again.
         made_from: dict[Task, str] = {}
 
         def upscale(task: Task) -> Outcome:

@@ -1,4 +1,4 @@
-"""Upscaling of generated clips, from our store into our store, once an input and settings (MISSION G3.4)."""
+"""Upscaling of generated clips from the store into the store, once for each input and settings (G3.4)."""
 
 import logging
 import tempfile
@@ -22,11 +22,11 @@ from video_pipeline.upscaling.report import Electricity, UpscaleProgress, Upscal
 _LOG = logging.getLogger(__name__)
 
 OnProgress = Callable[[str, UpscaleProgress], None]
-"""Is told a clip's id and how far it is."""
+"""Called with a clip's id and its progress."""
 
 
 class ClipUpscaler:
-    """Holds one network for all clips of a partition; it is loaded when the first clip needs it."""
+    """Holds one network for all clips of a partition. It is loaded when the first clip needs it."""
 
     def __init__(
         self,
@@ -67,12 +67,15 @@ class ClipUpscaler:
         return run_concurrently(self.upscale, clips)
 
     def upscale(self, clip: GeneratedClip) -> UpscaledClip:
-        """The clip at its delivered size; one that was not generated passes through, a broken one is rejected."""
+        """Upscale one clip to its delivered size.
+
+        A clip that was not generated is returned unchanged. A clip that cannot be read is returned as rejected.
+        """
         row = UpscaledClip(**clip.model_dump())
         if clip.status is not ClipStatus.GENERATED or clip.media_key is None:
             return row
         key = self.key(clip)
-        # Two clips of one file wait for one another: the second finds the result.
+        # Two clips of one file run one after the other: the second finds the result.
         with self._at_work_on(key):
             stored, report = self._store.stat(key), None
             if stored is None:
@@ -96,12 +99,15 @@ class ClipUpscaler:
         )
 
     def needs_work(self, clip: GeneratedClip) -> bool:
-        """Whether `upscale` would have to compute something."""
+        """Whether the clip still has to be upscaled."""
         wanted = clip.status is ClipStatus.GENERATED and clip.media_key is not None
         return wanted and self._store.stat(self.key(clip)) is None
 
     def fingerprint(self) -> str:
-        """What decides the result beside the clip's own file; a weights file of the machine's by its content."""
+        """A hash of everything that decides the result besides the clip's own file.
+
+        A weights file of this machine counts by its content. Raises WeightsError when it cannot be read.
+        """
         if self._weights_path is None:
             return self._settings.fingerprint()
         with self._loading:
@@ -111,11 +117,11 @@ class ClipUpscaler:
         return self._settings.fingerprint(self._weights_sha256)
 
     def describe(self) -> str:
-        """One sentence on where the work is done."""
+        """One sentence about the device that does the work."""
         return describe_device()
 
     def key(self, clip: GeneratedClip) -> str:
-        """Under which the store has the result, or will."""
+        """The store's key for the result, whether it is there yet or not."""
         return f"upscaled/{clip.media_sha256}-{self.fingerprint()[:16]}.mp4"
 
     def _upscale(self, clip: GeneratedClip, media_key: str, key: str) -> tuple[StoredObject, UpscaleReport]:
@@ -131,7 +137,7 @@ class ClipUpscaler:
                 progress=lambda progress: self._on_progress(clip.clip_id, progress),
             )
             checkpoints.reached("upscaling.upscaled")
-            # Before it is stored: a run that finds the clip there books nothing.
+            # Booked before it is stored: a run that finds the clip in the store books nothing.
             self._book(clip, key, report)
             checkpoints.reached("upscaling.booked")
             stored = self._put(key, target)
@@ -154,7 +160,7 @@ class ClipUpscaler:
         try:
             return self._store.put_file(key, file, content_type="video/mp4")
         except StorageError:
-            # Another machine was at it too and came first, with a picture that is as good.
+            # Another machine upscaled the same clip and stored it first; its picture is as good.
             first = self._store.stat(key)
             if first is None:
                 raise

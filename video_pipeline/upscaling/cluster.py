@@ -1,7 +1,7 @@
-"""Upscaling on a Ray cluster: a long-lived worker on each GPU, and clips for whichever is free (MISSION G3.6).
+"""Upscaling on a Ray cluster: one long-lived worker on each GPU takes clips as it becomes free (G3.6).
 
-Ray places the workers, carries the clips and notices what dies. A worker is the `ClipUpscaler` of the one machine,
-from the store into the store: a clip that two workers were given is still stored and booked once.
+Ray places the workers, passes the clips and detects failures. Each worker runs the same `ClipUpscaler` as a single
+machine, from the store into the store. A clip that two workers were given is still stored and booked once.
 """
 
 import logging
@@ -25,24 +25,24 @@ from video_pipeline.upscaling.report import UpscaleProgress
 
 _LOG = logging.getLogger(__name__)
 
-# How often the workers are asked how far they are.
+# How often the workers are asked for their progress.
 _ASK_EVERY_S = 5.0
 _ANSWER_S = 1.0
 _CONNECT_TIMEOUT_S = 10.0
-# A busy cluster has no room for a while; one whose machines are gone never has again.
+# A busy cluster has no room for a while; one whose machines are gone stays without.
 _PATIENCE_S = 900.0
-# A clip in whose company so many workers died is what they die of.
+# When this many workers died on the same clip, the clip is the cause.
 _DEATHS_A_CLIP = 2
 
 Group = list[GeneratedClip]
 
 
 class ClusterUpscaler:
-    """Upscales a partition's clips on the Ray cluster at `address` ("auto", "host:6379", "ray://host:10001"; "local"
-    starts one of this machine's GPUs).
+    """Upscales a partition's clips on the Ray cluster at `address`.
 
-    `make` builds a worker's `ClipUpscaler` where the worker runs, and `own` is this machine's: what needs no work is
-    answered by it, without the cluster. `shared` says whether ledger and store are reached from other machines.
+    The address is "auto", "host:6379", "ray://host:10001", or "local", which starts a cluster of this machine's GPUs.
+    `make` builds a worker's `ClipUpscaler` where the worker runs. `own` is this machine's; it answers for clips that
+    need no work, without the cluster. `shared` tells whether other machines can reach the ledger and the store.
     """
 
     def __init__(
@@ -62,15 +62,15 @@ class ClusterUpscaler:
         self._devices: Counter[str] = Counter()
 
     def upscale_all(self, clips: Sequence[GeneratedClip]) -> Iterator[UpscaledClip]:
-        """`ClipUpscaler.upscale` of each clip, in their order.
+        """Upscale each clip as `ClipUpscaler.upscale` does, and yield the rows in the clips' order.
 
-        Raises UpscalingError when Ray is not installed, the cluster cannot be reached or must not be used for these
-        clips, or its workers die; what was finished by then is not done again.
+        Raises UpscalingError when Ray is not installed, or the cluster cannot be reached or used for these clips, or
+        its workers die. The next run does not repeat finished clips.
         """
         groups: dict[str, Group] = {}
         for clip in clips:
             if self._own.needs_work(clip):
-                # Of clips of one file the later ones find the first one's result, if one worker has them all.
+                # One worker gets all clips of the same file: the later ones find the first one's result.
                 groups.setdefault(str(clip.media_sha256), []).append(clip)
         handed_out = {clip.clip_id for group in groups.values() for clip in group}
         rows: dict[str, UpscaledClip] = {}
@@ -81,7 +81,7 @@ class ClusterUpscaler:
                 yield rows.pop(clip.clip_id) if clip.clip_id in handed_out else self._own.upscale(clip)
 
     def describe(self) -> str:
-        """One sentence on the workers that there were."""
+        """One sentence about the workers that were used."""
         if not self._devices:
             return f"No worker of the Ray cluster {self._address} was needed."
         workers = (f"{count} on {where}" for where, count in sorted(self._devices.items()))
@@ -119,10 +119,10 @@ class ClusterUpscaler:
                 try:
                     answer = ray.get(ref)
                 except ray.exceptions.RayTaskError as error:
-                    # The worker's own error, as it would have been raised here.
+                    # The worker's own error is raised as if the work had been done here.
                     raise error.cause from None
                 except ray.exceptions.RayError as error:
-                    # Killed, out of memory, or on a machine that is gone: each is an error of its own to Ray.
+                    # Ray has a separate error each for killed, out of memory, and on a machine that is gone.
                     if worker is None:
                         pool.never_started(ref, error)
                         continue
@@ -163,7 +163,7 @@ class ClusterUpscaler:
 
 @dataclass(frozen=True, slots=True)
 class _WorkerFacts:
-    """What a worker says of itself."""
+    """What a worker reports about itself when it has started."""
 
     host: str
     device: str
@@ -172,7 +172,7 @@ class _WorkerFacts:
 
 
 class _Worker:
-    """Lives on the cluster, one a GPU; Ray calls it in several threads."""
+    """The actor on the cluster, one for each GPU. Ray calls it in several threads."""
 
     def __init__(self, make: Callable[[OnProgress], ClipUpscaler]) -> None:
         self._progress: dict[str, UpscaleProgress] = {}
@@ -188,7 +188,7 @@ class _Worker:
         return [self._upscaler.upscale(clip) for clip in group]
 
     def progress(self) -> dict[str, UpscaleProgress]:
-        """What is new since it was last asked for."""
+        """The progress since the last call, by clip id."""
         news, self._progress = self._progress, {}
         return news
 
@@ -198,7 +198,7 @@ class _Worker:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What the cluster has to give: how many workers, what each takes, and how many clips it does at a time."""
+    """What the cluster offers: number of workers, resources of each, and clips that each does at a time."""
 
     hosts: frozenset[str]
     workers: int
@@ -207,7 +207,7 @@ class Capacity:
 
 
 class WorkerPool:
-    """The workers: the ones that start, and the free ones, each as often as it takes another clip."""
+    """The workers that are starting, and the free ones. A worker is in `free` once for each clip it can take."""
 
     def __init__(self, ray: Any, capacity: Capacity, make: Callable[[OnProgress], ClipUpscaler], count: int) -> None:
         self._ray = ray
@@ -240,7 +240,7 @@ class WorkerPool:
             raise UpscalingError(f"No worker of the Ray cluster could start ({_reason(error)}).") from error
 
     def check_patience(self) -> None:
-        """Raises UpscalingError when there has been no worker for too long."""
+        """Raise UpscalingError when there has been no worker for too long."""
         if self._at_work:
             self._last_at_work = time.monotonic()
         elif time.monotonic() - self._last_at_work > _PATIENCE_S:
@@ -258,17 +258,17 @@ class WorkerPool:
             self.free.append(worker)
 
     def replace(self, dead: Any) -> None:
-        """Another one, as soon as there is room for it. Clips that were with the dead one come back one by one."""
+        """Start another worker in place of the dead one, as soon as the cluster has room for it."""
         if dead not in self._at_work:
             return
-        # Out of reach is as good as dead, but would keep its GPU.
+        # A worker that is only out of reach is killed too; it would keep its GPU.
         self._kill(dead)
         self._at_work.remove(dead)
         self.free = deque(worker for worker in self.free if worker is not dead)
         self._add()
 
     def progress(self) -> Iterator[tuple[str, UpscaleProgress]]:
-        """How far the clips are, of the workers that answer at once; one that died idle is replaced."""
+        """Progress from the workers that answer at once. A worker that died while idle is replaced."""
         asked = {worker.progress.remote(): worker for worker in self._at_work}
         answered, _ = self._ray.wait([*asked], num_returns=len(asked), timeout=_ANSWER_S) if asked else ([], [])
         for ref in answered:
@@ -282,13 +282,16 @@ class WorkerPool:
             self._kill(worker)
 
     def _kill(self, worker: Any) -> None:
-        # Whatever ends the stage, it is not that a worker was gone already.
+        # A worker that is gone already must not fail the stage.
         with suppress(Exception):
             self._ray.kill(worker)
 
 
 def capacity_of(ray: Any) -> Capacity:
-    """A worker on each GPU; in a cluster without any, one on each machine, with all of its cores."""
+    """One worker on each GPU; in a cluster without GPUs, one on each machine, with all of its cores.
+
+    Raises UpscalingError when the cluster has neither.
+    """
     nodes = [node for node in ray.nodes() if node["Alive"]]
     hosts = frozenset(node["NodeManagerAddress"] for node in nodes)
     cores = [int(node["Resources"].get("CPU", 0)) for node in nodes]
@@ -305,7 +308,10 @@ def capacity_of(ray: Any) -> Capacity:
 
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
-    """The `ray` module, connected; a connection that was there before is used and left."""
+    """The `ray` module with a connection. An earlier connection is used and left open.
+
+    Raises UpscalingError when Ray is not installed, or the cluster cannot be reached or is lost.
+    """
     keep_ray_quiet()
     try:
         import ray
@@ -335,7 +341,7 @@ def _connected(address: str) -> Iterator[Any]:
 
 @contextmanager
 def _same_sigterm() -> Iterator[None]:
-    """Ray puts its own handler in place and leaves it there; Dagster needs the one that it has set."""
+    """Restore the SIGTERM handler: Ray replaces it for good, and Dagster needs its own."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -347,7 +353,7 @@ def _same_sigterm() -> Iterator[None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Ray itself waits for minutes where nobody answers; raises OSError or ValueError at once instead."""
+    """Raise OSError or ValueError soon for an address that does not answer; Ray would wait for minutes."""
     if address in ("auto", "local"):
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")

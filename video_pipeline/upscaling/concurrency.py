@@ -1,4 +1,4 @@
-"""Several clips on one engine at a time: how many, and in which order their results come."""
+"""How many clips share one engine at a time, and the order of their results."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -8,13 +8,15 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Each clip in flight keeps about four cores at its encoder; with fewer, the network itself needs them.
+# The encoder of each clip keeps about four cores busy; with fewer cores, the network itself needs them.
 _CORES_A_CLIP, _MOST_CLIPS = 4, 4
 
 
 def run_concurrently(work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """`work` of each item, in their order; on a GPU several at a time, so that the opening, encoding and writing of
-    one hides behind the network's work on another. The first error ends it, and nothing more is begun.
+    """Call `work` on each item and yield the results in the items' order; on a GPU, several items at a time.
+
+    Opening, encoding and writing one clip then overlap with the network's work on another. The first error is raised
+    here, and no further item is started.
     """
     import torch
 
@@ -28,5 +30,5 @@ def run_concurrently(work: Callable[[Item], Result], items: Sequence[Item]) -> I
 
 
 def clips_at_a_time(cores: int, *, gpu: bool) -> int:
-    """As many as there are cores for beside a GPU; on the CPU one, whose network takes all cores."""
+    """Clips to run at a time: what the `cores` allow with a GPU; one without, because the network uses every core."""
     return max(1, min(_MOST_CLIPS, cores // _CORES_A_CLIP)) if gpu else 1

@@ -1,6 +1,6 @@
-"""What a caller asks of the upscaler and what it is told back: settings, progress, report, and the electricity sum.
+"""What a caller gives to the upscaler and gets back: settings, progress, report, and the cost of electricity.
 
-Plain data without torch or PyAV, so that anything may import it.
+Plain data without torch or PyAV, so that any module may import it.
 """
 
 import hashlib
@@ -13,17 +13,18 @@ from video_pipeline.upscaling.compute.engine import Precision
 from video_pipeline.upscaling.compute.power import Share
 from video_pipeline.upscaling.compute.weights import check_denoise, find_model
 
-# Part of every fingerprint: a change of the code that changes the pictures raises it, and clips are done again.
+# Part of every fingerprint. Raise it when a change of the code changes the pictures: clips are then done again.
 _REVISION = 3
 
 
 @dataclass(frozen=True, slots=True)
 class UpscaleSettings:
-    """Everything about the result that is a choice. `short_side` is the target's, in pixels, and even.
+    """The choices that decide the result.
 
-    `crf` (0..51, lower is better) is the constant quality of either encoder, and `preset` is x264's (see `encoders`);
-    `blend` is the network's share of the picture, 0..1, the rest being the source enlarged by Lanczos; `denoise` is
-    `weights.load_weights`' and `precision` the engine's.
+    `short_side` is the target's shorter side: even pixels, 16 or more. `crf` (0..51, lower is better) is the constant
+    quality of either encoder. `preset` is x264's (see `film.encoders`). `blend` (0..1) is the network's share of the
+    picture; the rest is the source enlarged by Lanczos. `denoise` is explained in `compute.weights.load_weights`, and
+    `precision` in `Engine`. Raises ValueError for a number out of range, and WeightsError for an unknown model.
     """
 
     model: str = "realesr-animevideov3"
@@ -46,10 +47,10 @@ class UpscaleSettings:
             raise ValueError(f"short_side is an even number of pixels, 16 or more, and not {self.short_side}.")
 
     def fingerprint(self, weights_sha256: str | None = None) -> str:
-        """A sha256 that changes with whatever changes the pictures: beside the input's own, the key of G3.4.
+        """A sha256 that changes with everything that changes the pictures. With the input's own, the key of G3.4.
 
-        `weights_sha256` is `Engine.weights_sha256` where the engine runs a weights file of the caller's; without
-        it, the model's own weights count.
+        `weights_sha256` is `Engine.weights_sha256` when the engine runs the caller's own weights file. Without it,
+        the model's official weights count.
         """
         facts = asdict(self) | {
             "weights_sha256": weights_sha256 or find_model(self.model).default_sha256,
@@ -60,7 +61,7 @@ class UpscaleSettings:
 
 @dataclass(frozen=True, slots=True)
 class Electricity:
-    """The price of a second of work: peak watts by device, the share of it that is drawn, and the tariff (G3.1)."""
+    """The price of a second of work: peak watts of each device, the share of them in use, and the tariff (G3.1)."""
 
     gpu_watts: float = 450.0
     cpu_watts: float = 65.0
@@ -68,9 +69,9 @@ class Electricity:
     usd_per_kwh: Decimal = Decimal("0.12")
 
     def usd(self, share: Share, device: str) -> Decimal:
-        """Cost of a clip's share of `device` ("cpu" or "cuda"), to a millionth of a dollar.
+        """Cost of a clip's share of `device` ("cpu" or "cuda") in dollars, rounded to a millionth.
 
-        From the measured energy where there is one; else an estimate: the seconds are measured and the watts are not.
+        Measured energy is used where there is any. Otherwise the watts are an estimate.
         """
         if share.joules is not None:
             joules = Decimal(str(share.joules))
@@ -82,7 +83,7 @@ class Electricity:
 
 @dataclass(frozen=True, slots=True)
 class UpscaleProgress:
-    """How far a clip is; `frames_total` is None where the container does not say, and then so is `eta_s`."""
+    """How far a clip is. `frames_total` and `eta_s` are None when the container does not tell the frame count."""
 
     frames_done: int
     frames_total: int | None
@@ -90,12 +91,12 @@ class UpscaleProgress:
 
     @property
     def fps(self) -> float:
-        """Frames finished a second, so far."""
+        """Frames finished per second, so far."""
         return self.frames_done / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds still to go at this speed."""
+        """Seconds left at this speed; None when that is unknown."""
         if self.frames_total is None or self.fps == 0:
             return None
         return max(0, self.frames_total - self.frames_done) / self.fps
@@ -103,15 +104,16 @@ class UpscaleProgress:
 
 @dataclass(frozen=True, slots=True)
 class UpscaleReport:
-    """What was done to one clip, as measured. Sizes are (width, height); the stages overlap, so their seconds may
-    add up to more than `wall_s`.
+    """What was done to one clip, as measured. Sizes are (width, height) in pixels.
+
+    The stages overlap, so their seconds may add up to more than `wall_s`.
     """
 
     source_size: tuple[int, int]
     target_size: tuple[int, int]
     frames: int
     repeated_frames: int
-    """Of them, those that equal the frame before; their result was used again."""
+    """Frames that equal the one before; its result was used again."""
     duration_s: float
     model: str
     weights_sha256: str
@@ -119,7 +121,7 @@ class UpscaleReport:
     device: str
     precision: str
     execution: str
-    """How the network was run (see `execution`); "none" where nothing was to be enlarged, or `blend` was 0."""
+    """How the network was run (see `compute.execution`); "none" when it was not used."""
     encoder: str
     video_kbps: float
     decode_s: float
@@ -127,10 +129,10 @@ class UpscaleReport:
     encode_s: float
     wall_s: float
     device_s: float
-    """The clip's share of the device's time: `wall_s`, divided with the clips beside it (see `power`)."""
+    """The clip's share of the device's time: `wall_s`, divided among clips at work together (see `compute.power`)."""
     electricity_usd: Decimal
     electricity_measured: bool
-    """Whether the energy was read from the GPU; else it is estimated (see Electricity)."""
+    """Whether the energy was read from the GPU. Otherwise it is estimated (see Electricity)."""
 
     @property
     def network_used(self) -> bool:
@@ -139,10 +141,10 @@ class UpscaleReport:
 
     @property
     def fps(self) -> float:
-        """Frames a second, end to end."""
+        """Frames per second from file to file."""
         return self.frames / self.wall_s
 
     @property
     def realtime_factor(self) -> float:
-        """Seconds of video done in a second of work."""
+        """Seconds of video per second of work."""
         return self.duration_s / self.wall_s

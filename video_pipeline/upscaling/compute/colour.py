@@ -1,8 +1,7 @@
-"""YCbCr planes to RGB and back on the device that computes, by the clip's own matrix, range, depth and siting.
+"""Converts YCbCr planes to RGB and back on the computing device, with the clip's matrix, range, depth and siting.
 
-Over the bus and the pipes go the planes as the codecs hold them: half the bytes of RGB, and no colour conversion on
-a CPU core. Formulas: ITU-T H.273 (matrices, ranges), ITU-T H.264 annex E (chroma siting). Imports torch; the engine
-imports it late.
+The codec's own planes are transferred: half the bytes of RGB, and no colour conversion on a CPU core. Formulas: ITU-T
+H.273 (matrices, ranges), ITU-T H.264 annex E (chroma siting). Imports torch; the engine imports it late.
 """
 
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ _LUMA_SHARES = {
 
 @dataclass(frozen=True, slots=True)
 class _Levels:
-    """Codes of black and of the chroma zero, and how many codes there are from 0 to 1."""
+    """The codes of black and of zero chroma, the number of codes from 0 to 1, and the highest code."""
 
     black: float
     luma: float
@@ -68,7 +67,7 @@ def to_rgb(planes: Sequence[Tensor], shape: PlaneFormat) -> Tensor:
 def from_rgb(rgb: Tensor, shape: PlaneFormat) -> tuple[Tensor, Tensor, Tensor]:
     """Integer planes (N, H, W), (N, H/2, W/2) twice, from RGB 0..1 (N, 3, H, W); uint8, or int16 for 10 bits.
 
-    `shape` is 4:2:0, of even size. Chroma is averaged over the pixels that its sample stands for.
+    `shape` is 4:2:0, of even size. A chroma sample is the average of the pixels that it covers.
     """
     levels = _levels(shape)
     share_red, share_blue = _LUMA_SHARES[shape.matrix]
@@ -89,7 +88,7 @@ def from_rgb(rgb: Tensor, shape: PlaneFormat) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-# H.264's default siting, which all that is untagged means: a chroma sample lies on the first of its two columns, and
+# H.264's default siting, which applies to untagged clips: a chroma sample lies on the first of its two columns, and
 # between its two rows.
 @lru_cache(maxsize=32)
 def _chroma_rows(height: int, down: int) -> Taps:

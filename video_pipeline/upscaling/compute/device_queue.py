@@ -1,8 +1,8 @@
-"""How batches get onto the device and back: beside the computing on a GPU, at once on the CPU. Imports torch.
+"""Moves batches to the device and back: beside the computing on a GPU, at once on the CPU. Imports torch.
 
-On a GPU, uploads, computing and downloads are queued on three streams that wait for one another by events; the host
-waits for none of them until it asks for a result. Host memory is pinned, and torch's caching allocator hands the
-same blocks out again, once their copies are done: a ring that is as long as the work in flight.
+On a GPU, uploads, computing and downloads are queued on three streams that wait for one another by events. The host
+waits only when it asks for a result. Host memory is pinned; torch's caching allocator reuses the same blocks when
+their copies are done.
 """
 
 import time
@@ -17,22 +17,22 @@ Compute = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 
 
 class QueuedBatch(Protocol):
-    """Results on their way to the host."""
+    """A batch that was submitted to a device."""
 
     def wait(self) -> tuple[Sequence[Tensor], float]:
-        """The results in host memory, and the seconds that the device computed for them."""
+        """Wait for the results in host memory, and the seconds that the device computed for them."""
         ...
 
 
 class CpuQueue:
-    """Computes where the batch lies."""
+    """Computes on the CPU, without any transfer."""
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Host memory for a batch."""
         return torch.empty(tuple(shape), dtype=dtype)
 
     def run(self, batch: Sequence[Tensor], compute: Compute) -> QueuedBatch:
-        """Compute now; the result is there when this returns."""
+        """Compute now. The result is ready when this returns."""
         started = time.perf_counter()
         return _Computed(compute(batch), time.perf_counter() - started)
 
@@ -47,7 +47,7 @@ class _Computed:
 
 
 class CudaQueue:
-    """Three streams of one GPU, fed by one thread: cuDNN chooses its kernels anew in every thread that computes."""
+    """Three streams of one GPU, used by one thread, because cuDNN chooses its kernels again in every thread."""
 
     def __init__(self) -> None:
         self._upload, self._compute, self._download = (torch.cuda.Stream() for _ in range(3))
@@ -58,7 +58,7 @@ class CudaQueue:
         return torch.empty(tuple(shape), dtype=dtype, pin_memory=True)
 
     def run(self, batch: Sequence[Tensor], compute: Compute) -> QueuedBatch:
-        """Queue the batch and return; raises torch.OutOfMemoryError here and not later."""
+        """Queue the batch and return. Raises torch.OutOfMemoryError here, never in `wait`."""
         return self._feeder.submit(self._queue, batch, compute).result()
 
     def _queue(self, batch: Sequence[Tensor], compute: Compute) -> QueuedBatch:
@@ -66,7 +66,7 @@ class CudaQueue:
             placed = [tensor.to("cuda", non_blocking=True) for tensor in batch]
         self._compute.wait_stream(self._upload)
         started, computed = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        # Whoever waits for it sleeps, and leaves its core to the encoder.
+        # A thread that waits for it sleeps, and leaves its core to the encoder.
         arrived = torch.cuda.Event(blocking=True)
         with torch.cuda.stream(self._compute):
             started.record()
@@ -78,7 +78,7 @@ class CudaQueue:
             for host, result in zip(hosted, results, strict=True):
                 host.copy_(result, non_blocking=True)
             arrived.record()
-        # What one stream allocated and another uses must not be handed out again before that use.
+        # Memory that one stream allocated and another uses must not be reused before that use.
         for tensor in placed:
             tensor.record_stream(self._compute)
         for result in results:

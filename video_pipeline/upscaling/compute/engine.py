@@ -1,7 +1,7 @@
 """A Real-ESRGAN network held in memory that turns batches of pictures into larger ones, on a GPU or the CPU.
 
-The hardware's business ends here: which device, which number format, how many frames or rows at a time, and what to
-do when memory runs out. Pictures come and go as numpy arrays; files are `video`'s, kernels are `execution`'s.
+Everything about the hardware is decided here: the device, the number format, the frames or rows at a time, and what
+to do when memory runs out. Pictures come and go as numpy arrays. How a network is executed is decided in `execution`.
 """
 
 import logging
@@ -30,8 +30,8 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 Execution = Literal["auto", "plain", "rewritten", "compiled"]
 
-# What has no error type of its own: the CPU's allocator and oneDNN; cuDNN, which tries its kernels until none fits;
-# cuBLAS, pinned memory and Triton.
+# Out-of-memory errors without a type of their own: the CPU's allocator and oneDNN; cuDNN, which tries its kernels
+# until none fits; cuBLAS, pinned memory and Triton.
 _OUT_OF_MEMORY_WORDS = (
     "can't allocate memory",
     "could not create a ",
@@ -39,12 +39,15 @@ _OUT_OF_MEMORY_WORDS = (
     "ALLOC_FAILED",
     "out of memory",
 )
-# For the light networks; a single frame of the others fills a GPU.
+# For the light networks. A single frame of the others fills a GPU.
 _GPU_FRAMES_AT_ONCE = 4
 
 
 def describe_device(device: Device = "auto") -> str:
-    """One sentence on where upscaling runs, and that it is slow where there is no GPU (G3.5)."""
+    """One sentence about where upscaling runs, and that it is slow without a GPU (G3.5).
+
+    Raises UpscalingError when "cuda" is asked for and there is no GPU.
+    """
     import torch
 
     if _resolve(device) == "cuda":
@@ -60,12 +63,12 @@ def describe_device(device: Device = "auto") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Enlargement:
-    """What is to be done with a batch's planes.
+    """How a batch of planes is enlarged.
 
-    `source` and `target` say how to read and write them; the picture is turned by `rotation` (counter-clockwise
-    degrees, a quarter turn's multiple) before it is enlarged. `blend` is the network's share; the rest is the source
-    grown by Lanczos, and 0 leaves the network out. The networks brighten what they see by 1 to 3 steps of 255;
-    `keep_colour` gives every region of about 32x32 source pixels its source's mean back, which brings the result 0.3
+    `source` and `target` tell how to read and write the planes. The picture is rotated counter-clockwise by
+    `rotation` (degrees, a multiple of 90) before it is enlarged. `blend` is the network's share; the rest is the
+    source enlarged by Lanczos, and 0 leaves the network out. The networks brighten a picture by 1 to 3 steps of 255.
+    `keep_colour` restores the source's mean in every region of about 32x32 source pixels. That brings the result 0.3
     to 3 dB nearer to the truth.
     """
 
@@ -77,15 +80,16 @@ class Enlargement:
 
 
 class Engine:
-    """One network on one device; make one and keep it, for loading and warming up cost seconds. Threads may share it.
+    """One network on one device. Make one and keep it: loading and warming up take seconds. Threads may share it.
 
-    `precision` "auto" is float16 on a GPU, and on the CPU bfloat16 where the processor computes in it (54 dB
-    and more to the float32 result), else float32. `execution` is how the network is run (see `execution`);
-    "auto" takes the fastest that this machine has. A picture that does not fit into memory is cut into
-    strips of rows; each is computed with `halo` rows more on both sides, which makes the result equal to the uncut
-    one: exactly for the realesr-* networks (18 and 34 rows) and for RealESRGAN_x4plus_anime_6B (94), and within 0.01
-    of an 8-bit step for the deeper ones (96). Out-of-memory halves the batch, then the strips, then leaves the GPU,
-    and goes on (G3.3).
+    `precision` "auto" is float16 on a GPU. On the CPU it is bfloat16 where the processor computes in it (54 dB and
+    more to the float32 result), else float32. `execution` is how the network is run (see the module `execution`);
+    "auto" takes the fastest on this machine.
+
+    A picture that does not fit into memory is cut into strips of rows. Each strip is computed with `halo` more rows
+    on both sides, so that the result equals the uncut one. It is exact for the realesr-* networks (18 and 34 rows)
+    and RealESRGAN_x4plus_anime_6B (94), and within 0.01 of an 8-bit step for the deeper ones (96). When memory runs
+    out, the batch is halved, then the strips; at last the engine continues on the CPU (G3.3).
     """
 
     def __init__(
@@ -101,10 +105,11 @@ class Engine:
         threads: int | None = None,
         strip_rows: int | None = None,
     ) -> None:
-        """Load `model` onto `device`; `threads` bounds the CPU threads of the whole process's torch, and
-        `strip_rows` the source rows that are computed at once (by default as many as memory seems to allow).
+        """Load `model` onto `device`.
 
-        Raises WeightsError (see `weights.load_weights`) and UpscalingError (no such device or execution here).
+        `threads` limits torch's CPU threads in the whole process. `strip_rows` limits the source rows that are
+        computed at once, by default to what memory seems to allow. Raises WeightsError (see `weights.load_weights`),
+        and UpscalingError when the device is not there.
         """
         import torch
 
@@ -115,7 +120,7 @@ class Engine:
             torch.backends.cudnn.benchmark = True
         self._weights = load_weights(model, path=weights_path, weights_dir=weights_dir, denoise=denoise)
         self.denoise = denoise
-        """The denoising weights' share in what is loaded."""
+        """The share of the denoising weights, 0..1."""
         self._place(resolved, precision, execution)
         # Like `frames_at_once`, it gets smaller when memory runs out.
         self.strip_rows = strip_rows
@@ -128,12 +133,12 @@ class Engine:
 
     @property
     def scale(self) -> int:
-        """By how much the network itself enlarges."""
+        """The factor by which the network itself enlarges."""
         return self._executions.scale
 
     @property
     def precision(self) -> str:
-        """The number format in use; float32 from the first overflow of a shorter one on."""
+        """The number format in use. After the first overflow of a shorter one it is float32."""
         return self._executions.precision
 
     @property
@@ -147,10 +152,10 @@ class Engine:
         return self._weights.sha256
 
     def submit(self, batch: "Sequence[Planes]", work: Enlargement) -> "Pending":
-        """Set off a batch of pictures in planes; what comes back is asked for its result later.
+        """Start a batch of pictures, given as planes. Call `result` on what is returned.
 
-        On a GPU this returns while the device is at work; keep two or three in flight. Raises UpscalingError when not
-        even a thin strip of one picture fits into memory.
+        On a GPU this returns while the device is at work; keep two or three batches at a time. Raises UpscalingError
+        when even a thin strip of one picture does not fit into memory, or the asked execution does not work here.
         """
         import torch
 
@@ -220,7 +225,7 @@ class Engine:
         batch: "Sequence[tuple[np.ndarray, ...]]",
         compute: "Callable[[Sequence[torch.Tensor]], Sequence[torch.Tensor]]",
     ) -> "QueuedBatch":
-        """Stack a batch into host memory, plane by plane, and send it off."""
+        """Stack a batch into host memory, plane by plane, and queue it."""
         import torch
 
         stacked: list[torch.Tensor] = []
@@ -244,9 +249,9 @@ class Engine:
         size: tuple[int, int],
         precision: str,
     ) -> "Pending":
-        """Once more, and from then on, in float32, where a shorter format (`precision`) overflowed."""
+        """Compute the batch again in float32 after a shorter format (`precision`) overflowed, and stay in float32."""
         with self._lock:
-            # Another batch in flight may have changed it already.
+            # Another batch that was on the device may have changed it already.
             if self.precision == precision and not self._executions.fall_back_to_float32():
                 raise self._executions.unusable()
         return self._submit(batch, compute, size)
@@ -254,7 +259,7 @@ class Engine:
     def _picture(
         self, source: "torch.Tensor", size: tuple[int, int], blend: float, keep_colour: bool
     ) -> "tuple[torch.Tensor, torch.Tensor]":
-        """RGB 0..1 (N, 3, H, W) at `size`; the second value is False when it is no picture."""
+        """RGB 0..1 (N, 3, H, W) at `size` (width, height). The second value is False when the result is unusable."""
         from video_pipeline.upscaling.compute.strips import enlarge
 
         height, width = source.shape[2:]
@@ -268,7 +273,7 @@ class Engine:
         )
 
     def _rows_at_once(self, network: "Network", width: int, height: int) -> int:
-        """Source rows of a strip: the whole frame on a GPU, what memory likes on the CPU, less after trouble."""
+        """Source rows of a strip: all on a GPU, what suits memory on the CPU, fewer after memory ran out."""
         from video_pipeline.upscaling.compute.strips import rows_for_cpu
 
         if not network.cuttable:
@@ -277,7 +282,7 @@ class Engine:
         return min(self.strip_rows or height, suits, height)
 
     def _shrink(self, frames: int, width: int, height: int) -> None:
-        """Ask for less at once after memory ran out: half the frames, then half the rows, then the CPU's memory."""
+        """Use less memory from now on: half the frames, then half the rows, then the CPU."""
         import torch
 
         from video_pipeline.upscaling.compute.strips import FEWEST_ROWS
@@ -315,24 +320,24 @@ class Engine:
         self._executions = Executions(self._weights, device, precision, execution)
         self._queue = queue_of(device)
         self.meter = PowerMeter(device)
-        """Time and energy of the device, by clip."""
+        """Measures the device's time and energy for each clip."""
         light = isinstance(self._executions.reference, SRVGGNetCompact)
         self.frames_at_once = _GPU_FRAMES_AT_ONCE if light and device == "cuda" else 1
 
 
 class Pending:
-    """A batch that an engine is at work on."""
+    """A batch that an engine is working on."""
 
     def __init__(self, parts: "Sequence[QueuedBatch]", again: "Callable[[], Pending]") -> None:
         self._parts = parts
         self._again = again
         self.seconds = 0.0
-        """What the device has computed for it; known with the result."""
+        """Seconds that the device computed for it; known after `result`."""
 
     def result(self) -> "list[tuple[np.ndarray, ...]]":
         """Wait for the pictures, each as its planes (views of the batch's memory).
 
-        Raises UpscalingError when the network gives no picture even in float32.
+        Raises UpscalingError when the network's result is unusable even in float32.
         """
         pictures: list[tuple[np.ndarray, ...]] = []
         for part in self._parts:

@@ -1,7 +1,7 @@
-"""The ways to run one network: plain, rewritten (`rewrites`), compiled (torch.compile); which is used, and why.
+"""How a network is executed: plain, rewritten (`rewrites`) or compiled (torch.compile); and which one is chosen.
 
-Every way gives the plain float32 result to within what its number format keeps; that is checked on a small picture
-before an execution is used, for a miscompiled kernel is otherwise seen only in the published clip. Imports torch.
+Every execution gives the plain float32 result, within the accuracy of its number format. This is checked on a small
+picture before an execution is used; otherwise only the published clip would show a miscompiled kernel. Imports torch.
 """
 
 import copy
@@ -30,20 +30,20 @@ _LOG = logging.getLogger(__name__)
 Plain = OurNetwork | ForeignNetwork
 Network = Plain | FoldedCompact
 
-# glibc maps any buffer of 32 MiB or more anew on each allocation, and the page faults cost as much as the arithmetic.
+# glibc maps a buffer of 32 MiB or more again on each allocation, and the page faults cost as much as the arithmetic.
 CPU_BUFFER_BYTES = 31 * 2**20
-# Compiling takes a GPU's host half a minute and more, which is won back over about as many frames; on the CPU it
-# takes longer than most clips, needs a C++ compiler, and is done only when it is asked for.
+# On a GPU, compiling takes half a minute and more, which about so many frames regain. On the CPU it takes longer than
+# most clips and needs a C++ compiler, so it is done only when it is asked for.
 _COMPILED_UNASKED = ("cuda",)
 _FRAMES_BEFORE_COMPILING = 500
-# Short number formats keep 55 dB and more of the float32 result; what is broken keeps far less.
+# Short number formats agree with float32 to 55 dB and more; a broken kernel is far below that.
 _LEAST_AGREEMENT_DB = 48.0
 _CHECK_SIDE = 48
 _TIMED_RUNS = 3
 
 
 class Executions:
-    """One model's networks on one device, built when they are first needed."""
+    """One model's executions on one device, each built when it is first needed."""
 
     def __init__(self, weights: Weights, device: str, precision: str, execution: str) -> None:
         self._weights = weights
@@ -61,10 +61,10 @@ class Executions:
     def network(
         self, frames: int, source: tuple[int, int], target: tuple[int, int], *, whole: bool = True
     ) -> Network:
-        """The network for the next `frames` pictures of (width, height) `source`; its own enlargement is `target`'s
-        where it can be. It is given the `whole` pictures, or strips of them.
+        """The network for the next `frames` pictures of size `source`, (width, height) in pixels.
 
-        Raises UpscalingError when the way that was asked for does not work here.
+        It enlarges to `target` itself where it can. `whole` tells whether it is given whole pictures or strips of
+        them. Raises UpscalingError when the execution that was asked for does not work here.
         """
         enlargement = self._enlargement(source, target)
         if enlargement not in self._chosen:
@@ -76,7 +76,7 @@ class Executions:
         return built.network
 
     def fall_back_to_float32(self) -> bool:
-        """Work in float32 from now on; False when that is so already."""
+        """Use float32 from now on. Returns False when it is in use already."""
         if self.precision == "float32":
             return False
         _LOG.warning("%s overflows in %s; it goes on in float32.", self._weights.model.name, self.precision)
@@ -87,16 +87,16 @@ class Executions:
 
     @property
     def picture_type(self) -> torch.dtype:
-        """The number format of what a network takes and gives; inside, its weights' format is used."""
+        """The number format of a network's input and output. Inside, the format of its weights is used."""
         return torch.float16 if self.precision == "float16" else torch.float32
 
     @property
     def value_bytes(self) -> int:
-        """Size of a number inside a network."""
+        """Bytes of a number inside a network."""
         return getattr(torch, self.precision).itemsize
 
     def unusable(self) -> UpscalingError:
-        """The error to raise when not even float32 gives a picture."""
+        """The error to raise when the result is unusable even in float32."""
         model, source = self._weights.model.name, self._weights.source
         return UpscalingError(f"{model} gave no picture even in float32; its weights ({source}) are not usable.")
 
@@ -106,7 +106,7 @@ class Executions:
         return across if fits and self._asked != "plain" else Fraction(self.scale)
 
     def _choose(self, enlargement: Fraction) -> "_Built":
-        """The way that was asked for, or the first one that gives the float32 result."""
+        """The execution that was asked for, or the first one that gives the float32 result."""
         for name in self._at_once() if self._asked == "auto" else (self._asked,):
             built = self._checked(name, enlargement)
             if built is not None:
@@ -117,21 +117,21 @@ class Executions:
         raise self.unusable()
 
     def _at_once(self) -> tuple[str, ...]:
-        """What is tried without measuring; the second is for where the first does not give the same picture."""
+        """What is tried without timing. The second is used when the first does not give the same picture."""
         if self._device == "cpu" and isinstance(self.reference, RRDBNet):
             # Push form saves copies, at the price of wider convolutions; on a CPU the copies cost less (measured).
             return ("plain",)
         return ("rewritten", "plain")
 
     def _perhaps_compiled(self, current: "_Built", shape: "_Shape") -> "_Built":
-        """The compiled way, once so many frames of this shape were seen that it pays, and where it is the faster."""
+        """The compiled execution, when it is faster and there were enough frames of this shape for it to pay."""
         self._seen[shape] += shape.frames
         if shape not in self._compared and self._seen[shape] >= _FRAMES_BEFORE_COMPILING:
             self._compared[shape] = self._faster(current, shape)
         return self._compared.get(shape, current)
 
     def _faster(self, current: "_Built", shape: "_Shape") -> "_Built":
-        """`current` compiled where torch can compile it, it gives the same and is faster by measurement."""
+        """`current` compiled, when torch can compile it, the result agrees, and it is measured to be faster."""
         width, height = (side + -side % current.network.multiple for side in shape.source)
         picture = torch.rand(shape.frames, 3, height, width, device=self._device, dtype=self.picture_type)
         picture = picture.contiguous(memory_format=torch.channels_last)
@@ -141,7 +141,7 @@ class Executions:
                 agreement = _psnr(compiled.network(picture), current.network(picture))
                 before, after = self._seconds(current.network, picture), self._seconds(compiled.network, picture)
         except Exception as error:
-            # Whatever goes wrong with it, at compiling, loading or launching: nobody asked for it.
+            # Any error in compiling, loading or launching is only logged: nobody asked for this execution.
             _LOG.warning("%s It goes on as it is.", self._not_compiled(error))
             return current
         _LOG.info(
@@ -162,7 +162,7 @@ class Executions:
         _LOG.info("%s is run %s, in %s on the %s.", model, built.name, self.precision, self._device)
 
     def _checked(self, name: str, enlargement: Fraction) -> "_Built | None":
-        """Build one way; None when its result is not the float32 one.
+        """Build one execution. Returns None when its result is not the float32 one.
 
         Raises UpscalingError when torch cannot compile here.
         """
@@ -180,7 +180,7 @@ class Executions:
         return built
 
     def _made(self, name: str, enlargement: Fraction) -> "_Built":
-        """The network run that way; what has no rewrite for this enlargement stays plain, and is called so."""
+        """Build the execution `name`. Without a rewrite for this enlargement it is plain, and named so."""
         network: Network = copy.deepcopy(self.reference)
         done = "plain"
         if name != "plain" and foldable(network, enlargement):
@@ -197,7 +197,7 @@ class Executions:
         """PSNR in dB between `network` and the plain one in float32, on a small picture of edges and noise."""
         picture = _test_picture()
         with torch.inference_mode():
-            # The picture itself is copied through in every way; what the network adds to it is what can go wrong.
+            # Every execution copies the picture itself; only what the network adds to it can go wrong.
             expected = self.reference(picture)
             found = network(picture.to(self._device, self.picture_type)).float().cpu()
         height, width = found.shape[2:]
@@ -206,7 +206,7 @@ class Executions:
         return _psnr(found, resized)
 
     def _seconds(self, network: Network, picture: Tensor) -> float:
-        """Seconds that the device takes for `picture`, warm."""
+        """Seconds that the device takes for `picture`, after a warm-up."""
         network(picture)
         self._wait()
         started = time.perf_counter()
@@ -221,7 +221,7 @@ class Executions:
 
 
 class _Shape(NamedTuple):
-    """What a network is compiled for; the last batch of a clip has another one."""
+    """What a network is compiled for. The last batch of a clip has another shape."""
 
     enlargement: Fraction
     frames: int
@@ -235,8 +235,8 @@ class _Built:
 
 
 def _compiled(network: Network) -> Network:
-    # torch.compile keeps the module's type only in spirit: attributes and calls pass through. Without a count of its
-    # own, the shapes of all models together would soon exceed what torch compiles of one function.
+    # torch.compile returns another type, which passes attributes and calls through. Without `isolate_recompiles`, the
+    # shapes of all models together would soon exceed the number that torch compiles of one function.
     compiled = torch.compile(network, dynamic=False, isolate_recompiles=True)  # pyright: ignore[reportCallIssue]  # its overloads lag behind
     return cast(Network, compiled)
 
@@ -250,7 +250,7 @@ def _psnr(a: Tensor, b: Tensor) -> float:
 
 
 def _compiler_errors() -> tuple[type[Exception], ...]:
-    """What torch.compile raises; asked for only when it did, for the import takes a second."""
+    """The errors that torch.compile raises. Imported only after an error, because the import takes a second."""
     from torch._dynamo.exc import TorchDynamoException
     from torch._inductor.exc import InductorError
 
@@ -273,14 +273,14 @@ def _reference(weights: Weights) -> Plain:
 
 
 def _place(network: Network, device: str, dtype: torch.dtype) -> None:
-    """Move to the device; weights in `dtype`, channels last, and fixed tables in the float32 they were made in."""
+    """Move to the device: weights in `dtype`, channels last. Fixed tables stay in float32."""
     network.to(device)
     for weight in network.parameters():
         layout = torch.channels_last if weight.dim() == 4 else torch.preserve_format
         weight.data = weight.data.to(dtype=dtype, memory_format=layout)
     if device == "cpu" and isinstance(network, RRDBNet):
         network.tail_bytes = CPU_BUFFER_BYTES
-        # What they take and give is the picture, for which 8 bits of precision are too few.
+        # Their input or output is the picture, for which 8 bits of precision are too few.
         network.conv_first.float()
         network.conv_last.float()
 
@@ -294,7 +294,7 @@ def _number_format(precision: str, device: str, network: Plain) -> str:
 
 
 def _computes_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself; torch would only imitate it elsewhere, slowly."""
+    """Whether the processor multiplies bfloat16 itself. On others, torch only emulates it, slowly."""
     abilities = torch.cpu.get_capabilities()
     return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
 

@@ -1,4 +1,4 @@
-"""Super-resolution networks of other architectures, through the optional package `spandrel`. Imports torch, late."""
+"""Super-resolution networks of other architectures, through the optional package `spandrel`. Imports torch."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class ForeignNetwork(nn.Module):
-    """Any network that spandrel knows, with the face of our own: RGB 0..1 (N, 3, H, W) in, `scale` times it out.
+    """Any network that spandrel knows, with our networks' interface: RGB 0..1 (N, 3, H, W), enlarged `scale` times.
 
-    Nothing is known of how far its pixels reach, so a picture is never cut into strips (`cuttable`).
+    It is not known how far a pixel's influence reaches, so a picture is never cut into strips (`cuttable`).
     """
 
     bfloat16_on_cpu = False
@@ -36,9 +36,9 @@ class ForeignNetwork(nn.Module):
 
 
 def read_foreign(path: Path) -> ForeignNetwork:
-    """The network in a .pth or .safetensors file; runs nothing that is in the file.
+    """The network in a .pth or .safetensors file. No code in the file is run.
 
-    Raises WeightsError where spandrel is not installed, does not know the network, or it is none that enlarges RGB.
+    Raises WeightsError when spandrel is not installed or does not know the network, or the network is not RGB to RGB.
     """
     try:
         from spandrel import ImageModelDescriptor, ModelLoader  # pyright: ignore[reportMissingImports]  # an extra
@@ -50,7 +50,7 @@ def read_foreign(path: Path) -> ForeignNetwork:
         ) from error
     try:
         described = ModelLoader("cpu").load_from_file(path)
-    # It names no type of its own for a damaged file, and lets those of torch, pickle and safetensors out.
+    # For a damaged file it raises any error of torch, pickle or safetensors.
     except Exception as error:
         raise WeightsError(f"{path} holds no network that spandrel can read ({error}).") from error
     if (

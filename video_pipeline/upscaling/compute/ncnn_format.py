@@ -1,8 +1,8 @@
 """Reads a network's weights out of an ncnn model (.param text and .bin values) into the official tensor names.
 
-The format: each `Convolution` stores a word that says fp16 or fp32, its values in torch's order (out, in, height,
-width) padded to four bytes, and its biases in fp32; each `PReLU` stores its fp32 slopes; nothing else stores data
-(https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure).
+The format (https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure): each `Convolution` stores a word for
+fp16 or fp32, its values in torch's order (out, in, height, width) padded to four bytes, and its biases in fp32. Each
+`PReLU` stores its fp32 slopes. No other layer stores data.
 """
 
 import struct
@@ -21,7 +21,7 @@ Architecture = Literal["compact", "rrdb"]
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """A layer that stores values; `weights` is None for a PReLU."""
+    """A layer that stores values. `weights` is their number, and None for a PReLU."""
 
     outputs: int
     kernel: int = 1
@@ -31,8 +31,8 @@ class _Layer:
 def read_ncnn(param: str, binary: bytes, architecture: Architecture) -> "dict[str, Tensor]":
     """The state dict (float32) of one of the two Real-ESRGAN architectures.
 
-    Raises ValueError, saying what is wrong, unless the text is an ncnn network of such layers and the binary is used
-    up to its last byte.
+    Raises ValueError, with the reason, unless the text is an ncnn network of such layers and the binary holds exactly
+    its values.
     """
     layers = _stored_layers(param)
     names = _compact_names(layers) if architecture == "compact" else _rrdb_names(len(layers))
@@ -74,7 +74,7 @@ def _compact_names(layers: list[_Layer]) -> list[str]:
 
 
 def _rrdb_names(count: int) -> list[str]:
-    """Names in file order: the first convolution, 15 a block, and five more."""
+    """Names in file order: the first convolution, 15 in each block, and five more."""
     tail = ["conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last"]
     blocks, rest = divmod(count - 1 - len(tail), 15)
     if rest or blocks < 1:

@@ -1,15 +1,15 @@
-"""The two Real-ESRGAN networks, as torch modules, and nothing else: no weights, no files, no video.
+"""The two Real-ESRGAN networks as torch modules. No weights, files or video belong here.
 
 Vendored because the packages that hold them no longer import beside a current torchvision. `SRVGGNetCompact` is
 from Real-ESRGAN (Copyright 2021 Xintao Wang, BSD-3-Clause, https://github.com/xinntao/Real-ESRGAN), `RRDBNet` from
 BasicSR (Copyright 2018-2022 BasicSR Authors, Apache-2.0, https://github.com/XPixelGroup/BasicSR). Parameter names
 are the originals', so that the official files load unchanged.
 
-Both take and give float tensors of shape (N, 3, H, W) in 0..1 RGB; the output is `scale` times as high and wide and
-is not clamped. Each says what the engine must know: whether pictures may be cut into strips (`cuttable`) and how,
-by `scale`, `halo` (input rows around a strip that its result depends on), `multiple` (that sizes and offsets must
-be of), `features` and `values_per_pixel`; and which short number formats keep its result. This module imports
-torch, so only the engine and the tests import it, and late.
+Input and output are float tensors of shape (N, 3, H, W), RGB in 0..1. The output is `scale` times as high and wide
+and is not clamped. Each network has attributes for the engine. `cuttable` tells whether pictures may be cut into
+strips. `halo` is the number of input rows around a strip that its result depends on. Sizes and offsets are multiples
+of `multiple`. `features` and `values_per_pixel` give its memory, and `bfloat16_on_cpu` and `float16_on_gpu` whether a
+short number format keeps its result. This module imports torch; the engine imports it late.
 """
 
 from collections.abc import Mapping
@@ -37,14 +37,14 @@ class SRVGGNetCompact(nn.Module):
             layers += [nn.Conv2d(features, features, 3, padding=1), nn.PReLU(features)]
         layers.append(nn.Conv2d(features, 3 * scale * scale, 3, padding=1))
         self.body = nn.ModuleList(layers)
-        # One pixel a convolution: rows farther away cannot reach the result.
+        # One row for each convolution: rows farther away do not change the result.
         self.halo = convolutions + 2
         self.features = features
-        # Values alive at the peak for one input pixel: activations of the body, or copies of the enlarged output.
+        # Values in memory at the peak for one input pixel: the body's activations, or copies of the enlarged output.
         self.values_per_pixel = max(3 * features, 4 * 3 * scale * scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        # The body's result is a small correction: where it is computed in a short format, the picture itself is not.
+        # The body's result is a small correction, so only the body is computed in a short format, not the picture.
         out = x.to(next(self.body.parameters()).dtype)
         for layer in self.body:
             out = layer(out)
@@ -53,7 +53,7 @@ class SRVGGNetCompact(nn.Module):
 
 
 class ResidualDenseBlock(nn.Module):
-    """Five convolutions, each of which reads all that came before it."""
+    """Five convolutions, each of which reads the input and all earlier results."""
 
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()
@@ -84,10 +84,10 @@ class ResidualInResidualDenseBlock(nn.Module):
 
 
 class RRDBNet(nn.Module):
-    """The heavy ESRGAN generator. For scale 2 it works on the input folded 2x2 into channels, so H and W are even.
+    """The heavy ESRGAN generator. For scale 2, blocks of 2x2 input pixels become channels, so H and W are even.
 
-    Its end, four times as high and wide as its body, reaches two rows of the body only: it is computed strip by
-    strip, with the same result, in buffers of about `tail_bytes`.
+    Its last layers are four times as high and wide as its body and depend on two rows of the body only. They are
+    computed strip by strip, with the same result, in buffers of about `tail_bytes`.
     """
 
     # The exact reach is 15 rows a block and 4 more: 94 for 6 blocks, but 349 for 23. Measured on the 23-block
@@ -97,8 +97,8 @@ class RRDBNet(nn.Module):
     _TAIL_HALO = 2
     # With fewer, the rows around a strip would cost more than the strip.
     _FEWEST_TAIL_ROWS = 8
-    # Measured against float32 on real frames, at 1.5 times their size: 56 to 59 dB; with 23 blocks 54 to 59 dB, which
-    # is half a step of 255, and four steps at most.
+    # Measured against float32 on real frames, at 1.5 times their size: 56 to 59 dB. With 23 blocks it is 54 to 59 dB:
+    # half a step of 255 on average, and four steps at most.
     bfloat16_on_cpu = True
     float16_on_gpu = True
     cuttable = True
@@ -124,7 +124,8 @@ class RRDBNet(nn.Module):
         if self.multiple > 1:
             x = F.pixel_unshuffle(x, self.multiple)
         short = self.conv_body.weight.dtype
-        # What the blocks add to is kept in the picture's own format: there the rounding of a short one would add up.
+        # The sum that the blocks add to is kept in the picture's format, because rounding in a short one would add
+        # up.
         first = self.conv_first(x.to(self.conv_first.weight.dtype)).to(x.dtype)
         out = (first + self.conv_body(self.body(first).to(short))).to(short)
         count, _, height, width = out.shape
@@ -150,9 +151,9 @@ Network = SRVGGNetCompact | RRDBNet
 
 
 def build_network(state: Mapping[str, Tensor]) -> Network:
-    """The network that a state dict belongs to, with its weights in it; every size is read from the shapes.
+    """The network that a state dict belongs to, with its weights loaded. Every size is read from the shapes.
 
-    Raises ValueError or RuntimeError where the names or shapes are those of another network.
+    Raises ValueError, RuntimeError, KeyError or IndexError when the names or shapes are those of another network.
     """
     network = _compact(state) if "body.0.weight" in state else _rrdb(state)
     network.load_state_dict(dict(state), strict=True)

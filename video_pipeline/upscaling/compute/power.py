@@ -1,4 +1,4 @@
-"""Time and energy of the device, divided fairly between the clips that share it (G3.1)."""
+"""Measures time and energy of the device, divided among the clips that share it (G3.1)."""
 
 import contextlib
 import threading
@@ -6,24 +6,24 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# NVML's own reading is a mean over about this long.
+# NVML's own reading is a mean over about this many seconds.
 _READING_S = 0.2
 
 
 @dataclass(slots=True)
 class Share:
-    """One clip's part: with n clips at work at the same time, each is given 1/n of that time and energy."""
+    """One clip's part. While n clips are at work at the same time, each gets 1/n of the time and energy."""
 
     seconds: float = 0.0
     joules: float | None = None
-    """None where the device's power cannot be read."""
+    """None when the device's power cannot be read."""
 
 
 class PowerMeter:
     """Meters one device ("cpu" or "cuda"); threads may share it.
 
-    The power of a GPU is read from NVML where the GPU says it; nothing is read for the CPU, since RAPL needs root on
-    most machines.
+    The power of a GPU is read from NVML where the GPU reports it. The CPU's power is not read, because RAPL needs
+    root on most machines.
     """
 
     def __init__(self, device: str) -> None:
@@ -35,7 +35,7 @@ class PowerMeter:
 
     @contextlib.contextmanager
     def share(self) -> Iterator[Share]:
-        """A clip's share, from here to the end of the block."""
+        """A clip's share, measured until the end of the `with` block."""
         mine = Share(joules=0.0 if self._reads_power else None)
         with self._lock:
             self._divide()
@@ -48,7 +48,7 @@ class PowerMeter:
                 self._active.remove(mine)
 
     def tick(self) -> None:
-        """Read the power again, if the last reading is old; call it a few times a second while work goes on."""
+        """Read the power again if the last reading is old. Call it a few times a second during the work."""
         if self._reads_power and time.perf_counter() - self._read_at > _READING_S:
             with self._lock:
                 self._divide()
@@ -65,12 +65,12 @@ class PowerMeter:
 
 
 def _nvml_watts() -> float | None:
-    """Watts that the current GPU draws, or None where torch cannot tell."""
+    """Watts that the current GPU draws, or None when they cannot be read."""
     import pynvml
     import torch
 
     try:
         return torch.cuda.power_draw() / 1000
     except (RuntimeError, pynvml.NVMLError):
-        # No driver, or a GPU that does not say.
+        # No driver, or a GPU that does not report its power.
         return None

@@ -1,7 +1,7 @@
-"""Changing a picture's size by any ratio: area averages when it shrinks, Lanczos when it grows, row by row.
+"""Resizes pictures by any ratio, row by row: area averages to shrink, Lanczos to enlarge.
 
-Written as weighted sums of picked rows and columns, so that a strip of the result needs only a known strip of the
-source and equals the same rows of the whole result. Imports torch; the engine imports it late.
+A result is a weighted sum of selected rows and columns. So a strip of the result needs only a known strip of the
+source, and equals the same rows of the whole result. Imports torch; the engine imports it late.
 """
 
 import math
@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _LOBES = 3
-# Source pixels across a region whose mean colour is kept: larger than any detail, smaller than a scene's parts.
+# Width in source pixels of a region whose mean colour is kept: larger than details, smaller than a scene's objects.
 _REGION = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Taps:
-    """For each position of the result, which positions of the source it sums (K, target), and with which weights."""
+    """For each result position, the K source positions that it sums and their weights; both (K, target)."""
 
     index: Tensor
     weight: Tensor
@@ -27,7 +27,7 @@ class Taps:
     _placed: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict, compare=False)
 
     def span(self, start: int, stop: int) -> tuple[int, int]:
-        """The half-open range of source positions that the results start..stop need."""
+        """The half-open range of source positions that results start..stop need."""
         picked = self.index[:, start:stop]
         return int(picked.min()), int(picked.max()) + 1
 
@@ -55,7 +55,7 @@ def _sum(picture: Tensor, index: Tensor, weight: Tensor, dim: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 def cached_taps(source: int, target: int) -> Taps:
-    """`taps`, made once."""
+    """`taps`, cached."""
     return taps(source, target)
 
 
@@ -64,12 +64,12 @@ def plain_rows(source: Tensor, size: tuple[int, int], start: int, stop: int) -> 
     vertical, horizontal = cached_taps(source.shape[2], size[1]), cached_taps(source.shape[3], size[0])
     first, last = vertical.span(start, stop)
     rows = vertical.rows(source[:, :, first:last], start, stop, first)
-    # Lanczos overshoots at edges; what no display shows shall not count in a blend.
+    # Lanczos overshoots at edges; values that no display shows must not count in a blend.
     return horizontal.columns(rows).clamp_(0, 1)
 
 
 def restore_means(picture: Tensor, source: Tensor) -> None:
-    """Shift `picture`, smoothly, so that its regions have the means that the source's have; both RGB 0..1."""
+    """Shift `picture` smoothly, in place, so that its regions have the source's means. Both are RGB 0..1."""
     height, width = source.shape[2:]
     grid = (max(1, round(height / _REGION)), max(1, round(width / _REGION)))
     drift = F.adaptive_avg_pool2d(source, grid) - F.adaptive_avg_pool2d(picture, grid)
@@ -77,10 +77,10 @@ def restore_means(picture: Tensor, source: Tensor) -> None:
 
 
 def taps(source: int, target: int, *, ratio: float | None = None, shift: float = 0.0) -> Taps:
-    """The sums that turn `source` positions into `target`: area when target < source, Lanczos-3 when it is more.
+    """The sums that turn `source` positions into `target`: area when target < source, Lanczos-3 when it is larger.
 
-    `ratio` is source positions a result where the two lengths do not say it exactly, and `shift` moves what the
-    results stand for, in source positions.
+    `ratio` is the source positions per result, when the two lengths do not give it exactly. `shift` moves the
+    results' centres, in source positions.
     """
     result = torch.arange(target, dtype=torch.float64)
     if target == source:
@@ -99,5 +99,5 @@ def taps(source: int, target: int, *, ratio: float | None = None, shift: float =
         distance = center - position
         weight = torch.sinc(distance) * torch.sinc(distance / _LOBES)
     weight = weight / weight.sum(0)
-    # Outside the picture its edge goes on.
+    # Outside the picture, its edge is repeated.
     return Taps(position.clamp(0, source - 1).long(), weight.float())

@@ -1,9 +1,9 @@
 """Exact rewrites of the Real-ESRGAN networks: the same function of the same weights, in fewer or cheaper steps.
 
-`folded` joins the end of a compact network (last convolution, pixel shuffle, nearest skip) and the area average down
-to the size that is wanted into one strided convolution: the picture at four times the size never exists.
-`push_form` turns the dense blocks of an RRDB network round: each activation is convolved once for all that read it,
-instead of being copied into every reader's input. Both take and give what `networks` does. Imports torch.
+`FoldedCompact` joins the end of a compact network (last convolution, pixel shuffle, nearest skip) with the area
+average down to the target size. One strided convolution does it all, and the picture of four times the size is never
+made. `push_form` reverses the dense blocks of an RRDB network: each activation is convolved once for all layers that
+read it, instead of being copied into the input of each. Input and output are those of `networks`. Imports torch.
 """
 
 import copy
@@ -21,7 +21,7 @@ _LONGEST_PERIOD = 3
 
 
 def foldable(network: nn.Module, enlargement: Fraction) -> bool:
-    """Whether `folded` can make of `network` one that enlarges by this much."""
+    """Whether `FoldedCompact` can turn `network` into one that enlarges by exactly this factor."""
     return (
         isinstance(network, SRVGGNetCompact)
         and enlargement < network.scale
@@ -32,8 +32,8 @@ def foldable(network: nn.Module, enlargement: Fraction) -> bool:
 class FoldedCompact(nn.Module):
     """A compact network that enlarges by `scale` = a/b itself: blocks of b x b pixels become a x a.
 
-    Equal to the original followed by an area average, but for one thing: the reference clamps to 0..1 before it
-    averages, and this can only clamp after (78 dB between the two on a real film).
+    It equals the original followed by an area average, with one difference. The reference clamps to 0..1 before the
+    average, and this clamps after it (78 dB between the two on a real film).
     """
 
     cuttable = True

@@ -1,4 +1,4 @@
-"""A batch of pictures through a network to a given size, whole or strip by strip, with the same result."""
+"""Sends a batch of pictures through a network to a given size, whole or strip by strip, with the same result."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -10,16 +10,16 @@ from torch import Tensor
 from video_pipeline.upscaling.compute.execution import CPU_BUFFER_BYTES, Network
 from video_pipeline.upscaling.compute.resample import cached_taps, plain_rows, restore_means
 
-# What a strip on the CPU may hold while a network runs over it.
+# Bytes that a strip on the CPU may use while a network runs on it.
 _CPU_BYTES = 2 * 2**30
-# Below this, the picture is not what fills the memory.
+# With fewer rows, it is not the picture that fills the memory.
 FEWEST_ROWS = 8
 # A frame is suspect when the source is brighter than this (of 1) and the result is black all over.
 _VISIBLE = 32 / 255
 
 
 def rows_for_cpu(network: Network, width: int, value_bytes: int) -> int:
-    """Source rows of a strip that suit a CPU's caches, or at least its memory."""
+    """Source rows of a strip that fit a CPU's caches, or at least its memory."""
     halo = 2 * network.halo
     cached = CPU_BUFFER_BYTES // (width * network.features * value_bytes) - halo
     if cached >= halo:
@@ -37,10 +37,11 @@ def enlarge(
     blend: float,
     keep_colour: bool,
 ) -> tuple[Tensor, Tensor]:
-    """RGB 0..1 (N, 3, H, W) at `size` (width, height), `rows` source rows at a time; `network` None only resizes.
+    """Enlarge RGB 0..1 (N, 3, H, W) to `size` (width, height), `rows` source rows at a time.
 
-    `picture_type` is the number format of the network's input, `blend` and `keep_colour` are `Enlargement`'s. The
-    second value is False when a number overflowed or a lit picture came out black.
+    Without a `network` it only resizes. `picture_type` is the number format of the network's input. `blend` and
+    `keep_colour` are those of `engine.Enlargement`. The second value is False when a number overflowed, or a bright
+    picture came out black.
     """
     height = source.shape[2]
     picture = torch.empty((len(source), 3, size[1], size[0]), device=source.device)

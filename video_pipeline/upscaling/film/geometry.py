@@ -1,20 +1,20 @@
-"""Which size a clip gets. Pure arithmetic on (width, height) in pixels."""
+"""The target size of a clip: arithmetic on (width, height) in pixels."""
 
 from fractions import Fraction
 
 from video_pipeline.errors import UpscalingError
 from video_pipeline.media import VideoStream
 
-# Models give 848x480 or 854x480 for "16:9"; platforms want 1080x1920 to the pixel. Within this much, an aspect is
-# taken for the standard one.
+# Models give 848x480 or 854x480 for "16:9"; platforms want exactly 1080x1920. An aspect within this tolerance of a
+# standard one is treated as standard.
 _STANDARD_ASPECTS = (Fraction(16, 9), Fraction(9, 16), Fraction(1))
 _TOLERANCE = Fraction(1, 100)
 
 
 def target_size(video: VideoStream, short_side: int) -> tuple[int, int]:
-    """The (width, height) in square pixels whose shorter side is `short_side`, for what a player shows of `video`.
+    """The (width, height) in square pixels whose shorter side is `short_side`, for the picture that a player shows.
 
-    The aspect is kept, to the nearest even size; one within 1 % of 16:9, 9:16 or 1:1 becomes exactly that, so that
+    The aspect is kept, to the nearest even size. An aspect within 1 % of 16:9, 9:16 or 1:1 becomes exactly that, so
     854x480 gives 1920x1080.
     """
     aspect = _shown_aspect(video)
@@ -39,7 +39,7 @@ def check_size(video: VideoStream, size: tuple[int, int]) -> None:
 
 
 def grows(video: VideoStream, size: tuple[int, int]) -> bool:
-    """Whether `size` is larger than the clip on any side; else there is nothing for a network to do."""
+    """Whether `size` is larger than the clip on any side. If not, the clip is only resized, without the network."""
     return size[0] > video.size[0] or size[1] > video.size[1]
 
 

@@ -1,4 +1,7 @@
-"""The file a result is written to before it is one: hidden, locked while its writer lives, and never left over."""
+"""A hidden file that a result is written to before it is moved into place.
+
+It is locked while its writer lives. The next writer of the same target deletes what a killed one left.
+"""
 
 import fcntl
 import glob
@@ -11,9 +14,9 @@ from pathlib import Path
 
 @contextmanager
 def partial_file(target: Path) -> Iterator[Path]:
-    """A path beside `target` to write to and then move into place; afterwards nothing else is left.
+    """A path beside `target` to write to. The caller moves it into place; otherwise it is deleted at the end.
 
-    Parts of the same target whose writers were killed are deleted; one that is being written elsewhere is left alone.
+    Partial files of the same target whose writers were killed are deleted. One that another process writes is kept.
     """
     for left in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
         _delete_unless_locked(left)
@@ -21,7 +24,7 @@ def partial_file(target: Path) -> Iterator[Path]:
         part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         with part.open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            # Another writer may have taken it for a dead one's before it was locked.
+            # Before it was locked, another writer may have deleted it as left over.
             if not part.exists():
                 continue
             try:

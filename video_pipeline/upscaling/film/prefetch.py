@@ -1,4 +1,4 @@
-"""A stage of a chain in a thread of its own, with a bounded number of items between it and the next."""
+"""Runs an iterator in a thread of its own, with a bounded number of items waiting for the consumer."""
 
 import queue
 import threading
@@ -9,9 +9,9 @@ Item = TypeVar("Item")
 
 
 def prefetch(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
-    """Run `items` in a thread of its own, at most `depth` of them waiting (and one in its hand) at any time.
+    """Run `items` in a thread of its own. At most `depth` items wait at any time, and one more is in the thread.
 
-    An error of `items` comes out here; closing this generator stops the thread and closes `items`.
+    An error in `items` is raised here. Closing this generator stops the thread and closes `items`.
     """
     waiting: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(maxsize=depth)
     stopped = threading.Event()
@@ -32,7 +32,7 @@ def prefetch(items: Iterator[Item], depth: int) -> Generator[Item, None, None]:
                     break
             else:
                 offer(None, StopIteration())
-        # Whatever it is, it belongs to the consumer, who re-raises it.
+        # Every error is passed on to the consumer, which raises it again.
         except BaseException as error:
             offer(None, error)
         finally:

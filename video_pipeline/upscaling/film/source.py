@@ -1,7 +1,7 @@
-"""A clip being read: pictures in planes, as the decoder gives them, and the packets of everything else.
+"""Reads a clip: pictures as planes, as the decoder gives them, and the packets of everything else.
 
-A picture keeps its timestamp and its length; everything that is not the picture (sound, subtitles, chapters, titles)
-passes untouched. What could not be kept faithfully is refused here.
+A picture keeps its timestamp and duration. Everything else (sound, subtitles, chapters, titles) is not changed.
+A clip that cannot be kept faithfully is refused here.
 """
 
 import time
@@ -33,7 +33,7 @@ _SLOWEST_DISK = 5_000_000
 
 @dataclass(slots=True)
 class Picture:
-    """A picture on its way; `pts` and `duration` count the source's `time_base`."""
+    """A picture between two stages. `pts` and `duration` are in units of the source's `time_base`."""
 
     pts: int
     duration: int
@@ -41,10 +41,10 @@ class Picture:
 
 
 class Source:
-    """An open clip. `items` gives its pictures in order of display, and the packets of all else as they lie.
+    """An open clip. `items` gives its pictures in order of display, and all other packets in the file's order.
 
-    Raises MediaError for what cannot be upscaled faithfully: no video, HDR, more than 10 bits, other than YUV, a
-    rotation that is not a quarter turn, or a file that ends before its own table of contents says.
+    Raises MediaError for a clip that cannot be upscaled faithfully. That is no video, HDR, more than 10 bits, other
+    than YUV, a rotation that is not a quarter turn, or a file shorter than its table of contents says.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,7 +68,7 @@ class Source:
         ]
         self.decode_s = 0.0
         self.video_bytes = 0
-        """Size of the pictures' packets that were read so far."""
+        """Bytes of the video packets that were read so far."""
         self._reformatter = VideoReformatter()
         self._start_s = (self.container.start_time or 0) / av.time_base
         self._check_complete()
@@ -78,7 +78,7 @@ class Source:
         self.container.close()
 
     def items(self) -> "Iterator[Picture | av.packet.Packet]":
-        """Pictures and copied packets; raises MediaError at the first damaged packet or frame, or an early end."""
+        """Pictures and copied packets. Raises MediaError at a damaged packet or frame, or an early end."""
         import av.error
 
         items = self._items()
@@ -94,7 +94,7 @@ class Source:
             yield item
 
     def _items(self) -> "Iterator[Picture | av.packet.Packet]":
-        # Without it, the decoder would paint over damage and say nothing.
+        # Without it, the decoder would conceal damage and report nothing.
         self.stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
         self.stream.thread_type = "AUTO"
         end = Fraction(0)
@@ -124,7 +124,7 @@ class Source:
         return Picture(pts, duration, planes_of(frame, self.shape))
 
     def _check_complete(self) -> None:
-        """A file whose table of contents points behind its end was cut off; no need to decode it first."""
+        """Raise MediaError, before decoding, for a file whose table of contents points beyond its end."""
         entries = self.stream.index_entries
         needed = max((entry.pos + entry.size for entry in entries), default=0)
         if needed > self.info.size_bytes:
@@ -133,29 +133,29 @@ class Source:
             self._check_matroska()
 
     def _check_matroska(self) -> None:
-        """At damage, the demuxer goes on at the next cluster that it finds; only the ffmpeg program tells of it."""
+        """Raise MediaError for a gap. The demuxer skips to the next cluster; only the ffmpeg program reports that."""
         streams = ["-map", "0:v", "-map", "0:a?", "-c", "copy", "-f", "null", "-"]
         said = run_ffmpeg(
             [*INPUT_GUARD, "-i", f"file:{self.path.absolute()}", *streams],
             timeout_s=60 + self.info.size_bytes / _SLOWEST_DISK,
             what=f"reading {self.path}",
         )
-        # Sound that a decoder would complain of is copied as it is.
+        # Damaged sound is copied as it is.
         if "matroska" in said:
             first = said.splitlines()[0].rpartition("] ")[2]
             raise MediaError(f"{self.path} is damaged: pictures or sound are missing in its middle ({first})")
 
 
 def matrix_of(video: VideoStream, size: tuple[int, int]) -> str:
-    """The matrix that a player takes for a picture of this size: the tag, else BT.709 from 720 lines on, else BT.601.
+    """The matrix that a player uses for a picture of this size: the tag, else BT.709 from 720 lines, else BT.601.
 
-    For an untagged clip, source and target are each judged by their own height, since so will their players.
+    For an untagged clip, source and target each get the matrix of their own height, as players do.
     """
     return video.color_matrix or ("bt709" if size[1] >= 720 else "smpte170m")
 
 
 def plane_format(path: Path, video: VideoStream) -> PlaneFormat:
-    """How to read the planes of `video`; raises MediaError for one that cannot be worked on faithfully."""
+    """How to read the planes of `video`. Raises MediaError for a video that cannot be upscaled faithfully."""
     hdr = _HDR.get(video.color_transfer or "")
     if hdr:
         raise MediaError(f"{path} is HDR ({hdr}); tone-map it to SDR first, for the upscaler works on SDR.")

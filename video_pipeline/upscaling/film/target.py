@@ -1,5 +1,6 @@
-"""A clip being written: pictures are encoded, everything else is copied packet by packet, only tags that were there
-are written.
+"""Writes a clip: pictures are encoded, everything else is copied packet by packet.
+
+Only tags that the source has are written.
 """
 
 import contextlib
@@ -27,10 +28,10 @@ _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
 
 class Target:
-    """An H.264 file being written: pictures are encoded, packets are copied. `finish` makes it whole.
+    """An H.264 file being written: pictures are encoded, packets are copied. `finish` completes it.
 
-    Raises MediaError when a stream does not fit the container, and UpscalingError when the disk takes no more: that
-    is no fault of the clip's.
+    Raises MediaError when a stream does not fit the container. Raises UpscalingError when the disk is full, which is
+    not the clip's fault.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Target:
         return stream
 
     def write(self, item: "Picture | av.packet.Packet") -> None:
-        """Encode a picture in the target's planes, or copy a packet."""
+        """Encode a picture (planes of the target's size and format), or copy a packet."""
         started = time.perf_counter()
         with _write_errors(self.path, self._source_path):
             if isinstance(item, Picture):
@@ -97,7 +98,7 @@ class Target:
         self.encode_s += time.perf_counter() - started
 
     def finish(self) -> None:
-        """Flush the encoder, write the table of contents, and force everything onto the disk."""
+        """Flush the encoder, write the table of contents, and sync the file to the disk."""
         started = time.perf_counter()
         with _write_errors(self.path, self._source_path):
             self._mux(None)
@@ -107,10 +108,10 @@ class Target:
         self.encode_s += time.perf_counter() - started
 
     def abandon(self) -> None:
-        """Let go of the file without making it whole; harmless after `finish`."""
+        """Close the file without completing it. Harmless after `finish`."""
         import av.error
 
-        # The file is thrown away: that it cannot be completed is no news.
+        # The file is thrown away, so it does not matter that it cannot be completed.
         with contextlib.suppress(av.error.FFmpegError, OSError):
             self._container.close()
 
@@ -136,13 +137,13 @@ def _muxer_options(container_format: str, source: Source) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _write_errors(path: Path, source: Path) -> Iterator[None]:
-    """Tell a failed write in a sentence; PyAV's errors are OSErrors where the system gave a number."""
+    """Turn a failed write into an error with a clear sentence. Some of PyAV's errors are OSErrors."""
     import av.error
 
     try:
         yield
     except av.error.ArgumentError as error:
-        # What a muxer says of a codec that it learns of too late, and of times that do not grow.
+        # The muxer's error for a codec that it cannot hold, and for timestamps that do not increase.
         raise MediaError(
             f"A stream of {source} does not fit into the upscaled clip's container, or its times go backwards; "
             "write a .mkv, or remux the source first."
@@ -154,7 +155,7 @@ def _write_errors(path: Path, source: Path) -> Iterator[None]:
 
 
 def container_format(path: Path) -> str:
-    """The muxer for a target's name; raises MediaError for a name that is not .mp4, .mov or .mkv."""
+    """The muxer for a target's name. Raises MediaError for a name that does not end in .mp4, .mov or .mkv."""
     try:
         return _FORMATS[path.suffix.lower()]
     except KeyError:

@@ -1,4 +1,4 @@
-"""Upscales one file: decoder, network and encoder as a chain of streams, and the result put in place in one step."""
+"""Upscales one file: decoder, network and encoder run as a chain, and the result is moved into place at the end."""
 
 import os
 import time
@@ -23,13 +23,13 @@ from video_pipeline.upscaling.report import Electricity, UpscaleProgress, Upscal
 if TYPE_CHECKING:
     import av.packet
 
-# Pictures that may wait between two stages; it bounds the memory whatever the clip's length (G3.3).
+# Pictures that may wait between two stages. This bounds the memory for a clip of any length (G3.3).
 _WAITING = 6
-# Batches of a clip on the device at a time: one is computed while the next is on its way there and the last back.
+# Batches of a clip on the device at a time: one is computed while the next is uploaded and the last downloaded.
 _IN_FLIGHT = {"cuda": 3, "cpu": 1}
-# A result serves no more repeats than this, so that a still film does not hold its sound up for ever.
+# A result is used for no more repeats than this, so that a still film does not delay its sound without end.
 _MOST_REPEATS = 24
-# Bits a pixel under which a result is suspect, and how many times more its source must have for it to be refused.
+# A result with fewer bits per pixel than the first is refused if the source has at least the second times as many.
 _FEWEST_BITS, _FEWEST_SHARE = 0.0005, 100
 
 
@@ -45,15 +45,15 @@ def upscale_file(
 ) -> UpscaleReport:
     """Upscale `source` to `target` (.mp4, .mov or .mkv) at `size`, by default the settings' short side (G3.1).
 
-    Every frame and its timestamp is kept (in MP4 and MOV exactly; Matroska counts milliseconds), sound and subtitles
-    are copied packet by packet, colour is converted with the source's own matrix and range, and a rotated or
-    non-square picture comes out upright and square. The output is 4:2:0 H.264, of 10 bits where the source has 10. A
-    picture that is at least as large as the target already is only resized. `target` appears whole or not at all, and
-    replaces what was there.
+    Every frame keeps its timestamp: exactly in MP4 and MOV, to the millisecond in Matroska. Sound and subtitles are
+    copied packet by packet. Colour is converted with the source's own matrix and range. A rotated picture comes out
+    upright, and its pixels square. The output is 4:2:0 H.264, with 10 bits when the source has 10. A picture that is
+    at least as large as the target is only resized. `target` appears complete or not at all; an older file is
+    replaced.
 
-    Give an `engine` (of the settings' model) to keep the network loaded between clips; threads may share it, each
-    with a clip of its own. Raises MediaError for a source that is damaged or cannot be kept faithfully, WeightsError
-    and UpscalingError for what the machine lacks: weights, memory, or room on the disk.
+    Pass an `engine` of the settings' model to keep the network loaded between clips. Threads may share it, each with
+    a clip of its own. Raises MediaError for a source that is damaged or cannot be kept faithfully. Raises
+    WeightsError or UpscalingError when the machine lacks weights, memory, or room on the disk.
     """
     settings = settings or UpscaleSettings()
     engine = engine or Engine(settings.model, precision=settings.precision, denoise=settings.denoise)
@@ -114,7 +114,7 @@ def _enlargement(clip: Source, size: tuple[int, int], blend: float) -> Enlargeme
 
 @dataclass(slots=True)
 class _Slot:
-    """A picture to be enlarged, and when it is shown: more than once where the source repeats it."""
+    """A picture to enlarge, and the times at which it is shown: several when the source repeats it."""
 
     first: Picture
     times: list[tuple[int, int]] = field(default_factory=list)
@@ -128,7 +128,7 @@ class _Slot:
 
 
 class _NetworkStage:
-    """The middle of the chain: pictures go through the engine, in batches, some in flight; packets pass by."""
+    """The middle of the chain: sends pictures through the engine in batches, and passes packets on unchanged."""
 
     def __init__(self, engine: Engine, work: Enlargement) -> None:
         self.seconds = 0.0
@@ -138,7 +138,7 @@ class _NetworkStage:
         self._in_flight: deque[tuple[list[_Slot], Pending]] = deque()
 
     def through(self, items: "Iterator[Picture | av.packet.Packet]") -> "Iterator[Picture | av.packet.Packet]":
-        """`items` with their pictures enlarged; a picture equal to the one before it is not computed again."""
+        """`items` with their pictures enlarged. A picture equal to the one before it is not computed again."""
         batch: list[_Slot] = []
         for item in items:
             if not isinstance(item, Picture):
@@ -177,7 +177,7 @@ class _NetworkStage:
 def _run(
     clip: Source, network: _NetworkStage, target: Target, progress: Callable[[UpscaleProgress], None] | None
 ) -> Target:
-    """Drive the chain to its end: decoding and the network in threads of their own, encoding in this one."""
+    """Run the chain to its end: decoding and the network in threads of their own, encoding in this one."""
     started = time.perf_counter()
     try:
         with (
@@ -197,9 +197,9 @@ def _run(
 
 
 def _check_bitrate(clip: Source, written: Target, size: tuple[int, int], encoding: Encoding) -> None:
-    """Refuse a result of NVENC's with next to no bits in it: some drivers take the quality for a bitrate.
+    """Raise UpscalingError for an NVENC result with almost no bits: some drivers read the quality as a bitrate.
 
-    A still or black film has few bits too, but then so has its source; and x264 does what its CRF says.
+    A still or black film has few bits too, but then its source has few as well. x264 always keeps to its CRF.
     """
     if encoding.codec == "libx264":
         return
@@ -213,7 +213,7 @@ def _check_bitrate(clip: Source, written: Target, size: tuple[int, int], encodin
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last through a power cut."""
+    """Sync the folder, so that the rename survives a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
