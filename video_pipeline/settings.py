@@ -65,7 +65,7 @@ class VendorSection(BaseSettings):
                 f"{vendor} is only half connected: {' and '.join(missing)} {verb} not set. "
                 f"Set all of {', '.join(wanted)}, or none of them."
             )
-        return not missing
+        return bool(present)
 
 
 def _key_fields(section: type[VendorSection]) -> dict[str, FieldInfo]:
