@@ -39,7 +39,7 @@ class ParquetTables(dg.IOManager):
             key = table_key(context.asset_key.to_user_string(), partition)
             # A day on which nothing ran has no table, and no rows.
             if self._store.exists(key):
-                rows += read_rows(row_type, self._store.read_bytes(key))
+                rows += read_rows(row_type, self._store.read_bytes(key), table=key)
         return rows
 
 

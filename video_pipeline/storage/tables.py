@@ -2,6 +2,10 @@
 
 Scalar fields become typed columns for analysis (any DuckDB reads them in place); what is nested becomes JSON text.
 The column `document` holds the whole row, from which it is read back.
+
+Older partitions are read with today's classes. A field that a stored row lacks takes its default, and one that the
+class no longer has is dropped. So whoever adds a field gives it a default. A default is not changed later: `document`
+leaves out what was not set, and would be read with the new one.
 """
 
 import io
@@ -13,7 +17,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
+
+from video_pipeline.errors import StorageError
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -51,12 +57,39 @@ def write_rows(row_type: type[BaseModel], rows: Sequence[BaseModel]) -> bytes:
     return buffer.getvalue()
 
 
-def read_rows(row_type: type[Row], data: bytes) -> list[Row]:
-    """The rows of a file that `write_rows` made."""
+def read_rows(row_type: type[Row], data: bytes, *, table: str = "a table") -> list[Row]:
+    """The rows of a file that `write_rows` made, today or with an older `row_type`; `table` names it in errors.
+
+    Raises StorageError when a stored row does not fit `row_type`.
+    """
     import pyarrow.parquet as pq
 
     documents = pq.read_table(io.BytesIO(data), columns=["document"]).column("document").to_pylist()
-    return [row_type.model_validate_json(document) for document in documents]
+    rows = []
+    for number, document in enumerate(documents):
+        try:
+            # A type may refuse unknown fields from people; in a stored row they are of an older version of it.
+            rows.append(row_type.model_validate_json(document, extra="ignore"))
+        except ValidationError as error:
+            raise StorageError(
+                f"Row {number + 1} of {table} cannot be read as {row_type.__name__}: {_misfits(error)}"
+            ) from error
+    return rows
+
+
+def _misfits(error: ValidationError) -> str:
+    """Which fields of a stored row do not fit and what to do, as the rest of a sentence and one more."""
+    missing, wrong = [], []
+    for found in error.errors(include_url=False, include_context=False):
+        field = ".".join(str(part) for part in found["loc"]) or "the row"
+        if found["type"] == "missing":
+            missing.append(field)
+        else:
+            wrong.append(f"{field} ({found['msg'][:1].lower()}{found['msg'][1:]})")
+    said = [f"it has no {', '.join(missing)}"] if missing else []
+    said += [f"it does not fit in {', '.join(wrong)}"] if wrong else []
+    remedy = "Give each missing field a default" if missing else "Let the class accept what was stored"
+    return f"{' and '.join(said)}. {remedy}, or materialise the partition again."
 
 
 def _cell(value: Any) -> Any:
