@@ -9,14 +9,16 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
 from video_pipeline.briefs import Brief, Shot, StoryboardShot
 from video_pipeline.clips import ClipStatus, GeneratedClip
 from video_pipeline.definitions import build_defs
 from video_pipeline.defs.partitions import OWN_WEEK, WEEKLY
-from video_pipeline.defs.tables import ROW_TYPE, ParquetTables, place_of, table_asset
+from video_pipeline.defs.tables import ParquetTables, place_of, table_asset
+from video_pipeline.errors import StorageError
 from video_pipeline.storage import LocalStore, read_rows, table_key, write_rows
+from video_pipeline_tests.upgrade.row_types import row_types
 
 DEFS = build_defs()
 DAILY = dg.DailyPartitionsDefinition(start_date="2026-01-01")
@@ -49,21 +51,7 @@ st.register_type_strategy(
 st.register_type_strategy(StoryboardShot, st.builds(StoryboardShot, broll=st.lists(_TEXT, max_size=2).map(tuple)))
 
 
-def _row_types() -> dict[str, type[BaseModel]]:
-    """Row type of every table asset, by the asset's name."""
-    found = {}
-    for assets in DEFS.assets or ():
-        if isinstance(assets, dg.AssetsDefinition):
-            artifact = assets.metadata_by_key[assets.key][ROW_TYPE]
-            found[assets.key.to_user_string()] = _import(artifact)
-    return found
-
-
-def _import(artifact: dg.PythonArtifactMetadataValue) -> type[BaseModel]:
-    return getattr(__import__(artifact.module, fromlist=[artifact.name]), artifact.name)
-
-
-ROW_TYPES = _row_types()
+ROW_TYPES = row_types()
 every_row_type = pytest.mark.parametrize(
     "row_type", [pytest.param(row, id=row.__name__) for row in dict.fromkeys(ROW_TYPES.values())]
 )
@@ -80,6 +68,37 @@ def test_every_asset_that_runs_has_a_row_type() -> None:
 def test_rows_come_back_as_they_were(row_type: type[BaseModel], data: st.DataObject) -> None:
     rows = data.draw(st.lists(st.from_type(row_type), max_size=3))
     assert read_rows(row_type, write_rows(row_type, rows)) == rows
+
+
+@every_row_type
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_rows_are_read_by_a_class_that_a_field_was_added_to(row_type: type[BaseModel], data: st.DataObject) -> None:
+    added = create_model("Added", __base__=row_type, added=(int, 7))
+    rows = data.draw(st.lists(st.from_type(row_type), max_size=3))
+    read = read_rows(added, write_rows(row_type, rows))
+    assert [row.model_dump() for row in read] == [row.model_dump() | {"added": 7} for row in rows]
+
+
+@every_row_type
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_rows_are_read_by_a_class_that_a_field_was_taken_from(row_type: type[BaseModel], data: st.DataObject) -> None:
+    before = create_model("Before", __base__=row_type, gone=(int, 7))
+    rows = data.draw(st.lists(st.from_type(row_type), max_size=3))
+    written = write_rows(before, [before.model_validate(dict(row) | {"gone": 8}) for row in rows])
+    assert read_rows(row_type, written) == rows
+
+
+def test_a_partition_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    key = table_key("daily", "2026-01-05")
+    before = create_model("Before", clip_id=(str, ...))
+    store.put_bytes(key, write_rows(before, [before(clip_id="a")]), content_type="application/octet-stream")
+    with pytest.raises(
+        StorageError, match=f"Row 1 of {key} cannot be read as GeneratedClip: it has no brief_id, day"
+    ):
+        dg.materialize([daily, weekly], selection=[weekly], partition_key="2026-01-05", resources=_tables(store))
 
 
 def test_a_brief_still_knows_what_it_did_not_say() -> None:
