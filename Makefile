@@ -11,8 +11,10 @@ export DAGSTER_HOME := $(STATE)/dagster
 demo: $(VENV)/.installed
 	$(BIN)/video-pipeline demo
 
+# A worker a core, four at most: each has a Postgres, a sandbox and a browser of its own. Files stay whole, for what
+# their tests share is costly, and keep the order that conftest.py gives them.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Dagster's daemon and web server, until Ctrl-C. `dagster dev` would start the same two, and warn of the dagster.yaml
 # in this folder, which is only for those who start it without make.

@@ -20,9 +20,24 @@ from video_pipeline_tests.contract.edge import Edge, running_edge
 
 NewDatabase = Callable[[], str]
 
+# Workers begin with the files that take longest, so that at the end only short ones are left to share.
+_LONG_FIRST = ("end_to_end", "crash", "integration", "upscaling")
+# Each worker has a core: with a thread for every core they would only wait for each other. Torch reads it on import,
+# here and in the processes that tests start.
+if os.environ.get("PYTEST_XDIST_WORKER"):
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # No deadline: how long an example takes says something of the machine, not of the law.
 settings.register_profile("suite", max_examples=60, deadline=None)
 settings.load_profile("suite")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a worker, the long rooms come first; files stay whole, for their fixtures are costly."""
+    if not hasattr(config, "workerinput"):
+        return
+    places = {room: place for place, room in enumerate(_LONG_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
 
 
 @pytest.fixture(scope="session")
