@@ -1,14 +1,13 @@
 """A ledger and a server of processes for the matrix; each trial has a day and words of its own."""
 
 import json
-import multiprocessing
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import count
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +20,10 @@ from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.crash.worker import Orders, work
 from video_pipeline_tests.generation.stage import check_books
+from video_pipeline_tests.processes import preloaded
 
 _DAYS = count()
-# Everything that a worker would import on its way, the decoder included.
-_PRELOADED = [
-    "video_pipeline_tests.crash.worker",
-    "video_pipeline.quality.measurement",
-    "video_pipeline.media.stitch",
-    "alembic.command",
-    "psycopg",
-]
 PRICE = Decimal("0.022")
-
-
-@pytest.fixture(scope="package")
-def processes() -> ForkServerContext:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
-    return context
 
 
 @dataclass
@@ -47,7 +32,6 @@ class Trial:
 
     ledger: Ledger
     edge: Edge
-    processes: ForkServerContext
     orders: Orders
     briefs: tuple[Brief, ...]
     runs: int = 0
@@ -73,7 +57,7 @@ class Trial:
         orders = replace(
             self.orders, run_id=f"run-{self.runs}", name=name, nth=nth, reached=str(reached) if reached else ""
         )
-        process = self.processes.Process(target=work, args=(orders,))
+        process = preloaded().Process(target=work, args=(orders,))
         process.start()
         return process
 
@@ -143,9 +127,7 @@ def room_ledger(room_database: str) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def trial(
-    room_ledger: Ledger, room_database: str, edge: Edge, processes: ForkServerContext, tmp_path: Path
-) -> Iterator[Trial]:
+def trial(room_ledger: Ledger, room_database: str, edge: Edge, tmp_path: Path) -> Iterator[Trial]:
     number = next(_DAYS)
     day, briefs = date(2026, 11, 21) + timedelta(days=number), small_day(number)
     orders = Orders(
@@ -156,4 +138,4 @@ def trial(
         briefs=tuple(brief.model_dump_json(exclude_unset=True) for brief in briefs),
         run_id="",
     )
-    yield Trial(room_ledger, edge, processes, orders, briefs)
+    yield Trial(room_ledger, edge, orders, briefs)

@@ -3,12 +3,10 @@
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from video_pipeline import sandbox
 from video_pipeline.ledger import Ledger, open_ledger
 from video_pipeline_tests.conftest import NewDatabase, stop_embedded
 from video_pipeline_tests.integration.small_day import write_policy
+from video_pipeline_tests.processes import Command, run_command
 
 COMMAND = (sys.executable, "-m", "video_pipeline.cli")
 # Nothing of the developer's own settings may reach a child.
@@ -48,40 +47,42 @@ class Machine:
         self, *arguments: str | Path, environment: Mapping[str, str] | None = None, timeout_s: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """Run `video-pipeline` with `arguments` to its end."""
-        return subprocess.run(
-            [*COMMAND, *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            env=self.environment | dict(environment or {}),
-            timeout=timeout_s,
-            check=False,
+        return run_command(
+            list(map(str, arguments)),
+            folder=self.folder,
+            environment=self.environment | dict(environment or {}),
+            timeout_s=timeout_s,
         )
 
+    def run_afresh(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """As `run`, by a Python of its own that imports what it needs, as a user's shell starts it."""
+        return self._run_afresh(arguments, self.environment)
+
     def limited_to_bytes(self, limit: int, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """As `run`, but no file of the process or its children may grow over `limit` bytes."""
-        return subprocess.run(
-            [*COMMAND, *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            env=self.environment | {"PYTHONDONTWRITEBYTECODE": "1"},
-            timeout=120,
-            check=False,
+        """As `run_afresh`, but no file of the process or its children may grow over `limit` bytes."""
+        return self._run_afresh(
+            arguments,
+            self.environment | {"PYTHONDONTWRITEBYTECODE": "1"},
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         )
 
-    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """Start `video-pipeline` in a process group of its own; output and errors come as one stream."""
-        return subprocess.Popen(
+    def _run_afresh(
+        self, arguments: Sequence[str | Path], environment: Mapping[str, str], **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [*COMMAND, *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
             text=True,
             cwd=self.folder,
-            env=self.environment,
-            start_new_session=True,
+            env=environment,
+            timeout=120,
+            check=False,
+            **options,
         )
+
+    def start(self, *arguments: str | Path) -> Command:
+        """Start `video-pipeline` in a process group of its own; output and errors come as one stream."""
+        return Command(list(map(str, arguments)), folder=self.folder, environment=self.environment)
 
     def ledger(self) -> Ledger:
         """The machine's ledger; whoever asks closes it."""
@@ -115,13 +116,6 @@ def new_machine(new_database: NewDatabase, embedded_folder: Path) -> Iterator[Ne
     for machine in made:
         machine.close()
         shutil.rmtree(machine.folder)
-
-
-def kill_group(process: subprocess.Popen[Any]) -> None:
-    """SIGKILL the process and everything that it started in its group."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(timeout=30)
 
 
 def assert_one_sentence(result: subprocess.CompletedProcess[str], *parts: str) -> None:

@@ -21,9 +21,10 @@ import yaml
 from video_pipeline import cli
 from video_pipeline.ledger import JobState, TierState
 from video_pipeline.sandbox import stop
-from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, assert_one_sentence, kill_group
+from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, assert_one_sentence
 from video_pipeline_tests.integration.small_day import a_brief, drop, today, write_policy
 from video_pipeline_tests.ledger.rows import a_job, reserved
+from video_pipeline_tests.processes import kill_group
 
 Complain = Callable[..., str]
 
@@ -467,7 +468,7 @@ def small_disk() -> Iterator[Path]:
 
 
 def test_help_names_every_command(machine: Machine) -> None:
-    result = machine.run("--help")
+    result = machine.run_afresh("--help")
     assert result.returncode == 0
     for command in ("plan", "demo", "run-day", "upscale", "review", "decide", "resolve", "thaw"):
         assert command in result.stdout

@@ -17,8 +17,9 @@ import pytest
 
 from video_pipeline.defs.dead_runs import end_dead_runs, mark_run, process_tags
 from video_pipeline.defs.sensors import dead_runs_sensor
-from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, kill_group
+from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine
 from video_pipeline_tests.integration.small_day import a_brief, drop, today
+from video_pipeline_tests.processes import kill_group
 
 pytestmark = pytest.mark.crash
 

@@ -4,7 +4,6 @@ import os
 import random
 import re
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -18,8 +17,9 @@ import pytest
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.ledger import JobState, Ledger, PublicationState
 from video_pipeline.storage import open_store, read_rows, table_key
-from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, kill_group
+from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine
 from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, sandbox_books, today
+from video_pipeline_tests.processes import Command, kill_group
 
 pytestmark = pytest.mark.crash
 
@@ -99,12 +99,10 @@ def _kill_when_started(
     finally:
         watchdog.cancel()
         kill_group(process)
-        assert process.stdout is not None
         process.stdout.close()
 
 
-def _until_started(process: subprocess.Popen[str], stage: str) -> Iterator[str]:
-    assert process.stdout is not None
+def _until_started(process: Command, stage: str) -> Iterator[str]:
     for line in process.stdout:
         yield line
         if re.fullmatch(rf"\d\d:\d\d:\d\d {stage}\s*", line):

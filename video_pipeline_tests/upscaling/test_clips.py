@@ -1,7 +1,6 @@
 """Clips of the pipeline: from the store into the store, once for an input and settings, and booked once."""
 
 import hashlib
-import multiprocessing
 import os
 import signal
 from datetime import date
@@ -17,6 +16,7 @@ from video_pipeline.policy import Policy, UpscalingPolicy, load_policy
 from video_pipeline.storage import LocalStore
 from video_pipeline.upscaling import ClipUpscaler, UpscaleProgress
 from video_pipeline_tests.media.clips import render
+from video_pipeline_tests.processes import preloaded
 from video_pipeline_tests.upscaling.measures import timestamps, video_of
 
 DAY = date(2026, 11, 21)
@@ -201,16 +201,12 @@ def test_a_clip_that_is_killed_at_any_point_is_stored_and_booked_once_by_the_run
     ledger: Ledger, ledger_url: str, store: LocalStore, tmp_path: Path
 ) -> None:
     """A clip a point, killed there twice and then let through."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        [__name__, "video_pipeline.upscaling.compute.execution", "alembic.command", "psycopg", "av"]
-    )
     for number, point in enumerate(POINTS):
         clip = clip_of(point, render(tmp_path / f"{point}.mp4", frames=3 + number), store)
         ends: list[int | None] = []
         for name in (point, point, ""):
             arguments = (ledger_url, str(store.root), clip.model_dump_json(), name)
-            process = context.Process(target=_work, args=arguments)
+            process = preloaded().Process(target=_work, args=arguments)
             process.start()
             process.join(60)
             ends.append(process.exitcode)
