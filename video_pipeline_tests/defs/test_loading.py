@@ -24,8 +24,9 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 
 
 def test_definitions_load_in_under_three_seconds_without_anything_heavy() -> None:
-    seconds, imported = [], set()
-    for _ in range(3):
+    seconds, imported = list[float](), set()
+    # The best of three: a busy machine's caches cost processor time as well.
+    while len(seconds) < 3 and min(seconds, default=3) >= 3:
         # Processor time: what a machine that is busy with something else does not add to.
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         child = subprocess.run([sys.executable, "-c", _LOAD], capture_output=True, text=True, check=True)
