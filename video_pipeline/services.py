@@ -152,7 +152,7 @@ class Services:
                 platform = vendor.connect_sandbox(self.sandbox.base_url)
             else:
                 platform = vendor.connect(self.settings.section(vendor.section))
-            connected[name] = platform or NotConnected(name)
+            connected[name] = platform or NotConnected(name, vendor.limits)
         return connected
 
     def upscaler(self, on_progress: "OnProgress") -> "ClipUpscaler | ClusterUpscaler":

@@ -1,34 +1,42 @@
 """Publications: one clip on one platform, exactly once, and the metrics read back from there."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.records import Publication, PublicationState
 from video_pipeline.ledger.schema import engagement_snapshots, publication_events, publications
 
+_ENDINGS = frozenset(
+    {PublicationState.PUBLISHED, PublicationState.UNKNOWN, PublicationState.FAILED, PublicationState.REFUSED}
+)
+
 PUBLICATION_TRANSITIONS: dict[PublicationState, frozenset[PublicationState]] = {
     PublicationState.PLANNED: frozenset(
         {PublicationState.PUBLISHING, PublicationState.FAILED, PublicationState.NOT_CONNECTED}
     ),
-    PublicationState.PUBLISHING: frozenset(
-        {PublicationState.PUBLISHED, PublicationState.UNKNOWN, PublicationState.FAILED, PublicationState.REFUSED}
-    ),
+    PublicationState.PUBLISHING: _ENDINGS | {PublicationState.PROCESSING},
+    # Back to publishing: the platform says that bytes are missing after all.
+    PublicationState.PROCESSING: _ENDINGS | {PublicationState.PUBLISHING},
     # A person has looked on the platform: it is there, or it is not.
     PublicationState.UNKNOWN: frozenset({PublicationState.PUBLISHED, PublicationState.FAILED}),
-    # The reason was outside (quota, credentials, no connection): asked again, it starts over.
-    PublicationState.FAILED: frozenset({PublicationState.PLANNED}),
+    # The reason was outside (quota, credentials, no connection): asked again, it starts over. It goes on in the
+    # session of before when that has not come to nothing after all.
+    PublicationState.FAILED: frozenset({PublicationState.PLANNED, PublicationState.PUBLISHING}),
     # The reason was the clip or its words: asked with others, it starts over.
-    PublicationState.REFUSED: frozenset({PublicationState.PLANNED}),
+    PublicationState.REFUSED: frozenset({PublicationState.PLANNED, PublicationState.PUBLISHING}),
     PublicationState.NOT_CONNECTED: frozenset({PublicationState.PLANNED}),
     PublicationState.PUBLISHED: frozenset(),
 }
 
 _FIELDS = frozenset(Publication.__dataclass_fields__)
+_UNDER_WAY = (PublicationState.PLANNED, PublicationState.PUBLISHING, PublicationState.PROCESSING)
+
+_Values = dict[str, Any]
 
 
 class Publications:
@@ -51,17 +59,66 @@ class Publications:
             )
             return _publication(row.mappings().one())
 
-    def advance(
-        self, publication: Publication, to: PublicationState, *, note: str = "", **fields: Any
+    # --- the moves of a publication: one transaction each, refused when another worker has moved it before ----------
+
+    def publishing(self, publication: Publication) -> Publication:
+        """Commit the intent to publish; from now on the upload session is asked before anything is sent."""
+        return self._move(publication, PublicationState.PUBLISHING, {"reason": None})
+
+    def with_session(self, publication: Publication, session: dict[str, Any]) -> Publication:
+        """Keep the upload session before any byte is sent to it; LedgerError when another worker has one."""
+        with self._engine.begin() as connection:
+            noted = connection.execute(
+                update(publications)
+                .where(publications.c.key == publication.key, publications.c.session.is_(None))
+                .values(session=session, updated_at=func.clock_timestamp())
+            )
+            if noted.rowcount != 1:
+                raise LedgerError(f"Publication {publication.key[:12]} has an upload session of another worker.")
+            return _fetch(connection, publication.key)
+
+    def processing(self, publication: Publication) -> Publication:
+        """The platform has all bytes and works on them."""
+        return self._move(publication, PublicationState.PROCESSING, {})
+
+    def published(self, publication: Publication, *, remote_id: str, url: str) -> Publication:
+        """It is public under `url`; `remote_id` is what the platform calls it."""
+        values = {"remote_id": remote_id, "url": url, "reason": None, "published_at": datetime.now(UTC)}
+        return self._move(publication, PublicationState.PUBLISHED, values)
+
+    def unknown(self, publication: Publication, reason: str) -> Publication:
+        """Nobody can tell whether it went public; it is never sent again."""
+        return self._move(publication, PublicationState.UNKNOWN, {"reason": reason}, note=reason)
+
+    def failed(self, publication: Publication, reason: str) -> Publication:
+        """It did not go public, for a reason that may pass."""
+        return self._move(publication, PublicationState.FAILED, {"reason": reason}, note=reason)
+
+    def refused(self, publication: Publication, reason: str) -> Publication:
+        """The platform refused the clip or its words."""
+        return self._move(publication, PublicationState.REFUSED, {"reason": reason}, note=reason)
+
+    def not_connected(self, publication: Publication, reason: str) -> Publication:
+        """A dry run: the platform has no account here."""
+        return self._move(publication, PublicationState.NOT_CONNECTED, {"reason": reason})
+
+    def replanned(
+        self, publication: Publication, *, document: dict[str, Any], media_key: str, media_sha256: str
     ) -> Publication:
-        """Move a publication on; LedgerError when another worker has moved it."""
+        """Begin anew, without the session of before, with the request and the file as they are asked now."""
+        values = {"document": document, "media_key": media_key, "media_sha256": media_sha256}
+        return self._move(publication, PublicationState.PLANNED, values | {"session": None, "reason": None})
+
+    def _move(
+        self, publication: Publication, to: PublicationState, values: _Values, *, note: str = ""
+    ) -> Publication:
         if to not in PUBLICATION_TRANSITIONS[publication.state]:
             raise LedgerError(f"Publication {publication.key[:12]} cannot go from {publication.state} to {to}.")
         with self._engine.begin() as connection:
             changed = connection.execute(
                 update(publications)
                 .where(publications.c.key == publication.key, publications.c.state == publication.state.value)
-                .values(state=to.value, updated_at=func.clock_timestamp(), **fields)
+                .values(state=to.value, updated_at=func.clock_timestamp(), **values)
             )
             if changed.rowcount != 1:
                 raise LedgerError(
@@ -75,18 +132,6 @@ class Publications:
                     note=note,
                 )
             )
-            return _fetch(connection, publication.key)
-
-    def note_session(self, publication: Publication, session_url: str) -> Publication:
-        """Keep the upload session's address before any byte is sent to it; LedgerError when another has one."""
-        with self._engine.begin() as connection:
-            noted = connection.execute(
-                update(publications)
-                .where(publications.c.key == publication.key, publications.c.session_url.is_(None))
-                .values(session_url=session_url, updated_at=func.clock_timestamp())
-            )
-            if noted.rowcount != 1:
-                raise LedgerError(f"Publication {publication.key[:12]} has an upload session of another worker.")
             return _fetch(connection, publication.key)
 
     def get(self, key: str) -> Publication:
@@ -128,17 +173,17 @@ class Publications:
 
     def open_days(self, unmoved_since: datetime) -> set[date]:
         """Days with a publication that was begun and that nobody has moved since."""
-        begun = (PublicationState.PLANNED.value, PublicationState.PUBLISHING.value)
+        under_way = [state.value for state in _UNDER_WAY]
         with self._engine.connect() as connection:
             return set(
                 connection.execute(
                     select(publications.c.day).where(
-                        publications.c.state.in_(begun), publications.c.updated_at < unmoved_since
+                        publications.c.state.in_(under_way), publications.c.updated_at < unmoved_since
                     )
                 ).scalars()
             )
 
-    def _where(self, *conditions: Any) -> list[Publication]:
+    def _where(self, *conditions: ColumnElement[bool]) -> list[Publication]:
         with self._engine.connect() as connection:
             rows = connection.execute(select(publications).where(*conditions).order_by(publications.c.created_at))
             return [_publication(row) for row in rows.mappings()]

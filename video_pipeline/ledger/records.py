@@ -94,10 +94,15 @@ class SpendCategory(StrEnum):
 
 
 class PublicationState(StrEnum):
-    """`failed` may go another time as it is; `refused` only when the clip or its words are others."""
+    """Where a clip stands on a platform; docs/ledger.md draws the transitions.
+
+    `processing`: the platform has the bytes and has not said yet what becomes of them. `failed` may go another time
+    as it is; `refused` only when the clip or its words are others.
+    """
 
     PLANNED = "planned"
     PUBLISHING = "publishing"
+    PROCESSING = "processing"
     PUBLISHED = "published"
     UNKNOWN = "unknown"
     FAILED = "failed"
@@ -204,7 +209,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Publication:
-    """A row of `publications`: one clip on one platform."""
+    """A row of `publications`: one clip on one platform.
+
+    `document` is the publish request as JSON. `session` is the platform's own JSON, which only its adapter reads.
+    """
 
     key: str
     day: date
@@ -214,7 +222,7 @@ class Publication:
     document: dict[str, Any]
     media_key: str
     media_sha256: str
-    session_url: str | None = None
+    session: dict[str, Any] | None = None
     remote_id: str | None = None
     url: str | None = None
     reason: str | None = None

@@ -211,7 +211,7 @@ publications = Table(
     Column("document", JSONB, nullable=False),
     Column("media_key", Text, nullable=False),
     Column("media_sha256", String(64), nullable=False),
-    Column("session_url", Text),
+    Column("session", JSONB(none_as_null=True)),
     Column("remote_id", Text),
     Column("url", Text),
     Column("reason", Text),

@@ -44,24 +44,27 @@ def collect_engagement(
             published.setdefault(publication.platform, []).append(publication)
     # A day that is over keeps what was read then; read again, it would show today's numbers as that day's.
     recorded = ledger.publications.metrics_on(day) if day < now.date() else {}
-    rows = []
+    rows: list[Engagement] = []
     for name, publications in published.items():
         new = [publication for publication in publications if publication.key not in recorded]
         for publication in publications:
             if publication.key in recorded:
                 rows.append(_row(publication, day, recorded[publication.key]))
+        if not new:
+            continue
         try:
-            metrics = platforms[name].metrics([publication.remote_id or "" for publication in new]) if new else {}
+            metrics = platforms[name].metrics([publication.remote_id or "" for publication in new])
         except (UploadInterrupted, UploadRefused, ValueError, KeyError, TypeError) as error:
-            # A platform that is down, or that answers with something else than what it says it does.
+            # A platform that is down, that answers with something else than what it says, or that there is no more.
             _LOG.warning("no engagement from %s today: %s", name, error)
             continue
         for publication in new:
             found = metrics.get(publication.remote_id or "")
             if found is not None:
                 age_days = (now - (publication.published_at or now)).days
-                ledger.publications.record_metrics(publication, day=day, age_days=age_days, metrics=found)
-                rows.append(_row(publication, day, {"age_days": age_days, **found}))
+                told = found.model_dump(exclude_none=True)
+                ledger.publications.record_metrics(publication, day=day, age_days=age_days, metrics=told)
+                rows.append(_row(publication, day, {"age_days": age_days, **told}))
     return rows
 
 

@@ -1,28 +1,36 @@
 """The publisher: each clip on each platform exactly once, with an unknown state that is never retried (P2).
 
-    planned -> publishing -> published | unknown | failed | refused         planned -> not_connected (dry run)
+    planned -> publishing -> processing -> published | unknown | failed | refused
+    planned -> not_connected (dry run)
 
-The intent and the upload session's address are in the ledger before a byte is sent; whatever happens after, the
-session is asked what became of the clip before anything is sent again.
+The intent and the upload session are in the ledger before a byte is sent. Whatever happens after, the session is
+asked what became of the clip before anything is sent again.
 """
 
 import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from video_pipeline import checkpoints
-from video_pipeline.alerts import Alert, Notifier
+from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Brief
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.errors import StorageError
 from video_pipeline.ledger import Ledger, Publication, PublicationState, ReviewState
+from video_pipeline.publishing import messages
 from video_pipeline.publishing.platforms import (
+    Failed,
+    Missing,
     Platform,
+    Processing,
+    Session,
+    Status,
     Uploaded,
     UploadInterrupted,
     UploadLost,
@@ -54,7 +62,18 @@ class PublishRecord(BaseModel):
     published_at: datetime | None = None
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is to go public now: the request as JSON, and the file."""
+
+    document: dict[str, Any]
+    media_key: str
+    media_sha256: str
+
+
 class Publisher:
+    """Brings clips to platforms; `platforms` holds every one by its name, connected or not."""
+
     def __init__(
         self,
         *,
@@ -72,6 +91,7 @@ class Publisher:
 
     def publish(self, request: PublishRequest, *, day: date, media_key: str, media_sha256: str) -> PublishRecord:
         """Bring one clip to one platform, or to a reason why it is not there."""
+        asked = _Asked(request.model_dump(mode="json"), media_key, media_sha256)
         publication = self._ledger.publications.plan(
             Publication(
                 key=hashlib.sha256(f"{request.clip_id}\n{request.platform}".encode()).hexdigest(),
@@ -79,98 +99,119 @@ class Publisher:
                 clip_id=request.clip_id,
                 platform=request.platform,
                 state=PublicationState.PLANNED,
-                document=request.model_dump(mode="json"),
-                media_key=media_key,
-                media_sha256=media_sha256,
+                document=asked.document,
+                media_key=asked.media_key,
+                media_sha256=asked.media_sha256,
             )
         )
         with self._ledger.leases.held(f"publish {publication.key}", ttl_s=_LEASE_S) as owned:
             if owned:
-                asked = {
-                    "document": request.model_dump(mode="json"),
-                    "media_key": media_key,
-                    "media_sha256": media_sha256,
-                }
                 publication = self._advance(self._ledger.publications.get(publication.key), asked)
         record = _record(publication)
         self._on_record(record)
         return record
 
-    def _advance(self, publication: Publication, asked: dict[str, Any]) -> Publication:
+    def _advance(self, publication: Publication, asked: _Asked) -> Publication:
         """Go on from the state that it is in; `asked` replaces what an attempt that came to nothing had asked."""
-        platform = self._platforms[publication.platform]
+        platform = self._platforms.get(publication.platform)
+        if platform is None:
+            return self._without_platform(publication)
         if publication.state is PublicationState.NOT_CONNECTED and not platform.connected:
             return publication
         if publication.state is PublicationState.REFUSED and asked == _asked_before(publication):
             return publication
         if publication.state in (PublicationState.NOT_CONNECTED, PublicationState.FAILED, PublicationState.REFUSED):
             publication = self._replan(publication, platform, asked)
-        # An upload under way goes on with the clip that it was begun with, whatever the brief says by now.
-        request = PublishRequest.model_validate(publication.document)
         if publication.state is PublicationState.PLANNED:
-            publication = self._start(publication, request, platform)
-        if publication.state is PublicationState.PUBLISHING:
-            publication = self._finish(publication, request, platform)
+            publication = self._start(publication, platform)
+        if publication.state in (PublicationState.PUBLISHING, PublicationState.PROCESSING):
+            publication = self._finish(publication, platform)
         return publication
 
-    def _start(self, publication: Publication, request: PublishRequest, platform: Platform) -> Publication:
-        broken = check_rules(request)
+    def _without_platform(self, publication: Publication) -> Publication:
+        """A platform that briefs could name once; what has left for it cannot be asked about."""
+        if publication.state is not PublicationState.PLANNED:
+            return publication
+        return self._fail(publication, f"there is no platform {publication.platform} any more")
+
+    def _start(self, publication: Publication, platform: Platform) -> Publication:
+        broken = check_rules(PublishRequest.model_validate(publication.document), platform.limits)
         if broken:
             return self._fail(publication, "; ".join(broken))
         if not platform.connected:
             reason = f"dry run: {platform.name} is not connected, the clip would have been published now"
-            return self._ledger.publications.advance(publication, PublicationState.NOT_CONNECTED, reason=reason)
-        return self._ledger.publications.advance(publication, PublicationState.PUBLISHING)
+            return self._ledger.publications.not_connected(publication, reason)
+        return self._ledger.publications.publishing(publication)
 
-    def _replan(self, publication: Publication, platform: Platform, asked: dict[str, Any]) -> Publication:
-        """Begin anew, unless the session of the attempt before turns out to have come to an end after all."""
-        plan = self._ledger.publications.advance
-        if publication.session_url is None:
-            return plan(publication, PublicationState.PLANNED, reason=None, **asked)
-        try:
-            ended = platform.finished(publication.session_url, PublishRequest.model_validate(publication.document))
-        except UploadLost:
-            # The upload was refused in so many words: a session that is gone has published nothing.
-            ended = None
-        except (UploadInterrupted, UploadRefused):
-            return publication
-        if ended is not None:
-            return plan(plan(publication, PublicationState.PLANNED), PublicationState.PUBLISHING)
-        return plan(publication, PublicationState.PLANNED, session_url=None, reason=None, **asked)
+    def _replan(self, publication: Publication, platform: Platform, asked: _Asked) -> Publication:
+        """Begin anew, unless the session of the attempt before has not come to nothing after all."""
+        status: Status = Missing()
+        if publication.session is not None:
+            try:
+                status = platform.status(publication.session)
+            except UploadLost:
+                # The upload was refused in so many words: a session that is gone has published nothing.
+                pass
+            except (UploadInterrupted, UploadRefused):
+                return publication
+        if isinstance(status, Missing | Failed):
+            return self._ledger.publications.replanned(
+                publication,
+                document=asked.document,
+                media_key=asked.media_key,
+                media_sha256=asked.media_sha256,
+            )
+        return self._ledger.publications.publishing(publication)
 
-    def _finish(self, publication: Publication, request: PublishRequest, platform: Platform) -> Publication:
-        """Open a session if there is none, ask what became of it, send what is missing."""
+    def _finish(self, publication: Publication, platform: Platform) -> Publication:
+        """Open a session if there is none, ask what became of it, send what is missing, wait a little for the end."""
         checkpoints.reached("publishing.intent")
-        damaged = self._damage(publication)
-        if damaged and publication.session_url is None:
-            return self._fail(publication, damaged)
         try:
-            uploaded = None
-            if publication.session_url is not None:
-                uploaded = self._asked(publication.session_url, request, platform)
-            else:
-                session_url = platform.open_session(request)
-                publication = self._ledger.publications.note_session(publication, session_url)
+            session = publication.session
+            status: Status = Missing() if session is None else self._asked(platform, session)
+            if isinstance(status, Missing):
+                damaged = self._damage(publication)
+                if damaged:
+                    return self._fail(publication, damaged)
+            if session is None:
+                session = platform.open_session(PublishRequest.model_validate(publication.document))
+                publication = self._ledger.publications.with_session(publication, session)
                 checkpoints.reached("publishing.session")
-            uploaded = uploaded or self._send(publication, request, platform)
+            for wait_s in (*platform.processing_waits_s, None):
+                if isinstance(status, Missing):
+                    if publication.state is PublicationState.PROCESSING:
+                        publication = self._ledger.publications.publishing(publication)
+                    status = self._send(publication, platform, session)
+                if not isinstance(status, Processing):
+                    break
+                if publication.state is PublicationState.PUBLISHING:
+                    checkpoints.reached("publishing.sent")
+                    publication = self._ledger.publications.processing(publication)
+                if wait_s is not None:
+                    time.sleep(wait_s)
+                    status = self._asked(platform, session)
         except UploadRefused as error:
-            to = PublicationState.REFUSED if error.lasting else PublicationState.FAILED
-            return self._fail(publication, str(error), to)
+            return self._fail(publication, str(error), lasting=error.lasting)
         except UploadInterrupted as error:
-            self._alert(publication, "An upload is interrupted", f"{error}; it is resumed by the next run")
+            if publication.state is PublicationState.PROCESSING:
+                # Nothing of ours is missing there: the next run asks again.
+                _LOG.warning("%s on %s: %s", publication.clip_id, publication.platform, error)
+            else:
+                self._notifier.notify(messages.upload_interrupted(publication, str(error)))
             return publication
         except UploadLost as error:
-            self._alert(publication, "Nobody knows whether a clip went public", f"{error}; look on the platform")
-            return self._ledger.publications.advance(publication, PublicationState.UNKNOWN, reason=str(error))
-        checkpoints.reached("publishing.sent")
-        return self._ledger.publications.advance(
-            publication,
-            PublicationState.PUBLISHED,
-            remote_id=uploaded.remote_id,
-            url=uploaded.url,
-            reason=None,
-            published_at=datetime.now(UTC),
-        )
+            self._notifier.notify(messages.in_doubt(publication, str(error)))
+            return self._ledger.publications.unknown(publication, str(error))
+        return self._ended(publication, status)
+
+    def _ended(self, publication: Publication, status: Status) -> Publication:
+        """Write down what the platform has said last; what it still works on is asked about by the next run."""
+        if isinstance(status, Uploaded):
+            checkpoints.reached("publishing.sent")
+            return self._ledger.publications.published(publication, remote_id=status.remote_id, url=status.url)
+        if isinstance(status, Failed):
+            return self._fail(publication, status.reason, lasting=status.lasting)
+        return publication
 
     def _damage(self, publication: Publication) -> str:
         """What is wrong with the file that is to go public: its bytes must be those that were approved."""
@@ -184,50 +225,44 @@ class Publisher:
         return ""
 
     @staticmethod
-    def _asked(session_url: str, request: PublishRequest, platform: Platform) -> Uploaded | None:
+    def _asked(platform: Platform, session: Session) -> Status:
         """What a session has come to; a refusal to answer is no answer, and never a reason to upload again."""
         try:
-            return platform.finished(session_url, request)
+            return platform.status(session)
         except UploadRefused as error:
             raise UploadInterrupted(str(error)) from error
 
-    def _send(self, publication: Publication, request: PublishRequest, platform: Platform) -> Uploaded:
-        session_url = publication.session_url or ""
+    def _send(self, publication: Publication, platform: Platform, session: Session) -> Status:
+        """Send what is missing, a few times if need be; never Missing. Raises what `Platform.send` raises."""
         with self._store.local_copy(publication.media_key) as path:
             for wait_s in (*_SEND_RETRIES_S, None):
                 try:
-                    return platform.send(session_url, path, request)
+                    status = platform.send(session, path)
+                    said = "the platform says that bytes are still missing"
                 except UploadInterrupted as error:
                     if wait_s is None:
                         raise
-                    _LOG.warning("%s on %s: %s", publication.clip_id, publication.platform, error)
-                    time.sleep(wait_s)
-                    uploaded = self._asked(session_url, request, platform)
-                    if uploaded is not None:
-                        return uploaded
-        raise AssertionError("the last try returns")
+                    status, said = Missing(), str(error)
+                if not isinstance(status, Missing):
+                    return status
+                if wait_s is None:
+                    break
+                _LOG.warning("%s on %s: %s", publication.clip_id, publication.platform, said)
+                time.sleep(wait_s)
+                status = self._asked(platform, session)
+                if not isinstance(status, Missing):
+                    return status
+        raise UploadInterrupted("the platform says after every upload that bytes are missing")
 
-    def _fail(
-        self, publication: Publication, reason: str, to: PublicationState = PublicationState.FAILED
-    ) -> Publication:
-        self._alert(publication, "A clip was not published", reason)
-        return self._ledger.publications.advance(publication, to, reason=reason)
-
-    def _alert(self, publication: Publication, title: str, reason: str) -> None:
-        self._notifier.notify(
-            Alert(
-                cause=f"publish {publication.key} {title}",
-                title=title,
-                text=f"{publication.clip_id} on {publication.platform}: {reason}",
-                fields={},
-                severity="critical",
-            )
-        )
+    def _fail(self, publication: Publication, reason: str, *, lasting: bool = False) -> Publication:
+        self._notifier.notify(messages.not_published(publication, reason))
+        move = self._ledger.publications.refused if lasting else self._ledger.publications.failed
+        return move(publication, reason)
 
 
-def _asked_before(publication: Publication) -> dict[str, Any]:
+def _asked_before(publication: Publication) -> _Asked:
     """What the publication was begun with."""
-    return {name: getattr(publication, name) for name in ("document", "media_key", "media_sha256")}
+    return _Asked(publication.document, publication.media_key, publication.media_sha256)
 
 
 def _record(publication: Publication) -> PublishRecord:
@@ -252,7 +287,7 @@ def publish_day(
 
     A check may have run in another run than this one, so the ledger is asked whether a person still has a say.
     """
-    records = []
+    records: list[PublishRecord] = []
     for clip in clips:
         review = ledger.reviews.get(clip.clip_id, review_stage(clip.final_sha256 or ""))
         held = review is not None and review.state is not ReviewState.APPROVED

@@ -1,11 +1,10 @@
-"""What goes to a platform and what each platform allows, checked before anything is sent (MISSION P1)."""
+"""What goes to a platform, and what a platform allows: checked before anything is sent (P1)."""
 
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.briefs import Brief
-from video_pipeline.briefs import Platform as PlatformName
 
 
 class PublishRequest(BaseModel):
@@ -14,7 +13,7 @@ class PublishRequest(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     clip_id: str
-    platform: PlatformName
+    platform: str
     title: str
     description: str
     tags: tuple[str, ...]
@@ -23,37 +22,35 @@ class PublishRequest(BaseModel):
     duration_s: float
 
 
-class _Limits(BaseModel):
+class Limits(BaseModel):
+    """What a platform takes.
+
+    `title` is in characters. `description` is in characters, or in bytes of UTF-8 where `description_in_bytes` says
+    so. `forbidden` are characters that neither may hold. `vertical` asks for pictures that are not wider than high.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     title: int
     description: int
+    description_in_bytes: bool = False
+    forbidden: str = ""
     min_s: float
     max_s: float
     vertical: bool
-    in_bytes: bool = False
-    no_angles: bool = False
-
-
-# YouTube Data API v3 (title, description) and the Shorts length; Instagram and TikTok publishing documents.
-_LIMITS = {
-    PlatformName.YOUTUBE_SHORTS: _Limits(
-        title=100, description=5000, min_s=0, max_s=180, vertical=True, in_bytes=True, no_angles=True
-    ),
-    PlatformName.INSTAGRAM_REELS: _Limits(title=2200, description=2200, min_s=3, max_s=900, vertical=True),
-    PlatformName.TIKTOK: _Limits(title=2200, description=2200, min_s=0, max_s=600, vertical=False),
-}
 
 
 def publish_request(
     brief: Brief,
     clip_id: str,
-    platform: PlatformName,
+    platform: str,
     *,
     model: str,
     size_bytes: int,
     size: tuple[int, int],
     duration_s: float,
 ) -> PublishRequest:
-    """The clip's public face: caption, disclosure, and the brief's id, by which metrics find their way back."""
+    """The clip with its caption, its disclosure, and its brief's id, by which metrics are matched to the brief."""
     lines = [brief.caption or brief.title, "", "Made with AI."]
     lines += [f"Model: {model}", f"Brief: {brief.brief_id}", f"Clip: {clip_id}"]
     return PublishRequest(
@@ -68,19 +65,18 @@ def publish_request(
     )
 
 
-def check_rules(request: PublishRequest) -> list[str]:
-    """Every rule of the platform that the request breaks, as a sentence; empty when it may go."""
-    limits = _LIMITS[request.platform]
+def check_rules(request: PublishRequest, limits: Limits) -> list[str]:
+    """Every limit that the request breaks, a sentence each; empty when it may go."""
     width, height = request.size
-    broken = []
+    broken: list[str] = []
     if len(request.title) > limits.title:
         broken.append(f"the title has {len(request.title)} characters, {request.platform} allows {limits.title}")
-    length = len(request.description.encode()) if limits.in_bytes else len(request.description)
+    length = len(request.description.encode()) if limits.description_in_bytes else len(request.description)
     if length > limits.description:
-        unit = "bytes" if limits.in_bytes else "characters"
+        unit = "bytes" if limits.description_in_bytes else "characters"
         broken.append(f"the description is longer than the {limits.description} {unit} allowed")
-    if limits.no_angles and set("<>") & set(request.title + request.description):
-        broken.append(f"{request.platform} takes no < or > in title and description")
+    if set(limits.forbidden) & set(request.title + request.description):
+        broken.append(f"{request.platform} takes no {' or '.join(limits.forbidden)} in title and description")
     if not limits.min_s <= request.duration_s <= limits.max_s:
         broken.append(
             f"the clip is {Decimal(str(round(request.duration_s, 2)))} s long, {request.platform} takes "

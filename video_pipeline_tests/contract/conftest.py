@@ -11,7 +11,7 @@ import pytest
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.ledger import Job, Receipt
 from video_pipeline.policy import Policy
-from video_pipeline.publishing import YouTubeShorts
+from video_pipeline.publishing.platforms.youtube import YouTubeShorts
 from video_pipeline.routing import Catalogue
 from video_pipeline_tests.contract.edge import Edge, plain_client
 from video_pipeline_tests.contract.orders import brief_of, job_of

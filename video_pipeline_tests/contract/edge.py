@@ -11,7 +11,7 @@ import httpx
 
 import video_pipeline.sandbox
 from video_pipeline.generation.providers.fal import FalProvider
-from video_pipeline.publishing import YouTubeShorts
+from video_pipeline.publishing.platforms.youtube import YouTubeShorts
 from video_pipeline.sandbox import ensure_running, stop
 
 _PACKAGED_MODELS = Path(video_pipeline.sandbox.__file__).with_name("models.yaml")

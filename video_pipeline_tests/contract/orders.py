@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any
 
-from video_pipeline.briefs import Brief, Platform, storyboard_of
+from video_pipeline.briefs import Brief, storyboard_of
 from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.requests import build_job
 from video_pipeline.ledger import Job
@@ -19,7 +19,7 @@ def brief_of(prompt: str | None = None, **fields: Any) -> Brief:
     given: dict[str, Any] = {
         "brief_id": "a-clip",
         "title": "A clip",
-        "platforms": (Platform.YOUTUBE_SHORTS,),
+        "platforms": ("youtube_shorts",),
         "quality": "draft",
         "visual_complexity": 0.5,
     }

@@ -6,9 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from video_pipeline.briefs import Platform
-from video_pipeline.publishing import PublishRequest, UploadRefused, YouTubeShorts
-from video_pipeline.publishing.platforms import Uploaded, UploadInterrupted, UploadLost
+from video_pipeline.publishing import PublishRequest
+from video_pipeline.publishing.platforms import (
+    Metrics,
+    Missing,
+    Session,
+    Status,
+    Uploaded,
+    UploadInterrupted,
+    UploadLost,
+    UploadRefused,
+)
+from video_pipeline.publishing.platforms.youtube import YouTubeShorts
+from video_pipeline_tests.contract.answering import answering
 from video_pipeline_tests.contract.edge import Edge, plain_client
 
 SIZE_BYTES = 700_000
@@ -31,7 +41,7 @@ def request_(request: pytest.FixtureRequest) -> PublishRequest:
     clip_id = f"2026-11-21/{request.node.name}"
     return PublishRequest(
         clip_id=clip_id,
-        platform=Platform.YOUTUBE_SHORTS,
+        platform="youtube_shorts",
         title=request.node.name,
         description=f"A caption\n\nMade with AI.\nModel: sandbox/grand\nBrief: the-brief\nClip: {clip_id}",
         tags=("brief-the-brief",),
@@ -45,24 +55,31 @@ def published(edge: Edge, request: PublishRequest) -> list[dict]:
     return [video for video in edge.videos() if video["clip_id"] == request.clip_id]
 
 
-def resumed(youtube: YouTubeShorts, session: str, clip: Path, request: PublishRequest) -> Uploaded:
+def resumed(youtube: YouTubeShorts, session: Session, clip: Path) -> Status:
     """What the publisher does after an interruption: ask, and send only what is not there."""
-    return youtube.finished(session, request) or youtube.send(session, clip, request)
+    status = youtube.status(session)
+    return youtube.send(session, clip) if isinstance(status, Missing) else status
+
+
+def told(metrics: Metrics) -> set[str]:
+    """The names of what a platform has told."""
+    return set(metrics.model_dump(exclude_none=True))
 
 
 def test_a_clip_goes_public_with_its_disclosure_and_its_brief(
     youtube: YouTubeShorts, edge: Edge, clip: Path, request_: PublishRequest
 ) -> None:
     session = youtube.open_session(request_)
-    assert youtube.finished(session, request_) is None
-    uploaded = youtube.send(session, clip, request_)
+    assert youtube.status(session) == Missing()
+    uploaded = youtube.send(session, clip)
     [video] = published(edge, request_)
     assert uploaded == Uploaded(video["video_id"], f"{edge.base_url}/shorts/{video['video_id']}")
     assert video["containsSyntheticMedia"] is True
     assert (video["brief_id"], video["tags"], video["model"]) == ("the-brief", ["brief-the-brief"], "sandbox/grand")
     assert (video["title"], video["privacyStatus"]) == (request_.title, "public")
     assert video["sha256"] == hashlib.sha256(clip.read_bytes()).hexdigest()
-    assert youtube.finished(session, request_) == uploaded
+    assert youtube.status(session) == uploaded
+    assert isinstance(uploaded, Uploaded)
     assert edge.client.get(uploaded.url).status_code == 200
 
 
@@ -70,7 +87,7 @@ def test_a_session_that_is_sent_to_twice_publishes_once(
     youtube: YouTubeShorts, edge: Edge, clip: Path, request_: PublishRequest
 ) -> None:
     session = youtube.open_session(request_)
-    assert youtube.send(session, clip, request_) == youtube.send(session, clip, request_)
+    assert youtube.send(session, clip) == youtube.send(session, clip)
     assert len(published(edge, request_)) == 1
 
 
@@ -81,9 +98,9 @@ def test_an_upload_that_broke_off_is_resumed_in_its_session(
     session = youtube.open_session(request_)
     edge.fault("drop_during_upload", value=share)
     with pytest.raises(UploadInterrupted):
-        youtube.send(session, clip, request_)
-    assert youtube.finished(session, request_) is None
-    resumed(youtube, session, clip, request_)
+        youtube.send(session, clip)
+    assert youtube.status(session) == Missing()
+    resumed(youtube, session, clip)
     [video] = published(edge, request_)
     assert video["sha256"] == hashlib.sha256(clip.read_bytes()).hexdigest()
 
@@ -94,10 +111,10 @@ def test_a_clip_whose_answer_was_lost_is_found_in_its_session(
     session = youtube.open_session(request_)
     edge.fault("drop_after_publish")
     with pytest.raises(UploadInterrupted):
-        youtube.send(session, clip, request_)
-    uploaded = youtube.finished(session, request_)
+        youtube.send(session, clip)
+    uploaded = youtube.status(session)
     [video] = published(edge, request_)
-    assert uploaded is not None
+    assert isinstance(uploaded, Uploaded)
     assert uploaded.remote_id == video["video_id"]
 
 
@@ -107,8 +124,8 @@ def test_a_server_error_is_an_interruption(
     session = youtube.open_session(request_)
     edge.fault("upload_500")
     with pytest.raises(UploadInterrupted):
-        youtube.send(session, clip, request_)
-    resumed(youtube, session, clip, request_)
+        youtube.send(session, clip)
+    resumed(youtube, session, clip)
     assert len(published(edge, request_)) == 1
 
 
@@ -120,9 +137,9 @@ def test_a_session_that_has_expired_leaves_the_clip_unknown(
     edge.fault("session_expired")
     with pytest.raises(UploadLost):
         if when == "asked":
-            youtube.finished(session, request_)
+            youtube.status(session)
         else:
-            youtube.send(session, clip, request_)
+            youtube.send(session, clip)
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("quota_exceeded", "quotaExceeded"), ("upload_limit", "uploadLimit")])
@@ -148,7 +165,7 @@ def test_a_token_that_has_run_out_is_refreshed(
 ) -> None:
     edge.fault("token_401")
     session = youtube.open_session(request_)
-    youtube.send(session, clip, request_)
+    youtube.send(session, clip)
     assert len(published(edge, request_)) == 1
 
 
@@ -158,10 +175,18 @@ def test_a_token_that_runs_out_before_the_file_is_sent_loses_nothing(
     session = youtube.open_session(request_)
     edge.fault("token_401")
     try:
-        youtube.send(session, clip, request_)
+        youtube.send(session, clip)
     except UploadInterrupted:
-        resumed(youtube, session, clip, request_)
+        resumed(youtube, session, clip)
     assert len(published(edge, request_)) == 1
+
+
+def test_an_answer_without_an_id_is_no_reason_to_send_again(
+    youtube: YouTubeShorts, clip: Path, request_: PublishRequest
+) -> None:
+    session = youtube.open_session(request_)
+    with answering(200, b"<html></html>") as broken, pytest.raises(UploadInterrupted, match="under which id"):
+        youtube.status(session | {"url": broken.base_url})
 
 
 def test_credentials_that_are_refused_send_nothing(edge: Edge, request_: PublishRequest) -> None:
@@ -171,15 +196,18 @@ def test_credentials_that_are_refused_send_nothing(edge: Edge, request_: Publish
 
 @pytest.fixture
 def remote_id(youtube: YouTubeShorts, clip: Path, request_: PublishRequest) -> Iterator[str]:
-    yield youtube.send(youtube.open_session(request_), clip, request_).remote_id
+    uploaded = youtube.send(youtube.open_session(request_), clip)
+    assert isinstance(uploaded, Uploaded)
+    yield uploaded.remote_id
 
 
 def test_metrics_are_read_for_what_is_public(youtube: YouTubeShorts, remote_id: str) -> None:
     found = youtube.metrics([remote_id, "no-such-video"])
     assert set(found) == {remote_id}
-    assert set(found[remote_id]) == {"views", "likes", "comments", "engaged_views", "completion", "shares"}
-    assert 0 < found[remote_id]["completion"] <= 1
-    assert found[remote_id]["engaged_views"] <= found[remote_id]["views"]
+    metrics = found[remote_id]
+    assert told(metrics) == {"views", "likes", "comments", "engaged_views", "completion", "shares"}
+    assert 0 < (metrics.completion or 0) <= 1
+    assert (metrics.engaged_views or 0) <= (metrics.views or 0)
 
 
 def test_metrics_are_read_for_more_videos_than_one_call_takes(youtube: YouTubeShorts, remote_id: str) -> None:
@@ -190,4 +218,4 @@ def test_metrics_are_read_for_more_videos_than_one_call_takes(youtube: YouTubeSh
 def test_public_statistics_are_kept_when_analytics_are_closed(edge: Edge, remote_id: str) -> None:
     with plain_client() as client:
         found = edge.youtube(client, analytics_url=f"{edge.base_url}/nowhere").metrics([remote_id])
-    assert set(found[remote_id]) == {"views", "likes", "comments"}
+    assert told(found[remote_id]) == {"views", "likes", "comments"}

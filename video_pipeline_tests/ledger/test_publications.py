@@ -1,24 +1,39 @@
 """Publications: one clip on one platform, once."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger import Ledger, Publication, PublicationState
-from video_pipeline.ledger.publications import PUBLICATION_TRANSITIONS
-from video_pipeline.ledger.schema import engagement_snapshots, publication_events
+from video_pipeline.ledger.publications import PUBLICATION_TRANSITIONS, Publications
+from video_pipeline.ledger.schema import engagement_snapshots, publication_events, publications
 from video_pipeline_tests.ledger.rows import DAY, a_publication, sha256
 
 
 def _published(ledger: Ledger, name: str, at: datetime) -> Publication:
-    publishing = ledger.publications.advance(
-        ledger.publications.plan(a_publication(name)), PublicationState.PUBLISHING
-    )
-    return ledger.publications.advance(
-        publishing, PublicationState.PUBLISHED, remote_id=f"video {name}", url="https://example/v", published_at=at
-    )
+    publishing = ledger.publications.publishing(ledger.publications.plan(a_publication(name)))
+    published = ledger.publications.published(publishing, remote_id=f"video {name}", url="https://example/v")
+    with ledger.engine.begin() as connection:
+        connection.execute(update(publications).where(publications.c.key == published.key).values(published_at=at))
+    return ledger.publications.get(published.key)
+
+
+# The move that leads to each state.
+_MOVES: dict[PublicationState, Callable[[Publications, Publication], Publication]] = {
+    PublicationState.PLANNED: lambda moves, one: moves.replanned(
+        one, document={"title": "another"}, media_key="another.mp4", media_sha256=sha256("another")
+    ),
+    PublicationState.PUBLISHING: lambda moves, one: moves.publishing(one),
+    PublicationState.PROCESSING: lambda moves, one: moves.processing(one),
+    PublicationState.PUBLISHED: lambda moves, one: moves.published(one, remote_id="video", url="https://example/v"),
+    PublicationState.UNKNOWN: lambda moves, one: moves.unknown(one, "no answer"),
+    PublicationState.FAILED: lambda moves, one: moves.failed(one, "no quota"),
+    PublicationState.REFUSED: lambda moves, one: moves.refused(one, "a bad title"),
+    PublicationState.NOT_CONNECTED: lambda moves, one: moves.not_connected(one, "no account"),
+}
 
 
 def test_a_clip_is_planned_once_for_a_platform(ledger: Ledger):
@@ -35,14 +50,14 @@ def test_a_clip_is_planned_once_for_a_platform(ledger: Ledger):
 def test_a_publication_goes_only_where_the_protocol_leads(
     ledger_of_module: Ledger, before: PublicationState, after: PublicationState
 ):
-    publications = ledger_of_module.publications
-    planned = publications.plan(a_publication(f"{before} {after}", state=before))
+    moves = ledger_of_module.publications
+    planned = moves.plan(a_publication(f"{before} {after}", state=before))
     if after in PUBLICATION_TRANSITIONS[before]:
-        assert publications.advance(planned, after).state is after
+        assert _MOVES[after](moves, planned).state is after
     else:
         with pytest.raises(LedgerError, match=f"cannot go from {before} to {after}"):
-            publications.advance(planned, after)
-        assert publications.get(planned.key) == planned
+            _MOVES[after](moves, planned)
+        assert moves.get(planned.key) == planned
 
 
 def test_what_is_public_stays_public():
@@ -55,16 +70,33 @@ def test_an_unknown_publication_is_never_sent_again():
 
 def test_of_two_who_start_to_publish_one_does(ledger: Ledger):
     planned = ledger.publications.plan(a_publication())
-    ledger.publications.advance(planned, PublicationState.PUBLISHING)
+    ledger.publications.publishing(planned)
     with pytest.raises(LedgerError, match="another worker has it"):
-        ledger.publications.advance(planned, PublicationState.PUBLISHING)
+        ledger.publications.publishing(planned)
 
 
 def test_the_upload_session_is_kept_before_a_byte_is_sent(ledger: Ledger):
-    publishing = ledger.publications.advance(ledger.publications.plan(a_publication()), PublicationState.PUBLISHING)
-    ledger.publications.note_session(publishing, "https://upload.example/session")
+    publishing = ledger.publications.publishing(ledger.publications.plan(a_publication()))
+    session = {"url": "https://upload.example/session", "parts": [1, 2]}
+    ledger.publications.with_session(publishing, session)
     kept = ledger.publications.get(publishing.key)
-    assert (kept.session_url, kept.state) == ("https://upload.example/session", PublicationState.PUBLISHING)
+    assert (kept.session, kept.state) == (session, PublicationState.PUBLISHING)
+    with pytest.raises(LedgerError, match="session of another worker"):
+        ledger.publications.with_session(publishing, {"url": "https://upload.example/another"})
+
+
+def test_a_publication_that_begins_anew_forgets_its_session_and_why_it_failed(ledger: Ledger):
+    publishing = ledger.publications.publishing(ledger.publications.plan(a_publication()))
+    failed = ledger.publications.failed(ledger.publications.with_session(publishing, {"url": "u"}), "no quota")
+    assert (failed.session, failed.reason) == ({"url": "u"}, "no quota")
+    replanned = ledger.publications.replanned(
+        failed, document={"title": "new"}, media_key="new.mp4", media_sha256=sha256("new")
+    )
+    assert (replanned.session, replanned.reason) == (None, None)
+    assert (replanned.document, replanned.media_key) == ({"title": "new"}, "new.mp4")
+    assert ledger.publications.with_session(ledger.publications.publishing(replanned), {"url": "v"}).session == {
+        "url": "v"
+    }
 
 
 def test_every_change_leaves_its_trace(ledger: Ledger):
@@ -117,3 +149,9 @@ def test_a_day_with_a_publication_that_was_begun_and_left_is_open(ledger: Ledger
     ledger.publications.plan(a_publication("planned"))
     assert ledger.publications.open_days(later) == {DAY}
     assert ledger.publications.open_days(later - timedelta(days=1)) == set()
+
+
+def test_a_day_with_a_publication_that_is_being_processed_is_open(ledger: Ledger):
+    publishing = ledger.publications.publishing(ledger.publications.plan(a_publication()))
+    ledger.publications.processing(publishing)
+    assert ledger.publications.open_days(datetime.now(UTC) + timedelta(hours=1)) == {DAY}

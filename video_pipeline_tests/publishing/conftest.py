@@ -1,7 +1,7 @@
 """A file in a store, and publishers over a clean ledger."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,8 @@ import httpx
 import pytest
 
 from video_pipeline.alerts import Notifier
-from video_pipeline.briefs import Platform as PlatformName
 from video_pipeline.ledger import Ledger, Publication
-from video_pipeline.publishing import NotConnected, Platform, Publisher, PublishRecord, PublishRequest
+from video_pipeline.publishing import PLATFORMS, NotConnected, Platform, Publisher, PublishRecord, PublishRequest
 from video_pipeline.storage import LocalStore, StoredObject
 from video_pipeline_tests.contract.edge import Edge, plain_client
 from video_pipeline_tests.contract.orders import DAY
@@ -30,6 +29,7 @@ class Desk:
     client: httpx.Client
     day: date = DAY
     connected: bool = True
+    others: dict[str, Platform] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._before = len(self.edge.videos())
@@ -41,10 +41,12 @@ class Desk:
     @property
     def platforms(self) -> dict[str, Platform]:
         """YouTube is connected or not; the others are not."""
-        platforms: dict[str, Platform] = {name.value: NotConnected(name.value) for name in PlatformName}
+        platforms: dict[str, Platform] = {
+            name: NotConnected(name, vendor.limits) for name, vendor in PLATFORMS.items()
+        }
         if self.connected:
-            platforms[PlatformName.YOUTUBE_SHORTS.value] = self.edge.youtube(self.client)
-        return platforms
+            platforms["youtube_shorts"] = self.edge.youtube(self.client)
+        return platforms | self.others
 
     def media(self, name: str = "clip", data: bytes = MEDIA) -> StoredObject:
         return self.store.put_bytes(f"clips/{self.day}/{name}/final/{name}.mp4", data, content_type="video/mp4")
@@ -72,7 +74,7 @@ def request_of(media: StoredObject, **fields: Any) -> PublishRequest:
     """A five-second vertical clip for YouTube."""
     given = {
         "clip_id": f"{DAY}/a-clip",
-        "platform": PlatformName.YOUTUBE_SHORTS,
+        "platform": "youtube_shorts",
         "title": "A clip",
         "description": f"Made with AI.\nModel: sandbox/grand\nBrief: a-clip\nClip: {DAY}/a-clip",
         "tags": ("brief-a-clip",),

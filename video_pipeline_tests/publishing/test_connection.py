@@ -43,6 +43,12 @@ def test_a_channel_that_is_half_connected_is_a_sentence_before_anything_is_bough
     assert "hunter2" not in said
 
 
+def test_with_every_variable_youtube_is_connected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.setenv(name, "x")
+    assert _services(tmp_path).platforms["youtube_shorts"].connected
+
+
 def test_without_any_variable_youtube_is_a_dry_run(tmp_path: Path) -> None:
     assert not _services(tmp_path).platforms["youtube_shorts"].connected
 
@@ -73,4 +79,4 @@ def test_a_proxy_of_the_machine_has_no_part_in_publishing(
     session = (
         _services(tmp_path).platforms["youtube_shorts"].open_session(request_of(media, title="Through no proxy"))
     )
-    assert session.startswith(edge.base_url)
+    assert session["url"].startswith(edge.base_url)

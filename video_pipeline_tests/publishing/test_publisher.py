@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from video_pipeline.briefs import Brief
-from video_pipeline.briefs import Platform as PlatformName
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.errors import StorageError
 from video_pipeline.ledger import PublicationState, ReviewState, open_ledger
-from video_pipeline.publishing import PublishRecord, PublishRequest, YouTubeShorts, publish_day
-from video_pipeline.publishing.platforms import Uploaded
+from video_pipeline.publishing import PLATFORMS, PublishRecord, PublishRequest, publish_day
+from video_pipeline.publishing.platforms import Session, Status
+from video_pipeline.publishing.platforms.youtube import YouTubeShorts
 from video_pipeline.quality import review_stage
 from video_pipeline_tests.contract.orders import DAY, brief_of
 from video_pipeline_tests.publishing.conftest import MEDIA, Desk, request_of
@@ -59,10 +59,10 @@ def test_an_upload_that_stays_interrupted_is_resumed_by_the_next_run(
     record = desk.publish(desk.media())
     assert (record.state, desk.videos) == (PublicationState.PUBLISHING, [])
     assert "An upload is interrupted" in desk.alerts()
-    session = desk.publications()[0].session_url
+    session = desk.publications()[0].session
     record = desk.publish(desk.media())
     assert record.state is PublicationState.PUBLISHED
-    assert desk.publications()[0].session_url == session
+    assert desk.publications()[0].session == session
     assert len(desk.videos) == 1
 
 
@@ -79,13 +79,13 @@ def test_a_clip_that_went_public_in_a_session_that_is_gone_is_not_published_agai
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.edge.fault("drop_after_publish")
-    plain = YouTubeShorts.finished
+    plain = YouTubeShorts.status
 
-    def asked_too_late(youtube: YouTubeShorts, session_url: str, request: PublishRequest) -> Uploaded | None:
+    def asked_too_late(youtube: YouTubeShorts, session: Session) -> Status:
         desk.edge.fault("session_expired")
-        return plain(youtube, session_url, request)
+        return plain(youtube, session)
 
-    monkeypatch.setattr(YouTubeShorts, "finished", asked_too_late)
+    monkeypatch.setattr(YouTubeShorts, "status", asked_too_late)
     assert desk.publish(desk.media()).state is PublicationState.UNKNOWN
     assert desk.publish(desk.media()).state is PublicationState.UNKNOWN
     assert len(desk.videos) == 1
@@ -108,7 +108,7 @@ def test_a_clip_that_the_platform_refuses_for_itself_is_not_offered_again_as_it_
     offered: list[str] = []
     plain = YouTubeShorts.open_session
 
-    def open_session(youtube: YouTubeShorts, request: PublishRequest) -> str:
+    def open_session(youtube: YouTubeShorts, request: PublishRequest) -> Session:
         offered.append(request.title)
         return plain(youtube, request)
 
@@ -134,7 +134,7 @@ def test_a_clip_that_breaks_a_rule_sends_nothing(desk: Desk) -> None:
 def test_a_platform_that_is_not_connected_is_a_dry_run_that_says_so(desk: Desk) -> None:
     desk.connected = False
     media = desk.media()
-    for platform in PlatformName:
+    for platform in PLATFORMS:
         record = desk.publish(media, platform=platform)
         assert record.state is PublicationState.NOT_CONNECTED
         assert record.reason == f"dry run: {platform} is not connected, the clip would have been published now"
@@ -181,6 +181,26 @@ def test_bytes_that_are_not_those_that_were_approved_are_not_published(desk: Des
     with suppress(StorageError):
         desk.publish(media)
     assert desk.videos == []
+
+
+def test_bytes_that_are_damaged_after_an_interruption_are_not_published(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("video_pipeline.publishing.publisher._SEND_RETRIES_S", ())
+    desk.edge.fault("drop_during_upload", value=0)
+    media = desk.media()
+    assert desk.publish(media).state is PublicationState.PUBLISHING
+    with desk.store.local_copy(media.key) as path:
+        path.write_bytes(MEDIA[:-1] + b"!")
+    assert desk.publish(media).state is PublicationState.FAILED
+    assert desk.videos == []
+
+
+def test_a_clip_for_a_platform_that_there_is_no_more_fails_and_holds_no_other(desk: Desk) -> None:
+    brief = brief_of("waves", platforms=["gone", "youtube_shorts"])
+    records = publish_all(desk, (brief, reviewed(desk, brief)))
+    assert [record.state for record in records] == [PublicationState.FAILED, PublicationState.PUBLISHED]
+    assert records[0].reason == "there is no platform gone any more"
 
 
 def test_two_publishers_at_once_publish_once(desk: Desk, ledger_url: str) -> None:
@@ -235,7 +255,7 @@ def publish_all(desk: Desk, *clips: tuple[Brief, ReviewedClip]) -> list[PublishR
 
 
 def test_a_clip_goes_to_every_platform_that_its_brief_names(desk: Desk) -> None:
-    brief = brief_of("waves", brief_id="waves", platforms=list(PlatformName))
+    brief = brief_of("waves", brief_id="waves", platforms=list(PLATFORMS))
     records = publish_all(desk, (brief, reviewed(desk, brief)))
     assert {record.platform: record.state for record in records} == {
         "youtube_shorts": PublicationState.PUBLISHED,

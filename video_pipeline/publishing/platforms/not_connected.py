@@ -1,29 +1,33 @@
 """A platform that has no account here: everything up to the upload is done, nothing is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from video_pipeline.publishing.platforms.protocol import Uploaded, UploadRefused
-from video_pipeline.publishing.rules import PublishRequest
+from video_pipeline.publishing.platforms.protocol import Metrics, Missing, Session, Status, UploadRefused
+from video_pipeline.publishing.rules import Limits, PublishRequest
 
 
 class NotConnected:
-    """The dry run: the publisher checks the rules and records what it would have published."""
+    """The dry run: the publisher checks the limits and records what it would have published."""
 
     connected = False
+    processing_waits_s = ()
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, limits: Limits) -> None:
         self.name = name
+        self.limits = limits
 
-    def open_session(self, request: PublishRequest) -> str:
-        raise UploadRefused(f"{self.name} is not connected")
+    def open_session(self, request: PublishRequest) -> Session:
+        raise self._refusal()
 
-    def finished(self, session_url: str, request: PublishRequest) -> Uploaded | None:
-        return None
+    def status(self, session: Session) -> Status:
+        return Missing()
 
-    def send(self, session_url: str, path: Path, request: PublishRequest) -> Uploaded:
-        raise UploadRefused(f"{self.name} is not connected")
+    def send(self, session: Session, path: Path) -> Status:
+        raise self._refusal()
 
-    def metrics(self, remote_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def metrics(self, remote_ids: Sequence[str]) -> Mapping[str, Metrics]:
         return {}
+
+    def _refusal(self) -> UploadRefused:
+        return UploadRefused(f"{self.name} is not connected")

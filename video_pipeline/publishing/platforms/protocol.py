@@ -1,27 +1,74 @@
-"""What the publisher asks of a platform: open a session, send the file, ask what became of it, read metrics."""
+"""What the publisher asks of a platform, and how a vendor registers.
 
-from collections.abc import Callable, Sequence
+A platform opens a session, takes the file, says what became of it, and tells metrics. Nothing here decides. An
+adapter is one file that ends with its `PlatformVendor`; `PLATFORMS` in `registry.py` is the only table that names
+vendors.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-from video_pipeline.publishing.rules import PublishRequest
+from pydantic import BaseModel, ConfigDict
+
+from video_pipeline.publishing.rules import Limits, PublishRequest
 from video_pipeline.settings import VendorSection
+
+Session = dict[str, Any]
+"""An upload session as JSON: made and read by the platform's adapter only, kept in the ledger."""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """The platform has not got everything: it is to be sent."""
+
+
+@dataclass(frozen=True)
+class Processing:
+    """The platform has everything and has not decided yet: nothing is sent, it is asked again later."""
 
 
 @dataclass(frozen=True)
 class Uploaded:
-    """A clip that is on the platform."""
+    """The clip is public under `url`; `remote_id` is what the platform calls it."""
 
     remote_id: str
     url: str
 
 
-class UploadRefused(Exception):
-    """The platform surely did not take the clip: rules, quota or credentials.
+@dataclass(frozen=True)
+class Failed:
+    """The platform says that the session has come to nothing.
 
-    `lasting` says that the reason is the clip or its words, so that it is in vain to send the same again.
+    `lasting`: the reason is the clip or its words, so that it is in vain to send the same again.
     """
+
+    reason: str
+    lasting: bool = False
+
+
+Status = Missing | Processing | Uploaded | Failed
+
+
+class Metrics(BaseModel):
+    """Engagement of one clip since it was published; `completion` is 0 to 1.
+
+    What the platform does not tell is None.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    views: int | None = None
+    engaged_views: int | None = None
+    likes: int | None = None
+    comments: int | None = None
+    shares: int | None = None
+    completion: float | None = None
+
+
+class UploadRefused(Exception):
+    """The platform refused a call: rules, quota or credentials. `lasting` means what it means in `Failed`."""
 
     def __init__(self, reason: str, *, lasting: bool = False) -> None:
         super().__init__(reason)
@@ -29,45 +76,67 @@ class UploadRefused(Exception):
 
 
 class UploadInterrupted(Exception):
-    """The network failed on the way; the session is to be asked how far it came."""
+    """The network failed on the way, or the answer says nothing; the session is to be asked."""
 
 
 class UploadLost(Exception):
-    """Nobody can tell any more whether the clip went public: never sent again blindly (MISSION P2)."""
+    """Nobody can tell any more whether the clip went public: it is never sent again (P2)."""
 
 
 class Platform(Protocol):
-    """One platform. `connected` is False for one that has no account here: its publications are a dry run."""
+    """One platform on the wire.
 
-    name: str
-    connected: bool
+    `connected` is False for one that has no account here: its publications are a dry run. `processing_waits_s` are
+    the seconds to wait before each further question while a clip is being processed. After the last of them, the next
+    run asks.
+    """
 
-    def open_session(self, request: PublishRequest) -> str:
-        """Announce a clip; the session's address, which is kept before any byte is sent. Raises UploadRefused."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def connected(self) -> bool: ...
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def processing_waits_s(self) -> Sequence[float]: ...
+
+    def open_session(self, request: PublishRequest) -> Session:
+        """Announce a clip, for which nothing becomes public yet. Raises UploadRefused or UploadInterrupted."""
         ...
 
-    def finished(self, session_url: str, request: PublishRequest) -> Uploaded | None:
-        """What a session has come to: the clip, or None while bytes are missing. Raises UploadLost."""
+    def status(self, session: Session) -> Status:
+        """What a session has come to. Raises UploadInterrupted, UploadRefused (no answer) or UploadLost."""
         ...
 
-    def send(self, session_url: str, path: Path, request: PublishRequest) -> Uploaded:
-        """Send the file. Raises UploadInterrupted, UploadRefused or UploadLost."""
+    def send(self, session: Session, path: Path) -> Status:
+        """Send what is missing of the file at `path`. Raises UploadInterrupted, UploadRefused or UploadLost.
+
+        However often it is called for a session, the clip becomes public at most once.
+        """
         ...
 
-    def metrics(self, remote_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """remote id -> views, likes, shares, comments and completion (0..1), as far as the platform tells them."""
+    def metrics(self, remote_ids: Sequence[str]) -> Mapping[str, Metrics]:
+        """remote id -> metrics, of those that the platform knows. Raises UploadInterrupted or UploadRefused."""
         ...
+
+
+SectionT = TypeVar("SectionT", bound=VendorSection)
 
 
 @dataclass(frozen=True)
-class PlatformVendor:
-    """A platform's entry in `PLATFORMS`.
+class PlatformVendor(Generic[SectionT]):
+    """A vendor's entry in `PLATFORMS`.
 
-    `connect` gives None when nothing of the section is set, and raises ConfigurationError when it is half set.
-    `connect_sandbox` gives None when the sandbox does not speak the platform's protocol.
+    `section` is what it reads from the environment. `connect` gives None where the section holds no credentials, and
+    raises ConfigurationError where it holds half of them. `connect_sandbox` takes the sandbox's address, and gives
+    None when the sandbox does not speak its wire.
     """
 
     name: str
-    section: type[VendorSection]
-    connect: Callable[[Any], Platform | None]
+    limits: Limits
+    section: type[SectionT]
+    connect: Callable[[SectionT], Platform | None]
     connect_sandbox: Callable[[str], Platform | None]
