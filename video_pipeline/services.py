@@ -33,10 +33,14 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Inbox:
-    """Where briefs come from: a folder, and the packaged files that stand in for a day that has none."""
+    """Where briefs come from: a folder, and the packaged files that stand in for a day that has none.
+
+    `platforms` are the names that a brief may give.
+    """
 
     folder: Path
     examples: tuple[Path, ...]
+    platforms: tuple[str, ...]
 
 
 class Services:
@@ -93,7 +97,10 @@ class Services:
     @property
     def inbox(self) -> Inbox:
         """The inbox; only in the sandbox do the examples stand in, so that there is something to see."""
-        return Inbox(self.settings.inbox, tuple(example_files()) if self._sandboxed else ())
+        from video_pipeline.publishing import PLATFORMS
+
+        examples = tuple(example_files()) if self._sandboxed else ()
+        return Inbox(self.settings.inbox, examples, tuple(PLATFORMS))
 
     @cached_property
     def unused_keys(self) -> str:

@@ -1,6 +1,6 @@
 """Briefs: what a team asks for, validated; the inbox they come from; their storyboards."""
 
-from video_pipeline.briefs.brief import Brief, Platform, Quality, Shot, ShotKind, clip_id_of
+from video_pipeline.briefs.brief import Brief, Quality, Shot, ShotKind, clip_id_of
 from video_pipeline.briefs.inbox import (
     InboxReading,
     Quarantined,
@@ -16,7 +16,6 @@ __all__ = [
     "Brief",
     "InboxReading",
     "Intake",
-    "Platform",
     "Quality",
     "Quarantined",
     "Shot",

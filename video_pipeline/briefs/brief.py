@@ -1,17 +1,48 @@
 """The brief: what a person asks for, in the vocabulary of the person, never of a provider (MISSION G1.7)."""
 
 import hashlib
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from video_pipeline.orders import Orientation
 
-BriefId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 
+@dataclass(frozen=True)
+class KnownNames:
+    """pydantic's validation context for a brief that comes in: names outside it are refused.
+
+    A brief that was taken in before is read without a context, so that it stays readable whatever is known by then.
+    """
+
+    platforms: tuple[str, ...]
+
+
+def _known_platform(name: str, info: ValidationInfo) -> str:
+    known = info.context
+    if isinstance(known, KnownNames) and name not in known.platforms:
+        raise PydanticCustomError(
+            "unknown_platform", "there is no such platform; there are {known}", {"known": ", ".join(known.platforms)}
+        )
+    return name
+
+
+BriefId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+PlatformName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,32}$"), AfterValidator(_known_platform)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 
 MAX_CLIP_S = 180
 
@@ -22,12 +53,6 @@ class Quality(StrEnum):
     DRAFT = "draft"
     STANDARD = "standard"
     PREMIUM = "premium"
-
-
-class Platform(StrEnum):
-    YOUTUBE_SHORTS = "youtube_shorts"
-    INSTAGRAM_REELS = "instagram_reels"
-    TIKTOK = "tiktok"
 
 
 class ShotKind(StrEnum):
@@ -50,7 +75,10 @@ class Shot(BaseModel):
     broll: tuple[Text, ...] = ()
 
 
-def _holds_nul(value: Any) -> bool:
+_Dumped: TypeAlias = "str | float | dict[str, _Dumped] | tuple[_Dumped, ...] | None"
+
+
+def _holds_nul(value: _Dumped) -> bool:
     """Whether a text anywhere in a model's dump holds the character that Postgres cannot keep."""
     if isinstance(value, str):
         return "\0" in value
@@ -67,7 +95,7 @@ class Brief(BaseModel):
     brief_id: BriefId
     title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
     caption: str = Field("", max_length=2200)
-    platforms: tuple[Platform, ...] = Field(min_length=1)
+    platforms: tuple[PlatformName, ...] = Field(min_length=1)
     prompt: Text | None = None
     shots: tuple[Shot, ...] = ()
     duration_s: float | None = Field(None, ge=1, le=MAX_CLIP_S)
@@ -83,7 +111,7 @@ class Brief(BaseModel):
 
     @field_validator("platforms")
     @classmethod
-    def _no_platform_twice(cls, platforms: tuple[Platform, ...]) -> tuple[Platform, ...]:
+    def _no_platform_twice(cls, platforms: tuple[PlatformName, ...]) -> tuple[PlatformName, ...]:
         return tuple(dict.fromkeys(platforms))
 
     @model_validator(mode="after")

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 from pydantic import ValidationError
 
-from video_pipeline.briefs.brief import Brief
+from video_pipeline.briefs.brief import Brief, KnownNames
 
 SUFFIXES = (".yaml", ".yml", ".json", ".csv")
 MAX_FILE_BYTES = 1_000_000
@@ -47,8 +47,8 @@ class Quarantined:
 class InboxReading:
     """What a day's files hold; nothing that was in a file is in neither list."""
 
-    briefs: list[Brief] = field(default_factory=list)
-    quarantined: list[Quarantined] = field(default_factory=list)
+    briefs: list[Brief] = field(default_factory=list[Brief])
+    quarantined: list[Quarantined] = field(default_factory=list[Quarantined])
     files: int = 0
 
 
@@ -86,15 +86,20 @@ def example_files() -> list[Path]:
     return _brief_files(Path(str(resources.files("video_pipeline.briefs").joinpath("examples"))))
 
 
-def read_files(files: Iterable[Path]) -> InboxReading:
-    """Validate every document of every file; the second brief with an id is quarantined, as is what is malformed."""
+def read_files(files: Iterable[Path], *, platforms: Iterable[str]) -> InboxReading:
+    """Validate every document of every file.
+
+    What is malformed is quarantined, as is the second brief with an id. `platforms` are the names that a brief may
+    give.
+    """
     reading = InboxReading()
+    known = KnownNames(tuple(platforms))
     sources: dict[str, str] = {}
     for path in files:
         reading.files += 1
         for source, document, raw in _documents(path, reading):
             try:
-                brief = Brief.model_validate(document)
+                brief = Brief.model_validate(document, context=known)
             except ValidationError as error:
                 reading.quarantined.append(Quarantined(source, _reasons(error), raw))
                 continue
@@ -174,7 +179,11 @@ def _parse(suffix: str, raw: str) -> Sequence[Any]:
         loaded = yaml.load_all(raw, Loader=_YamlLoader)
         documents = [document for document in loaded if document is not None]
         document = documents[0] if len(documents) == 1 else documents
-    return document if isinstance(document, list) else [document]
+    return document if _is_list(document) else [document]
+
+
+def _is_list(document: Any) -> TypeGuard[list[Any]]:
+    return isinstance(document, list)
 
 
 class _YamlLoader(yaml.SafeLoader):
@@ -200,7 +209,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _told_apart(names: Sequence[str]) -> list[str]:
     seen: set[str] = set()
-    told_apart = []
+    told_apart: list[str] = []
     for name in names:
         told_apart.append(_again(name) if name in seen else name)
         seen.add(name)
@@ -224,7 +233,7 @@ def _from_row(row: dict[str | None, Any]) -> dict[str, Any]:
 
 def _reasons(error: ValidationError) -> tuple[str, ...]:
     """One clause a finding: the field, what is wrong, and what was given."""
-    reasons = []
+    reasons: list[str] = []
     for item in error.errors(include_url=False):
         place = ".".join(str(part) for part in item["loc"]) or "brief"
         given = "" if item["type"] in ("missing", "value_error") else f" (given: {_SHORT.repr(item['input'])[:80]})"

@@ -1,6 +1,6 @@
 """Taking a day's briefs in: read, validate, keep in the ledger, quarantine what is malformed and say so (G1.6)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -29,7 +29,14 @@ class Intake:
 
 
 def take_in(
-    ledger: Ledger, notifier: Notifier, *, inbox: Path, day: date, today: date, examples: Sequence[Path] = ()
+    ledger: Ledger,
+    notifier: Notifier,
+    *,
+    inbox: Path,
+    platforms: Iterable[str],
+    day: date,
+    today: date,
+    examples: Sequence[Path] = (),
 ) -> Intake:
     """The briefs of `day` from `inbox`, or from `examples` when the day's inbox is empty.
 
@@ -45,7 +52,7 @@ def take_in(
         claim=lambda name, sha256: ledger.intake.claim_file(sha256=sha256, name=name, day=day),
     )
     use_examples = not files and bool(examples)
-    reading = read_files(examples if use_examples else files)
+    reading = read_files(examples if use_examples else files, platforms=platforms)
     made_before: dict[str, date] = {}
     briefs: list[Brief] = []
     for brief in reading.briefs:

@@ -59,7 +59,7 @@ def _briefs(services: Services, day: date) -> "tuple[InboxReading, str]":
         claim=lambda name, sha256: claimed().get((name, sha256), day),
     )
     source = "the inbox" if files else "the packaged examples (the inbox is empty)"
-    return read_files(files or services.inbox.examples), source
+    return read_files(files or services.inbox.examples, platforms=services.inbox.platforms), source
 
 
 def _clip_plans(services: Services, catalogue: "Catalogue", reading: "InboxReading", day: date) -> "list[ClipPlan]":

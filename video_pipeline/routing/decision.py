@@ -115,7 +115,8 @@ def _tier(brief: Brief, policy: RoutingPolicy) -> tuple[Tier, tuple[str, ...]]:
     if "quality" in brief.assumed:
         return Tier.PREVIEW, ("the brief does not say its quality: the cheapest tier, never a dearer one",)
     reasons = [f"quality {brief.quality} allows up to {ceiling}"]
-    limit = min(policy.plain_complexity[platform] for platform in brief.platforms)
+    usual = policy.plain_complexity["default"]
+    limit = min(policy.plain_complexity.get(platform, usual) for platform in brief.platforms)
     if ceiling is Tier.CINEMATIC and not brief.native_audio:
         where = ", ".join(brief.platforms)
         if "visual_complexity" in brief.assumed:

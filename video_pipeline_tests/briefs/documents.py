@@ -6,6 +6,8 @@ import hypothesis.strategies as st
 
 from video_pipeline.briefs import Brief
 
+PLATFORMS = ("youtube_shorts", "instagram_reels", "tiktok")
+
 
 def a_document(brief_id: str = "a-brief", **fields: Any) -> dict[str, Any]:
     """A sound brief as it stands in a file; a field given as None is left out."""
@@ -53,7 +55,7 @@ BRIEFS = st.builds(
     lambda story, rest: Brief.model_validate({"brief_id": "a-brief", "title": "A title", **rest, **story}),
     _STORIES,
     st.fixed_dictionaries(
-        {"platforms": st.lists(st.sampled_from(["youtube_shorts", "instagram_reels", "tiktok"]), min_size=1)},
+        {"platforms": st.lists(st.sampled_from(PLATFORMS), min_size=1)},
         optional={
             "brief_id": st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True),
             "quality": st.sampled_from(["draft", "standard", "premium"]),

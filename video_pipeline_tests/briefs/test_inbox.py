@@ -15,12 +15,17 @@ import pytest
 import yaml
 from hypothesis import given, settings
 
-from video_pipeline.briefs import InboxReading, day_fingerprint, example_files, read_files
+from video_pipeline.briefs import Brief, InboxReading, day_fingerprint, example_files
+from video_pipeline.briefs import read_files as read_files_for
 from video_pipeline.briefs.inbox import MAX_FILE_BYTES
-from video_pipeline_tests.briefs.documents import a_document
+from video_pipeline_tests.briefs.documents import PLATFORMS, a_document
 
 DAY = date(2026, 11, 21)
 _HEADER = "brief_id,title,platforms,prompt,duration_s"
+
+
+def read_files(files: list[Path]) -> InboxReading:
+    return read_files_for(files, platforms=PLATFORMS)
 
 
 def _read(folder: Path, name: str, content: str | bytes) -> InboxReading:
@@ -127,7 +132,7 @@ def test_a_document_that_unfolds_without_end_is_quarantined_and_not_unfolded(tmp
     # In a process with little memory and time, so that a reading that unfolds it ends soon.
     code = (
         "import sys; from pathlib import Path; from video_pipeline.briefs import read_files; "
-        "print(len(read_files([Path(sys.argv[1])]).quarantined))"
+        "print(len(read_files([Path(sys.argv[1])], platforms=[]).quarantined))"
     )
 
     def limit() -> None:
@@ -145,7 +150,11 @@ def test_a_document_that_unfolds_without_end_is_quarantined_and_not_unfolded(tmp
     [
         ({"title": None}, "title: Field required"),
         ({"platforms": []}, "platforms: Tuple should have at least 1 item"),
-        ({"platforms": ["myspace"]}, "platforms.0: Input should be 'youtube_shorts'"),
+        (
+            {"platforms": ["tiktok", "myspace"]},
+            f"platforms.1: there is no such platform; there are {', '.join(PLATFORMS)} (given: 'myspace')",
+        ),
+        ({"platforms": ["Not a name"]}, "platforms.0: String should match pattern"),
         ({"duration_s": -3}, "duration_s: Input should be greater than or equal to 1 (given: -3)"),
         ({"duration_s": 200}, "duration_s: Input should be less than or equal to 180"),
         ({"duration_s": "long"}, "duration_s: Input should be a valid number"),
@@ -369,6 +378,11 @@ def test_the_packaged_examples_are_nine_briefs_and_one_in_quarantine():
     (item,) = reading.quarantined
     assert item.source == "05-spreadsheet.csv"
     assert {reason.split(":")[0] for reason in item.reasons} == {"duration_s", "quality", "mood"}
+
+
+def test_a_brief_for_a_platform_that_there_is_no_more_stays_readable():
+    brief = Brief.model_validate(a_document(platforms=["myspace", "tiktok"]))
+    assert Brief.model_validate(brief.model_dump(mode="json")).platforms == ("myspace", "tiktok")
 
 
 def test_routing_metadata_that_is_left_out_is_told_apart_from_what_was_said():

@@ -14,7 +14,7 @@ from video_pipeline.alerts import Alert, Delivery, Notifier
 from video_pipeline.briefs import Brief, Intake, example_files, take_in
 from video_pipeline.ledger import Ledger
 from video_pipeline.ledger.schema import briefs
-from video_pipeline_tests.briefs.documents import a_document
+from video_pipeline_tests.briefs.documents import PLATFORMS, a_document
 from video_pipeline_tests.ledger.rows import a_job
 
 DAY = date(2026, 11, 21)
@@ -56,7 +56,15 @@ def take(ledger: Ledger, told: Recorder, inbox: Path) -> TakeIn:
     notifier = Notifier([told], ledger.alerts)
 
     def take_day(day: date = DAY, today: date | None = None, examples: list[Path] | None = None) -> Intake:
-        return take_in(ledger, notifier, inbox=inbox, day=day, today=today or day, examples=examples or [])
+        return take_in(
+            ledger,
+            notifier,
+            inbox=inbox,
+            platforms=PLATFORMS,
+            day=day,
+            today=today or day,
+            examples=examples or [],
+        )
 
     return take_day
 

@@ -165,7 +165,15 @@ def test_a_plain_silent_premium_brief_is_served_by_production(policy: Policy, sa
         assert _one(brief, sandbox_catalogue, policy).tier is Tier.CINEMATIC
 
 
-@pytest.mark.parametrize(("platforms", "tier"), [(["youtube_shorts"], Tier.CINEMATIC), (["tiktok"], Tier.PRODUCTION)])
+@pytest.mark.parametrize(
+    ("platforms", "tier"),
+    [
+        (["tiktok"], Tier.PRODUCTION),
+        (["youtube_shorts"], Tier.CINEMATIC),
+        (["youtube_shorts", "tiktok"], Tier.CINEMATIC),
+        (["one_without_a_line_in_the_policy"], Tier.CINEMATIC),
+    ],
+)
 def test_how_plain_a_premium_brief_must_be_is_the_platforms_word(
     policy: Policy, sandbox_catalogue: Catalogue, platforms: list[str], tier: Tier
 ):

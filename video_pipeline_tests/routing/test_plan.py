@@ -24,7 +24,7 @@ from video_pipeline.routing import (
     price_day,
 )
 from video_pipeline.routing.plan import cost_moments
-from video_pipeline_tests.briefs.documents import BRIEFS, a_brief
+from video_pipeline_tests.briefs.documents import BRIEFS, PLATFORMS, a_brief
 from video_pipeline_tests.ledger.rows import a_job
 
 DAY = date(2026, 11, 21)
@@ -43,7 +43,7 @@ def _board(brief_id: str = "a-brief", **fields: object) -> Storyboard:
 
 
 def _examples() -> list[Storyboard]:
-    return [storyboard_of(brief, DAY, cap_s=15) for brief in read_files(example_files()).briefs]
+    return [storyboard_of(brief, DAY, cap_s=15) for brief in read_files(example_files(), platforms=PLATFORMS).briefs]
 
 
 @pytest.mark.parametrize("acceptance", [0.0, 0.3, 0.6, 0.85, 1.0])

@@ -34,6 +34,7 @@ def briefs(
         ledger,
         notifier,
         inbox=inbox.folder,
+        platforms=inbox.platforms,
         day=day_of(context.partition_key),
         today=datetime.now(UTC).date(),
         examples=inbox.examples,
