@@ -207,7 +207,8 @@ class Publisher:
     def _ended(self, publication: Publication, status: Status) -> Publication:
         """Write down what the platform has said last; what it still works on is asked about by the next run."""
         if isinstance(status, Uploaded):
-            checkpoints.reached("publishing.sent")
+            if publication.state is PublicationState.PUBLISHING:
+                checkpoints.reached("publishing.sent")
             return self._ledger.publications.published(publication, remote_id=status.remote_id, url=status.url)
         if isinstance(status, Failed):
             return self._fail(publication, status.reason, lasting=status.lasting)

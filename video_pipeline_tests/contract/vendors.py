@@ -1,10 +1,12 @@
 """The vendors that do not exist, in the tables of those that do: one line each, as a stranger would add them."""
 
 from video_pipeline.generation import PROVIDERS
+from video_pipeline.publishing import PLATFORMS
 from video_pipeline.routing import Catalogue
-from video_pipeline_tests.contract import kiln
+from video_pipeline_tests.contract import kiln, plaza
 
 PROVIDERS[kiln.VENDOR.name] = kiln.VENDOR
+PLATFORMS[plaza.VENDOR.name] = plaza.VENDOR
 
 
 def sold_by_kiln(catalogue: Catalogue) -> Catalogue:

@@ -13,15 +13,16 @@ from video_pipeline import checkpoints
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Brief, storyboard_of
 from video_pipeline.clips import ClipStatus, GeneratedClip
-from video_pipeline.generation import generate_day
+from video_pipeline.generation import PROVIDERS, generate_day
 from video_pipeline.ledger import open_ledger
 from video_pipeline.policy import load_policy
-from video_pipeline.publishing import Publisher
+from video_pipeline.publishing import PLATFORMS, Publisher
 from video_pipeline.publishing.rules import publish_request
 from video_pipeline.routing import RoutingState, load_catalogue, plan_day
 from video_pipeline.storage import LocalStore
-from video_pipeline_tests.contract.edge import Edge, plain_client
+from video_pipeline_tests.contract import kiln
 from video_pipeline_tests.contract.orders import MAX_ATTEMPTS
+from video_pipeline_tests.contract.vendors import sold_by_kiln
 from video_pipeline_tests.generation.stage import quick
 
 
@@ -38,6 +39,8 @@ class Orders:
     day: date
     briefs: tuple[str, ...]
     run_id: str
+    provider: str = "fal"
+    platform: str = "youtube_shorts"
     concurrency: int = 4
     name: str = ""
     nth: int = 1
@@ -50,30 +53,27 @@ def work(orders: Orders) -> None:
     ledger = open_ledger(orders.ledger_url, embedded_dir=Path("unused"))
     store, notifier = LocalStore(Path(orders.store)), Notifier([], ledger.alerts)
     policy, catalogue = quick(load_policy(), concurrency=orders.concurrency), load_catalogue(sandbox=True)
+    if orders.provider == kiln.VENDOR.name:
+        catalogue = sold_by_kiln(catalogue)
     briefs = [Brief.model_validate_json(brief) for brief in orders.briefs]
     boards = [storyboard_of(brief, orders.day, cap_s=policy.generation.max_segment_s) for brief in briefs]
     plans = plan_day(ledger, boards, catalogue, policy.routing, RoutingState(), max_attempts=MAX_ATTEMPTS)
-    with plain_client() as client:
-        edge = Edge(orders.base_url, Path("unused"), client)
-        clips = generate_day(
-            plans,
-            ledger=ledger,
-            store=store,
-            providers=lambda connections: {"fal": edge.fal(connections)},
-            catalogue=catalogue,
-            policy=policy,
-            notifier=notifier,
-            run_id=orders.run_id,
-        )
-        publisher = Publisher(
-            ledger=ledger,
-            store=store,
-            platforms={"youtube_shorts": edge.youtube(client)},
-            notifier=notifier,
-        )
-        for brief, clip in zip(briefs, clips, strict=True):
-            if clip.status is ClipStatus.GENERATED:
-                _publish(publisher, store, brief, clip)
+    provider, platform = PROVIDERS[orders.provider], PLATFORMS[orders.platform].connect_sandbox(orders.base_url)
+    assert platform is not None
+    clips = generate_day(
+        plans,
+        ledger=ledger,
+        store=store,
+        providers=lambda client: {provider.name: provider.connect_sandbox(orders.base_url, client)},
+        catalogue=catalogue,
+        policy=policy,
+        notifier=notifier,
+        run_id=orders.run_id,
+    )
+    publisher = Publisher(ledger=ledger, store=store, platforms={platform.name: platform}, notifier=notifier)
+    for brief, clip in zip(briefs, clips, strict=True):
+        if clip.status is ClipStatus.GENERATED:
+            _publish(publisher, store, brief, clip)
     ledger.close()
 
 

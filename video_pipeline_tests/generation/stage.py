@@ -133,6 +133,11 @@ class Stage:
         check_books(self.ledger, self.ledger.jobs.in_state(*JobState), self.requests)
 
 
+def sent(job: Job) -> dict[str, Any]:
+    """What a provider's books show as the input of a job."""
+    return job.request.get("arguments", job.request)
+
+
 def check_books(ledger: Ledger, jobs: Sequence[Job], requests: Sequence[dict[str, Any]]) -> None:
     """The sandbox billed what the ledger says, request by request; every request is one job's, or in doubt.
 
@@ -143,7 +148,7 @@ def check_books(ledger: Ledger, jobs: Sequence[Job], requests: Sequence[dict[str
     doubtful = [job for job in jobs if job.state is JobState.UNKNOWN]
     strangers = [request for request in requests if request["request_id"] not in ours]
     for request in strangers:
-        matching = [job for job in doubtful if request["input"] in (job.request, job.request.get("arguments"))]
+        matching = [job for job in doubtful if sent(job) == request["input"]]
         assert matching, f"the sandbox billed {request['usd']} for {request['input']}, which no job knows"
         doubtful.remove(matching[0])
     billed = {request["request_id"]: Decimal(request["usd"]) for request in requests if request not in strangers}
