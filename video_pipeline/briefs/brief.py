@@ -1,4 +1,4 @@
-"""The brief: what a person asks for, in the vocabulary of the person, never of a provider (MISSION G1.7)."""
+"""The brief: what a person asks for, in words of no provider and no model (G1.7)."""
 
 import hashlib
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ MAX_CLIP_S = 180
 
 
 class Quality(StrEnum):
-    """The one dial of a brief; the tier it buys is Gate 1's business."""
+    """How good a clip is to be; routing chooses the tier from it."""
 
     DRAFT = "draft"
     STANDARD = "standard"
@@ -56,7 +56,7 @@ class Quality(StrEnum):
 
 
 class ShotKind(StrEnum):
-    """What decides which model suits a shot (MISSION G1.3)."""
+    """What decides which model suits a shot (G1.3)."""
 
     DEFAULT = "default"
     EMOTIONAL_CLOSE_UP = "emotional_close_up"
@@ -88,7 +88,7 @@ def _holds_nul(value: _Dumped) -> bool:
 
 
 class Brief(BaseModel):
-    """One clip to make. Unknown fields are refused: schema drift must be seen, not swallowed (MISSION G1.6)."""
+    """One clip to make. Unknown fields are refused, so that people hear of schema drift (G1.6)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -141,7 +141,7 @@ class Brief(BaseModel):
 
     @property
     def assumed(self) -> tuple[str, ...]:
-        """Routing metadata that the brief left out and a default stands in for; the cheapest one, always."""
+        """Names of the routing fields that the brief left out; their defaults are the cheapest ones."""
         return tuple(name for name in ("quality", "visual_complexity") if name not in self.model_fields_set)
 
     @property

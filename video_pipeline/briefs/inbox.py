@@ -45,7 +45,7 @@ class Quarantined:
 
 @dataclass
 class InboxReading:
-    """What a day's files hold; nothing that was in a file is in neither list."""
+    """What a day's files hold: every document is in one of the two lists."""
 
     briefs: list[Brief] = field(default_factory=list[Brief])
     quarantined: list[Quarantined] = field(default_factory=list[Quarantined])
@@ -187,7 +187,7 @@ def _is_list(document: Any) -> TypeGuard[list[Any]]:
 
 
 class _YamlLoader(yaml.SafeLoader):
-    """Of a key that is given twice YAML's own loader takes the last value, and says nothing."""
+    """Tells keys that are given twice apart: YAML's own loader silently keeps the last value."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -203,7 +203,7 @@ class _YamlLoader(yaml.SafeLoader):
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, of which Python too would take the last value of a key."""
+    """A JSON object with its repeated keys told apart: Python too would keep the last value."""
     return dict(zip(_told_apart([key for key, _ in pairs]), (value for _, value in pairs), strict=True))
 
 

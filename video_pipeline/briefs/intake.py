@@ -41,8 +41,9 @@ def take_in(
     """The briefs of `day` from `inbox`, or from `examples` when the day's inbox is empty.
 
     Every brief and every quarantined document is in the ledger when this returns. A brief that another day has with
-    the same content is left to that day, so that a corrected file can be dropped again without making the rest of
-    it twice; one that money was spent on stays in its day although its file is gone.
+    the same content is left to that day. So a corrected file can be dropped again, and the rest of it is not made
+    twice. A brief that money was spent on stays in its day although its file is gone. `platforms` are the names that
+    a brief may give.
     """
     files = claim_day_files(
         inbox,

@@ -1,4 +1,4 @@
-"""The storyboard: a brief cut into shots that a model can render, each with its B-roll (MISSION G2.2, G2.6)."""
+"""The storyboard: a brief cut into shots that a model can render, each with its B-roll (G2.2, G2.6)."""
 
 import hashlib
 import math
