@@ -9,8 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from video_pipeline.ledger import Job
-from video_pipeline.media import MediaInfo, probe
-from video_pipeline.media.stitch import cut, stitch
+from video_pipeline.media import MediaInfo, cut, probe, stitch
 from video_pipeline.storage import ObjectStore, StoredObject, clip_key
 
 

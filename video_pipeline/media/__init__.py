@@ -1,7 +1,12 @@
-"""Media files as files: running ffmpeg, reading what a file is. Nothing here knows of briefs or money."""
+"""Media files as files: running ffmpeg, what a file is, joining and cutting, single frames.
+
+Nothing here knows of briefs or money. Importing this package loads no decoder; its functions do when they are called.
+"""
 
 from video_pipeline.media.ffmpeg import INPUT_GUARD, MAX_PIXELS, ffmpeg_exe, run_ffmpeg
+from video_pipeline.media.frames import fitted, frames_at, jpeg_bytes, save_picture, thumbnail
 from video_pipeline.media.probe import AudioStream, MediaInfo, VideoStream, first_video, open_guarded, probe
+from video_pipeline.media.stitch import cut, stitch
 
 __all__ = [
     "INPUT_GUARD",
@@ -9,9 +14,16 @@ __all__ = [
     "AudioStream",
     "MediaInfo",
     "VideoStream",
+    "cut",
     "ffmpeg_exe",
     "first_video",
+    "fitted",
+    "frames_at",
+    "jpeg_bytes",
     "open_guarded",
     "probe",
     "run_ffmpeg",
+    "save_picture",
+    "stitch",
+    "thumbnail",
 ]

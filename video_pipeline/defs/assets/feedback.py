@@ -30,6 +30,7 @@ from video_pipeline.feedback import (
 from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.publishing import Engagement, PublishRecord
+from video_pipeline.reports import cost_plot, day_report, score_plot
 from video_pipeline.routing import Catalogue
 from video_pipeline.storage import ObjectStore
 
@@ -81,8 +82,6 @@ def cost_report(
     clip_facts: list[ClipFact],
 ) -> dg.MaterializeResult[list]:
     """What a clip cost, by tier, model, weekday and failure mode; cost per usable clip; waste; the day's page."""
-    from video_pipeline.gallery import cost_plot, day_report
-
     day = day_of(context.partition_key)
     report = cost_report_of(day, clip_facts)
     own, limit_usd = [fact for fact in clip_facts if fact.day == day], policy.drift.freeze_above_usd
@@ -131,8 +130,6 @@ def model_scores(
     engagement: list[Engagement],
 ) -> dg.MaterializeResult[list]:
     """The nightly score a model and version, with its interval and n, from the trailing days."""
-    from video_pipeline.gallery import score_plot
-
     facts = with_engagement(clip_facts, engagement)
     scores = score_models(day_of(context.partition_key), facts, policy.scoring, own_tiers=catalogue.tiers)
     plot = {"score_plot": dg.MetadataValue.md(f"![model scores]({score_plot(scores)})")} if scores else {}

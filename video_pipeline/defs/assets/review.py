@@ -9,6 +9,7 @@ from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.defs.tables import place_of, table_asset
 from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
+from video_pipeline.reports import day_gallery
 from video_pipeline.storage import ObjectStore
 
 
@@ -23,7 +24,6 @@ def reviewed_clips(
     upscaled_clips: list[UpscaledClip],
 ):
     """Passed, rejected or waiting for a person; a bad clip is data and never fails the partition."""
-    from video_pipeline.gallery import day_gallery
     from video_pipeline.quality import review_clip
 
     side = policy.routing.delivered_short_side

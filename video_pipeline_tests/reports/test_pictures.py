@@ -8,15 +8,9 @@ import pytest
 from PIL import Image
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import run_ffmpeg
-from video_pipeline.media.pictures import (
-    SheetEntry,
-    before_after_strip,
-    contact_sheet,
-    inline_jpeg,
-    thumbnail,
-)
-from video_pipeline_tests.media_tools.conftest import Make
+from video_pipeline.media import run_ffmpeg, thumbnail
+from video_pipeline.reports import SheetEntry, before_after_strip, contact_sheet, inline_jpeg
+from video_pipeline_tests.media.conftest import Make
 
 # Red, then green from 1 s on, then blue from 2 s on.
 THREE_COLOURS = (

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from PIL import Image
 
-from video_pipeline.media.charts import Chart, cost_chart, score_chart
+from video_pipeline.reports import Chart, cost_chart, score_chart
 
 TIERS = {"preview": Decimal("0.05"), "production": Decimal("0.16"), "cinematic": Decimal("0.60")}
 

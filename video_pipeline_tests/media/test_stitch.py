@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import probe
-from video_pipeline.media.stitch import stitch
-from video_pipeline_tests.media_tools.conftest import Make
+from video_pipeline.media import probe, stitch
+from video_pipeline_tests.media.conftest import Make
 
 RATE = Fraction(24)
 SIZE = (320, 180)

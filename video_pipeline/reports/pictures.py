@@ -1,20 +1,16 @@
-"""Pictures for people: a clip's thumbnail, a day's contact sheet, a strip of before and after (MISSION O3)."""
+"""Pictures drawn from clips for people: a day's contact sheet, a strip of before and after (O3)."""
 
-import base64
-import io
-import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media.probe import first_video, open_guarded, probe
+from video_pipeline.media import fitted, frames_at, save_picture
 
 if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont
@@ -60,15 +56,6 @@ class SheetEntry:
     reason: str = ""
 
 
-def thumbnail(video: Path, target: Path, *, height: int = 360) -> None:
-    """Write the frame at a third of `video` to `target` (JPEG or PNG by its suffix), `height` pixels high.
-
-    Raises MediaError when the clip cannot be decoded.
-    """
-    [picture] = _frames(video, [1 / 3])
-    _save(_fitted(picture, (10 * height, height)), target)
-
-
 def contact_sheet(entries: Sequence[SheetEntry], target: Path, *, heading: str = "Clips") -> None:
     """Write one sheet, 1354 pixels wide, with a card a clip in two columns: frames, title, facts, status.
 
@@ -90,7 +77,7 @@ def contact_sheet(entries: Sequence[SheetEntry], target: Path, *, heading: str =
             draw.rounded_rectangle((left, top, left + _CARD_WIDTH, top + height), radius=10, fill=_CARD)
             sheet.paste(card, (left, top), _rounded_mask(card.size))
         top += height + _GAP
-    _save(sheet, target)
+    save_picture(sheet, target)
 
 
 def before_after_strip(before: Path, after: Path, target: Path, *, height: int = 420) -> None:
@@ -100,8 +87,8 @@ def before_after_strip(before: Path, after: Path, target: Path, *, height: int =
     """
     from PIL import Image, ImageDraw
 
-    pictures = [_frames(path, [1 / 3])[0] for path in (before, after)]
-    wholes = [_fitted(picture, (10 * height, height)) for picture in pictures]
+    pictures = [frames_at(path, [1 / 3])[0] for path in (before, after)]
+    wholes = [fitted(picture, (10 * height, height)) for picture in pictures]
     details = [_detail(picture, height, pictures[1].size) for picture in pictures]
     labels = [
         f"{word}  {picture.width}x{picture.height}"
@@ -124,80 +111,7 @@ def before_after_strip(before: Path, after: Path, target: Path, *, height: int =
         left, top = _MARGIN + column * (tile_width + _GAP), _MARGIN - 8 + row * row_height
         draw.text((left, top), label, font=_font(16), fill=_FAINT)
         strip.paste(tile, (left, top + 26))
-    _save(strip, target)
-
-
-def inline_jpeg(path: Path, *, max_bytes: int = 24_000, max_width: int = 480) -> str:
-    """The picture file at `path` as a `data:image/jpeg` URI of at most `max_bytes` characters.
-
-    For metadata that is stored in a database: the picture, at most `max_width` pixels wide however high it is, is
-    made coarser and then smaller until it fits.
-    """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as opened:
-            picture = opened.convert("RGB")
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise MediaError(f"{path} is not a picture that can be opened ({type(error).__name__}).") from error
-    width = max_width
-    while width >= 16:
-        small = _fitted(picture, (width, picture.height), enlarge=False)
-        for quality in (82, 65, 50):
-            uri = "data:image/jpeg;base64," + base64.b64encode(_jpeg(small, quality)).decode()
-            if len(uri) <= max_bytes:
-                return uri
-        width = width * 3 // 4
-    raise MediaError(f"{path} cannot be made smaller than {max_bytes} bytes; allow more.")
-
-
-def _frames(path: Path, shares: Sequence[float]) -> "list[Image]":
-    """The frames of the clip at the given shares (0..1) of its length, turned as a player shows them."""
-    import av.error
-
-    info = probe(path)
-    if info.video is None:
-        raise MediaError(f"{path} has no picture.")
-    pictures: list[Image] = []
-    with open_guarded(path) as container:
-        stream = first_video(container)
-        assert stream is not None and stream.time_base is not None
-        stream.thread_type = "AUTO"
-        for share in shares:
-            wanted_s = info.video.start_s + share * info.video.duration_s
-            try:
-                container.seek(int(wanted_s / stream.time_base), stream=stream)
-                picture = _upright(_first_at(container.decode(stream), wanted_s))
-            except (av.error.FFmpegError, StopIteration) as error:
-                raise MediaError(f"{path} cannot be decoded at {wanted_s:.2f} s; the file is damaged.") from error
-            pictures.append(picture)
-    return pictures
-
-
-def _first_at(frames: "Iterator[VideoFrame]", wanted_s: float) -> "VideoFrame":
-    """The frame shown at `wanted_s`: the last of those that begin no later, or else the first."""
-    shown = next(frames)
-    for frame in frames:
-        if frame.time is not None and frame.time > wanted_s:
-            break
-        shown = frame
-    return shown
-
-
-def _upright(frame: "VideoFrame") -> "Image":
-    picture = frame.to_image()
-    return picture.rotate(frame.rotation, expand=True) if frame.rotation % 360 else picture
-
-
-def _fitted(picture: "Image", box: tuple[int, int], *, enlarge: bool = True) -> "Image":
-    """Scaled, shape kept, to the largest size inside `box` (width, height)."""
-    from PIL.Image import Resampling
-
-    scale = min(box[0] / picture.width, box[1] / picture.height)
-    if not enlarge:
-        scale = min(1.0, scale)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Resampling.LANCZOS)
+    save_picture(strip, target)
 
 
 def _detail(picture: "Image", height: int, full_size: tuple[int, int]) -> "Image":
@@ -234,10 +148,10 @@ def _strip(entry: SheetEntry) -> "Image":
     if entry.path is None:
         return _placeholder(entry.reason or "No file.")
     try:
-        first = _frames(entry.path, [0.1])[0]
+        first = frames_at(entry.path, [0.1])[0]
         # Tall pictures are narrow: more of them fill the same width.
         count = 5 if first.width < 0.8 * first.height else 3 if first.width > 1.2 * first.height else 4
-        pictures = [first, *_frames(entry.path, [0.1 + 0.8 * step / (count - 1) for step in range(1, count)])]
+        pictures = [first, *frames_at(entry.path, [0.1 + 0.8 * step / (count - 1) for step in range(1, count)])]
     except MediaError:
         return _placeholder("The file cannot be decoded.")
     return _side_by_side(pictures)
@@ -247,7 +161,7 @@ def _side_by_side(pictures: "Sequence[Image]") -> "Image":
     from PIL import Image
 
     width = (_STRIP_WIDTH - (len(pictures) - 1) * _FRAME_GAP) / len(pictures)
-    tiles = [_fitted(picture, (round(width), 10 * round(width))) for picture in pictures]
+    tiles = [fitted(picture, (round(width), 10 * round(width))) for picture in pictures]
     strip = Image.new("RGB", (_STRIP_WIDTH, tiles[0].height), _CARD)
     for index, tile in enumerate(tiles):
         strip.paste(tile, (round(index * (width + _FRAME_GAP)), 0))
@@ -334,25 +248,3 @@ def _wrapped(text: str, font: "FreeTypeFont", width: float) -> list[str]:
         else:
             lines.append(_cut(word, font, width))
     return [line for line in lines if line]
-
-
-def _jpeg(picture: "Image", quality: int) -> bytes:
-    data = io.BytesIO()
-    picture.convert("RGB").save(data, "JPEG", quality=quality, optimize=True)
-    return data.getvalue()
-
-
-def _save(picture: "Image", target: Path) -> None:
-    """Write by the suffix of `target`, whole or not at all."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.suffix.lower() in (".jpg", ".jpeg"):
-            temporary.write_bytes(_jpeg(picture, 88))
-        else:
-            picture.save(temporary, "PNG", optimize=True)
-        temporary.replace(target)
-    except OSError as error:
-        raise MediaError(f"The picture {target} could not be written: {error.strerror or error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)

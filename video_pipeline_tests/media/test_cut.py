@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import probe
-from video_pipeline.media.stitch import cut, stitch
-from video_pipeline_tests.media_tools.conftest import Make
+from video_pipeline.media import cut, probe, stitch
+from video_pipeline_tests.media.conftest import Make
 
 PICTURE = "testsrc2=size=320x180:rate=24"
 # Every fourth picture is coded before the three between: after 24 of them a cut is clean, after 25 it is not.

@@ -1,0 +1,36 @@
+"""Pictures as data URIs, for metadata that a database keeps and for pages that need no other file."""
+
+import base64
+from pathlib import Path
+
+from video_pipeline.errors import MediaError
+from video_pipeline.media import fitted, jpeg_bytes
+
+
+def data_uri(media_type: str, data: bytes) -> str:
+    """`data` as a base64 `data:` URI."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def inline_jpeg(path: Path, *, max_bytes: int = 24_000, max_width: int = 480) -> str:
+    """The picture file at `path` as a `data:image/jpeg` URI of at most `max_bytes` characters.
+
+    For metadata that is stored in a database: the picture, at most `max_width` pixels wide however high it is, is
+    made coarser and then smaller until it fits.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise MediaError(f"{path} is not a picture that can be opened ({type(error).__name__}).") from error
+    width = max_width
+    while width >= 16:
+        small = fitted(picture, (width, picture.height), enlarge=False)
+        for quality in (82, 65, 50):
+            uri = data_uri("image/jpeg", jpeg_bytes(small, quality))
+            if len(uri) <= max_bytes:
+                return uri
+        width = width * 3 // 4
+    raise MediaError(f"{path} cannot be made smaller than {max_bytes} bytes; allow more.")
