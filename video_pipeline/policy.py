@@ -11,6 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from video_pipeline.errors import ConfigurationError
 
+# Keys of earlier releases, as (section, key), and what they are called now.
+_RENAMED = {
+    ("scoring", "demote_rejection_rate"): "demote_refusal_rate",
+    ("scoring", "restore_rejection_rate"): "restore_refusal_rate",
+}
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -22,7 +28,7 @@ class BudgetPolicy(_Section):
     alert_share: float = Field(gt=0, lt=1)
 
 
-class RoutingPolicy(_Section):
+class RoutingThresholds(_Section):
     adequate_fidelity: dict[str, float]
     plain_complexity: dict[str, float]
     complex_complexity: float = Field(ge=0, le=1)
@@ -85,9 +91,9 @@ class ScoringPolicy(_Section):
     prior_strength: float = Field(gt=0)
     minimum_attempts: int = Field(ge=1)
     confidence: float = Field(gt=0.5, lt=1)
-    demote_rejection_rate: float = Field(gt=0, lt=1)
+    demote_refusal_rate: float = Field(gt=0, lt=1)
     demote_floor: float = Field(gt=0, lt=1)
-    restore_rejection_rate: float = Field(gt=0, lt=1)
+    restore_refusal_rate: float = Field(gt=0, lt=1)
     probation_share: float = Field(ge=0, le=0.5)
     promote_attempts: int = Field(ge=1)
     promote_clips: int = Field(ge=2)
@@ -103,7 +109,7 @@ class Policy(_Section):
     """Everything that steers the pipeline and is neither a secret nor a place."""
 
     budget: BudgetPolicy
-    routing: RoutingPolicy
+    routing: RoutingThresholds
     generation: GenerationPolicy
     upscaling: UpscalingPolicy
     costs: CostPolicy
@@ -119,7 +125,9 @@ def load_policy(override: Path | None = None) -> Policy:
     """
     document = yaml.safe_load(resources.files("video_pipeline").joinpath("policy.yaml").read_text())
     if override is not None:
-        document = _laid_over(document, read_yaml_mapping(override, what="policy"))
+        changes = read_yaml_mapping(override, what="policy")
+        _check_names(changes, override)
+        document = _laid_over(document, changes)
     try:
         return Policy.model_validate(document)
     except ValidationError as error:
@@ -146,6 +154,16 @@ def explain(error: ValidationError) -> str:
     return "; ".join(
         f"{'.'.join(str(part) for part in item['loc']) or 'document'}: {item['msg']}" for item in error.errors()
     )
+
+
+def _check_names(changes: Mapping[str, Any], override: Path) -> None:
+    """ConfigurationError that names the new key when `changes` uses a key of an earlier release."""
+    for (section, old), new in _RENAMED.items():
+        values = changes.get(section)
+        if isinstance(values, Mapping) and old in values:
+            raise ConfigurationError(
+                f"The policy in {override} sets {section}.{old}, which is now {section}.{new}: rename it there."
+            )
 
 
 def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:

@@ -166,7 +166,7 @@ def _demotion(attempts: int, refusals: int, policy: ScoringPolicy) -> tuple[Stan
     rate = refusals / attempts
     low, _ = wilson_interval(refusals, attempts, confidence=policy.confidence)
     numbers = f"refused {refusals} of {attempts} ({rate:.0%}, at least {low:.0%})"
-    if rate >= policy.demote_rejection_rate and low > policy.demote_floor:
+    if rate >= policy.demote_refusal_rate and low > policy.demote_floor:
         return StandingStatus.DEMOTED, numbers
     return StandingStatus.ACTIVE, numbers
 
@@ -177,6 +177,6 @@ def _restoration(attempts: int, refusals: int, policy: ScoringPolicy) -> tuple[S
     rate = refusals / attempts
     _, high = wilson_interval(refusals, attempts, confidence=policy.confidence)
     numbers = f"refused {refusals} of {attempts} since the demotion ({rate:.0%}, at most {high:.0%})"
-    if rate < policy.restore_rejection_rate and high < policy.demote_rejection_rate:
+    if rate < policy.restore_refusal_rate and high < policy.demote_refusal_rate:
         return StandingStatus.ACTIVE, numbers
     return StandingStatus.DEMOTED, numbers

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.briefs import Brief, Quality, ShotKind, StoryboardShot
-from video_pipeline.policy import RoutingPolicy
+from video_pipeline.policy import RoutingThresholds
 from video_pipeline.routing.catalogue import Catalogue, Model, Resolution, Tier
 
 _CEILING = {Quality.DRAFT: Tier.PREVIEW, Quality.STANDARD: Tier.PRODUCTION, Quality.PREMIUM: Tier.CINEMATIC}
@@ -37,7 +37,7 @@ class RoutingState:
     """What Gate 4 has put in force: frozen tiers, demoted and promoted models, measured acceptance, style affinity.
 
     `acceptance` maps a model to the measured share of its attempts that were accepted; `affinity` maps a style to
-    models to a share by which the model's priority shifts, held within the policy's limit.
+    models to a share by which the model's cost shifts, held within the policy's limit.
     """
 
     frozen: frozenset[str] = frozenset()
@@ -69,17 +69,19 @@ class Decision(BaseModel):
 
 @dataclass(frozen=True)
 class _Option:
+    """A model that can serve the shot. `usd` is an attempt's price; the option with the lowest `cost_usd` wins."""
+
     model: Model
     resolution: Resolution
     audio: bool
     rendered_s: int
     usd: Decimal
     acceptance: float
-    priority: float
+    cost_usd: float
 
 
 def decide(
-    shot: StoryboardShot, brief: Brief, catalogue: Catalogue, policy: RoutingPolicy, state: RoutingState
+    shot: StoryboardShot, brief: Brief, catalogue: Catalogue, policy: RoutingThresholds, state: RoutingState
 ) -> Decision:
     """Choose for one shot (MISSION G1.1-G1.5, G1.9, G1.10)."""
     tier, reasons = _tier(brief, policy)
@@ -109,7 +111,7 @@ def decide(
     )
 
 
-def _tier(brief: Brief, policy: RoutingPolicy) -> tuple[Tier, tuple[str, ...]]:
+def _tier(brief: Brief, policy: RoutingThresholds) -> tuple[Tier, tuple[str, ...]]:
     """The tier from the dial, lowered where a cheaper one is adequate."""
     ceiling = _CEILING[brief.quality]
     if "quality" in brief.assumed:
@@ -130,7 +132,12 @@ def _tier(brief: Brief, policy: RoutingPolicy) -> tuple[Tier, tuple[str, ...]]:
 
 
 def _options(
-    shot: StoryboardShot, brief: Brief, tier: Tier, catalogue: Catalogue, policy: RoutingPolicy, state: RoutingState
+    shot: StoryboardShot,
+    brief: Brief,
+    tier: Tier,
+    catalogue: Catalogue,
+    policy: RoutingThresholds,
+    state: RoutingState,
 ) -> tuple[list[_Option], list[_Option], tuple[str, ...]]:
     """The models of the tier that can serve, those promoted to it that can, and why the others are out."""
     notes: list[str] = []
@@ -164,7 +171,7 @@ def _promoted(
     tier: Tier,
     catalogue: Catalogue,
     with_audio: bool,
-    policy: RoutingPolicy,
+    policy: RoutingThresholds,
     state: RoutingState,
 ) -> tuple[list[_Option], list[str]]:
     """The models that are promoted to `tier` and can serve this shot as it would be served there (G1.4)."""
@@ -209,7 +216,7 @@ def _sizes(model: Model, with_audio: bool) -> list[Resolution]:
     return [size for size in model.resolutions if not with_audio or size.usd_per_s_audio is not None]
 
 
-def _reachable(model: Model, with_audio: bool, policy: RoutingPolicy) -> list[Resolution]:
+def _reachable(model: Model, with_audio: bool, policy: RoutingThresholds) -> list[Resolution]:
     """The sizes from which the upscaler reaches the delivered one."""
     return [
         size
@@ -219,7 +226,7 @@ def _reachable(model: Model, with_audio: bool, policy: RoutingPolicy) -> list[Re
 
 
 def _cheapest_size(
-    model: Model, shot: StoryboardShot, brief: Brief, with_audio: bool, policy: RoutingPolicy, state: RoutingState
+    model: Model, shot: StoryboardShot, brief: Brief, with_audio: bool, policy: RoutingThresholds, state: RoutingState
 ) -> _Option:
     """The least-cost size from which the upscaler reaches the delivered one, else the largest (G1.9)."""
 
@@ -243,8 +250,8 @@ def _cheapest_size(
         rendered_s=rendered_s,
         usd=usd,
         acceptance=acceptance,
-        # Expected cost of one accepted clip, nudged by what this style has liked.
-        priority=float(usd) / max(acceptance, 0.05) * (1 - shift),
+        # Expected cost of one accepted clip, shifted by what this style has liked.
+        cost_usd=float(usd) / max(acceptance, 0.05) * (1 - shift),
     )
 
 
@@ -253,7 +260,7 @@ def _choose(
     brief: Brief,
     own: list[_Option],
     promoted: list[_Option],
-    policy: RoutingPolicy,
+    policy: RoutingThresholds,
     state: RoutingState,
 ) -> tuple[_Option, str]:
     """The tier's own choice, unless a promoted model is cheaper per accepted clip.
@@ -262,12 +269,12 @@ def _choose(
     stronger.
     """
     complex_shot = brief.visual_complexity >= policy.complex_complexity and brief.quality is not Quality.DRAFT
-    rival = min(promoted, key=lambda option: (option.priority, option.model.model), default=None)
+    rival = min(promoted, key=lambda option: (option.cost_usd, option.model.model), default=None)
     if rival is None:
         return _own_choice(shot, brief, own, complex_shot, policy)
     if own:
         chosen, why = _own_choice(shot, brief, own, complex_shot, policy)
-        if complex_shot or rival.priority >= chosen.priority:
+        if complex_shot or rival.cost_usd >= chosen.cost_usd:
             return chosen, why
     name, promotion = rival.model.model, state.promoted[rival.model.model]
     return rival, (
@@ -277,21 +284,21 @@ def _choose(
 
 
 def _own_choice(
-    shot: StoryboardShot, brief: Brief, options: list[_Option], complex_shot: bool, policy: RoutingPolicy
+    shot: StoryboardShot, brief: Brief, options: list[_Option], complex_shot: bool, policy: RoutingThresholds
 ) -> tuple[_Option, str]:
     kind: ShotKind = shot.kind
     needed = policy.adequate_fidelity[options[0].model.tier]
     adequate = [option for option in options if option.model.fidelity[kind] >= needed]
     if not adequate:
-        best = max(options, key=lambda option: (option.model.fidelity[kind], -option.priority))
+        best = max(options, key=lambda option: (option.model.fidelity[kind], -option.cost_usd))
         return best, f"{best.model.model} is the best of the tier for a {kind} shot; none reaches {needed:.2f}"
     if complex_shot:
-        best = max(adequate, key=lambda option: (option.model.fidelity[kind], -option.priority))
+        best = max(adequate, key=lambda option: (option.model.fidelity[kind], -option.cost_usd))
         return best, (
             f"{best.model.model} is the strongest of the tier for a {kind} shot "
             f"(complexity {brief.visual_complexity:.2f}), ${best.usd:.4f} an attempt"
         )
-    cheapest = min(adequate, key=lambda option: (option.priority, option.model.model))
+    cheapest = min(adequate, key=lambda option: (option.cost_usd, option.model.model))
     return cheapest, (
         f"{cheapest.model.model} is the cheapest adequate model for a {kind} shot: ${cheapest.usd:.4f} an attempt, "
         f"{cheapest.acceptance:.0%} of attempts accepted"

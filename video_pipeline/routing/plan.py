@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from video_pipeline.briefs import Storyboard
 from video_pipeline.errors import BudgetExceeded
 from video_pipeline.ledger import Ledger
-from video_pipeline.policy import RoutingPolicy
+from video_pipeline.policy import RoutingThresholds
 from video_pipeline.routing.catalogue import Catalogue
 from video_pipeline.routing.decision import Decision, RoutingState, decide
 
@@ -51,7 +51,7 @@ class DayPlan(BaseModel):
 
 
 def plan_clip(
-    storyboard: Storyboard, catalogue: Catalogue, policy: RoutingPolicy, state: RoutingState, *, max_attempts: int
+    storyboard: Storyboard, catalogue: Catalogue, policy: RoutingThresholds, state: RoutingState, *, max_attempts: int
 ) -> ClipPlan:
     """Decide every shot of a clip and price it."""
     decisions = tuple(decide(shot, storyboard.brief, catalogue, policy, state) for shot in storyboard.shots)
@@ -75,7 +75,7 @@ def plan_day(
     ledger: Ledger,
     storyboards: Iterable[Storyboard],
     catalogue: Catalogue,
-    policy: RoutingPolicy,
+    policy: RoutingThresholds,
     state: RoutingState,
     *,
     max_attempts: int,

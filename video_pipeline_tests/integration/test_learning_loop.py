@@ -31,7 +31,7 @@ HASTY = {
         "promote_attempts": 3,
         "promote_clips": 2,
         "promote_confidence": 0.6,
-        "demote_rejection_rate": 0.95,
+        "demote_refusal_rate": 0.95,
     }
 }
 LONG_AFTER = MONDAY + timedelta(days=20)

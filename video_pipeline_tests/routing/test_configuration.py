@@ -58,6 +58,17 @@ def test_every_wrong_key_of_an_override_is_named(tmp_path: Path):
         assert part in said
 
 
+@pytest.mark.parametrize("key", ["demote", "restore"])
+def test_an_override_with_a_key_of_an_earlier_release_is_told_the_new_one(tmp_path: Path, key: str):
+    path = tmp_path / "policy.yaml"
+    path.write_text(f"scoring: {{{key}_rejection_rate: 0.4}}")
+    with pytest.raises(ConfigurationError) as caught:
+        load_policy(path)
+    said = str(caught.value)
+    assert str(path) in said
+    assert f"scoring.{key}_rejection_rate, which is now scoring.{key}_refusal_rate" in said
+
+
 @pytest.mark.parametrize("content", ["[1]", "budget: [", ""])
 def test_an_override_that_is_no_mapping_is_refused(tmp_path: Path, content: str):
     path = tmp_path / "policy.yaml"
@@ -70,7 +81,7 @@ def test_the_mission_s_numbers_are_the_packaged_ones(policy: Policy):
     assert (policy.drift.freeze_above_usd, policy.drift.consecutive_days) == (Decimal("0.15"), 2)
     assert (policy.generation.poll_timeout_s, policy.generation.backoff_s) == (900.0, (2.0, 4.0, 8.0))
     assert (policy.generation.max_ladder_attempts, policy.generation.moderation_verdict_s) == (3, 3.0)
-    assert policy.scoring.restore_rejection_rate == 0.10
+    assert policy.scoring.restore_refusal_rate == 0.10
     assert policy.budget.alert_share == 0.8
 
 
