@@ -20,7 +20,7 @@ class Alert:
     cause: str
     title: str
     text: str
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = field(default_factory=dict[str, str])
     severity: Severity = "warning"
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 

@@ -9,13 +9,13 @@ from video_pipeline.briefs.inbox import (
     example_files,
     read_files,
 )
-from video_pipeline.briefs.intake import Intake, take_in
+from video_pipeline.briefs.intake import DayIntake, take_in
 from video_pipeline.briefs.storyboard import Storyboard, StoryboardShot, storyboard_of
 
 __all__ = [
     "Brief",
+    "DayIntake",
     "InboxReading",
-    "Intake",
     "Quality",
     "Quarantined",
     "Shot",

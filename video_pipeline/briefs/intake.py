@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from video_pipeline.alerts import Alert, Notifier
+from video_pipeline.alerts import Notifier
 from video_pipeline.briefs.brief import Brief, clip_id_of
 from video_pipeline.briefs.inbox import Quarantined, claim_day_files, read_files
+from video_pipeline.briefs.messages import brief_quarantined, metadata_missing
 from video_pipeline.ledger import Ledger
 
 
 @dataclass(frozen=True)
-class Intake:
+class DayIntake:
     """What a day's inbox came to.
 
     `assumed` counts routing metadata that a cheapest default stands in for. `made_before` maps a brief to the day
@@ -37,7 +38,7 @@ def take_in(
     day: date,
     today: date,
     examples: Sequence[Path] = (),
-) -> Intake:
+) -> DayIntake:
     """The briefs of `day` from `inbox`, or from `examples` when the day's inbox is empty.
 
     Every brief and every quarantined document is in the ledger when this returns. A brief that another day has with
@@ -73,15 +74,15 @@ def take_in(
         ledger.intake.record_quarantine(
             day=day, source=item.source, sha256=item.sha256, reasons=item.reasons, raw=item.raw
         )
-        notifier.notify(_quarantine_alert(item, day))
+        notifier.notify(brief_quarantined(item, day))
     present = {brief.brief_id for brief in briefs}
     # Unknown fields are refused from people; in the ledger they are of an older version of the brief.
     bought = [Brief.model_validate(document, extra="ignore") for document in ledger.intake.bought_briefs(day)]
     kept = [brief for brief in bought if brief.brief_id not in present]
     assumed = _assumed(briefs)
     if assumed:
-        notifier.notify(_drift_alert(assumed, day))
-    return Intake(
+        notifier.notify(metadata_missing(assumed, day))
+    return DayIntake(
         briefs=briefs + kept,
         quarantined=reading.quarantined,
         files=reading.files,
@@ -98,24 +99,3 @@ def _assumed(briefs: Sequence[Brief]) -> dict[str, int]:
         for name in brief.assumed:
             counted[name] = counted.get(name, 0) + 1
     return counted
-
-
-def _quarantine_alert(item: Quarantined, day: date) -> Alert:
-    return Alert(
-        cause=f"quarantine {day} {item.source} {item.sha256[:12]}",
-        title="A brief could not be taken",
-        text=f"{item.source} of {day}: {'; '.join(item.reasons)}. Correct it and drop it again.",
-        fields={},
-        severity="warning",
-    )
-
-
-def _drift_alert(assumed: dict[str, int], day: date) -> Alert:
-    missing = ", ".join(f"{name} ({count})" for name, count in sorted(assumed.items()))
-    return Alert(
-        cause=f"schema drift {day} {missing}",
-        title="Briefs lack routing metadata",
-        text=f"Briefs of {day} leave out {missing}; each is routed as the cheapest choice until it is given.",
-        fields={},
-        severity="warning",
-    )

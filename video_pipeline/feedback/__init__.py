@@ -8,10 +8,9 @@ from video_pipeline.feedback.effects import (
     put_affinity_in_force,
     put_guidance_in_force,
     put_proven_kinds_in_force,
-    transition_alerts,
-    weekly_alert,
 )
 from video_pipeline.feedback.facts import ClipFact, ModelAttempts, build_facts
+from video_pipeline.feedback.messages import transition_alerts, weekly_alert
 from video_pipeline.feedback.patterns import (
     EditorialPattern,
     StyleAffinity,

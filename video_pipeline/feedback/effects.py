@@ -1,16 +1,12 @@
-"""What the nightly and weekly judgements put in force and announce: preferences, delivery costs, alerts."""
+"""What the nightly and weekly judgements write into the ledger: learned preferences and delivery costs."""
 
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
-from video_pipeline.alerts import Alert
 from video_pipeline.clips import ClipStatus, ReviewedClip
-from video_pipeline.feedback.costs import CostReport
-from video_pipeline.feedback.drift import TierStatus
 from video_pipeline.feedback.patterns import EditorialPattern, StyleAffinity
 from video_pipeline.feedback.scores import ModelScore
-from video_pipeline.feedback.standings import ModelStanding
 from video_pipeline.ledger import Ledger, PublicationState, SpendCategory
 from video_pipeline.policy import CostPolicy
 from video_pipeline.publishing import PublishRecord
@@ -59,49 +55,6 @@ def put_guidance_in_force(ledger: Ledger, rows: Sequence[EditorialPattern], *, w
         if row.preferred:
             table.setdefault(row.platform, {}).setdefault(row.parameter, []).append(row.value)
     return ledger.governance.set_preference("editorial_guidance", table, week=week)
-
-
-def transition_alerts(rows: Sequence[TierStatus | ModelStanding]) -> list[Alert]:
-    """One alert a tier or model whose state this night changed, with the numbers that caused it (G4.3, G4.5)."""
-    alerts = []
-    for row in rows:
-        if not row.changed:
-            continue
-        if isinstance(row, TierStatus):
-            subject, state, fields = f"the {row.tier} tier", row.state.value, row.evidence
-        else:
-            subject, state = row.model, row.status.value
-            fields = {
-                "score": f"{row.score:.2f}",
-                "attempts": str(row.attempts),
-                "refused": f"{row.refusal_rate:.0%}",
-            }
-        alerts.append(
-            Alert(
-                cause=f"transition {subject} {state} {row.day}",
-                title=f"{subject[0].upper()}{subject[1:]} is {state}",
-                text=f"{row.day}: {row.reason}",
-                fields=fields,
-                severity="warning",
-            )
-        )
-    return alerts
-
-
-def weekly_alert(report: CostReport) -> Alert:
-    """The weekly cost report as a message for the channel (G4.2)."""
-    per_usable = f"${report.usd_per_usable_clip:.3f}" if report.usd_per_usable_clip is not None else "no usable clip"
-    return Alert(
-        cause=f"weekly report {report.day}",
-        title=f"Week of {report.day}: ${report.total_usd:.2f} for {report.usable} usable clips",
-        text=f"{report.clips} clips, {report.usable} usable, {per_usable} a usable clip.",
-        fields={
-            "generation": f"${report.generation_usd:.2f}",
-            "waste": f"${sum(report.waste.values(), Decimal(0)):.2f}",
-            "saved by the cache": f"${report.saved_by_cache_usd:.2f}",
-        },
-        severity="info",
-    )
 
 
 def _book(ledger: Ledger, clip: ReviewedClip, category: SpendCategory, usd: Decimal) -> None:

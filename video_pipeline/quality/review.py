@@ -1,8 +1,9 @@
 """The verdict on a finished clip: passed, rejected, or waiting for a person (MISSION Q1, Q6)."""
 
-from video_pipeline.alerts import Alert, Notifier
+from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, ReviewedClip, UpscaledClip
 from video_pipeline.ledger import Ledger, ReviewState
+from video_pipeline.quality.messages import clip_rejected, person_needed
 from video_pipeline.quality.technical import Expectation, TechnicalVerdict, check_clip
 from video_pipeline.storage import ObjectStore
 
@@ -33,8 +34,7 @@ def review_clip(
     reason = "; ".join(check.message for check in verdict.failures)
     stage = review_stage(clip.final_sha256 or "")
     if ledger.reviews.open(clip.clip_id, stage, reason):
-        text = f"{clip.clip_id}: {reason}"
-        notifier.notify(Alert(f"review {clip.clip_id} {stage}", "A clip needs a person", text, severity="warning"))
+        notifier.notify(person_needed(clip.clip_id, stage, reason))
     asked = ledger.reviews.get(clip.clip_id, stage)
     status = {
         ReviewState.WAITING: ClipStatus.REVIEW,
@@ -45,14 +45,13 @@ def review_clip(
 
 
 def _reject(ledger: Ledger, notifier: Notifier, clip: UpscaledClip, media_sha256: str) -> None:
-    """Keep that a generated file is of no use, and tell it: the ledger then knows that its clip goes nowhere.
+    """Record that a generated file is of no use, so that the ledger knows that its clip ends here, and tell it.
 
-    A person has nothing to decide here, as there is no finished file that could be approved.
+    A person has nothing to decide: there is no finished file that could be approved.
     """
     stage = review_stage(media_sha256)
     ledger.reviews.open(clip.clip_id, stage, clip.reason)
     asked = ledger.reviews.get(clip.clip_id, stage)
     if asked is not None and asked.state is ReviewState.WAITING:
         ledger.reviews.decide(clip.clip_id, stage, ReviewState.REJECTED, by="checks", reason_code="unusable")
-    text = f"{clip.clip_id}: {clip.reason}"
-    notifier.notify(Alert(f"rejected {clip.clip_id} {stage}", "A clip is rejected", text, severity="warning"))
+    notifier.notify(clip_rejected(clip.clip_id, stage, clip.reason))

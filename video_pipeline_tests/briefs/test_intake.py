@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from video_pipeline.alerts import Alert, Delivery, Notifier
-from video_pipeline.briefs import Brief, Intake, example_files, take_in
+from video_pipeline.briefs import Brief, DayIntake, example_files, take_in
 from video_pipeline.ledger import Ledger
 from video_pipeline.ledger.schema import briefs
 from video_pipeline_tests.briefs.documents import PLATFORMS, a_document
@@ -19,7 +19,7 @@ from video_pipeline_tests.ledger.rows import a_job
 
 DAY = date(2026, 11, 21)
 TOMORROW = DAY + timedelta(days=1)
-TakeIn = Callable[..., Intake]
+TakeIn = Callable[..., DayIntake]
 
 
 class Recorder:
@@ -55,7 +55,7 @@ def take(ledger: Ledger, told: Recorder, inbox: Path) -> TakeIn:
     """Take the inbox in for a day, which is today unless said."""
     notifier = Notifier([told], ledger.alerts)
 
-    def take_day(day: date = DAY, today: date | None = None, examples: list[Path] | None = None) -> Intake:
+    def take_day(day: date = DAY, today: date | None = None, examples: list[Path] | None = None) -> DayIntake:
         return take_in(
             ledger,
             notifier,
@@ -80,7 +80,7 @@ def _kept(ledger: Ledger) -> dict[str, dict[str, Any]]:
         return {row.clip_id: row.document for row in connection.execute(select(briefs))}
 
 
-def _ids(intake: Intake) -> list[str]:
+def _ids(intake: DayIntake) -> list[str]:
     return [brief.brief_id for brief in intake.briefs]
 
 

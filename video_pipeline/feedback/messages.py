@@ -1,0 +1,51 @@
+"""What feedback tells people: changed tiers and standings, and the week's costs (G4.2, G4.3, G4.5)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+
+from video_pipeline.alerts import Alert
+from video_pipeline.feedback.costs import CostReport
+from video_pipeline.feedback.drift import TierStatus
+from video_pipeline.feedback.standings import ModelStanding
+
+
+def transition_alerts(rows: Sequence[TierStatus | ModelStanding]) -> list[Alert]:
+    """One alert for each tier or model whose state this night changed, with the numbers that caused it."""
+    return [
+        _tier_changed(row) if isinstance(row, TierStatus) else _standing_changed(row) for row in rows if row.changed
+    ]
+
+
+def weekly_alert(report: CostReport) -> Alert:
+    """The weekly cost report for the channel."""
+    per_usable = f"${report.usd_per_usable_clip:.3f}" if report.usd_per_usable_clip is not None else "no usable clip"
+    return Alert(
+        cause=f"weekly report {report.day}",
+        title=f"Week of {report.day}: ${report.total_usd:.2f} for {report.usable} usable clips",
+        text=f"{report.clips} clips, {report.usable} usable, {per_usable} a usable clip.",
+        fields={
+            "generation": f"${report.generation_usd:.2f}",
+            "waste": f"${sum(report.waste.values(), Decimal(0)):.2f}",
+            "saved by the cache": f"${report.saved_by_cache_usd:.2f}",
+        },
+        severity="info",
+    )
+
+
+def _tier_changed(row: TierStatus) -> Alert:
+    return _changed(f"the {row.tier} tier", row.state, row.day, row.reason, row.evidence)
+
+
+def _standing_changed(row: ModelStanding) -> Alert:
+    fields = {
+        "score": f"{row.score:.2f}",
+        "attempts": str(row.attempts),
+        "refused": f"{row.refusal_rate:.0%}",
+    }
+    return _changed(row.model, row.status, row.day, row.reason, fields)
+
+
+def _changed(subject: str, state: str, day: date, reason: str, fields: Mapping[str, str]) -> Alert:
+    title = f"{subject[0].upper()}{subject[1:]} is {state}"
+    return Alert(f"transition {subject} {state} {day}", title, f"{day}: {reason}", fields=fields)
