@@ -65,8 +65,8 @@ class Services:
         """The ledger, claimed for the mode. Raises ConfigurationError when it is the other mode's."""
         ledger = _open_ledger(self.settings)
         mode = self.settings.mode
-        world = ledger.governance.claim_world(mode.value)
-        if world != mode.value:
+        world = ledger.governance.claim_world(mode)
+        if world is not mode:
             raise ConfigurationError(
                 f"This ledger is the {world} one, and VIDEO_PIPELINE_MODE is {mode.value}: what was bought and "
                 f"published in one world must not count in the other. Set VIDEO_PIPELINE_MODE={world} to go on with "

@@ -74,7 +74,7 @@ def thaw(
 ) -> None:
     """Open a frozen tier by hand; the count of dear days starts anew."""
     from video_pipeline.cli.messages import opened_by_hand
-    from video_pipeline.ledger import TierState
+    from video_pipeline.ledger import Actor, TierState
     from video_pipeline.routing import Tier
 
     if tier not in [known.value for known in Tier]:
@@ -83,7 +83,7 @@ def thaw(
     today = datetime.now(UTC).date()
     evidence = {"reason": reason} | ({"who": by} if by else {})
     if changed := services.ledger.governance.set_tier(
-        tier, TierState.OPEN, by="person", day=today, evidence=evidence
+        tier, TierState.OPEN, by=Actor.PERSON, day=today, evidence=evidence
     ):
         services.notifier.notify(opened_by_hand(tier, today, reason))
     console.print(f"The {tier} tier is open." if changed else f"The {tier} tier was open already.")

@@ -5,7 +5,7 @@ import json
 
 import dagster as dg
 
-from video_pipeline.ledger import Ledger
+from video_pipeline.ledger import Ledger, Preference
 
 _DATA_VERSION_TAG = "dagster/data_version"
 _INPUT_VERSION_TAG = "dagster/input_data_version"
@@ -27,7 +27,7 @@ def routing_policy_materialization(ledger: Ledger) -> dg.AssetMaterialization:
 
 def editorial_guidance_materialization(ledger: Ledger) -> dg.AssetMaterialization:
     """The editorial guidance in force; its data version is a hash of it."""
-    guidance = ledger.governance.preference("editorial_guidance")
+    guidance = ledger.governance.preference(Preference.EDITORIAL_GUIDANCE)
     version = hashlib.sha256(json.dumps(guidance, sort_keys=True).encode()).hexdigest()[:12]
     return dg.AssetMaterialization(
         "editorial_guidance", metadata={"preferred": guidance}, tags={_DATA_VERSION_TAG: version}

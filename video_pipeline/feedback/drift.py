@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.feedback.costs import CostReport
-from video_pipeline.ledger import Ledger, TierState
+from video_pipeline.ledger import Actor, Ledger, NightJudgement, TierState
 from video_pipeline.policy import DriftPolicy
 from video_pipeline.routing import Tier
 
@@ -35,11 +35,11 @@ def judge_drift(ledger: Ledger, policy: DriftPolicy, *, day: date, reports: Sequ
     thaw. A thaw by hand starts the count anew. A re-run of an older day judges nothing: what is in force is newer.
     """
     in_force = ledger.governance.tier_states()
-    newest = ledger.governance.judged("drift", day)
+    newest = ledger.governance.judge_night(NightJudgement.DRIFT, day)
     statuses = []
     for tier in Tier:
         transition = in_force.get(tier)
-        state = TierState(transition.state) if transition else TierState.OPEN
+        state = transition.state if transition else TierState.OPEN
         if tier is not GUARDED_TIER:
             statuses.append(_status(tier, day, state, False, "this tier is not guarded by cost drift", {}))
             continue
@@ -47,10 +47,10 @@ def judge_drift(ledger: Ledger, policy: DriftPolicy, *, day: date, reports: Sequ
             reason = "a later day has been judged, and its word stands"
             statuses.append(_status(tier, day, state, False, reason, {}))
             continue
-        counted_from = transition.day if transition and transition.by == "person" else date.min
+        counted_from = transition.day if transition and transition.by is Actor.PERSON else date.min
         wanted, reason, evidence = _verdict(policy, day, reports, state, counted_from)
         changed = wanted is not state and ledger.governance.set_tier(
-            tier, wanted, by="drift", day=day, evidence={**evidence, "reason": reason}
+            tier, wanted, by=Actor.DRIFT, day=day, evidence={**evidence, "reason": reason}
         )
         statuses.append(_status(tier, day, wanted, changed, reason, evidence))
     return statuses

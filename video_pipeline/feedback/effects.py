@@ -7,7 +7,7 @@ from decimal import Decimal
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.feedback.patterns import EditorialPattern, StyleAffinity
 from video_pipeline.feedback.scores import ModelScore
-from video_pipeline.ledger import Ledger, PublicationState, SpendCategory
+from video_pipeline.ledger import Ledger, Preference, PublicationState, SpendCategory
 from video_pipeline.policy import CostPolicy
 from video_pipeline.publishing import PublishRecord
 
@@ -24,37 +24,40 @@ def book_delivery(
             _book(ledger, clip, SpendCategory.DISTRIBUTION, policy.distribution_usd)
 
 
-def put_acceptance_in_force(ledger: Ledger, scores: Sequence[ModelScore], *, week: date) -> bool:
-    """Give routing the measured acceptance of every model that has been tried often enough."""
+def put_acceptance_in_force(ledger: Ledger, scores: Sequence[ModelScore], *, learned_from: date) -> bool:
+    """Give routing the measured acceptance of every model that was tried often enough.
+
+    Like the three below: False when it is in force already, or when what is in force was learned later.
+    """
     measured = {score.model: round(score.acceptance, 4) for score in scores if score.enough}
-    return ledger.governance.set_preference("acceptance", measured, week=week)
+    return ledger.governance.set_preference(Preference.ACCEPTANCE, measured, learned_from=learned_from)
 
 
-def put_proven_kinds_in_force(ledger: Ledger, scores: Sequence[ModelScore], *, week: date) -> bool:
+def put_proven_kinds_in_force(ledger: Ledger, scores: Sequence[ModelScore], *, learned_from: date) -> bool:
     """Tell routing on which kinds of shot a promotion holds: model -> version -> kinds."""
     table: dict[str, dict[str, list[str]]] = {}
     for score in scores:
         if score.proven_kinds:
             table.setdefault(score.model, {})[score.model_version] = list(score.proven_kinds)
-    return ledger.governance.set_preference("proven_kinds", table, week=week)
+    return ledger.governance.set_preference(Preference.PROVEN_KINDS, table, learned_from=learned_from)
 
 
-def put_affinity_in_force(ledger: Ledger, rows: Sequence[StyleAffinity], *, week: date) -> bool:
+def put_affinity_in_force(ledger: Ledger, rows: Sequence[StyleAffinity], *, learned_from: date) -> bool:
     """Give routing the week's style affinities: style -> model -> shift."""
     table: dict[str, dict[str, float]] = {}
     for row in rows:
         if row.affinity:
             table.setdefault(row.style, {})[row.model] = row.affinity
-    return ledger.governance.set_preference("style_affinity", table, week=week)
+    return ledger.governance.set_preference(Preference.STYLE_AFFINITY, table, learned_from=learned_from)
 
 
-def put_guidance_in_force(ledger: Ledger, rows: Sequence[EditorialPattern], *, week: date) -> bool:
+def put_guidance_in_force(ledger: Ledger, rows: Sequence[EditorialPattern], *, learned_from: date) -> bool:
     """Give the writers of briefs the preferred hooks and styles: platform -> parameter -> values."""
     table: dict[str, dict[str, list[str]]] = {}
     for row in rows:
         if row.preferred:
             table.setdefault(row.platform, {}).setdefault(row.parameter, []).append(row.value)
-    return ledger.governance.set_preference("editorial_guidance", table, week=week)
+    return ledger.governance.set_preference(Preference.EDITORIAL_GUIDANCE, table, learned_from=learned_from)
 
 
 def _book(ledger: Ledger, clip: ReviewedClip, category: SpendCategory, usd: Decimal) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from video_pipeline.feedback.facts import ClipFact
 from video_pipeline.feedback.promotion import Verdict, bar_of, judge_promotion, promotion_in_force
 from video_pipeline.feedback.scores import ModelScore, wilson_interval
-from video_pipeline.ledger import Ledger, StandingStatus, TierState, Transition
+from video_pipeline.ledger import Actor, Ledger, NightJudgement, Preference, StandingStatus, TierState, Transition
 from video_pipeline.policy import ScoringPolicy
 from video_pipeline.routing import Catalogue, RoutingState, Tier
 
@@ -49,7 +49,7 @@ def judge_standings(
     Promoted: surely as good as the best of the tier above (`promotion.py`).
     """
     history = ledger.governance.standing_history()
-    newest = ledger.governance.judged("standings", day)
+    newest = ledger.governance.judge_night(NightJudgement.STANDINGS, day)
     # What tonight demotes is no bar tonight, so refusals are judged first, for all.
     refused = [_refusals_verdict(score, history.get(score.model, []), facts, policy) for score in scores]
     demoted = {
@@ -76,7 +76,7 @@ def judge_standings(
             verdict.status,
             model_version=score.model_version,
             tier=score.tier,
-            by="score",
+            by=Actor.SCORE,
             day=day,
             evidence={**verdict.evidence, "reason": verdict.reason, "score": round(score.score, 4)},
         )
@@ -100,32 +100,32 @@ def judge_standings(
 def routing_state(ledger: Ledger, policy: ScoringPolicy) -> RoutingState:
     """What Gate 4 has put in force, as Gate 1 reads it."""
     governance = ledger.governance
-    standings, kinds = governance.standings(), governance.preference("proven_kinds")
+    standings, kinds = governance.standings(), governance.preference(Preference.PROVEN_KINDS)
     return RoutingState(
         frozen=frozenset(
-            tier for tier, transition in governance.tier_states().items() if transition.state == TierState.FROZEN
+            tier for tier, transition in governance.tier_states().items() if transition.state is TierState.FROZEN
         ),
         demoted=frozenset(
-            model for model, transition in standings.items() if transition.state == StandingStatus.DEMOTED
+            model for model, transition in standings.items() if transition.state is StandingStatus.DEMOTED
         ),
         promoted={
             model: promotion_in_force(transition.evidence["promotion"], kinds.get(model, {}))
             for model, transition in standings.items()
-            if transition.state == StandingStatus.PROMOTED
+            if transition.state is StandingStatus.PROMOTED
         },
-        acceptance=governance.preference("acceptance"),
-        affinity=governance.preference("style_affinity"),
+        acceptance=governance.preference(Preference.ACCEPTANCE),
+        affinity=governance.preference(Preference.STYLE_AFFINITY),
         probation_share=policy.probation_share,
     )
 
 
-def _current(changes: Sequence[Transition]) -> StandingStatus:
+def _current(changes: Sequence[Transition[StandingStatus]]) -> StandingStatus:
     """The standing in force. It is the model's: another version of a demoted one inherits it until it is proven."""
-    return StandingStatus(changes[-1].state) if changes else StandingStatus.ACTIVE
+    return changes[-1].state if changes else StandingStatus.ACTIVE
 
 
 def _refusals_verdict(
-    score: ModelScore, changes: Sequence[Transition], facts: Sequence[ClipFact], policy: ScoringPolicy
+    score: ModelScore, changes: Sequence[Transition[StandingStatus]], facts: Sequence[ClipFact], policy: ScoringPolicy
 ) -> Verdict:
     """Whether its refusals demote the model, or let it come back."""
     # What a model was demoted for is not held against it twice: only what came after it fell or came back counts.
@@ -149,9 +149,9 @@ def _refusals_verdict(
     return Verdict(status, reason, evidence)
 
 
-def _fell_or_came_back(changes: Sequence[Transition]) -> date:
+def _fell_or_came_back(changes: Sequence[Transition[StandingStatus]]) -> date:
     """The day of the last demotion or restoration: gaining or losing a promotion forgives no refusals."""
-    states = [StandingStatus.ACTIVE.value, *(change.state for change in changes)]
+    states = [StandingStatus.ACTIVE, *(change.state for change in changes)]
     days = [
         change.day
         for before, change in zip(states, changes, strict=False)

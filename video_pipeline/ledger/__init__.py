@@ -4,12 +4,15 @@ from video_pipeline.ledger.jobs import Hold, Reservation
 from video_pipeline.ledger.ledger import Ledger, open_ledger
 from video_pipeline.ledger.records import (
     NOTHING_BILLED,
+    Actor,
     Bill,
     Failure,
     FailureKind,
     Job,
     JobKind,
     JobState,
+    NightJudgement,
+    Preference,
     Publication,
     PublicationState,
     Receipt,
@@ -24,6 +27,7 @@ from video_pipeline.ledger.records import (
 
 __all__ = [
     "NOTHING_BILLED",
+    "Actor",
     "Bill",
     "Failure",
     "FailureKind",
@@ -32,6 +36,8 @@ __all__ = [
     "JobKind",
     "JobState",
     "Ledger",
+    "NightJudgement",
+    "Preference",
     "Publication",
     "PublicationState",
     "Receipt",

@@ -1,25 +1,39 @@
-"""What was decided: routing decisions that stick, tier freezes, model standings, weekly preferences.
+"""What was decided: routing decisions, tier freezes, model standings, learned preferences; and the ledger's world.
 
-All append-only; the latest row is in force. `version` changes when any of them does: it is the data version of
-the external asset `routing_policy`.
+Decisions on tiers, models and preferences are append-only rows; the latest is in force. `version` changes when one
+that steers routing is added. It is the data version of the external asset `routing_policy`.
 """
 
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, Table, func, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from video_pipeline.ledger.locks import lock
-from video_pipeline.ledger.records import StandingStatus, TierState, Transition
+from video_pipeline.ledger.records import (
+    Actor,
+    JobState,
+    NightJudgement,
+    Preference,
+    StandingStatus,
+    TierState,
+    Transition,
+)
 from video_pipeline.ledger.schema import (
     decisions,
     jobs,
-    preferences,
+    learned_preferences,
+    nights_judged,
     standing_transitions,
     tier_transitions,
+    world,
 )
+from video_pipeline.settings import Mode
+
+_UNSPENT = (JobState.PLANNED, JobState.REFUSED)
+_STEERS_ROUTING = (Preference.STYLE_AFFINITY, Preference.ACCEPTANCE, Preference.PROVEN_KINDS)
 
 
 class Governance:
@@ -29,10 +43,10 @@ class Governance:
         self._engine = engine
 
     def stick(self, *, clip_id: str, shot: int, shot_sha256: str, document: dict[str, Any]) -> dict[str, Any]:
-        """Keep a routing decision; the one in force.
+        """Keep a routing decision and return the one in force.
 
-        A shot that money was spent on keeps its decision whatever the policy says now, so that planning a day
-        again can never buy it a second time from another model.
+        A shot that money was spent on keeps its decision, whatever the policy says now. So planning a day again
+        never buys it a second time from another model.
         """
         where = (
             decisions.c.clip_id == clip_id,
@@ -46,7 +60,7 @@ class Governance:
                     jobs.c.clip_id == clip_id,
                     jobs.c.shot == shot,
                     jobs.c.shot_sha256 == shot_sha256,
-                    jobs.c.state.not_in(("planned", "refused")),
+                    jobs.c.state.not_in(_UNSPENT),
                 )
                 .limit(1)
             ).first()
@@ -65,32 +79,53 @@ class Governance:
             )
             return document
 
-    def tier_states(self) -> dict[str, Transition]:
-        """tier -> its latest transition; a tier that never changed is open and not in here."""
-        return self._latest(tier_transitions, "tier", "state")
+    def tier_states(self) -> dict[str, Transition[TierState]]:
+        """Each tier's latest transition. A tier that never changed is open and not in here."""
+        table = tier_transitions
+        latest = select(table).ext(distinct_on(table.c.tier)).order_by(table.c.tier, table.c.id.desc())
+        with self._engine.connect() as connection:
+            return {
+                row["tier"]: Transition(
+                    subject=row["tier"],
+                    state=TierState(row["state"]),
+                    by=Actor(row["by"]),
+                    day=row["day"],
+                    evidence=row["evidence"],
+                    at=row["at"],
+                )
+                for row in connection.execute(latest).mappings()
+            }
 
-    def set_tier(self, tier: str, state: TierState, *, by: str, day: date, evidence: Mapping[str, Any]) -> bool:
+    def set_tier(self, tier: str, state: TierState, *, by: Actor, day: date, evidence: Mapping[str, Any]) -> bool:
         """Freeze or thaw a tier; False when it is in that state already."""
         with self._engine.begin() as connection:
             lock(connection, f"tier {tier}")
             if tier_state(connection, tier) is state:
                 return False
             connection.execute(
-                insert(tier_transitions).values(tier=tier, state=state.value, by=by, day=day, evidence=dict(evidence))
+                insert(tier_transitions).values(tier=tier, state=state, by=by, day=day, evidence=dict(evidence))
             )
             return True
 
-    def standings(self) -> dict[str, Transition]:
-        """`model` -> its latest standing; a model that was never judged is active and not in here."""
-        return self._latest(standing_transitions, "model", "status")
+    def standings(self) -> dict[str, Transition[StandingStatus]]:
+        """Each model's latest standing. A model that was never judged is active and not in here."""
+        return {model: changes[-1] for model, changes in self.standing_history().items()}
 
-    def standing_history(self) -> dict[str, list[Transition]]:
-        """`model` -> every change of its standing, oldest first."""
-        history: dict[str, list[Transition]] = {}
+    def standing_history(self) -> dict[str, list[Transition[StandingStatus]]]:
+        """Every change of each model's standing, oldest first."""
+        history: dict[str, list[Transition[StandingStatus]]] = {}
         statement = select(standing_transitions).order_by(standing_transitions.c.id)
         with self._engine.connect() as connection:
             for row in connection.execute(statement).mappings():
-                history.setdefault(row["model"], []).append(_transition(row, row["model"], row["status"]))
+                change = Transition(
+                    subject=row["model"],
+                    state=StandingStatus(row["status"]),
+                    by=Actor(row["by"]),
+                    day=row["day"],
+                    evidence=row["evidence"],
+                    at=row["at"],
+                )
+                history.setdefault(change.subject, []).append(change)
         return history
 
     def set_standing(
@@ -100,7 +135,7 @@ class Governance:
         *,
         model_version: str,
         tier: str,
-        by: str,
+        by: Actor,
         day: date,
         evidence: Mapping[str, Any],
     ) -> bool:
@@ -113,96 +148,70 @@ class Governance:
                 .order_by(standing_transitions.c.id.desc())
                 .limit(1)
             ).scalar_one_or_none()
-            if (in_force or StandingStatus.ACTIVE) == status:
+            if StandingStatus(in_force or StandingStatus.ACTIVE) is status:
                 return False
             connection.execute(
                 insert(standing_transitions).values(
                     model=model,
                     model_version=model_version,
                     tier=tier,
-                    status=status.value,
+                    status=status,
                     by=by,
                     day=day,
                     evidence=dict(evidence),
                 )
             )
-        return True
-
-    def set_preference(self, name: str, document: Mapping[str, Any], *, week: date) -> bool:
-        """Put a preference table in force; False when it is so already, or when the one in force is of a later time.
-
-        `week` is the first day of the time that it was learned from.
-        """
-        with self._engine.begin() as connection:
-            lock(connection, f"preference {name}")
-            newest = connection.execute(
-                select(func.max(preferences.c.week)).where(preferences.c.name == name)
-            ).scalar_one()
-            if (newest is not None and week < newest) or _preference(connection, name) == document:
-                return False
-            connection.execute(insert(preferences).values(name=name, document=dict(document), week=week))
-        return True
-
-    def judged(self, subject: str, day: date) -> bool:
-        """Note that `subject` is judged for `day`; False when a later day has been judged, whose word stands."""
-        with self._engine.begin() as connection:
-            lock(connection, f"judged {subject}")
-            name = f"judged {subject}"
-            newest = connection.execute(
-                select(func.max(preferences.c.week)).where(preferences.c.name == name)
-            ).scalar_one()
-            if newest is not None and day < newest:
-                return False
-            if newest != day:
-                connection.execute(insert(preferences).values(name=name, document={}, week=day))
             return True
 
-    def claim_world(self, world: str) -> str:
-        """The world that this ledger belongs to, `sandbox` or `live`; the first to ask decides."""
-        with self._engine.begin() as connection:
-            lock(connection, "world")
-            known = _preference(connection, "world").get("is")
-            if known is None:
-                row = {"name": "world", "document": {"is": world}, "week": date.min}
-                connection.execute(insert(preferences).values(**row))
-            return known or world
-
-    def preference(self, name: str) -> dict[str, Any]:
+    def preference(self, name: Preference) -> dict[str, Any]:
         """The table in force under `name`; empty when there is none yet."""
         with self._engine.connect() as connection:
             return _preference(connection, name)
 
-    def version(self) -> str:
-        """A string that changes whenever a freeze, a standing, an affinity or what was measured does."""
-        with self._engine.connect() as connection:
-            parts = [
-                connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
-                for table in (tier_transitions, standing_transitions)
-            ]
-            measured = select(func.coalesce(func.max(preferences.c.id), 0)).where(
-                preferences.c.name.in_(("style_affinity", "acceptance", "proven_kinds"))
+    def set_preference(self, name: Preference, document: Mapping[str, Any], *, learned_from: date) -> bool:
+        """Put a learned table in force. False when it is so already, or when the one in force is of a later time.
+
+        `learned_from` is the day whose night has learned it, or the first day of the week that it was learned from.
+        """
+        with self._engine.begin() as connection:
+            lock(connection, f"preference {name}")
+            newest = connection.execute(
+                select(func.max(learned_preferences.c.learned_from)).where(learned_preferences.c.name == name)
+            ).scalar_one()
+            if (newest is not None and learned_from < newest) or _preference(connection, name) == document:
+                return False
+            connection.execute(
+                insert(learned_preferences).values(name=name, document=dict(document), learned_from=learned_from)
             )
-            parts.append(connection.execute(measured).scalar_one())
-        return "-".join(str(part) for part in parts)
+            return True
 
-    def _latest(self, table: Table, subject: str, state: str) -> dict[str, Transition]:
-        statement = select(table).ext(distinct_on(table.c[subject])).order_by(table.c[subject], table.c.id.desc())
+    def judge_night(self, judgement: NightJudgement, day: date) -> bool:
+        """Note that the night of `day` is judged; False when a later one was judged, whose outcome stands."""
+        with self._engine.begin() as connection:
+            lock(connection, f"judged {judgement}")
+            newest = connection.execute(
+                select(func.max(nights_judged.c.day)).where(nights_judged.c.subject == judgement)
+            ).scalar_one()
+            if newest is not None and day < newest:
+                return False
+            connection.execute(insert(nights_judged).values(subject=judgement, day=day).on_conflict_do_nothing())
+            return True
+
+    def claim_world(self, mode: Mode) -> Mode:
+        """The mode that this ledger belongs to. The first to ask decides."""
+        with self._engine.begin() as connection:
+            connection.execute(insert(world).values(mode=mode).on_conflict_do_nothing())
+            return Mode(connection.execute(select(world.c.mode)).scalar_one())
+
+    def version(self) -> str:
+        """A string that changes exactly when a freeze, a standing or a preference that steers routing does."""
+        newest = (
+            select(func.max(tier_transitions.c.id)),
+            select(func.max(standing_transitions.c.id)),
+            select(func.max(learned_preferences.c.id)).where(learned_preferences.c.name.in_(_STEERS_ROUTING)),
+        )
         with self._engine.connect() as connection:
-            rows = connection.execute(statement).mappings()
-            return {row[subject]: _transition(row, row[subject], row[state]) for row in rows}
-
-
-def _transition(row: RowMapping, subject: str, state: str) -> Transition:
-    return Transition(
-        subject=subject, state=state, by=row["by"], day=row["day"], evidence=row["evidence"], at=row["at"]
-    )
-
-
-def _preference(connection: Connection, name: str) -> dict[str, Any]:
-    statement = (
-        select(preferences.c.document).where(preferences.c.name == name).order_by(preferences.c.id.desc()).limit(1)
-    )
-    return connection.execute(statement).scalar_one_or_none() or {}
+            return "-".join(str(connection.execute(statement).scalar_one() or 0) for statement in newest)
 
 
 def tier_state(connection: Connection, tier: str) -> TierState:
@@ -213,4 +222,14 @@ def tier_state(connection: Connection, tier: str) -> TierState:
         .order_by(tier_transitions.c.id.desc())
         .limit(1)
     ).scalar_one_or_none()
-    return TierState(state) if state else TierState.OPEN
+    return TierState(state or TierState.OPEN)
+
+
+def _preference(connection: Connection, name: Preference) -> dict[str, Any]:
+    statement = (
+        select(learned_preferences.c.document)
+        .where(learned_preferences.c.name == name)
+        .order_by(learned_preferences.c.id.desc())
+        .limit(1)
+    )
+    return connection.execute(statement).scalar_one_or_none() or {}

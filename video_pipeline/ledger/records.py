@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from video_pipeline.orders import RenderOrder
 
@@ -121,6 +121,30 @@ class StandingStatus(StrEnum):
     ACTIVE = "active"
     PROMOTED = "promoted"
     DEMOTED = "demoted"
+
+
+class Actor(StrEnum):
+    """Who changed a tier or a standing: a person, the cost drift's judgement, or the scores'."""
+
+    PERSON = "person"
+    DRIFT = "drift"
+    SCORE = "score"
+
+
+class Preference(StrEnum):
+    """The tables that feedback learns and puts in force."""
+
+    ACCEPTANCE = "acceptance"
+    PROVEN_KINDS = "proven_kinds"
+    STYLE_AFFINITY = "style_affinity"
+    EDITORIAL_GUIDANCE = "editorial_guidance"
+
+
+class NightJudgement(StrEnum):
+    """What is judged once a night."""
+
+    DRIFT = "drift"
+    STANDINGS = "standings"
 
 
 class ReviewState(StrEnum):
@@ -243,13 +267,19 @@ class Review:
     decided_at: datetime | None = None
 
 
+State = TypeVar("State", TierState, StandingStatus)
+
+
 @dataclass(frozen=True)
-class Transition:
-    """The latest word on a tier or on a model's standing, with the numbers that caused it."""
+class Transition(Generic[State]):
+    """A change of a tier's state or of a model's standing, with the numbers that caused it.
+
+    `subject` is the tier or the model. `day` is the production day that was judged.
+    """
 
     subject: str
-    state: str
-    by: str
+    state: State
+    by: Actor
     day: date
     evidence: dict[str, Any]
     at: datetime

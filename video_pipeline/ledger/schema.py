@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     Date,
     DateTime,
@@ -190,14 +191,32 @@ standing_transitions = Table(
     _at("at", default=True),
 )
 
-preferences = Table(
-    "preferences",
+learned_preferences = Table(
+    "learned_preferences",
     metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=True),
     Column("name", String(32), nullable=False, index=True),
     Column("document", JSONB, nullable=False),
-    Column("week", Date, nullable=False),
+    Column("learned_from", Date, nullable=False),
     _at("at", default=True),
+)
+
+nights_judged = Table(
+    "nights_judged",
+    metadata,
+    Column("subject", String(32), primary_key=True),
+    Column("day", Date, primary_key=True),
+    _at("at", default=True),
+)
+
+# One row at most: which mode everything in this ledger was done in.
+world = Table(
+    "world",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, server_default="1"),
+    Column("mode", String(16), nullable=False),
+    _at("claimed_at", default=True),
+    CheckConstraint("id = 1", name="ck_world_one_row"),
 )
 
 publications = Table(

@@ -16,7 +16,7 @@ from video_pipeline.defs.sensors import (
     spend_ceiling_sensor,
     stuck_jobs_sensor,
 )
-from video_pipeline.ledger import JobState, TierState
+from video_pipeline.ledger import Actor, JobState, TierState
 from video_pipeline.services import Services
 from video_pipeline_tests.defs.conftest import ServicesWith, parts
 from video_pipeline_tests.ledger.rows import a_job, accepted, reserved, submitted
@@ -164,9 +164,9 @@ class TestCostDrift:
         self, services: Services, instance: dg.DagsterInstance
     ) -> None:
         governance = services.ledger.governance
-        governance.set_tier("preview", TierState.FROZEN, by="drift", day=_today(), evidence={})
+        governance.set_tier("preview", TierState.FROZEN, by=Actor.DRIFT, day=_today(), evidence={})
         cursor = self._settle(services, instance)
-        governance.set_tier("preview", TierState.OPEN, by="person", day=_today(), evidence={})
+        governance.set_tier("preview", TierState.OPEN, by=Actor.PERSON, day=_today(), evidence={})
         answer = self._tick(services, instance, cursor)
         assert isinstance(answer, dg.SensorResult)
         (event,) = answer.asset_events

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from video_pipeline import cli
-from video_pipeline.ledger import JobState, TierState
+from video_pipeline.ledger import Actor, JobState, TierState
 from video_pipeline.sandbox import stop
 from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, assert_one_sentence
 from video_pipeline_tests.integration.small_day import a_brief, drop, today, write_policy
@@ -348,7 +348,7 @@ class TestPeople:
 
     def test_thaw_opens_a_frozen_tier_once(self, held: Machine) -> None:
         ledger = held.ledger()
-        ledger.governance.set_tier("preview", TierState.FROZEN, by="drift", day=today(), evidence={})
+        ledger.governance.set_tier("preview", TierState.FROZEN, by=Actor.DRIFT, day=today(), evidence={})
         why = ("--reason", "prices fell", "--by", "kim")
         assert "The preview tier is open." in held.run("thaw", "preview", *why).stdout
         assert "was open already" in held.run("thaw").stdout

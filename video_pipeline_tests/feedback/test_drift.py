@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from video_pipeline.feedback import TierStatus, judge_drift, transition_alerts
-from video_pipeline.ledger import Ledger, TierState
+from video_pipeline.ledger import Actor, Ledger, TierState
 from video_pipeline.policy import Policy
 from video_pipeline_tests.feedback.rows import DAY, a_report
 
@@ -34,7 +34,7 @@ def night(ledger: Ledger, policy: Policy) -> Night:
 
 
 def _by_hand(ledger: Ledger, state: TierState, day: date) -> None:
-    ledger.governance.set_tier("preview", state, by="person", day=day, evidence={"why": "it is corrected"})
+    ledger.governance.set_tier("preview", state, by=Actor.PERSON, day=day, evidence={"why": "it is corrected"})
 
 
 def test_one_dear_day_freezes_nothing(night: Night):

@@ -16,7 +16,7 @@ from video_pipeline.feedback import (
     style_affinity_of,
 )
 from video_pipeline.feedback.patterns import MINIMUM_CLIPS
-from video_pipeline.ledger import Ledger
+from video_pipeline.ledger import Ledger, Preference
 from video_pipeline.policy import Policy
 from video_pipeline_tests.feedback.rows import DAY, a_fact, attempts
 
@@ -125,8 +125,8 @@ def test_guidance_in_force_names_the_preferred_of_each_platform(ledger: Ledger):
     rows = editorial_patterns_of(
         _WEEK, _clips(6, 0.8, hook="question", style="warm") + _clips(6, 0.4, hook="countdown", style="wide")
     )
-    assert [put_guidance_in_force(ledger, rows, week=_WEEK) for _ in range(2)] == [True, False]
-    assert ledger.governance.preference("editorial_guidance") == {
+    assert [put_guidance_in_force(ledger, rows, learned_from=_WEEK) for _ in range(2)] == [True, False]
+    assert ledger.governance.preference(Preference.EDITORIAL_GUIDANCE) == {
         "youtube_shorts": {"hook": ["question"], "style": ["warm"]}
     }
 
@@ -139,8 +139,8 @@ def test_affinities_in_force_are_those_that_shift_anything(ledger: Ledger):
     ]
     rows = style_affinity_of(_WEEK, facts, limit=0.05)
     before = ledger.governance.version()
-    assert [put_affinity_in_force(ledger, rows, week=_WEEK) for _ in range(2)] == [True, False]
-    assert ledger.governance.preference("style_affinity") == {"warm": {"good": 0.05, "bad": -0.05}}
+    assert [put_affinity_in_force(ledger, rows, learned_from=_WEEK) for _ in range(2)] == [True, False]
+    assert ledger.governance.preference(Preference.STYLE_AFFINITY) == {"warm": {"good": 0.05, "bad": -0.05}}
     assert ledger.governance.version() != before
 
 
@@ -150,6 +150,6 @@ def test_an_acceptance_in_force_was_measured_often_enough(ledger: Ledger, policy
         a_fact("b", attempts("new", accepted=3)),
     ]
     scores = score_models(DAY, facts, policy.scoring)
-    assert put_acceptance_in_force(ledger, scores, week=DAY)
-    (model, acceptance), *rest = ledger.governance.preference("acceptance").items()
+    assert put_acceptance_in_force(ledger, scores, learned_from=DAY)
+    (model, acceptance), *rest = ledger.governance.preference(Preference.ACCEPTANCE).items()
     assert (model, rest) == ("tried", []) and acceptance == pytest.approx(0.90, abs=0.01)

@@ -78,7 +78,7 @@ def _night(
     trailing = [fact for fact in facts if day - timedelta(days=policy.scoring.trailing_days) < fact.day <= day]
     scores = score_models(day, trailing, policy.scoring, own_tiers=catalogue.tiers)
     standings = judge_standings(ledger, policy.scoring, day=day, scores=scores, facts=trailing, catalogue=catalogue)
-    put_proven_kinds_in_force(ledger, scores, week=day)
+    put_proven_kinds_in_force(ledger, scores, learned_from=day)
     return {standing.model: standing for standing in standings}
 
 

@@ -14,7 +14,7 @@ from video_pipeline.feedback import (
     score_models,
     transition_alerts,
 )
-from video_pipeline.ledger import Ledger, StandingStatus, TierState
+from video_pipeline.ledger import Actor, Ledger, Preference, StandingStatus, TierState
 from video_pipeline.policy import Policy
 from video_pipeline.routing import load_catalogue
 from video_pipeline_tests.feedback.rows import DAY, a_fact, attempts
@@ -176,11 +176,11 @@ def test_a_new_version_of_a_fallen_model_has_to_prove_itself_and_then_stands(led
 
 def test_what_is_in_force_is_what_routing_is_told(ledger: Ledger, policy: Policy):
     assert routing_state(ledger, policy.scoring).frozen == frozenset()
-    ledger.governance.set_tier("preview", TierState.FROZEN, by="drift", day=DAY, evidence={})
-    ledger.governance.set_tier("cinematic", TierState.FROZEN, by="person", day=DAY, evidence={})
-    ledger.governance.set_tier("cinematic", TierState.OPEN, by="person", day=DAY, evidence={})
-    ledger.governance.set_preference("acceptance", {"sandbox/dash": 0.5}, week=DAY)
-    ledger.governance.set_preference("style_affinity", {"wide": {"sandbox/dash": 0.05}}, week=DAY)
+    ledger.governance.set_tier("preview", TierState.FROZEN, by=Actor.DRIFT, day=DAY, evidence={})
+    ledger.governance.set_tier("cinematic", TierState.FROZEN, by=Actor.PERSON, day=DAY, evidence={})
+    ledger.governance.set_tier("cinematic", TierState.OPEN, by=Actor.PERSON, day=DAY, evidence={})
+    ledger.governance.set_preference(Preference.ACCEPTANCE, {"sandbox/dash": 0.5}, learned_from=DAY)
+    ledger.governance.set_preference(Preference.STYLE_AFFINITY, {"wide": {"sandbox/dash": 0.05}}, learned_from=DAY)
     state = routing_state(ledger, policy.scoring)
     assert state.frozen == {"preview"}
     assert (state.acceptance, state.affinity) == ({"sandbox/dash": 0.5}, {"wide": {"sandbox/dash": 0.05}})

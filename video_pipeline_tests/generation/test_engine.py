@@ -14,7 +14,7 @@ from video_pipeline.clips import ClipStatus
 from video_pipeline.generation import generate_day
 from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.requests import build_job
-from video_pipeline.ledger import Job, JobState, Ledger, TierState, open_ledger
+from video_pipeline.ledger import Actor, Job, JobState, Ledger, TierState, open_ledger
 from video_pipeline.media import probe
 from video_pipeline.routing import ClipPlan, RoutingState
 from video_pipeline_tests.contract.edge import usd
@@ -316,18 +316,18 @@ def test_near_the_ceiling_somebody_is_told(stage: Stage) -> None:
 
 def test_a_frozen_tier_buys_nothing_even_for_plans_made_before(stage: Stage) -> None:
     plans = stage.plan(brief_of(HARBOUR))
-    stage.ledger.governance.set_tier("preview", TierState.FROZEN, by="test", day=stage.day, evidence={})
+    stage.ledger.governance.set_tier("preview", TierState.FROZEN, by=Actor.PERSON, day=stage.day, evidence={})
     [clip] = stage.run(plans)
     assert (clip.status, stage.requests) == (ClipStatus.WAITING, [])
     assert "frozen" in clip.reason
-    stage.ledger.governance.set_tier("preview", TierState.OPEN, by="test", day=stage.day, evidence={})
+    stage.ledger.governance.set_tier("preview", TierState.OPEN, by=Actor.PERSON, day=stage.day, evidence={})
     [clip] = stage.run(plans)
     assert clip.status is ClipStatus.GENERATED
 
 
 def test_a_frozen_tier_still_serves_what_was_paid_for(stage: Stage) -> None:
     stage.one(brief_of(HARBOUR))
-    stage.ledger.governance.set_tier("preview", TierState.FROZEN, by="test", day=stage.day, evidence={})
+    stage.ledger.governance.set_tier("preview", TierState.FROZEN, by=Actor.PERSON, day=stage.day, evidence={})
     assert stage.one(brief_of(HARBOUR, brief_id="another")).cached
 
 

@@ -16,7 +16,7 @@ import yaml
 
 from video_pipeline.clips import ClipStatus, GeneratedClip
 from video_pipeline.feedback import ClipFact, CostReport, EditorialPattern, ModelStanding, StyleAffinity, TierStatus
-from video_pipeline.ledger import StandingStatus, TierState
+from video_pipeline.ledger import Actor, StandingStatus, TierState
 from video_pipeline.routing import ClipPlan, Decision
 from video_pipeline_tests.integration.conftest import House, NewHouse
 from video_pipeline_tests.integration.small_day import a_brief, drop, sandbox_books
@@ -88,13 +88,13 @@ def test_the_next_days_plan_holds_its_clips_then_a_day_without_spend_thaws_the_t
 
 def test_a_tier_frozen_between_plan_and_purchase_is_not_bought_from(house: House) -> None:
     """The plan may be older than the freeze; the hard stop is where the money is reserved."""
-    house.services.ledger.governance.set_tier("preview", TierState.FROZEN, by="person", day=FOURTH, evidence={})
+    house.services.ledger.governance.set_tier("preview", TierState.FROZEN, by=Actor.PERSON, day=FOURTH, evidence={})
     bought = len(sandbox_books(house.services.sandbox.base_url)["requests"])
     house.run("production_day", FOURTH)
     (clip,) = house.rows("generated_clips", FOURTH, GeneratedClip)
     assert clip.status is ClipStatus.WAITING
     assert len(sandbox_books(house.services.sandbox.base_url)["requests"]) == bought
-    house.services.ledger.governance.set_tier("preview", TierState.OPEN, by="person", day=FOURTH, evidence={})
+    house.services.ledger.governance.set_tier("preview", TierState.OPEN, by=Actor.PERSON, day=FOURTH, evidence={})
     house.run("production_day", FOURTH)
     house.run("nightly_scoring", FOURTH)
     (clip,) = house.rows("generated_clips", FOURTH, GeneratedClip)

@@ -7,7 +7,7 @@ from dagster._core.loader import LoadingContextForTest
 
 from video_pipeline.definitions import build_defs
 from video_pipeline.defs.external import report_editorial_guidance, report_routing_policy
-from video_pipeline.ledger import TierState
+from video_pipeline.ledger import Actor, TierState
 from video_pipeline.settings import Mode
 from video_pipeline_tests.integration.conftest import House, NewHouse
 from video_pipeline_tests.integration.small_day import today
@@ -35,7 +35,7 @@ def test_what_a_newcomers_first_day_made_is_fresh_and_stays_so_while_nothing_cha
 
 def test_a_plan_made_on_an_older_policy_is_stale_until_it_is_made_again(house: House) -> None:
     ledger = house.services.ledger
-    ledger.governance.set_tier("preview", TierState.FROZEN, by="person", day=DAY, evidence={})
+    ledger.governance.set_tier("preview", TierState.FROZEN, by=Actor.PERSON, day=DAY, evidence={})
     report_routing_policy(house.instance, ledger)
     assert _statuses(house)["generation_plan"] is StaleStatus.STALE
     house.run("production_day", DAY)
@@ -43,7 +43,7 @@ def test_a_plan_made_on_an_older_policy_is_stale_until_it_is_made_again(house: H
 
 
 def test_a_plan_is_fresh_although_it_was_the_first_to_see_a_change_made_by_hand(house: House) -> None:
-    house.services.ledger.governance.set_tier("preview", TierState.FROZEN, by="person", day=DAY, evidence={})
+    house.services.ledger.governance.set_tier("preview", TierState.FROZEN, by=Actor.PERSON, day=DAY, evidence={})
     house.run("production_day", DAY)
     assert _statuses(house)["generation_plan"] is StaleStatus.FRESH
 

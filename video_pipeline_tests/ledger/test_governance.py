@@ -1,4 +1,4 @@
-"""What was decided: sticky routing decisions, freezes, standings, preferences, and the version of them all."""
+"""What was decided: sticky routing decisions, freezes, standings, preferences and their version; the world."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
@@ -7,8 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, func, select
 
-from video_pipeline.ledger import JobState, Ledger, StandingStatus, TierState
-from video_pipeline.ledger.schema import preferences, standing_transitions, tier_transitions
+from video_pipeline.ledger import Actor, JobState, Ledger, NightJudgement, Preference, StandingStatus, TierState
+from video_pipeline.ledger.schema import (
+    learned_preferences,
+    nights_judged,
+    standing_transitions,
+    tier_transitions,
+    world,
+)
+from video_pipeline.settings import Mode
 from video_pipeline_tests.ledger.rows import DAY, a_job, sha256
 
 
@@ -17,13 +24,13 @@ def _count(ledger: Ledger, table: Table) -> int:
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
-def _set_tier(ledger: Ledger, state: TierState, tier: str = "preview", by: str = "drift") -> bool:
+def _set_tier(ledger: Ledger, state: TierState, tier: str = "preview", by: Actor = Actor.DRIFT) -> bool:
     return ledger.governance.set_tier(tier, state, by=by, day=DAY, evidence={"2026-11-21": "$0.20 a clip"})
 
 
 def _set_standing(ledger: Ledger, status: StandingStatus, model: str = "sandbox/dash") -> bool:
     return ledger.governance.set_standing(
-        model, status, model_version="1", tier="preview", by="score", day=DAY, evidence={"refusals": 9}
+        model, status, model_version="1", tier="preview", by=Actor.SCORE, day=DAY, evidence={"refusals": 9}
     )
 
 
@@ -65,9 +72,9 @@ def test_a_tier_is_open_until_it_is_frozen_and_again_when_it_is_thawed(ledger: L
     assert ledger.governance.tier_states() == {}
     assert _set_tier(ledger, TierState.FROZEN)
     frozen = ledger.governance.tier_states()["preview"]
-    assert (frozen.state, frozen.by, frozen.day) == (TierState.FROZEN, "drift", DAY)
+    assert (frozen.state, frozen.by, frozen.day) == (TierState.FROZEN, Actor.DRIFT, DAY)
     assert frozen.evidence == {"2026-11-21": "$0.20 a clip"}
-    assert _set_tier(ledger, TierState.OPEN, by="person")
+    assert _set_tier(ledger, TierState.OPEN, by=Actor.PERSON)
     assert ledger.governance.tier_states()["preview"].state == TierState.OPEN
 
 
@@ -129,36 +136,46 @@ def test_a_model_demoted_by_many_at_once_changes_once(ledger: Ledger):
     assert _count(ledger, standing_transitions) == 10
 
 
+def test_a_preference_that_was_learned_earlier_does_not_replace_a_later_one(ledger: Ledger):
+    set_preference = ledger.governance.set_preference
+    assert set_preference(Preference.ACCEPTANCE, {"a": 0.9}, learned_from=DAY)
+    assert not set_preference(Preference.ACCEPTANCE, {"a": 0.1}, learned_from=DAY - timedelta(days=1))
+    assert ledger.governance.preference(Preference.ACCEPTANCE) == {"a": 0.9}
+
+
 def test_the_newest_preference_of_a_name_is_in_force(ledger: Ledger):
     governance, week = ledger.governance, date(2026, 11, 16)
-    assert governance.preference("style_affinity") == {}
-    assert governance.set_preference("style_affinity", {"wide": {"a": 0.05}}, week=week)
-    assert not governance.set_preference("style_affinity", {"wide": {"a": 0.05}}, week=week)
-    assert governance.set_preference("editorial_guidance", {"tiktok": {"hook": ["q"]}}, week=week)
-    assert governance.set_preference("style_affinity", {"wide": {"a": 0.01}}, week=week)
-    assert governance.preference("style_affinity") == {"wide": {"a": 0.01}}
-    assert governance.preference("editorial_guidance") == {"tiktok": {"hook": ["q"]}}
-    assert _count(ledger, preferences) == 3
+    assert governance.preference(Preference.STYLE_AFFINITY) == {}
+    assert governance.set_preference(Preference.STYLE_AFFINITY, {"wide": {"a": 0.05}}, learned_from=week)
+    assert not governance.set_preference(Preference.STYLE_AFFINITY, {"wide": {"a": 0.05}}, learned_from=week)
+    assert governance.set_preference(Preference.EDITORIAL_GUIDANCE, {"tiktok": {"hook": ["q"]}}, learned_from=week)
+    assert governance.set_preference(Preference.STYLE_AFFINITY, {"wide": {"a": 0.01}}, learned_from=week)
+    assert governance.preference(Preference.STYLE_AFFINITY) == {"wide": {"a": 0.01}}
+    assert governance.preference(Preference.EDITORIAL_GUIDANCE) == {"tiktok": {"hook": ["q"]}}
+    assert _count(ledger, learned_preferences) == 3
 
 
 def test_an_empty_preference_is_put_in_force_over_one_that_is_not(ledger: Ledger):
-    ledger.governance.set_preference("style_affinity", {"wide": {"a": 0.05}}, week=DAY)
-    assert ledger.governance.set_preference("style_affinity", {}, week=DAY)
-    assert ledger.governance.preference("style_affinity") == {}
+    ledger.governance.set_preference(Preference.STYLE_AFFINITY, {"wide": {"a": 0.05}}, learned_from=DAY)
+    assert ledger.governance.set_preference(Preference.STYLE_AFFINITY, {}, learned_from=DAY)
+    assert ledger.governance.preference(Preference.STYLE_AFFINITY) == {}
 
 
 def test_what_was_judged_for_a_later_day_is_not_judged_again_for_an_older_one(ledger: Ledger):
-    judged = ledger.governance.judged
-    assert [judged("drift", day) for day in (DAY, DAY, DAY + timedelta(days=1))] == [True, True, True]
-    assert not judged("drift", DAY)
-    assert judged("standings", DAY)
+    judge = ledger.governance.judge_night
+    drift = NightJudgement.DRIFT
+    assert [judge(drift, day) for day in (DAY, DAY, DAY + timedelta(days=1))] == [True, True, True]
+    assert not judge(drift, DAY)
+    assert judge(NightJudgement.STANDINGS, DAY)
+    assert _count(ledger, nights_judged) == 3
 
 
-def test_a_ledger_belongs_to_the_world_that_asked_first(ledger: Ledger):
+def test_a_ledger_belongs_to_the_mode_that_asked_first(ledger: Ledger):
     with ThreadPoolExecutor(8) as pool:
-        worlds = set(pool.map(lambda n: ledger.governance.claim_world(("live", "sandbox")[n % 2]), range(16)))
-    assert len(worlds) == 1
-    assert {ledger.governance.claim_world(world) for world in ("live", "sandbox")} == worlds
+        modes = set(pool.map(lambda n: ledger.governance.claim_world((Mode.LIVE, Mode.SANDBOX)[n % 2]), range(16)))
+    assert len(modes) == 1
+    assert {ledger.governance.claim_world(mode) for mode in Mode} == modes
+    assert _count(ledger, world) == 1
 
 
 def test_the_version_changes_when_what_steers_routing_does_and_only_then(ledger: Ledger):
@@ -168,14 +185,15 @@ def test_the_version_changes_when_what_steers_routing_does_and_only_then(ledger:
         lambda: _set_tier(ledger, TierState.OPEN),
         lambda: _set_standing(ledger, StandingStatus.DEMOTED),
         lambda: _set_standing(ledger, StandingStatus.ACTIVE),
-        lambda: governance.set_preference("style_affinity", {"wide": {"a": 0.01}}, week=DAY),
-        lambda: governance.set_preference("proven_kinds", {"a": {"1": ["default"]}}, week=DAY),
+        lambda: governance.set_preference(Preference.STYLE_AFFINITY, {"wide": {"a": 0.01}}, learned_from=DAY),
+        lambda: governance.set_preference(Preference.PROVEN_KINDS, {"a": {"1": ["default"]}}, learned_from=DAY),
     ]
     versions = [governance.version()]
     for change in changes:
         assert change()
         versions.append(governance.version())
         change()
-        governance.set_preference("editorial_guidance", {str(len(versions)): {}}, week=DAY)
+        governance.set_preference(Preference.EDITORIAL_GUIDANCE, {str(len(versions)): {}}, learned_from=DAY)
+        governance.judge_night(NightJudgement.STANDINGS, DAY + timedelta(days=len(versions)))
         assert governance.version() == versions[-1]
     assert len(set(versions)) == len(changes) + 1

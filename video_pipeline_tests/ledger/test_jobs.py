@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from video_pipeline.errors import LedgerError
-from video_pipeline.ledger import Bill, Failure, FailureKind, Hold, Job, JobState, Ledger, TierState
+from video_pipeline.ledger import Actor, Bill, Failure, FailureKind, Hold, Job, JobState, Ledger, TierState
 from video_pipeline.ledger.records import JOB_TRANSITIONS
 from video_pipeline_tests.ledger.rows import (
     CEILING_USD,
@@ -140,12 +140,12 @@ def test_a_job_over_the_ceiling_is_refused_and_may_ask_again(ledger: Ledger):
 
 
 def test_a_frozen_tier_buys_nothing_and_the_others_do(ledger: Ledger):
-    ledger.governance.set_tier("preview", TierState.FROZEN, by="drift", day=DAY, evidence={})
+    ledger.governance.set_tier("preview", TierState.FROZEN, by=Actor.DRIFT, day=DAY, evidence={})
     preview, production = ledger.jobs.plan(a_job("a")), ledger.jobs.plan(a_job("b", tier="production"))
     refused = ledger.jobs.reserve(preview, ceiling_usd=CEILING_USD)
     assert (refused.granted, refused.reason) == (False, "the preview tier is frozen for new generation")
     assert ledger.jobs.reserve(production, ceiling_usd=CEILING_USD).granted
-    ledger.governance.set_tier("preview", TierState.OPEN, by="person", day=DAY, evidence={})
+    ledger.governance.set_tier("preview", TierState.OPEN, by=Actor.PERSON, day=DAY, evidence={})
     assert ledger.jobs.reserve(preview, ceiling_usd=CEILING_USD).granted
 
 

@@ -9,7 +9,7 @@ from video_pipeline.briefs import Brief, Storyboard, storyboard_of, take_in
 from video_pipeline.defs.external import report_editorial_guidance
 from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.defs.tables import table_asset
-from video_pipeline.ledger import Ledger
+from video_pipeline.ledger import Ledger, Preference
 from video_pipeline.policy import Policy
 from video_pipeline.services import Inbox
 
@@ -42,7 +42,7 @@ def briefs(
     quarantined = [
         dg.TableRecord({"source": item.source, "reasons": "; ".join(item.reasons)}) for item in intake.quarantined
     ]
-    made, guidance = intake.made_before, ledger.governance.preference("editorial_guidance")
+    made, guidance = intake.made_before, ledger.governance.preference(Preference.EDITORIAL_GUIDANCE)
     return dg.MaterializeResult(
         value=intake.briefs,
         tags=guidance_read,

@@ -163,8 +163,8 @@ def model_standings(
         facts=clip_facts,
         catalogue=catalogue,
     )
-    put_acceptance_in_force(ledger, model_scores, week=day)
-    put_proven_kinds_in_force(ledger, model_scores, week=day)
+    put_acceptance_in_force(ledger, model_scores, learned_from=day)
+    put_proven_kinds_in_force(ledger, model_scores, learned_from=day)
     for alert in transition_alerts(standings):
         notifier.notify(alert)
     report_routing_policy(context.instance, ledger)

@@ -56,7 +56,7 @@ def style_affinity(
     """How each model does for each style; shifts routing priorities by a few percent at most."""
     week = day_of(context.partition_key)
     rows = style_affinity_of(week, clip_facts, limit=policy.routing.preference_limit)
-    put_affinity_in_force(ledger, rows, week=week)
+    put_affinity_in_force(ledger, rows, learned_from=week)
     report_routing_policy(context.instance, ledger)
     return dg.MaterializeResult(value=rows, metadata={"styles": len({row.style for row in rows})})
 
@@ -71,7 +71,7 @@ def editorial_patterns(
     """Hooks and styles against the platform's average; the preferred ones guide next week's briefs."""
     week = day_of(context.partition_key)
     rows = editorial_patterns_of(week, with_engagement(clip_facts, engagement))
-    put_guidance_in_force(ledger, rows, week=week)
+    put_guidance_in_force(ledger, rows, learned_from=week)
     report_editorial_guidance(context.instance, ledger)
     return dg.MaterializeResult(value=rows, metadata={"preferred": sum(row.preferred for row in rows)})
 
