@@ -1,4 +1,4 @@
-"""Telling people: alerts to Slack and Discord, one for each cause, never in the pipeline's way (MISSION O1)."""
+"""Telling people: alerts to Slack and Discord, one for each cause; a channel that fails stops nothing (O1)."""
 
 from video_pipeline.alerts.alert import Alert, Delivery, Outcome, Severity
 from video_pipeline.alerts.discord import DiscordWebhook

@@ -1,4 +1,4 @@
-"""Posting to a webhook: what is tried again, what is not, and how its URL, which is a secret, stays one."""
+"""Posting to a webhook: what is tried again and what is not, and keeping its URL, a secret, out of logs."""
 
 import logging
 import time
@@ -36,9 +36,9 @@ logging.getLogger("httpx").addFilter(_redaction)
 class Webhook:
     """A channel's address and manners; `channel` is the word for people ("Slack").
 
-    Waits `backoff_s` before each further try after a server error or a broken connection, and as long as the server
-    says after "too many requests", unless that is more than `max_wait_s`. What the server will not take the next time
-    either (a wrong or deleted webhook, a payload it refuses) is not sent again.
+    After a server error or a broken connection it waits `backoff_s` before each further try. After "too many
+    requests" it waits as long as the server says, and gives up when that is more than `max_wait_s`. A wrong or
+    deleted webhook, or a payload that the server refuses, is not tried again.
     """
 
     def __init__(

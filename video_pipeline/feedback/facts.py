@@ -1,4 +1,4 @@
-"""Clip facts: one row a clip with everything about it, each number followed from ledger rows (MISSION G4.1)."""
+"""Clip facts: one row a clip with everything about it, each number followed from ledger rows (G4.1)."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,8 +1,8 @@
 """Promotion: whether a model is surely as good as the tier above its own, and may serve there too (G1.4, G4.5).
 
-Pure. "As good" is acceptance and engagement both, as acceptance alone says nothing about looks. The model's interval
-is held against the best of the upper tier: the lower bound has to reach it, and only an upper bound under it takes
-the promotion back. So what could be luck changes nothing, either way.
+Pure. "As good" means acceptance and engagement both, as acceptance alone says nothing about looks. The model's
+interval is compared with the best of the upper tier. A lower bound that reaches it promotes, and an upper bound under
+it takes the promotion back, so that what could be luck changes nothing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -46,7 +46,7 @@ class Verdict:
 def bar_of(
     tier: Tier, scores: Sequence[ModelScore], catalogue: Catalogue, policy: ScoringPolicy, *, demoted: Collection[str]
 ) -> Bar:
-    """The best that the models serving `tier` as their own have reached; in each measure the best of it."""
+    """The best acceptance and the best engagement of the models that have `tier` as their own."""
     serving = [
         score
         for score in scores
@@ -70,9 +70,9 @@ def judge_promotion(
 ) -> Verdict:
     """Promote, keep or take back. `granted` is the evidence of the promotion in force, None without one.
 
-    `bar` is the tier above's, None for the dearest tier. A promotion is a version's: the next one has to earn its
-    own. A promoted model takes most of the upper tier's shots, so its best may run out of attempts to be measured by;
-    it is then held against what it was promoted over.
+    `bar` is that of the tier above, None for the dearest tier. A promotion holds for one version; the next version
+    starts without it. A promoted model takes most of the upper tier's shots, so the models there may have too few
+    attempts to be a bar. It is then compared with the bar that it was promoted over.
     """
     held = _ACTIVE if granted is None else _PROMOTED
     if granted is not None:

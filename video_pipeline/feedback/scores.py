@@ -1,8 +1,8 @@
-"""The nightly model score: weighted acceptance, economy and engagement, with an interval and its n (MISSION G4.5).
+"""The nightly model score: weighted acceptance, economy and engagement, with an interval and its n (G4.5).
 
 Operational numbers count attempts; engagement counts clips, because a clip is one sample whatever its views. A clip
-that several models are in is left out of engagement: an audience judges the whole of it, and what one model owes to
-the other cannot be told. How many were left out stands in the score.
+of several models is left out of engagement, because an audience judges the whole of it. The score says how many clips
+were left out.
 """
 
 import math
@@ -24,11 +24,11 @@ _NO_TIERS: Mapping[str, str] = MappingProxyType({})
 
 
 class ModelScore(BaseModel):
-    """A row of `model_scores`; rates and scores 0..1, None where nothing was measured. Never a verdict by itself.
+    """A row of `model_scores`; rates and scores 0..1, None where nothing was measured. A score alone decides nothing.
 
     `tier` is the model's own, also where it serves the one above. `engagement` is the mean and `engagement_sd` the
-    standard deviation over `engaged_clips` clips; `mixed_clips` were seen too, but another model is in them as well.
-    `proven_kinds` are the kinds of shot that it has been tried on often enough and does no worse on than elsewhere.
+    standard deviation over `engaged_clips` clips. `mixed_clips` counts seen clips that hold another model as well.
+    `proven_kinds` are kinds of shot with enough attempts on which it does no worse than elsewhere.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,7 +65,8 @@ def score_models(
 ) -> list[ModelScore]:
     """Score every model that was tried in the trailing days, best first within its tier.
 
-    `own_tiers` is the catalogue's word on whose a model is; one that is in it no more is of the cheapest it served.
+    `own_tiers` maps a model to its tier in the catalogue. A model that left the catalogue counts as of the cheapest
+    tier that it served.
     """
     counts = {
         key: entry.model_copy(update={"tier": own_tiers.get(entry.model, entry.tier)})

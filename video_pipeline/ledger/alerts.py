@@ -1,4 +1,4 @@
-"""What was alerted: one row a cause, so that a cause alerts once and repeats are only counted (MISSION O1)."""
+"""What was alerted: one row a cause, so that a cause alerts once and repeats are only counted (O1)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -62,7 +62,7 @@ JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 
 
 class FailureKind(StrEnum):
-    """Why a job failed (DESIGN section 4, MISSION G2.3)."""
+    """Why a job failed (G2.3)."""
 
     MODERATION = "moderation"
     GENERATION = "generation"
@@ -84,7 +84,7 @@ class SpendLine(StrEnum):
 
 
 class SpendCategory(StrEnum):
-    """The cost lines of a clip (MISSION G4.1)."""
+    """The cost lines of a clip (G4.1)."""
 
     GENERATION = "generation"
     RETRY = "retry"
@@ -96,8 +96,8 @@ class SpendCategory(StrEnum):
 class PublicationState(StrEnum):
     """Where a clip stands on a platform; docs/ledger.md draws the transitions.
 
-    `processing`: the platform has the bytes and has not said yet what becomes of them. `failed` may go another time
-    as it is; `refused` only when the clip or its words are others.
+    `processing`: the platform has the bytes and has not said yet what becomes of them. `failed` may be tried again as
+    it is; `refused` only after the clip or its text has changed.
     """
 
     PLANNED = "planned"

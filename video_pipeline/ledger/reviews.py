@@ -1,4 +1,4 @@
-"""Clips that wait for a person, with the reason, and what the person decided (MISSION Q6)."""
+"""Clips that wait for a person, with the reason, and what the person decided (Q6)."""
 
 from datetime import UTC, date, datetime
 

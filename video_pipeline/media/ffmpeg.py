@@ -20,7 +20,7 @@ INPUT_GUARD: tuple[str, ...] = (
     "-max_pixels",
     str(MAX_PIXELS),
 )
-"""Input options for a file from outside, to be put right before its `-i` (DESIGN section 5)."""
+"""Input options for a file from outside, to be put right before its `-i`."""
 
 _STDERR_TAIL = 600
 

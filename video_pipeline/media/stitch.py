@@ -1,4 +1,4 @@
-"""Joining the segments of one clip, and cutting one: one rate, codec and size, sound in step (MISSION G2.6)."""
+"""Joining the segments of one clip, and cutting one: one rate, codec and size, sound in step (G2.6)."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The object store: media, tables and reports under one key scheme, in a local folder or an S3 bucket (MISSION S1).
+"""The object store: media, tables and reports under one key scheme, in a local folder or an S3 bucket (S1).
 
 The ledger says *what* is stored and why; this room only keeps bytes under keys, with their checksums.
 """
