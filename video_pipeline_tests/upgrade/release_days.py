@@ -16,7 +16,7 @@ import httpx
 import yaml
 
 from video_pipeline import checkpoints, sandbox
-from video_pipeline.ledger import ReviewState, TierState
+from video_pipeline.ledger import Actor, ReviewState, TierState
 from video_pipeline_tests.integration.conftest import House
 from video_pipeline_tests.integration.small_day import a_brief, drop, sandbox_books
 
@@ -157,7 +157,7 @@ def _people_decide(house: House) -> None:
     ledger = house.services.ledger
     ledger.reviews.decide(f"{MONDAY}/vote", "generation", ReviewState.REJECTED, by="anna", reason_code="off-brand")
     for tier, state in (("preview", TierState.OPEN), ("cinematic", TierState.FROZEN)):
-        assert ledger.governance.set_tier(tier, state, by="person", day=TUESDAY, evidence={"why": "agreed"})
+        assert ledger.governance.set_tier(tier, state, by=Actor.PERSON, day=TUESDAY, evidence={"why": "agreed"})
 
 
 def _said(brief: dict[str, Any]) -> dict[str, Any]:

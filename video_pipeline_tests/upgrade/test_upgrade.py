@@ -14,6 +14,7 @@ from video_pipeline.generation.requests import build_job
 from video_pipeline.ledger import Job, JobKind, JobState, PublicationState
 from video_pipeline.publishing import Engagement
 from video_pipeline.routing import ClipPlan
+from video_pipeline.settings import Mode
 from video_pipeline.storage import read_rows
 from video_pipeline_tests.integration.conftest import House
 from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, sandbox_books
@@ -76,7 +77,7 @@ def test_the_ledger_means_what_it_meant(upgraded: Upgraded, section: str) -> Non
 
 
 def test_the_ledger_stays_in_its_world(upgraded: Upgraded) -> None:
-    assert upgraded.house.services.ledger.governance.claim_world("live") == "sandbox"
+    assert upgraded.house.services.ledger.governance.claim_world(Mode.LIVE) is Mode.SANDBOX
 
 
 def test_a_night_that_was_judged_is_not_judged_again(upgraded: Upgraded) -> None:
