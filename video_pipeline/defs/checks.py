@@ -1,37 +1,31 @@
 """Asset checks: the technical gate's findings a day, and whether the ledger and the clips agree on the money."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from video_pipeline.clips import GeneratedClip
 from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.ledger import JobState, Ledger
-
-if TYPE_CHECKING:
-    from video_pipeline.quality import TechnicalVerdict
-
-# The checks (Q1), by the names that the verdict gives them.
-_NAMES = ("playable", "resolution", "duration", "file_size", "audio", "black", "frozen", "garbled")
+from video_pipeline.quality import CheckName, TechnicalVerdict
 
 # Never blocking: one bad clip is held back by itself, the others go on.
 TECHNICAL_CHECKS = [
     dg.AssetCheckSpec(
-        name, asset="reviewed_clips", partitions_def=DAILY, description=f"Every finished clip passes `{name}`."
+        name.value, asset="reviewed_clips", partitions_def=DAILY, description=f"Every finished clip passes `{name}`."
     )
-    for name in _NAMES
+    for name in CheckName
 ]
 
 
-def technical_results(verdicts: Sequence["TechnicalVerdict"]) -> list[dg.AssetCheckResult]:
+def technical_results(verdicts: Sequence[TechnicalVerdict]) -> list[dg.AssetCheckResult]:
     """One result a check, over all finished clips of the day."""
     results = []
-    for name in _NAMES:
-        failures = [check for verdict in verdicts for check in verdict.failures if check.name == name]
+    for name in CheckName:
+        failures = [check for verdict in verdicts for check in verdict.failures if check.name is name]
         results.append(
             dg.AssetCheckResult(
-                check_name=name,
+                check_name=name.value,
                 passed=not failures,
                 severity=dg.AssetCheckSeverity.WARN,
                 metadata={"clips": len(verdicts), "failed": len(failures)}

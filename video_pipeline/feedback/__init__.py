@@ -1,6 +1,13 @@
 """Gate 4: what happened to every clip, what it cost, how the models did, and who may serve tomorrow."""
 
-from video_pipeline.feedback.costs import CostLine, CostReport, cost_report_of, weekly_cost_report_of
+from video_pipeline.feedback.costs import (
+    CostLine,
+    CostReport,
+    Dimension,
+    FailureMode,
+    cost_report_of,
+    weekly_cost_report_of,
+)
 from video_pipeline.feedback.drift import TierStatus, judge_drift
 from video_pipeline.feedback.effects import (
     book_delivery,
@@ -24,7 +31,9 @@ __all__ = [
     "ClipFact",
     "CostLine",
     "CostReport",
+    "Dimension",
     "EditorialPattern",
+    "FailureMode",
     "ModelAttempts",
     "ModelScore",
     "ModelStanding",

@@ -1,20 +1,42 @@
-"""The cost report: averages by tier, model, weekday and failure mode, cost per usable clip, waste (MISSION G4.2)."""
+"""The cost report: averages by tier, model, weekday and failure mode, cost per usable clip, waste (G4.2)."""
 
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.feedback.facts import ClipFact
 
 
+class Dimension(StrEnum):
+    """What clips are grouped by."""
+
+    TIER = "tier"
+    MODEL = "model"
+    WEEKDAY = "weekday"
+    FAILURE_MODE = "failure mode"
+    DAY = "day"
+    DAY_AND_TIER = "day and tier"
+
+
+class FailureMode(StrEnum):
+    """What most of a clip's lost attempts were lost to."""
+
+    MODERATION = "moderation"
+    GENERATION = "generation"
+    QUALITY = "quality"
+    NONE = "none"
+
+
 class CostLine(BaseModel):
-    """One group of clips; `usd_per_usable_clip` is None when nothing in the group is usable."""
+    """One group of clips; money in US dollars. `usd_per_usable_clip` is None when no clip of it is usable."""
 
     model_config = ConfigDict(frozen=True)
 
-    dimension: str
+    dimension: Dimension
     value: str
     clips: int
     usable: int
@@ -25,7 +47,10 @@ class CostLine(BaseModel):
 
 
 class CostReport(BaseModel):
-    """A row of `cost_report`: the day itself in the totals, the trailing days in the lines and in `by_day`."""
+    """A row of `cost_report`; money in US dollars.
+
+    The totals are the day's own. `lines` and `by_day` are over the trailing days; `waste` maps a cause to money.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,14 +74,15 @@ _SQL = """
     FROM facts GROUP BY 1 ORDER BY 1
 """
 
-_DIMENSIONS = {
-    "tier": "tier",
-    "model": "coalesce(model, 'none')",
-    "weekday": "dayname(day)",
-    "failure mode": "failure_mode",
-    "day": "strftime(day, '%Y-%m-%d')",
-    "day and tier": "strftime(day, '%Y-%m-%d') || ' ' || tier",
+_EXPRESSIONS = {
+    Dimension.TIER: "tier",
+    Dimension.MODEL: "coalesce(model, 'none')",
+    Dimension.WEEKDAY: "dayname(day)",
+    Dimension.FAILURE_MODE: "failure_mode",
+    Dimension.DAY: "strftime(day, '%Y-%m-%d')",
+    Dimension.DAY_AND_TIER: "strftime(day, '%Y-%m-%d') || ' ' || tier",
 }
+_MICRODOLLAR = Decimal("0.000001")
 
 
 def cost_report_of(day: date, facts: Sequence[ClipFact]) -> CostReport:
@@ -82,8 +108,8 @@ def cost_report_of(day: date, facts: Sequence[ClipFact]) -> CostReport:
         usd_per_usable_clip=_per(total_usd, usable),
         saved_by_cache_usd=sum((fact.saved_usd for fact in own), Decimal(0)),
         waste=waste,
-        lines=tuple(line for line in lines if line.dimension != "day"),
-        by_day={line.value: line.generation_usd_per_clip for line in lines if line.dimension == "day"},
+        lines=tuple(line for line in lines if line.dimension is not Dimension.DAY),
+        by_day={line.value: line.generation_usd_per_clip for line in lines if line.dimension is Dimension.DAY},
     )
 
 
@@ -123,32 +149,32 @@ def _lines(facts: Sequence[ClipFact]) -> list[CostLine]:
     if not facts:
         return []
     import duckdb
-    import pandas as pd
+    import pyarrow as pa
 
-    frame = pd.DataFrame(
+    usd = pa.decimal128(18, 6)
+    table = pa.table(
         {
-            "day": pd.to_datetime([fact.day for fact in facts]),
-            "tier": [fact.tier for fact in facts],
-            "model": [fact.model for fact in facts],
-            "failure_mode": [_failure_mode(fact) for fact in facts],
-            "usable": [fact.usable for fact in facts],
-            "rendered_s": [fact.rendered_s for fact in facts],
-            "total_usd": [fact.total_usd for fact in facts],
-            "generation_usd": [_generation_usd(fact) for fact in facts],
+            "day": pa.array([fact.day for fact in facts], pa.date32()),
+            "tier": pa.array([fact.tier for fact in facts], pa.string()),
+            "model": pa.array([fact.model for fact in facts], pa.string()),
+            "failure_mode": pa.array([_failure_mode(fact).value for fact in facts], pa.string()),
+            "usable": pa.array([fact.usable for fact in facts], pa.bool_()),
+            "rendered_s": pa.array([fact.rendered_s for fact in facts], pa.float64()),
+            "total_usd": pa.array([fact.total_usd.quantize(_MICRODOLLAR) for fact in facts], usd),
+            "generation_usd": pa.array([_generation_usd(fact).quantize(_MICRODOLLAR) for fact in facts], usd),
         }
     )
     with duckdb.connect() as connection:
-        connection.register("facts", frame)
+        connection.register("facts", table)
         return [
             _line(dimension, row)
-            for dimension, expression in _DIMENSIONS.items()
+            for dimension, expression in _EXPRESSIONS.items()
             for row in connection.execute(_SQL.format(dimension=expression)).fetchall()
         ]
 
 
-def _line(dimension: str, row: tuple) -> CostLine:
+def _line(dimension: Dimension, row: tuple[Any, ...]) -> CostLine:
     value, clips, usable, total_usd, generation_usd, rendered_s = row
-    total_usd, generation_usd = Decimal(str(total_usd)), Decimal(str(generation_usd))
     return CostLine(
         dimension=dimension,
         value=str(value),
@@ -170,16 +196,15 @@ def _generation_usd(fact: ClipFact) -> Decimal:
     return fact.generation_usd + fact.retry_usd
 
 
-def _failure_mode(fact: ClipFact) -> str:
-    """What most of the clip's lost attempts were lost to."""
+def _failure_mode(fact: ClipFact) -> FailureMode:
     lost = {
-        "moderation": sum(model.refusals for model in fact.by_model),
-        "generation": sum(model.failures for model in fact.by_model),
-        "quality": sum(model.rejections for model in fact.by_model),
+        FailureMode.MODERATION: sum(model.refusals for model in fact.by_model),
+        FailureMode.GENERATION: sum(model.failures for model in fact.by_model),
+        FailureMode.QUALITY: sum(model.rejections for model in fact.by_model),
     }
     worst = max(lost, key=lambda mode: lost[mode])
-    return worst if lost[worst] else "none"
+    return worst if lost[worst] else FailureMode.NONE
 
 
 def _per(usd: Decimal, count: float) -> Decimal | None:
-    return (usd / Decimal(str(count))).quantize(Decimal("0.000001")) if count else None
+    return (usd / Decimal(str(count))).quantize(_MICRODOLLAR) if count else None

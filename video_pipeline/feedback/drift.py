@@ -1,4 +1,4 @@
-"""Cost drift: two consecutive dear days freeze the preview tier, the first day that is not dear thaws it (G4.3)."""
+"""Cost drift: consecutive dear days freeze the preview tier; the first day that is not dear thaws it (G4.3)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -31,12 +31,12 @@ class TierStatus(BaseModel):
 def judge_drift(ledger: Ledger, policy: DriftPolicy, *, day: date, reports: Sequence[CostReport]) -> list[TierStatus]:
     """Judge `day` from the reports of the days that end with it and put the outcome in force.
 
-    A day on which nothing was generated is not dear: otherwise a frozen tier that is all a team uses could never
-    thaw. A thaw by hand starts the count anew. A re-run of an older day judges nothing: what is in force is newer.
+    A day on which nothing was generated is not dear. Otherwise a frozen tier that is all a team uses could never
+    thaw. A thaw by hand starts the count anew. A re-run of an older day changes nothing.
     """
     in_force = ledger.governance.tier_states()
     newest = ledger.governance.judge_night(NightJudgement.DRIFT, day)
-    statuses = []
+    statuses: list[TierStatus] = []
     for tier in Tier:
         transition = in_force.get(tier)
         state = transition.state if transition else TierState.OPEN

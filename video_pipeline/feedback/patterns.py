@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,6 +13,13 @@ from video_pipeline.feedback.facts import ClipFact
 MINIMUM_CLIPS = 5
 
 
+class Parameter(StrEnum):
+    """The parameters of a brief that are learned from; each is a field of a clip's facts."""
+
+    HOOK = "hook"
+    STYLE = "style"
+
+
 class EditorialPattern(BaseModel):
     """A row of `editorial_patterns`: how clips with a hook or a style completed against the platform's average."""
 
@@ -19,7 +27,7 @@ class EditorialPattern(BaseModel):
 
     week: date
     platform: str
-    parameter: str
+    parameter: Parameter
     value: str
     clips: int
     completion: float
@@ -41,13 +49,13 @@ class StyleAffinity(BaseModel):
 
 def editorial_patterns_of(week: date, facts: Sequence[ClipFact]) -> list[EditorialPattern]:
     """Mean completion per platform, hook and style; preferred only with enough clips above the average."""
-    patterns = []
+    patterns: list[EditorialPattern] = []
     for platform in sorted({name for fact in facts for name in fact.platforms}):
         seen = [fact for fact in facts if platform in fact.platforms and fact.completion is not None]
         if not seen:
             continue
         usual = _mean([fact.completion or 0.0 for fact in seen])
-        for parameter in ("hook", "style"):
+        for parameter in Parameter:
             groups: dict[str, list[float]] = defaultdict(list)
             for fact in seen:
                 groups[getattr(fact, parameter)].append(fact.completion or 0.0)
@@ -76,7 +84,7 @@ def style_affinity_of(week: date, facts: Sequence[ClipFact], *, limit: float) ->
     for fact in facts:
         if fact.style and fact.model and fact.attempts:
             by_style[fact.style].append(fact)
-    rows = []
+    rows: list[StyleAffinity] = []
     for style, clips in sorted(by_style.items()):
         usual = _mean([float(fact.usable) for fact in clips])
         by_model: dict[str, list[float]] = defaultdict(list)

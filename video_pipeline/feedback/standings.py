@@ -1,6 +1,6 @@
 """Standings: who may serve. A model that is refused too often is demoted and, proven, restored (G1.4, G4.5).
 
-One that is surely as good as the tier above its own is promoted to serve there too.
+A model that is surely as good as the tier above its own is promoted to serve there too.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def judge_standings(
         if verdict.status is StandingStatus.DEMOTED
     }
     bars = {tier.value: bar_of(tier.above, scores, catalogue, policy, demoted=demoted) for tier in Tier if tier.above}
-    standings = []
+    standings: list[ModelStanding] = []
     for score, refusals in zip(scores, refused, strict=True):
         changes = history.get(score.model, [])
         current = _current(changes)

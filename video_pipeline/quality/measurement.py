@@ -100,7 +100,7 @@ def _peak(frame: "AudioFrame") -> float:
     samples = frame.to_ndarray()
     if samples.dtype == np.uint8:
         return float(np.abs(samples.astype(np.float32) - 128).max(initial=0)) / 128
-    if samples.dtype in (np.int16, np.int32):
+    if samples.dtype.kind == "i":
         return float(np.abs(samples.astype(np.float64)).max(initial=0)) / 2.0 ** (8 * samples.itemsize - 1)
     return float(np.abs(samples).max(initial=0))
 
@@ -192,7 +192,7 @@ def _reduced(frame: "VideoFrame", side: int) -> NDArray[np.float32]:
 
 def _times(frame: "VideoFrame", fallback_s: float) -> tuple[float, float]:
     """When the frame is shown and for how long, in seconds; without a time stamp it follows the frame before."""
-    at_s = fallback_s if frame.time is None else frame.time
+    at_s = fallback_s if frame.pts is None else frame.time
     shown_s = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
     return at_s, shown_s
 

@@ -1,4 +1,4 @@
-"""The verdict on a finished clip: passed, rejected, or waiting for a person (MISSION Q1, Q6)."""
+"""The verdict on a finished clip: passed, rejected, or waiting for a person (Q1, Q6)."""
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, ReviewedClip, UpscaledClip
@@ -30,7 +30,7 @@ def review_clip(
         verdict = check_clip(path, expected)
     if verdict.passed:
         return row.model_copy(update={"status": ClipStatus.PASSED}), verdict
-    failed = tuple(check.name for check in verdict.failures)
+    failed = tuple(check.name.value for check in verdict.failures)
     reason = "; ".join(check.message for check in verdict.failures)
     stage = review_stage(clip.final_sha256 or "")
     if ledger.reviews.open(clip.clip_id, stage, reason):

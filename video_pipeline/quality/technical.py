@@ -1,5 +1,6 @@
-"""The technical verdict on a clip's file: the checks of MISSION Q1 and their words."""
+"""The technical verdict on a clip's file: the checks (Q1) and their sentences."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,10 +28,23 @@ class Expectation(_Data):
     min_bytes: int = Field(default=50_000, ge=0)
 
 
+class CheckName(StrEnum):
+    """The technical checks, in the order of a verdict."""
+
+    PLAYABLE = "playable"
+    RESOLUTION = "resolution"
+    DURATION = "duration"
+    FILE_SIZE = "file_size"
+    AUDIO = "audio"
+    BLACK = "black"
+    FROZEN = "frozen"
+    GARBLED = "garbled"
+
+
 class Check(_Data):
     """One check's answer. `message` is a sentence for a person; `measured` and `expected` stand alone."""
 
-    name: str
+    name: CheckName
     passed: bool
     measured: str
     expected: str
@@ -56,7 +70,7 @@ class TechnicalVerdict(_Data):
 def check_clip(path: Path, expected: Expectation, thresholds: TechnicalThresholds | None = None) -> TechnicalVerdict:
     """Decode the clip at `path` once, completely, and compare it with what was ordered.
 
-    Never raises for a bad file: that is a verdict with `playable` failed. Memory does not grow with the length.
+    A bad file never raises: its verdict has `playable` failed. Memory does not grow with the length.
     """
     from video_pipeline.quality.measurement import measure
 
@@ -86,7 +100,7 @@ def check_clip(path: Path, expected: Expectation, thresholds: TechnicalThreshold
 
 def _unplayable(sentence: str) -> Check:
     return Check(
-        name="playable",
+        name=CheckName.PLAYABLE,
         passed=False,
         measured="not a playable clip",
         expected="every stream decodes",
@@ -109,14 +123,14 @@ def _playable(info: MediaInfo, measured: "Measurement", thresholds: TechnicalThr
         )
     else:
         return Check(
-            name="playable",
+            name=CheckName.PLAYABLE,
             passed=True,
             measured=f"{measured.frames} frames, no errors",
             expected="every stream decodes",
             message=f"All {measured.frames} frames decode.",
         )
     return Check(
-        name="playable",
+        name=CheckName.PLAYABLE,
         passed=False,
         measured=f"{measured.frames} frames, {measured.duration_s:.2f} s, {measured.errors} errors",
         expected=f"every stream decodes, {stated_s:.2f} s",
@@ -128,7 +142,7 @@ def _resolution(size: tuple[int, int], expected: Expectation) -> Check:
     (width, height), (least_width, least_height) = size, expected.size
     passed = width >= least_width and height >= least_height
     return Check(
-        name="resolution",
+        name=CheckName.RESOLUTION,
         passed=passed,
         measured=f"{width}x{height}",
         expected=f"at least {least_width}x{least_height}",
@@ -139,7 +153,7 @@ def _resolution(size: tuple[int, int], expected: Expectation) -> Check:
 def _duration(measured: "Measurement", expected: Expectation) -> Check:
     deviation = measured.duration_s / expected.duration_s - 1
     return Check(
-        name="duration",
+        name=CheckName.DURATION,
         passed=abs(deviation) <= expected.tolerance,
         measured=f"{measured.duration_s:.2f} s",
         expected=f"{expected.duration_s:.2f} s ±{expected.tolerance:.0%}",
@@ -151,7 +165,7 @@ def _duration(measured: "Measurement", expected: Expectation) -> Check:
 
 def _file_size(size_bytes: int, expected: Expectation) -> Check:
     return Check(
-        name="file_size",
+        name=CheckName.FILE_SIZE,
         passed=size_bytes >= expected.min_bytes,
         measured=f"{size_bytes} bytes",
         expected=f"at least {expected.min_bytes} bytes",
@@ -173,7 +187,7 @@ def _audio(info: MediaInfo, measured: "Measurement", expected: Expectation, thre
     else:
         passed, message = True, "The sound that was ordered is there."
     return Check(
-        name="audio",
+        name=CheckName.AUDIO,
         passed=passed,
         measured=heard,
         expected="audible sound" if expected.audio else "anything",
@@ -183,7 +197,7 @@ def _audio(info: MediaInfo, measured: "Measurement", expected: Expectation, thre
 
 def _black(measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
     return Check(
-        name="black",
+        name=CheckName.BLACK,
         passed=measured.black_share <= thresholds.max_black_share,
         measured=f"{measured.black_share:.0%} of the time",
         expected=f"at most {thresholds.max_black_share:.0%}",
@@ -193,7 +207,7 @@ def _black(measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
 
 def _frozen(measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
     return Check(
-        name="frozen",
+        name=CheckName.FROZEN,
         passed=measured.frozen_share <= thresholds.max_frozen_share,
         measured=f"{measured.frozen_share:.0%} of the time",
         expected=f"at most {thresholds.max_frozen_share:.0%}",
@@ -207,7 +221,7 @@ def _frozen(measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
 def _garbled(measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
     worst = max(measured.noisy_share, measured.jump_share)
     return Check(
-        name="garbled",
+        name=CheckName.GARBLED,
         passed=worst <= thresholds.max_garbled_share,
         measured=f"{measured.noisy_share:.0%} noise-like, {measured.jump_share:.0%} unlike the picture before",
         expected=f"at most {thresholds.max_garbled_share:.0%} of either",

@@ -1,4 +1,4 @@
-"""Charts for people: what clips cost, and how the models score, as SVG and PNG (MISSION O3, G4.2, G4.5)."""
+"""Charts for people: what clips cost, and how the models score, as SVG and PNG (O3, G4.2, G4.5)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -94,8 +94,9 @@ def score_chart(rows: Sequence[Mapping[str, Any]]) -> Chart:
     ]
     tiers = [tier for tier in _tier_order(values) if any(value["tier"] == tier for value in values)]
     panels = [_score_panel([value for value in values if value["tier"] == tier], tier, values) for tier in tiers]
-    chart = alt.vconcat(*panels, spacing=14).resolve_scale(color="shared")
-    return _rendered(chart, "Model scores", "Bars are the interval; attempts in brackets")
+    # Altair's own types leave out what some of its keyword arguments are.
+    chart: Any = alt.vconcat(*panels, spacing=14)
+    return _rendered(chart.resolve_scale(color="shared"), "Model scores", "Bars are the interval; attempts in brackets")
 
 
 def _score_panel(values: list[dict[str, Any]], tier: str, everything: list[dict[str, Any]]) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from video_pipeline.feedback import CostReport, ModelScore
+from video_pipeline.feedback import CostReport, Dimension, ModelScore
 from video_pipeline.reports.charts import WIDTH, cost_chart, score_chart
 from video_pipeline.reports.inline import data_uri
 
@@ -27,7 +27,7 @@ def score_plot(scores: Sequence[ModelScore]) -> str:
 def _cost_rows(report: CostReport) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for line in report.lines:
-        if line.dimension == "day and tier":
+        if line.dimension is Dimension.DAY_AND_TIER:
             day, tier = line.value.split(" ", 1)
             rows.append({"day": day, "tier": tier, "average_usd": line.generation_usd_per_clip, "clips": line.clips})
     return rows

@@ -23,7 +23,7 @@ _RATIOS: dict[Orientation, tuple[int, int]] = {
 
 
 class Tier(StrEnum):
-    """MISSION G1.1, cheapest first."""
+    """The tiers of models (G1.1), cheapest first."""
 
     PREVIEW = "preview"
     PRODUCTION = "production"
@@ -101,7 +101,7 @@ class Model(_Entry):
 
 
 class ImageModel(_Entry):
-    """The text-to-image model of the ladder's third rung (MISSION G2.2)."""
+    """The text-to-image model of the ladder's third rung (G2.2)."""
 
     model: str
     version: str

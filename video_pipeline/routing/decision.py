@@ -1,7 +1,7 @@
 """The decision tree of Gate 1: a shot and its brief in, a tier, a model, a size and the reasons out.
 
-Small, pure and total: every shot gets a decision that says why in words and carries its predicted cost, or says
-why there is none. The brief's dial is a ceiling: the tree may go to a cheaper tier, never to a dearer one (G1.6).
+Small, pure and total: every shot gets a decision with its predicted cost and its reasons, or the reason why there
+is none. The brief's dial is a ceiling: the tree may go to a cheaper tier, never to a dearer one (G1.6).
 """
 
 import hashlib
@@ -20,10 +20,9 @@ _CEILING = {Quality.DRAFT: Tier.PREVIEW, Quality.STANDARD: Tier.PRODUCTION, Qual
 
 @dataclass(frozen=True)
 class Promotion:
-    """A model's leave to serve the tier above its own too (G1.4): that version of it, and shots of these kinds.
+    """Which version of a model may serve the tier above its own too, and for which kinds of shot (G1.4).
 
-    It serves in place of the tier above, so a freeze of its own tier, which is on that tier's clips, does not stop
-    it there, and a freeze of the tier above does.
+    There it makes clips of the upper tier. A freeze of that tier stops it; a freeze of its own tier does not.
     """
 
     tier: str
@@ -36,15 +35,15 @@ class Promotion:
 class RoutingState:
     """What Gate 4 has put in force: frozen tiers, demoted and promoted models, measured acceptance, style affinity.
 
-    `acceptance` maps a model to the measured share of its attempts that were accepted; `affinity` maps a style to
-    models to a share by which the model's cost shifts, held within the policy's limit.
+    `acceptance` maps a model to the measured share of its attempts that were accepted. `affinity` maps a style and a
+    model to a share by which the model's cost shifts, within the policy's limit.
     """
 
     frozen: frozenset[str] = frozenset()
     demoted: frozenset[str] = frozenset()
-    promoted: Mapping[str, Promotion] = field(default_factory=dict)
-    acceptance: Mapping[str, float] = field(default_factory=dict)
-    affinity: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    promoted: Mapping[str, Promotion] = field(default_factory=dict[str, Promotion])
+    acceptance: Mapping[str, float] = field(default_factory=dict[str, float])
+    affinity: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
     probation_share: float = 0.0
 
 
@@ -83,7 +82,7 @@ class _Option:
 def decide(
     shot: StoryboardShot, brief: Brief, catalogue: Catalogue, policy: RoutingThresholds, state: RoutingState
 ) -> Decision:
-    """Choose for one shot (MISSION G1.1-G1.5, G1.9, G1.10)."""
+    """Choose tier, model and size for one shot (G1.1-G1.5, G1.9, G1.10)."""
     tier, reasons = _tier(brief, policy)
     if tier.value in state.frozen:
         held = f"the {tier} tier is frozen for new generation; the clip waits until it thaws"
@@ -265,8 +264,7 @@ def _choose(
 ) -> tuple[_Option, str]:
     """The tier's own choice, unless a promoted model is cheaper per accepted clip.
 
-    A complex shot stays with the tier's own: there the strongest is wanted, and a promotion proves "as good as", not
-    stronger.
+    A complex shot stays with the tier's own models: it needs the strongest, and a promotion proves only "as good as".
     """
     complex_shot = brief.visual_complexity >= policy.complex_complexity and brief.quality is not Quality.DRAFT
     rival = min(promoted, key=lambda option: (option.cost_usd, option.model.model), default=None)

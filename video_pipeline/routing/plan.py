@@ -1,4 +1,4 @@
-"""The price of a day before anything is bought: expected and 90th-percentile cost (MISSION G1.8)."""
+"""The price of a day before anything is bought: expected and 90th-percentile cost (G1.8)."""
 
 import math
 from collections.abc import Collection, Iterable, Sequence
@@ -81,7 +81,7 @@ def plan_day(
     max_attempts: int,
 ) -> list[ClipPlan]:
     """Plan a day's clips; a shot that money was spent on keeps the decision that it was bought under."""
-    plans = []
+    plans: list[ClipPlan] = []
     for storyboard in storyboards:
         fresh = plan_clip(storyboard, catalogue, policy, state, max_attempts=max_attempts)
         kept = [
@@ -134,9 +134,9 @@ def price_day(
 
 
 def check_cap(plan: DayPlan, *, cap_usd: Decimal) -> None:
-    """Refuse a day's plan that is expected to cost more than `cap_usd`, before any call (MISSION G1.8).
+    """Refuse a day's plan that is expected to cost more than `cap_usd`, before any call (G1.8).
 
-    What was bought before counts no more: a run that buys nothing is never refused.
+    What is bought already does not count, so a run that buys nothing is never refused. Raises BudgetExceeded.
     """
     if plan.to_buy_usd > cap_usd:
         left = f", ${plan.to_buy_usd:.2f} of it to be bought yet" if plan.to_buy_usd < plan.expected_usd else ""

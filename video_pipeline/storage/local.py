@@ -10,7 +10,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -102,7 +102,7 @@ class LocalStore:
         return self._path(key).as_uri()
 
     @contextmanager
-    def local_copy(self, key: str) -> Iterator[Path]:
+    def local_copy(self, key: str) -> Generator[Path]:
         """The stored file itself, not a copy."""
         path = self._path(key)
         if not path.is_file():
@@ -151,7 +151,7 @@ class LocalStore:
             return hash_stream(stream)
 
     @contextmanager
-    def _open(self, key: str) -> Iterator[tuple[BinaryIO, StoredObject]]:
+    def _open(self, key: str) -> Generator[tuple[BinaryIO, StoredObject]]:
         """The object opened for reading, with the digest that belongs to exactly these bytes."""
         path = self._path(key)
         with self._locked(fcntl.LOCK_SH):
@@ -165,7 +165,7 @@ class LocalStore:
             yield stream, StoredObject(key, size_bytes, sha256, self.url(key))
 
     @contextmanager
-    def _locked(self, mode: int) -> Iterator[None]:
+    def _locked(self, mode: int) -> Generator[None]:
         with (self._checksums / ".lock").open("a") as lock:
             fcntl.flock(lock, mode)
             yield
@@ -179,7 +179,7 @@ class LocalStore:
 
 
 @contextmanager
-def _temporary_file(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
+def _temporary_file(folder: Path) -> Generator[tuple[BinaryIO, Path]]:
     """A temporary file in `folder`, open for writing; removed on leaving unless it was renamed."""
     descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
     path = Path(name)
@@ -212,7 +212,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _sentences(action: str) -> Iterator[None]:
+def _sentences(action: str) -> Generator[None]:
     """Turn what the operating system says into one sentence."""
     try:
         yield

@@ -1,6 +1,7 @@
 """From the configured URL to a store: the only place that builds an S3 client outside the Dagster edge."""
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from video_pipeline.errors import ConfigurationError
@@ -29,7 +30,7 @@ def open_store(url: str, *, s3_endpoint_url: str | None = None, s3_region: str |
     )
 
 
-def _s3_client(endpoint_url: str | None, region: str | None):
+def _s3_client(endpoint_url: str | None, region: str | None) -> Any:
     import boto3
     from botocore.config import Config
 

@@ -1,14 +1,14 @@
 """The object store in a bucket of S3, R2 or any S3-compatible server.
 
-Each object carries its sha256 as metadata (and as S3's own checksum, which the server verifies on receipt), because
-an ETag is not a digest of the content for every way of uploading.
+Each object carries its sha256 as metadata and as S3's own checksum, which the server verifies on receipt. An ETag
+would not do: it is not a digest of the content for every way of uploading.
 """
 
 import base64
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -126,7 +126,7 @@ class S3Store:
         return f"s3://{address['Bucket']}/{address['Key']}"
 
     @contextmanager
-    def local_copy(self, key: str) -> Iterator[Path]:
+    def local_copy(self, key: str) -> Generator[Path]:
         """A temporary download, removed afterwards."""
         with tempfile.TemporaryDirectory(prefix="video-pipeline-") as folder:
             path = Path(folder, key.rpartition("/")[2])
@@ -196,7 +196,7 @@ class S3Store:
         return StoredObject(key, size_bytes, sha256, self.url(key))
 
     @contextmanager
-    def _sentences(self, action: str, key: str) -> Iterator[None]:
+    def _sentences(self, action: str, key: str) -> Generator[None]:
         """Turn boto3's errors into one sentence that says where and what to do, without any credential."""
         what = f"Could not {action} {key or 'the objects'} in the bucket {self.bucket}"
         where = self._client.meta.endpoint_url

@@ -29,7 +29,7 @@ def write_rows(row_type: type[BaseModel], rows: Sequence[BaseModel]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    arrow_types = {
+    arrow_types: dict[type[Any], Any] = {
         bool: pa.bool_(),
         int: pa.int64(),
         float: pa.float64(),
@@ -38,7 +38,8 @@ def write_rows(row_type: type[BaseModel], rows: Sequence[BaseModel]) -> bytes:
         date: pa.date32(),
         datetime: pa.timestamp("us", tz="UTC"),
     }
-    columns, fields = [], []
+    columns: list[Any] = []
+    fields: list[Any] = []
     for name, field in row_type.model_fields.items():
         plain = _plain_type(field.annotation)
         if _is_scalar(field.annotation):
@@ -65,7 +66,7 @@ def read_rows(row_type: type[Row], data: bytes, *, table: str = "a table") -> li
     import pyarrow.parquet as pq
 
     documents = pq.read_table(io.BytesIO(data), columns=["document"]).column("document").to_pylist()
-    rows = []
+    rows: list[Row] = []
     for number, document in enumerate(documents):
         try:
             # A type may refuse unknown fields from people; in a stored row they are of an older version of it.
@@ -79,7 +80,8 @@ def read_rows(row_type: type[Row], data: bytes, *, table: str = "a table") -> li
 
 def _misfits(error: ValidationError) -> str:
     """Which fields of a stored row do not fit and what to do, as the rest of a sentence and one more."""
-    missing, wrong = [], []
+    missing: list[str] = []
+    wrong: list[str] = []
     for found in error.errors(include_url=False, include_context=False):
         field = ".".join(str(part) for part in found["loc"]) or "the row"
         if found["type"] == "missing":

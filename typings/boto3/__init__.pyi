@@ -1,0 +1,5 @@
+"""boto3 makes its clients at run time; what the project uses of it stays untyped."""
+
+from typing import Any
+
+def __getattr__(name: str) -> Any: ...

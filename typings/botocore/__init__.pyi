@@ -1,0 +1,1 @@
+"""The parts of botocore that the project uses."""

@@ -1,0 +1,5 @@
+"""PyArrow has no types of its own; what the project uses of it stays untyped."""
+
+from typing import Any
+
+def __getattr__(name: str) -> Any: ...
