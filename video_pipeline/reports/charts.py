@@ -96,7 +96,8 @@ def score_chart(rows: Sequence[Mapping[str, Any]]) -> Chart:
     panels = [_score_panel([value for value in values if value["tier"] == tier], tier, values) for tier in tiers]
     # Altair's own types leave out what some of its keyword arguments are.
     chart: Any = alt.vconcat(*panels, spacing=14)
-    return _rendered(chart.resolve_scale(color="shared"), "Model scores", "Bars are the interval; attempts in brackets")
+    title, note = "Model scores", "Bars are the interval; attempts in brackets"
+    return _rendered(chart.resolve_scale(color="shared"), title, note)
 
 
 def _score_panel(values: list[dict[str, Any]], tier: str, everything: list[dict[str, Any]]) -> Any:
