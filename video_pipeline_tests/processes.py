@@ -39,9 +39,10 @@ _PRELOADED = [
     "torch",
     "typer",
     "upath",
+    "video_pipeline.definitions",
+    "video_pipeline.launcher",
     "video_pipeline.media.stitch",
     "video_pipeline.quality.measurement",
-    "video_pipeline.services",
     "video_pipeline_tests.crash.worker",
 ]
 
