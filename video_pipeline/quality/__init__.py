@@ -5,8 +5,14 @@ Importing this package loads neither a decoder nor numpy; `check_clip` does when
 """
 
 from video_pipeline.quality.review import review_clip, review_stage
-from video_pipeline.quality.technical import Check, CheckName, Expectation, TechnicalVerdict, check_clip
-from video_pipeline.quality.thresholds import TechnicalThresholds
+from video_pipeline.quality.technical import (
+    Check,
+    CheckName,
+    Expectation,
+    TechnicalThresholds,
+    TechnicalVerdict,
+    check_clip,
+)
 
 __all__ = [
     "Check",

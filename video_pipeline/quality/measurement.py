@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_pipeline.media import MAX_PIXELS, first_video, open_guarded
-from video_pipeline.quality.thresholds import TechnicalThresholds
+from video_pipeline.quality.thresholds import MeasurementThresholds
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -39,7 +39,7 @@ class Measurement:
     jump_share: float = 0.0
 
 
-def measure(path: Path, thresholds: TechnicalThresholds) -> Measurement:
+def measure(path: Path, thresholds: MeasurementThresholds) -> Measurement:
     """Decode every stream of `path` to its end, one frame in memory at a time.
 
     Errors inside the streams are counted. Raises MediaError when the container cannot be opened at all.
@@ -109,7 +109,7 @@ def _peak(frame: "AudioFrame") -> float:
 class _PictureMeter:
     """Follows the pictures of one clip: holds the last one, and the one that a still began with."""
 
-    thresholds: TechnicalThresholds
+    thresholds: MeasurementThresholds
     frames: int = 0
     black_s: float = 0.0
     frozen_s: float = 0.0

@@ -1,5 +1,10 @@
-"""The technical verdict on a clip's file: the checks (Q1) and their sentences."""
+"""The technical verdict on a clip's file (Q1): the checks, their words, and how much of a fault a clip may have.
 
+A check is a name, a function, and the line in `_CHECKS` that joins them; asset checks follow from the names.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,8 +12,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import MediaInfo, probe
-from video_pipeline.quality.thresholds import TechnicalThresholds
+from video_pipeline.media import MediaInfo, VideoStream, probe
+from video_pipeline.quality.thresholds import MeasurementThresholds
 
 if TYPE_CHECKING:
     from video_pipeline.quality.measurement import Measurement
@@ -26,6 +31,26 @@ class Expectation(_Data):
     audio: bool
     tolerance: float = Field(default=0.10, gt=0, lt=1)
     min_bytes: int = Field(default=50_000, ge=0)
+
+
+class TechnicalThresholds(MeasurementThresholds):
+    """Where a measure turns into a failure. Shares are 0..1 of the clip's length, or of its pictures."""
+
+    # A fade from and to black takes less of a short clip than this.
+    max_black_share: float = 0.25
+    # A hook may hold a title for a moment.
+    max_frozen_share: float = 0.35
+    # Eight cuts a second at 24 frames is beyond any edit.
+    max_garbled_share: float = 0.34
+
+    # -60 dBFS: under the noise floor of any recording, above the dither of coded silence.
+    silent_peak: float = 0.001
+    # Sound that stops before half of the clip was not delivered.
+    min_audio_share: float = 0.5
+
+    # The frames decoded against the length that the container states: players round by a frame or two.
+    max_length_disagreement: float = 0.05
+    length_slack_frames: int = 3
 
 
 class CheckName(StrEnum):
@@ -67,6 +92,28 @@ class TechnicalVerdict(_Data):
         return tuple(check for check in self.checks if not check.passed)
 
 
+@dataclass(frozen=True)
+class _Clip:
+    """A decoded clip, and what it is held against."""
+
+    size_bytes: int
+    info: MediaInfo
+    video: VideoStream
+    measured: "Measurement"
+    expected: Expectation
+    thresholds: TechnicalThresholds
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A check's answer without its name; the fields are those of `Check`."""
+
+    passed: bool
+    measured: str
+    expected: str
+    message: str
+
+
 def check_clip(path: Path, expected: Expectation, thresholds: TechnicalThresholds | None = None) -> TechnicalVerdict:
     """Decode the clip at `path` once, completely, and compare it with what was ordered.
 
@@ -76,41 +123,40 @@ def check_clip(path: Path, expected: Expectation, thresholds: TechnicalThreshold
 
     thresholds = thresholds or TechnicalThresholds()
     size_bytes = path.stat().st_size if path.is_file() else 0
-    file_size = _file_size(size_bytes, expected)
     try:
         info = probe(path)
         measured = measure(path, thresholds)
     except MediaError as error:
-        return TechnicalVerdict(checks=(_unplayable(str(error)), file_size))
+        return _not_decoded(str(error), size_bytes, expected)
     if info.video is None or measured.frames == 0:
-        return TechnicalVerdict(checks=(_unplayable(f"{path} has no picture that can be decoded."), file_size))
-    return TechnicalVerdict(
-        checks=(
-            _playable(info, measured, thresholds),
-            _resolution(info.video.size, expected),
-            _duration(measured, expected),
-            file_size,
-            _audio(info, measured, expected, thresholds),
-            _black(measured, thresholds),
-            _frozen(measured, thresholds),
-            _garbled(measured, thresholds),
-        )
-    )
+        return _not_decoded(f"{path} has no picture that can be decoded.", size_bytes, expected)
+    clip = _Clip(size_bytes, info, info.video, measured, expected, thresholds)
+    return TechnicalVerdict(checks=tuple(_named(name, _CHECKS[name](clip)) for name in CheckName))
 
 
-def _unplayable(sentence: str) -> Check:
+def _not_decoded(sentence: str, size_bytes: int, expected: Expectation) -> TechnicalVerdict:
+    answers = {
+        CheckName.PLAYABLE: _Answer(
+            passed=False, measured="not a playable clip", expected="every stream decodes", message=sentence
+        ),
+        CheckName.FILE_SIZE: _file_size(size_bytes, expected),
+    }
+    return TechnicalVerdict(checks=tuple(_named(name, answer) for name, answer in answers.items()))
+
+
+def _named(name: CheckName, answer: _Answer) -> Check:
     return Check(
-        name=CheckName.PLAYABLE,
-        passed=False,
-        measured="not a playable clip",
-        expected="every stream decodes",
-        message=sentence,
+        name=name,
+        passed=answer.passed,
+        measured=answer.measured,
+        expected=answer.expected,
+        message=answer.message,
     )
 
 
-def _playable(info: MediaInfo, measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
-    assert info.video is not None
-    stated_s, rate = info.video.duration_s, float(info.video.rate) or 24.0
+def _playable(clip: _Clip) -> _Answer:
+    measured, thresholds = clip.measured, clip.thresholds
+    stated_s, rate = clip.video.duration_s, float(clip.video.rate) or 24.0
     slack_s = max(thresholds.max_length_disagreement * stated_s, thresholds.length_slack_frames / rate)
     if measured.timed_out:
         message = f"Decoding took more than {thresholds.max_decode_s:g} s and was stopped."
@@ -122,15 +168,13 @@ def _playable(info: MediaInfo, measured: "Measurement", thresholds: TechnicalThr
             f"the file is truncated or damaged."
         )
     else:
-        return Check(
-            name=CheckName.PLAYABLE,
+        return _Answer(
             passed=True,
             measured=f"{measured.frames} frames, no errors",
             expected="every stream decodes",
             message=f"All {measured.frames} frames decode.",
         )
-    return Check(
-        name=CheckName.PLAYABLE,
+    return _Answer(
         passed=False,
         measured=f"{measured.frames} frames, {measured.duration_s:.2f} s, {measured.errors} errors",
         expected=f"every stream decodes, {stated_s:.2f} s",
@@ -138,11 +182,10 @@ def _playable(info: MediaInfo, measured: "Measurement", thresholds: TechnicalThr
     )
 
 
-def _resolution(size: tuple[int, int], expected: Expectation) -> Check:
-    (width, height), (least_width, least_height) = size, expected.size
+def _resolution(clip: _Clip) -> _Answer:
+    (width, height), (least_width, least_height) = clip.video.size, clip.expected.size
     passed = width >= least_width and height >= least_height
-    return Check(
-        name=CheckName.RESOLUTION,
+    return _Answer(
         passed=passed,
         measured=f"{width}x{height}",
         expected=f"at least {least_width}x{least_height}",
@@ -150,10 +193,10 @@ def _resolution(size: tuple[int, int], expected: Expectation) -> Check:
     )
 
 
-def _duration(measured: "Measurement", expected: Expectation) -> Check:
+def _duration(clip: _Clip) -> _Answer:
+    measured, expected = clip.measured, clip.expected
     deviation = measured.duration_s / expected.duration_s - 1
-    return Check(
-        name=CheckName.DURATION,
+    return _Answer(
         passed=abs(deviation) <= expected.tolerance,
         measured=f"{measured.duration_s:.2f} s",
         expected=f"{expected.duration_s:.2f} s ±{expected.tolerance:.0%}",
@@ -163,9 +206,8 @@ def _duration(measured: "Measurement", expected: Expectation) -> Check:
     )
 
 
-def _file_size(size_bytes: int, expected: Expectation) -> Check:
-    return Check(
-        name=CheckName.FILE_SIZE,
+def _file_size(size_bytes: int, expected: Expectation) -> _Answer:
+    return _Answer(
         passed=size_bytes >= expected.min_bytes,
         measured=f"{size_bytes} bytes",
         expected=f"at least {expected.min_bytes} bytes",
@@ -173,11 +215,12 @@ def _file_size(size_bytes: int, expected: Expectation) -> Check:
     )
 
 
-def _audio(info: MediaInfo, measured: "Measurement", expected: Expectation, thresholds: TechnicalThresholds) -> Check:
-    heard = f"{len(info.audio)} tracks, {measured.audio_s:.2f} s, peak {measured.audio_peak:.4f}"
+def _audio(clip: _Clip) -> _Answer:
+    measured, expected, thresholds = clip.measured, clip.expected, clip.thresholds
+    heard = f"{len(clip.info.audio)} tracks, {measured.audio_s:.2f} s, peak {measured.audio_peak:.4f}"
     if not expected.audio:
         passed, message = True, "No sound was ordered."
-    elif not info.audio:
+    elif not clip.info.audio:
         passed, message = False, "Sound was ordered and the file has no audio track."
     elif measured.audio_peak < thresholds.silent_peak:
         passed, message = False, "Sound was ordered and the audio track is silent throughout."
@@ -186,8 +229,7 @@ def _audio(info: MediaInfo, measured: "Measurement", expected: Expectation, thre
         message = f"The sound stops after {measured.audio_s:.2f} s of {measured.duration_s:.2f} s."
     else:
         passed, message = True, "The sound that was ordered is there."
-    return Check(
-        name=CheckName.AUDIO,
+    return _Answer(
         passed=passed,
         measured=heard,
         expected="audible sound" if expected.audio else "anything",
@@ -195,9 +237,9 @@ def _audio(info: MediaInfo, measured: "Measurement", expected: Expectation, thre
     )
 
 
-def _black(measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
-    return Check(
-        name=CheckName.BLACK,
+def _black(clip: _Clip) -> _Answer:
+    measured, thresholds = clip.measured, clip.thresholds
+    return _Answer(
         passed=measured.black_share <= thresholds.max_black_share,
         measured=f"{measured.black_share:.0%} of the time",
         expected=f"at most {thresholds.max_black_share:.0%}",
@@ -205,9 +247,9 @@ def _black(measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
     )
 
 
-def _frozen(measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
-    return Check(
-        name=CheckName.FROZEN,
+def _frozen(clip: _Clip) -> _Answer:
+    measured, thresholds = clip.measured, clip.thresholds
+    return _Answer(
         passed=measured.frozen_share <= thresholds.max_frozen_share,
         measured=f"{measured.frozen_share:.0%} of the time",
         expected=f"at most {thresholds.max_frozen_share:.0%}",
@@ -218,10 +260,10 @@ def _frozen(measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
     )
 
 
-def _garbled(measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
+def _garbled(clip: _Clip) -> _Answer:
+    measured, thresholds = clip.measured, clip.thresholds
     worst = max(measured.noisy_share, measured.jump_share)
-    return Check(
-        name=CheckName.GARBLED,
+    return _Answer(
         passed=worst <= thresholds.max_garbled_share,
         measured=f"{measured.noisy_share:.0%} noise-like, {measured.jump_share:.0%} unlike the picture before",
         expected=f"at most {thresholds.max_garbled_share:.0%} of either",
@@ -230,3 +272,15 @@ def _garbled(measured: "Measurement", thresholds: TechnicalThresholds) -> Check:
             f"resemble the picture before."
         ),
     )
+
+
+_CHECKS: dict[CheckName, Callable[[_Clip], _Answer]] = {
+    CheckName.PLAYABLE: _playable,
+    CheckName.RESOLUTION: _resolution,
+    CheckName.DURATION: _duration,
+    CheckName.FILE_SIZE: lambda clip: _file_size(clip.size_bytes, clip.expected),
+    CheckName.AUDIO: _audio,
+    CheckName.BLACK: _black,
+    CheckName.FROZEN: _frozen,
+    CheckName.GARBLED: _garbled,
+}

@@ -9,6 +9,7 @@ from video_pipeline.definitions import build_defs, defs
 from video_pipeline.defs import jobs
 from video_pipeline.defs.partitions import DAILY, WEEKLY
 from video_pipeline.policy import Policy
+from video_pipeline.quality import CheckName
 
 DEFS = defs()
 GRAPH = DEFS.resolve_asset_graph()
@@ -118,16 +119,7 @@ def test_checks_are_partitioned_by_day_and_block_nothing() -> None:
         assert not spec.blocking, key
     assert by_asset == {
         "generated_clips": {"no_unknown_jobs", "bills_match_the_ledger"},
-        "reviewed_clips": {
-            "playable",
-            "resolution",
-            "duration",
-            "file_size",
-            "audio",
-            "black",
-            "frozen",
-            "garbled",
-        },
+        "reviewed_clips": set(CheckName),
     }
 
 
