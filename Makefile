@@ -9,7 +9,8 @@ PORT ?= 3000
 WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export DAGSTER_HOME := $(STATE)/dagster
 
-.PHONY: demo test coverage dev bench bench-upscale bench-reference-env lint lock clean
+.PHONY: demo test coverage dev bench bench-upscale bench-reference-env lint lint-format lint-rules lint-types \
+  lint-layers hooks lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/video-pipeline demo
@@ -44,11 +45,24 @@ bench-reference-env:
 	$(PYTHON) -m venv .venv-reference
 	.venv-reference/bin/pip install --quiet --requirement benchmarks/reference-requirements.txt
 
-lint: $(VENV)/.installed-dev
+# What CI and the commit hooks (.pre-commit-config.yaml) check alike.
+lint: lint-format lint-rules lint-types lint-layers
+
+lint-format: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
+
+lint-rules: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
+
+lint-types: $(VENV)/.installed-dev
 	$(BIN)/pyright
+
+lint-layers: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
+
+# From now on git runs the hooks at each commit. They are local: nothing is fetched.
+hooks: $(VENV)/.installed-dev
+	$(BIN)/pre-commit install
 
 # Newest releases that fit pyproject.toml; commit the result.
 lock: $(VENV)/.installed-dev
