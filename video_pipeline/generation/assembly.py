@@ -24,7 +24,7 @@ class Segment:
 def assemble(
     store: ObjectStore, *, day: date, brief_id: str, segments: Sequence[Segment], audio: bool
 ) -> tuple[StoredObject, MediaInfo]:
-    """The clip made of its segments, in order, in our store, and what it is (MISSION G2.6, Q1).
+    """The clip made of its segments, in order, in our store, and what it is (G2.6, Q1).
 
     A model renders whole seconds: what it renders beyond the shot is cut off. Unless `audio` is asked for the clip is
     silent, whatever a model lays under it. One segment that is as it should be is the clip. Anything else is made

@@ -127,7 +127,7 @@ class GenerationEngine:
                     return clip_row(plan, await self._history(plan), ClipStatus.WAITING, plan.held)
                 return await self._finish(plan, await self._shots(plan))
         except Exception as error:
-            # One clip never stops the others (DESIGN rule 5), whatever it stumbles over; its jobs are in the ledger.
+            # One clip never stops the others, whatever it stumbles over; its jobs are in the ledger.
             _LOG.exception("%s stopped", plan.clip_id)
             reason = f"{type(error).__name__}: {error}"
             await asyncio.to_thread(self._notifier.notify, messages.clip_stopped(plan.clip_id, reason))

@@ -1,4 +1,4 @@
-"""One job: from the state that the ledger has it in to a final one (DESIGN section 4, the job protocol).
+"""One job: from the state that the ledger has it in to a final one (docs/architecture.md).
 
 Nothing is remembered between two steps but the ledger's row, so it does not matter which run took the step before.
 """

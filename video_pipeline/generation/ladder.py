@@ -1,4 +1,4 @@
-"""What to do next about a shot: a pure function of what has happened to it so far (MISSION G2.2, G2.3).
+"""What to do next about a shot: a pure function of what has happened to it so far (G2.2, G2.3).
 
 Because nothing else is remembered, a restart after any crash takes the very step that would have come next.
 """
@@ -122,7 +122,7 @@ _PERSON = re.compile(
 
 
 def soften(prompt: str) -> str:
-    """Strip or soften faces and expressions (MISSION G2.2 (1)).
+    """Strip or soften faces and expressions (G2.2).
 
     "Close-up of CEO speaking with confidence" -> "Medium shot, professional setting, minimal expression".
     A prompt with neither is returned as it is.

@@ -1,6 +1,6 @@
 """Jobs: one attempt at one shot, from intent to accepted clip, with the money it reserves and settles.
 
-The state machine is DESIGN section 4's. Every change is one transaction that checks the state it leaves, so two
+docs/ledger.md draws the state machine. Every change is one transaction that checks the state it leaves, so two
 workers can never make the same change; whatever the change costs or frees is booked in the same transaction.
 """
 
@@ -143,7 +143,7 @@ class Jobs:
             return connection.execute(select(func.max(jobs.c.finished_at))).scalar_one()
 
     def cached(self, request_sha256: str) -> Job | None:
-        """An accepted job with this very request, whose media is in our store (MISSION G2.5)."""
+        """An accepted job with this very request, whose media is in our store (G2.5)."""
         found = self._where(
             jobs.c.request_sha256 == request_sha256,
             jobs.c.state == JobState.ACCEPTED.value,
@@ -153,7 +153,7 @@ class Jobs:
         return found[0] if found else None
 
     def known_refusal(self, request_sha256: str) -> Job | None:
-        """A job with this very request that the provider refused and said not to retry (MISSION G2.2)."""
+        """A job with this very request that the provider refused and said not to retry (G2.2)."""
         found = self._where(
             jobs.c.request_sha256 == request_sha256,
             jobs.c.failure_kind == FailureKind.MODERATION.value,

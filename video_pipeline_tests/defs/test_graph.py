@@ -1,4 +1,4 @@
-"""The asset graph of the design by name: groups, partitions, edges, mappings, pools, checks, executor."""
+"""The asset graph by name: groups, partitions, edges, mappings, pools, checks, executor."""
 
 import dagster as dg
 import pytest
@@ -42,7 +42,7 @@ EXTERNAL_ASSETS = {"editorial_guidance": "briefs", "routing_policy": "routing"}
 DAY = "2026-03-12"  # A Thursday; its week began on the 9th.
 
 
-def test_the_graph_holds_the_assets_of_the_design_and_no_other() -> None:
+def test_the_graph_holds_these_assets_and_no_other() -> None:
     names = {key.to_user_string() for key in GRAPH.get_all_asset_keys()}
     assert names == {*DAILY_ASSETS, *WEEKLY_ASSETS, *EXTERNAL_ASSETS}
 

@@ -77,7 +77,7 @@ def test_an_override_that_is_no_mapping_is_refused(tmp_path: Path, content: str)
         load_policy(path)
 
 
-def test_the_mission_s_numbers_are_the_packaged_ones(policy: Policy):
+def test_the_requirements_numbers_are_the_packaged_ones(policy: Policy):
     assert (policy.drift.freeze_above_usd, policy.drift.consecutive_days) == (Decimal("0.15"), 2)
     assert (policy.generation.poll_timeout_s, policy.generation.backoff_s) == (900.0, (2.0, 4.0, 8.0))
     assert (policy.generation.max_ladder_attempts, policy.generation.moderation_verdict_s) == (3, 3.0)

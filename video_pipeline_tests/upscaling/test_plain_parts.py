@@ -93,7 +93,7 @@ def test_settings_for_an_unknown_model_are_refused() -> None:
 
 
 def test_electricity_follows_the_published_formula() -> None:
-    """MISSION's table: 450 W at 80 % and $0.12/kWh, 50 clips an hour, is $0.000864 a clip."""
+    """The published figures: 450 W at 80 % and $0.12/kWh, 50 clips an hour, is $0.000864 a clip."""
     assert Electricity().usd(Share(72.0), "cuda") == Decimal("0.000864")
     assert Electricity().usd(Share(72.0), "cpu") == Decimal("0.000125")
     assert Electricity(usd_per_kwh=Decimal("0.24")).usd(Share(72.0), "cuda") == Decimal("0.001728")
