@@ -31,7 +31,7 @@ from video_pipeline.media import ffmpeg_exe
 from video_pipeline.upscaling import MODELS, Execution, UpscaleSettings
 from video_pipeline.upscaling.compute.engine import Precision
 from video_pipeline.upscaling.compute.networks import RRDBNet, SRVGGNetCompact
-from video_pipeline.upscaling.compute.weights import Model, load_weights
+from video_pipeline.upscaling.compute.weights import UpscalingModel, load_weights
 
 _HERE = Path(__file__).parent
 _REFERENCE_PYTHON = _HERE.parent / ".venv-reference" / "bin" / "python"
@@ -148,7 +148,7 @@ def _executions(text: str) -> list[Execution]:
     return chosen
 
 
-def _extent(device: str, model: Model, options: argparse.Namespace) -> Extent:
+def _extent(device: str, model: UpscalingModel, options: argparse.Namespace) -> Extent:
     kind = model.architecture
     extent = _QUICK[kind] if options.quick else _EXTENTS[device, kind]
     return replace(extent, frames=options.frames or extent.frames, clips=options.clips or extent.clips)
@@ -157,7 +157,9 @@ def _extent(device: str, model: Model, options: argparse.Namespace) -> Extent:
 class _Bench:
     """One model: its rows, the reference's, and its pictures' quality."""
 
-    def __init__(self, model: Model, extent: Extent, folder: Path, device: str, reference_python: Path) -> None:
+    def __init__(
+        self, model: UpscalingModel, extent: Extent, folder: Path, device: str, reference_python: Path
+    ) -> None:
         self._model = model
         self._extent = extent
         self._folder = folder
@@ -260,7 +262,7 @@ def _enlarged(size: Size) -> Size:
     return int(size[0] * _OUTSCALE), int(size[1] * _OUTSCALE)
 
 
-def _export(model: Model, file: Path) -> Path:
+def _export(model: UpscalingModel, file: Path) -> Path:
     """The weights as a .pth that RealESRGANer reads too; random ones where no package carries the real ones."""
     if model.packaged:
         state = load_weights(model.name).state

@@ -19,15 +19,14 @@ from torch import Tensor
 
 from video_pipeline.errors import UpscalingError
 from video_pipeline.upscaling.compute.foreign import ForeignNetwork, read_foreign
-from video_pipeline.upscaling.compute.networks import Network as OurNetwork
-from video_pipeline.upscaling.compute.networks import RRDBNet, SRVGGNetCompact, build_network
+from video_pipeline.upscaling.compute.networks import RealEsrganNetwork, RRDBNet, SRVGGNetCompact, build_network
 from video_pipeline.upscaling.compute.resample import cached_taps
 from video_pipeline.upscaling.compute.rewrites import FoldedCompact, foldable, push_form
 from video_pipeline.upscaling.compute.weights import CUSTOM, Weights, WeightsError
 
 _LOG = logging.getLogger(__name__)
 
-Plain = OurNetwork | ForeignNetwork
+Plain = RealEsrganNetwork | ForeignNetwork
 Network = Plain | FoldedCompact
 
 # glibc maps a buffer of 32 MiB or more again on each allocation, and the page faults cost as much as the arithmetic.

@@ -147,10 +147,10 @@ class RRDBNet(nn.Module):
         return self.conv_last(F.leaky_relu(self.conv_hr(out), 0.2, inplace=True).to(self.conv_last.weight.dtype))
 
 
-Network = SRVGGNetCompact | RRDBNet
+RealEsrganNetwork = SRVGGNetCompact | RRDBNet
 
 
-def build_network(state: Mapping[str, Tensor]) -> Network:
+def build_network(state: Mapping[str, Tensor]) -> RealEsrganNetwork:
     """The network that a state dict belongs to, with its weights loaded. Every size is read from the shapes.
 
     Raises ValueError, RuntimeError, KeyError or IndexError when the names or shapes are those of another network.

@@ -43,7 +43,7 @@ class Packaged:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class UpscalingModel:
     """One official Real-ESRGAN model. `url`, `size_bytes` and `sha256` are those of its .pth file.
 
     The model "custom" has none of these. It is the network in the caller's weights file.
@@ -68,10 +68,10 @@ class Model:
         return self.packaged.sha256 if self.packaged else self.sha256
 
 
-MODELS: dict[str, Model] = {
+MODELS: dict[str, UpscalingModel] = {
     model.name: model
     for model in (
-        Model(
+        UpscalingModel(
             "realesr-animevideov3",
             "compact",
             4,
@@ -83,7 +83,7 @@ MODELS: dict[str, Model] = {
                 "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
             ),
         ),
-        Model(
+        UpscalingModel(
             _DENOISER,
             "compact",
             4,
@@ -91,7 +91,7 @@ MODELS: dict[str, Model] = {
             4_885_111,
             "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
         ),
-        Model(
+        UpscalingModel(
             _WEAK_DENOISER,
             "compact",
             4,
@@ -99,7 +99,7 @@ MODELS: dict[str, Model] = {
             4_885_111,
             "1641f8c4464b9f097c9fdda5589273713f67cf59f3d909e0bd688f0cee269dca",
         ),
-        Model(
+        UpscalingModel(
             "RealESRGAN_x4plus",
             "rrdb",
             4,
@@ -111,7 +111,7 @@ MODELS: dict[str, Model] = {
                 "713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
             ),
         ),
-        Model(
+        UpscalingModel(
             "RealESRGAN_x4plus_anime_6B",
             "rrdb",
             4,
@@ -123,7 +123,7 @@ MODELS: dict[str, Model] = {
                 "fe01c269cfd10cdef8e018ab66ebe750cf79c7af4d1f9c16c737e1295229bacc",
             ),
         ),
-        Model(
+        UpscalingModel(
             "RealESRGAN_x2plus",
             "rrdb",
             2,
@@ -131,7 +131,7 @@ MODELS: dict[str, Model] = {
             67_061_725,
             "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
         ),
-        Model(CUSTOM, "compact", 0, "", 0, ""),
+        UpscalingModel(CUSTOM, "compact", 0, "", 0, ""),
     )
 }
 
@@ -140,13 +140,13 @@ MODELS: dict[str, Model] = {
 class Weights:
     """A loaded state dict (float32, on the CPU), and the sha256 and the name of its source."""
 
-    model: Model
+    model: UpscalingModel
     state: "dict[str, Tensor]"
     sha256: str
     source: str
 
 
-def find_model(name: str) -> Model:
+def find_model(name: str) -> UpscalingModel:
     """The registry's entry. Raises WeightsError, with the known names, for an unknown name."""
     try:
         return MODELS[name]
@@ -192,7 +192,7 @@ def check_denoise(name: str, denoise: float) -> None:
         raise WeightsError(f"denoise blends the weights of {_DENOISER}; {name} has no second set to blend with.")
 
 
-def _load(model: Model, path: Path | None, weights_dir: Path | None) -> Weights:
+def _load(model: UpscalingModel, path: Path | None, weights_dir: Path | None) -> Weights:
     name = model.name
     if name == CUSTOM and path is None:
         raise WeightsError("The model custom is a network of your own: name its weights file.")
@@ -288,7 +288,7 @@ def _check_sha256(content: bytes, pinned: str, where: str) -> None:
         )
 
 
-def _from_ncnn(model: Model, param: bytes, binary: bytes, source: str) -> Weights:
+def _from_ncnn(model: UpscalingModel, param: bytes, binary: bytes, source: str) -> Weights:
     try:
         state = read_ncnn(param.decode(), binary, model.architecture)
     except (ValueError, KeyError) as error:
@@ -296,7 +296,7 @@ def _from_ncnn(model: Model, param: bytes, binary: bytes, source: str) -> Weight
     return Weights(model, state, hashlib.sha256(binary).hexdigest(), source)
 
 
-def _custom(model: Model, path: Path) -> Weights:
+def _custom(model: UpscalingModel, path: Path) -> Weights:
     """The caller's own network. The state is empty when `foreign` has to read the file."""
     content = path.read_bytes()
     try:
@@ -305,7 +305,7 @@ def _custom(model: Model, path: Path) -> Weights:
         return Weights(model, {}, hashlib.sha256(content).hexdigest(), str(path))
 
 
-def _from_pth(model: Model, content: bytes, source: str) -> Weights:
+def _from_pth(model: UpscalingModel, content: bytes, source: str) -> Weights:
     """Read a torch file without running code in it. The official files keep the tensors one level down."""
     import torch
 
