@@ -13,6 +13,8 @@ from video_pipeline.errors import ConfigurationError
 
 # Keys of earlier releases, as (section, key), and what they are called now.
 _RENAMED = {
+    ("generation", "concurrency"): "providers.NAME.concurrency",
+    ("generation", "poll_interval_s"): "providers.NAME.poll_interval_s",
     ("scoring", "demote_rejection_rate"): "demote_refusal_rate",
     ("scoring", "restore_rejection_rate"): "restore_refusal_rate",
 }

@@ -41,7 +41,7 @@ _PRELOADED = [
     "upath",
     "video_pipeline.definitions",
     "video_pipeline.launcher",
-    "video_pipeline.media.stitch",
+    "video_pipeline.media.stitching",
     "video_pipeline.quality.measurement",
     "video_pipeline_tests.crash.worker",
 ]

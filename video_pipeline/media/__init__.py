@@ -5,8 +5,8 @@ Nothing here knows of briefs or money. Importing this package loads no decoder; 
 
 from video_pipeline.media.ffmpeg import INPUT_GUARD, MAX_PIXELS, ffmpeg_exe, run_ffmpeg
 from video_pipeline.media.frames import fitted, frames_at, jpeg_bytes, save_picture, thumbnail
-from video_pipeline.media.probe import AudioStream, MediaInfo, VideoStream, first_video, open_guarded, probe
-from video_pipeline.media.stitch import cut, stitch
+from video_pipeline.media.probing import AudioStream, MediaInfo, VideoStream, first_video, open_guarded, probe
+from video_pipeline.media.stitching import cut, stitch
 
 __all__ = [
     "INPUT_GUARD",

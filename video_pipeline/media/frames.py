@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media.probe import first_video, open_guarded, probe
+from video_pipeline.media.probing import first_video, open_guarded, probe
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

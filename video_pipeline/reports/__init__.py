@@ -4,7 +4,7 @@ Importing this package loads no drawing library; its functions do when they are 
 """
 
 from video_pipeline.reports.charts import Chart, cost_chart, score_chart
-from video_pipeline.reports.day_report import day_report
+from video_pipeline.reports.day_page import day_report
 from video_pipeline.reports.gallery import Gallery, day_gallery
 from video_pipeline.reports.inline import inline_jpeg
 from video_pipeline.reports.pictures import SheetEntry, before_after_strip, contact_sheet

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media.ffmpeg import INPUT_GUARD, run_ffmpeg
-from video_pipeline.media.probe import MediaInfo, first_video, open_guarded, probe
+from video_pipeline.media.probing import MediaInfo, first_video, open_guarded, probe
 
 _SAMPLE_RATE = 48_000
 # x264 gives the same bytes only for the same number of threads.

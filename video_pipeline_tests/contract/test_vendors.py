@@ -1,0 +1,96 @@
+"""A vendor is its own file and a line in a table: no other code names one, and one from outside is added alike."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+import video_pipeline
+from video_pipeline.errors import ConfigurationError
+from video_pipeline.generation import PROVIDERS, check_wires
+from video_pipeline.publishing import PLATFORMS
+from video_pipeline.routing import Catalogue
+from video_pipeline.sandbox.wires import WIRES
+from video_pipeline.services import Services
+from video_pipeline.settings import Mode, Settings
+from video_pipeline_tests.contract import kiln, plaza
+from video_pipeline_tests.contract.vendors import sold_by_kiln
+
+PACKAGE = Path(video_pipeline.__file__).parent
+# The tables, and history: a migration tells what the ledger of its time held.
+TABLES = {"generation/providers/registry.py", "publishing/platforms/registry.py", "sandbox/wires/__init__.py"}
+HISTORY = "ledger/migrations/versions/"
+# Those that there are, and others of the field that might be next.
+NAMES = re.compile(
+    r"(?<![a-z])(fal|youtube|instagram|tiktok|higgsfield|runwayml|dashscope|heygen|comfyui|kling|vidu|seedance|veo)"
+    r"(?![a-z])",
+    re.IGNORECASE,
+)
+
+
+def _vendor_files() -> set[str]:
+    """The files that the tables' entries come from."""
+    entries = [
+        *(vendor.translate.__self__.request for vendor in PROVIDERS.values()),
+        *(vendor.connect for vendor in PLATFORMS.values()),
+        *WIRES.values(),
+    ]
+    modules = {entry.__module__ for entry in entries if entry.__module__.startswith("video_pipeline.")}
+    return {f"{module.removeprefix('video_pipeline.').replace('.', '/')}.py" for module in modules}
+
+
+def _naming(text: str) -> list[str]:
+    return sorted({match.lower() for match in NAMES.findall(text)})
+
+
+def test_no_code_but_a_vendors_own_and_the_tables_names_a_vendor() -> None:
+    code = {str(path.relative_to(PACKAGE)): path for kind in ("*.py", "*.html") for path in PACKAGE.rglob(kind)}
+    own = _vendor_files()
+    assert own <= set(code) and len(own) >= 6
+    naming = {
+        name: _naming(path.read_text())
+        for name, path in code.items()
+        if name not in own | TABLES and not name.startswith(HISTORY)
+    }
+    assert {name: found for name, found in naming.items() if found} == {}
+
+
+@pytest.mark.parametrize("line", ["if provider == 'fal':", "youtube_key: SecretStr", "# Kling wants seconds as text"])
+def test_a_vendor_that_is_named_would_be_seen(line: str) -> None:
+    assert _naming(line)
+    assert not _naming("the fallback of a default, a tubeless false value")
+
+
+def test_every_vendor_stands_in_its_table_under_its_own_name() -> None:
+    for table in (PROVIDERS, PLATFORMS, WIRES):
+        assert all(name == entry.name for name, entry in table.items())
+
+
+def test_a_catalogue_may_sell_through_a_provider_from_outside(sandbox_catalogue: Catalogue) -> None:
+    sold = sold_by_kiln(sandbox_catalogue)
+    assert check_wires(sold) is sold
+    wrong = sold.models[0].model_copy(update={"wire": {"endpoint": "x"}})
+    with pytest.raises(ConfigurationError, match=r"wire: model: Field required; endpoint: Extra inputs"):
+        check_wires(sold.model_copy(update={"models": (wrong, *sold.models[1:])}))
+
+
+def test_a_vendor_from_outside_is_connected_by_its_own_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing but its file and its line: the composition root reads its section and connects it."""
+    for vendor in (*PROVIDERS.values(), *PLATFORMS.values()):
+        for key in vendor.section.keys():  # noqa: SIM118  # a section is no mapping
+            monkeypatch.delenv(key, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KILN_TOKEN", "k")
+    monkeypatch.setenv("PLAZA_TOKEN", "p")
+    settings = Settings(
+        _env_file=None,  # pyright: ignore[reportCallIssue]  # pydantic-settings takes it beside the fields
+        mode=Mode.LIVE,
+        state_dir=tmp_path / "state",
+    )
+    services = Services(settings)
+    assert set(services.providers(httpx.AsyncClient())) == {kiln.VENDOR.name}
+    assert [name for name, platform in services.platforms.items() if platform.connected] == [plaza.VENDOR.name]
+    monkeypatch.delenv("KILN_TOKEN")
+    with pytest.raises(ConfigurationError, match="KILN_TOKEN for kiln"):
+        services.providers(httpx.AsyncClient())
