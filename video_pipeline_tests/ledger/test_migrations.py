@@ -127,24 +127,18 @@ def test_an_upload_session_of_before_is_asked_under_its_address(engine: Engine):
 
 def test_preferences_are_carried_into_tables_of_their_own(engine: Engine):
     _upgrade(engine, "0001")
-    rows = [
-        ("world", '{"is": "live"}', date.min),
-        ("acceptance", '{"a": 0.5}', date(2026, 11, 20)),
-        ("judged drift", "{}", date(2026, 11, 20)),
-        ("judged drift", "{}", date(2026, 11, 21)),
-        ("judged standings", "{}", date(2026, 11, 21)),
-        ("style_affinity", '{"wide": {"a": 0.05}}', date(2026, 11, 16)),
-        ("acceptance", '{"a": 0.75}', date(2026, 11, 21)),
-        ("editorial_guidance", '{"tiktok": {"hook": ["q"]}}', date(2026, 11, 16)),
+    rows: list[tuple[str, dict[str, Any], date]] = [
+        ("world", {"is": "live"}, date.min),
+        ("acceptance", {"a": 0.5}, date(2026, 11, 20)),
+        ("judged drift", {}, date(2026, 11, 20)),
+        ("judged drift", {}, date(2026, 11, 21)),
+        ("judged standings", {}, date(2026, 11, 21)),
+        ("style_affinity", {"wide": {"a": 0.05}}, date(2026, 11, 16)),
+        ("acceptance", {"a": 0.75}, date(2026, 11, 21)),
+        ("editorial_guidance", {"tiktok": {"hook": ["q"]}}, date(2026, 11, 16)),
     ]
-    with engine.begin() as connection:
-        for name, document, week in rows:
-            connection.execute(
-                text(
-                    "INSERT INTO preferences (name, document, week) VALUES (:name, CAST(:document AS JSONB), :week)"
-                ),
-                {"name": name, "document": document, "week": week},
-            )
+    for name, document, week in rows:
+        _insert(engine, "preferences", name=name, document=document, week=week)
     migrate(engine)
     governance = Ledger(engine).governance
     assert governance.claim_world(Mode.SANDBOX) is Mode.LIVE
