@@ -149,23 +149,23 @@ def _lines(facts: Sequence[ClipFact]) -> list[CostLine]:
     if not facts:
         return []
     import duckdb
-    import pyarrow as pa
+    import pandas as pd
 
-    usd = pa.decimal128(18, 6)
-    table = pa.table(
+    # Objects of Decimal stay exact on their way into DuckDB.
+    frame = pd.DataFrame(
         {
-            "day": pa.array([fact.day for fact in facts], pa.date32()),
-            "tier": pa.array([fact.tier for fact in facts], pa.string()),
-            "model": pa.array([fact.model for fact in facts], pa.string()),
-            "failure_mode": pa.array([_failure_mode(fact).value for fact in facts], pa.string()),
-            "usable": pa.array([fact.usable for fact in facts], pa.bool_()),
-            "rendered_s": pa.array([fact.rendered_s for fact in facts], pa.float64()),
-            "total_usd": pa.array([fact.total_usd.quantize(_MICRODOLLAR) for fact in facts], usd),
-            "generation_usd": pa.array([_generation_usd(fact).quantize(_MICRODOLLAR) for fact in facts], usd),
+            "day": [pd.Timestamp(fact.day) for fact in facts],
+            "tier": [fact.tier for fact in facts],
+            "model": [fact.model for fact in facts],
+            "failure_mode": [_failure_mode(fact).value for fact in facts],
+            "usable": [fact.usable for fact in facts],
+            "rendered_s": [fact.rendered_s for fact in facts],
+            "total_usd": [fact.total_usd.quantize(_MICRODOLLAR) for fact in facts],
+            "generation_usd": [_generation_usd(fact).quantize(_MICRODOLLAR) for fact in facts],
         }
     )
     with duckdb.connect() as connection:
-        connection.register("facts", table)
+        connection.register("facts", frame)
         return [
             _line(dimension, row)
             for dimension, expression in _EXPRESSIONS.items()
