@@ -56,9 +56,25 @@ class Services:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        from video_pipeline.generation import check_wires
+        """The models that can be bought: live, those of connected providers.
 
-        return check_wires(load_catalogue(self.settings.catalogue_file, sandbox=self._sandboxed))
+        With none connected it is all of them, so that a plan needs no keys.
+        """
+        from video_pipeline.generation import PROVIDERS, check_wires
+
+        catalogue = check_wires(load_catalogue(self.settings.catalogue_file, sandbox=self._sandboxed))
+        if self._sandboxed:
+            return catalogue
+        connected = [
+            name for name, vendor in PROVIDERS.items() if self.settings.section(vendor.section).connected(name)
+        ]
+        served = catalogue.served_by(connected)
+        if connected and not served.models:
+            raise ConfigurationError(
+                f"No model of the catalogue {catalogue.name} is sold by {_listed(connected)}, which is all that is "
+                "connected. Add one of its models there, or connect the provider of one that is in it."
+            )
+        return served if connected else catalogue
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -21,7 +21,7 @@ def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: C
         seed=_brief_seed(plan, attempt),
     )
     if attempt.kind is JobKind.IMAGE:
-        model, usd = catalogue.anchor, catalogue.anchor.usd_per_image
+        model, usd = catalogue.anchor_model, catalogue.anchor_model.usd_per_image
     else:
         model, usd = catalogue.named(decision.model or ""), decision.attempt_usd
         order = order.model_copy(
@@ -61,9 +61,12 @@ def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: C
 
 
 def can_anchor(decision: Decision, catalogue: Catalogue) -> bool:
-    """Whether the model of a decision takes a picture to start from; one that the catalogue has lost takes none."""
+    """Whether a picture can be bought, and the decision's model starts from one.
+
+    A model that the catalogue has lost takes none.
+    """
     model = catalogue.find(decision.model or "")
-    return model is not None and model.image_to_video
+    return model is not None and model.image_to_video and catalogue.anchor is not None
 
 
 def _brief_seed(plan: ClipPlan, attempt: Attempt) -> int | None:

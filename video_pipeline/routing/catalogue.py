@@ -1,5 +1,6 @@
 """The catalogue: which models exist, what they can do and what they cost. Data with dated, sourced prices."""
 
+from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -117,7 +118,7 @@ class Catalogue(_Entry):
 
     name: str
     models: tuple[Model, ...] = Field(min_length=1)
-    anchor: ImageModel
+    anchor: ImageModel | None
 
     @model_validator(mode="after")
     def _unique(self) -> "Catalogue":
@@ -126,6 +127,19 @@ class Catalogue(_Entry):
         if twice:
             raise ValueError(f"these models stand in the catalogue twice: {', '.join(sorted(twice))}")
         return self
+
+    @property
+    def anchor_model(self) -> ImageModel:
+        """The model of pictures to start from; ConfigurationError when there is none."""
+        if self.anchor is None:
+            raise ConfigurationError(f"The catalogue {self.name} has no model of pictures. Add one as its anchor.")
+        return self.anchor
+
+    def served_by(self, providers: Collection[str]) -> "Catalogue":
+        """What of the catalogue can be bought at `providers`; it may be left without models."""
+        anchor = self.anchor if self.anchor is not None and self.anchor.provider in providers else None
+        models = tuple(model for model in self.models if model.provider in providers)
+        return self.model_copy(update={"models": models, "anchor": anchor})
 
     @property
     def tiers(self) -> dict[str, str]:

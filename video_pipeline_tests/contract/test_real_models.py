@@ -104,8 +104,8 @@ def test_the_picture_of_the_third_rung_is_taken(run: Run, fal: FalProvider, edge
     plan = plan_of(brief_of("a harbour", duration_s=4), REAL, policy)
     still = Attempt(1, Strategy.IMAGE_ANCHORING, "a harbour", kind=JobKind.IMAGE)
     job = build_job(plan, plan.decisions[0], still, REAL, run_id="a-run")
-    endpoint = VENDOR.wire.model_validate(REAL.anchor.wire).text_to_image
-    assert (job.request["endpoint"], job.expected_usd) == (endpoint, REAL.anchor.usd_per_image)
+    endpoint = VENDOR.wire.model_validate(REAL.anchor_model.wire).text_to_image
+    assert (job.request["endpoint"], job.expected_usd) == (endpoint, REAL.anchor_model.usd_per_image)
     run(fal.submit(job))
     [booked] = requests_for(edge, job)
     assert (Decimal(booked["seconds"]), Decimal(booked["usd"]) > 0) == (0, True)

@@ -5,16 +5,20 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 import video_pipeline
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation import PROVIDERS, check_wires
+from video_pipeline.generation.requests import can_anchor
+from video_pipeline.policy import load_policy
 from video_pipeline.publishing import PLATFORMS
 from video_pipeline.routing import Catalogue
 from video_pipeline.sandbox.wires import WIRES
 from video_pipeline.services import Services
 from video_pipeline.settings import Mode, Settings
 from video_pipeline_tests.contract import kiln, plaza
+from video_pipeline_tests.contract.orders import brief_of, plan_of
 from video_pipeline_tests.contract.vendors import sold_by_kiln
 
 PACKAGE = Path(video_pipeline.__file__).parent
@@ -38,6 +42,24 @@ def _vendor_files() -> set[str]:
     ]
     modules = {entry.__module__ for entry in entries if entry.__module__.startswith("video_pipeline.")}
     return {f"{module.removeprefix('video_pipeline.').replace('.', '/')}.py" for module in modules}
+
+
+def _no_keys(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """No vendor is connected, whatever the environment of the tests says."""
+    monkeypatch.chdir(folder)
+    for vendor in (*PROVIDERS.values(), *PLATFORMS.values()):
+        for key in vendor.section.keys():  # noqa: SIM118  # a section is no mapping
+            monkeypatch.delenv(key, raising=False)
+
+
+def _live(folder: Path, *, catalogue_file: Path | None = None) -> Services:
+    settings = Settings(
+        _env_file=None,  # pyright: ignore[reportCallIssue]  # pydantic-settings takes it beside the fields
+        mode=Mode.LIVE,
+        state_dir=folder / "state",
+        catalogue_file=catalogue_file,
+    )
+    return Services(settings)
 
 
 def _naming(text: str) -> list[str]:
@@ -75,20 +97,33 @@ def test_a_catalogue_may_sell_through_a_provider_from_outside(sandbox_catalogue:
         check_wires(sold.model_copy(update={"models": (wrong, *sold.models[1:])}))
 
 
+def test_live_only_models_of_connected_providers_are_routed_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sandbox_catalogue: Catalogue
+) -> None:
+    first, *others = sandbox_catalogue.models
+    mixed = sandbox_catalogue.model_copy(update={"models": (sold_by_kiln(sandbox_catalogue).models[0], *others)})
+    path = tmp_path / "catalogue.yaml"
+    path.write_text(yaml.safe_dump(mixed.model_dump(mode="json")))
+    _no_keys(monkeypatch, tmp_path)
+    assert _live(tmp_path, catalogue_file=path).catalogue == mixed, "a plan needs no keys"
+    monkeypatch.setenv("KILN_TOKEN", "k")
+    routed = _live(tmp_path, catalogue_file=path).catalogue
+    assert [model.model for model in routed.models] == [first.model]
+    [decision] = plan_of(brief_of("a harbour"), routed, load_policy()).decisions
+    assert decision.model == first.model
+    assert not can_anchor(decision, routed), "its picture model is the other provider's"
+    nothing = tmp_path / "nothing.yaml"
+    nothing.write_text(yaml.safe_dump(sandbox_catalogue.model_dump(mode="json")))
+    with pytest.raises(ConfigurationError, match="No model of the catalogue sandbox is sold by kiln"):
+        _ = _live(tmp_path, catalogue_file=nothing).catalogue
+
+
 def test_a_vendor_from_outside_is_connected_by_its_own_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nothing but its file and its line: the composition root reads its section and connects it."""
-    for vendor in (*PROVIDERS.values(), *PLATFORMS.values()):
-        for key in vendor.section.keys():  # noqa: SIM118  # a section is no mapping
-            monkeypatch.delenv(key, raising=False)
-    monkeypatch.chdir(tmp_path)
+    _no_keys(monkeypatch, tmp_path)
     monkeypatch.setenv("KILN_TOKEN", "k")
     monkeypatch.setenv("PLAZA_TOKEN", "p")
-    settings = Settings(
-        _env_file=None,  # pyright: ignore[reportCallIssue]  # pydantic-settings takes it beside the fields
-        mode=Mode.LIVE,
-        state_dir=tmp_path / "state",
-    )
-    services = Services(settings)
+    services = _live(tmp_path)
     assert set(services.providers(httpx.AsyncClient())) == {kiln.VENDOR.name}
     assert [name for name, platform in services.platforms.items() if platform.connected] == [plaza.VENDOR.name]
     monkeypatch.delenv("KILN_TOKEN")

@@ -15,7 +15,7 @@ def sold_by_kiln(catalogue: Catalogue) -> Catalogue:
         model.model_copy(update={"provider": kiln.VENDOR.name, "wire": {"model": model.model}})
         for model in catalogue.models
     )
-    anchor = catalogue.anchor.model_copy(
-        update={"provider": kiln.VENDOR.name, "wire": {"model": catalogue.anchor.model}}
+    anchor = catalogue.anchor_model.model_copy(
+        update={"provider": kiln.VENDOR.name, "wire": {"model": catalogue.anchor_model.model}}
     )
     return catalogue.model_copy(update={"models": models, "anchor": anchor})

@@ -107,7 +107,7 @@ def test_a_picture_and_the_clip_from_it_are_two_purchases_at_two_prices() -> Non
     assert can_anchor(decision, CATALOGUE)
     still = Attempt(3, Strategy.IMAGE_ANCHORING, PROMPT, kind=JobKind.IMAGE)
     picture = build_job(plan, decision, still, CATALOGUE, run_id="a-run")
-    assert (picture.model, picture.expected_usd) == ("sandbox/still", CATALOGUE.anchor.usd_per_image)
+    assert (picture.model, picture.expected_usd) == ("sandbox/still", CATALOGUE.anchor_model.usd_per_image)
     assert (picture.order.resolution, picture.requested_s) == (None, 0)
     kept = replace(picture, media_url="https://media.example/still.png")
     moving = Attempt(3, Strategy.IMAGE_ANCHORING, PROMPT, image=kept)

@@ -33,6 +33,6 @@ def test_a_wrong_entry_is_named(sandbox_catalogue: Catalogue, change: dict, said
 
 
 def test_the_picture_model_is_checked_too(sandbox_catalogue: Catalogue) -> None:
-    anchor = sandbox_catalogue.anchor.model_copy(update={"wire": {"text_to_video": "a/b"}})
-    with pytest.raises(ConfigurationError, match=sandbox_catalogue.anchor.model):
+    anchor = sandbox_catalogue.anchor_model.model_copy(update={"wire": {"text_to_video": "a/b"}})
+    with pytest.raises(ConfigurationError, match=sandbox_catalogue.anchor_model.model):
         check_wires(sandbox_catalogue.model_copy(update={"anchor": anchor}))

@@ -38,7 +38,7 @@ def _document(catalogue: Catalogue) -> dict[str, Any]:
 @packaged
 def test_every_packaged_price_has_a_source_and_a_day(catalogue: Catalogue):
     today = datetime.now(UTC).date()
-    for entry in (*catalogue.models, catalogue.anchor):
+    for entry in (*catalogue.models, catalogue.anchor_model):
         assert entry.price_source.strip() and entry.price_checked_on <= today
 
 
@@ -88,8 +88,8 @@ def test_the_sandboxs_catalogue_is_the_sandboxs_own_price_list(sandbox_catalogue
             (resolution,) = model.resolutions
             assert (resolution.name,) == sold.resolutions
             assert (resolution.usd_per_s, resolution.usd_per_s_audio) == (sold.usd_per_s, sold.usd_per_s_audio)
-    still = prices.model(sandbox_catalogue.anchor.wire["text_to_image"])
-    assert still is not None and still.usd_per_image == sandbox_catalogue.anchor.usd_per_image
+    still = prices.model(sandbox_catalogue.anchor_model.wire["text_to_image"])
+    assert still is not None and still.usd_per_image == sandbox_catalogue.anchor_model.usd_per_image
 
 
 def test_a_missing_file_is_named(tmp_path: Path):

@@ -19,7 +19,8 @@ def check_wires(catalogue: Catalogue) -> Catalogue:
     """
     for model in catalogue.models:
         _check(catalogue, model, _orders(model))
-    _check(catalogue, catalogue.anchor, [_PICTURE])
+    if catalogue.anchor is not None:
+        _check(catalogue, catalogue.anchor, [_PICTURE])
     return catalogue
 
 
