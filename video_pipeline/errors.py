@@ -1,4 +1,29 @@
-"""The few exception types of the pipeline. Each message is one sentence: what is wrong, where, and what to do."""
+"""The exception types of the pipeline. Each message is one sentence: what is wrong, where, and what to do.
+
+Those that only one room raises are in that room, below one of these:
+
+    VideoPipelineError
+        BudgetExceeded
+        ConfigurationError
+        LedgerError
+        MediaError
+            NotAnImage
+        RunFailed
+        SandboxError
+            SandboxPortTaken
+        StorageError
+        UpscalingError
+        VendorError
+            JobFailed
+            NotAccepted
+            ProviderError
+                MediaGone
+            SubmitUnknown
+            UploadInterrupted
+            UploadLost
+            UploadRefused
+        WeightsError
+"""
 
 
 class VideoPipelineError(Exception):
@@ -29,5 +54,9 @@ class BudgetExceeded(VideoPipelineError):
     """A spending ceiling would be passed, or the tier is frozen; nothing was bought."""
 
 
-class ProviderError(VideoPipelineError):
-    """A provider or platform answered in a way that no state of the protocol covers."""
+class VendorError(VideoPipelineError):
+    """What a provider or platform did, or that nobody knows what it did; its adapter raises it."""
+
+
+class ProviderError(VendorError):
+    """A provider answered in a way that no state of the protocol covers."""

@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import httpx
 from pydantic import BaseModel
 
+from video_pipeline.errors import VendorError
 from video_pipeline.ledger import FailureKind, Job, Receipt
 from video_pipeline.orders import RenderOrder
 from video_pipeline.settings import VendorSection
@@ -62,7 +63,7 @@ class Rendered:
     media_url: str
 
 
-class NotAccepted(Exception):
+class NotAccepted(VendorError):
     """The provider surely did not take the job; nothing was bought."""
 
     def __init__(
@@ -75,11 +76,11 @@ class NotAccepted(Exception):
         self.retry_allowed = retry_allowed
 
 
-class SubmitUnknown(Exception):
+class SubmitUnknown(VendorError):
     """The answer to a submit was lost: the job may or may not have been bought."""
 
 
-class JobFailed(Exception):
+class JobFailed(VendorError):
     """The job ended without a file; the terms say whether such an `ending` is billed."""
 
     def __init__(self, kind: FailureKind, reason: str, *, ending: Ending, retry_allowed: bool = True) -> None:

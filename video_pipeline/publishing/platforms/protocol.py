@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from video_pipeline.errors import VendorError
 from video_pipeline.publishing.rules import Limits, PublishRequest
 from video_pipeline.settings import VendorSection
 
@@ -67,7 +68,7 @@ class Metrics(BaseModel):
     completion: float | None = None
 
 
-class UploadRefused(Exception):
+class UploadRefused(VendorError):
     """The platform refused a call: rules, quota or credentials. `lasting` means what it means in `Failed`."""
 
     def __init__(self, reason: str, *, lasting: bool = False) -> None:
@@ -75,11 +76,11 @@ class UploadRefused(Exception):
         self.lasting = lasting
 
 
-class UploadInterrupted(Exception):
+class UploadInterrupted(VendorError):
     """The network failed on the way, or the answer says nothing; the session is to be asked."""
 
 
-class UploadLost(Exception):
+class UploadLost(VendorError):
     """Nobody can tell any more whether the clip went public: it is never sent again (P2)."""
 
 
