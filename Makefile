@@ -23,12 +23,9 @@ test: $(VENV)/.installed-dev
 coverage: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(WORKERS) --cov=video_pipeline --cov-branch --cov-report=term:skip-covered
 
-# Dagster's daemon and web server, until Ctrl-C. `dagster dev` would start the same two, and warn of the dagster.yaml
-# in this folder, which is only for those who start it without make.
 dev: $(VENV)/.installed
 	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $(DAGSTER_HOME)/
-	@$(BIN)/dagster-daemon run & daemon=$$!; trap 'kill $$daemon 2>/dev/null; wait' EXIT INT TERM; \
-	  $(BIN)/dagster-webserver --port $(PORT)
+	@$(BIN)/video-pipeline dev --port $(PORT)
 
 # A few minutes; `make bench-upscale` measures in earnest.
 bench: $(VENV)/.installed-bench

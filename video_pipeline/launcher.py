@@ -1,23 +1,32 @@
-"""Runs jobs of the asset graph from the command line, in this process, on the same Dagster instance as the UI."""
+"""Dagster from the command line: a job of the graph in this process, or the UI, both on one Dagster instance."""
 
 import logging
 import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import yaml
 
 from video_pipeline.defs.dead_runs import end_dead_runs, process_tags
 from video_pipeline.errors import VideoPipelineError
-from video_pipeline.settings import Settings
+from video_pipeline.settings import Settings, environment_with
+
+_CODE_LOCATION = "video_pipeline"
+_PATIENCE_S = 20.0
 
 
 class RunFailed(VideoPipelineError):
-    """A step of a run could not do its work."""
+    """A step of a run, or a process of Dagster, could not do its work."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,57 @@ def run_job(
         )
     _raise_failure(result)
     return seconds
+
+
+def serve(settings: Settings, *, port: int) -> None:
+    """Dagster's UI on `port` of this machine, with its daemon, until Ctrl-C.
+
+    These are the processes of `dagster dev`, which warns of every dagster.yaml that is not the instance's own. Raises
+    RunFailed when one of them ends by itself.
+    """
+    environment = environment_with(DAGSTER_HOME=str(dagster_home(settings)))
+    # Whoever ends this process ends the others with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    processes: dict[str, subprocess.Popen[bytes]] = {}
+    with tempfile.TemporaryDirectory(prefix="dagster-") as folder:
+        socket, workspace = Path(folder) / "code.sock", Path(folder) / "workspace.yaml"
+        location = {"grpc_server": {"socket": str(socket), "location_name": _CODE_LOCATION}}
+        workspace.write_text(yaml.safe_dump({"load_from": [location]}))
+
+        def start(name: str, *arguments: str) -> None:
+            processes[name] = subprocess.Popen([sys.executable, "-m", name, *arguments], env=environment)
+
+        try:
+            definitions = ("--module-name", f"{_CODE_LOCATION}.definitions")
+            start("dagster", "code-server", "start", *definitions, "--socket", str(socket))
+            while not socket.exists():
+                _raise_ended(processes)
+            start("dagster._daemon", "run", "--workspace", str(workspace))
+            start("dagster_webserver", "--workspace", str(workspace), "--port", str(port))
+            while True:
+                _raise_ended(processes)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            # Those that ask the code server end before it does.
+            for process in reversed(processes.values()):
+                process.terminate()
+                _wait(process)
+
+
+def _raise_ended(processes: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    """Wait for a moment; RunFailed when a process has ended in it."""
+    time.sleep(0.2)
+    for name, process in processes.items():
+        if process.poll() is not None:
+            raise RunFailed(f"{name} ended with code {process.returncode}; what it said stands above.")
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(timeout=_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def _raise_failure(result: dg.ExecuteInProcessResult) -> None:

@@ -162,6 +162,11 @@ def keep_ray_quiet() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
+def environment_with(**variables: str) -> dict[str, str]:
+    """The environment of this process with `variables` in it, for a child."""
+    return os.environ | variables
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """Read the environment once a process. Raises ConfigurationError naming every variable that is wrong."""

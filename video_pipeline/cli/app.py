@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from video_pipeline.cli.console import complaints
 from video_pipeline.cli.people import decide, resolve, review, thaw
 from video_pipeline.cli.planning import plan
-from video_pipeline.cli.running import demo, run_day
+from video_pipeline.cli.running import demo, dev, run_day
 from video_pipeline.cli.upscale import upscale
 from video_pipeline.errors import VideoPipelineError
 
@@ -21,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
 )
 # In the order in which --help lists them.
-for command in (plan, demo, run_day, upscale, review, decide, resolve, thaw):
+for command in (plan, demo, run_day, dev, upscale, review, decide, resolve, thaw):
     app.command()(command)
 
 

@@ -1,4 +1,4 @@
-"""`demo` and `run-day`: a production day from the command line, told while it runs."""
+"""`demo`, `run-day` and `dev`: a production day from the command line, told while it runs, or in Dagster's UI."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +41,13 @@ def run_day(
     print_unused_keys(services)
     for job in ("production_day", "nightly_scoring")[: 2 if score else 1]:
         run_job(job, parse_day(day), services.settings, on_progress=_print_progress)
+
+
+def dev(port: Annotated[int, typer.Option(help="Port of this machine that the UI answers on.")] = 3000) -> None:
+    """Dagster's UI, with its daemon, until Ctrl-C."""
+    from video_pipeline.launcher import serve
+
+    serve(get_services().settings, port=port)
 
 
 def _print_progress(progress: "StageProgress") -> None:

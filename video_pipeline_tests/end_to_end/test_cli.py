@@ -470,7 +470,7 @@ def small_disk() -> Iterator[Path]:
 def test_help_names_every_command(machine: Machine) -> None:
     result = machine.run_afresh("--help")
     assert result.returncode == 0
-    for command in ("plan", "demo", "run-day", "upscale", "review", "decide", "resolve", "thaw"):
+    for command in ("plan", "demo", "run-day", "dev", "upscale", "review", "decide", "resolve", "thaw"):
         assert command in result.stdout
 
 
