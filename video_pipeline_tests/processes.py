@@ -17,7 +17,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, TextIO
 
-# What the children would import on their way. None of it may read the environment: each child is given its own.
+# What the children would import on their way; `frozen` is the last. None of it may read the environment: each child is given its own.
 _PRELOADED = [
     "alembic.command",
     "altair",
@@ -44,6 +44,7 @@ _PRELOADED = [
     "video_pipeline.media.stitching",
     "video_pipeline.quality.measurement",
     "video_pipeline_tests.crash.worker",
+    "video_pipeline_tests.frozen",
 ]
 
 
