@@ -17,7 +17,8 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, TextIO
 
-# What the children would import on their way; `frozen` is the last. None of it may read the environment: each child is given its own.
+# What the children would import on their way; `frozen` is the last. None of it may read the environment: each child
+# is given its own.
 _PRELOADED = [
     "alembic.command",
     "altair",

@@ -33,13 +33,13 @@ def decide(
     reason_code: Annotated[str, typer.Option(help="Why; feeds the scores.")] = "",
 ) -> None:
     """Approve or reject a waiting clip; the next run of its day acts on it."""
-    from video_pipeline.ledger import ReviewState
+    from video_pipeline.ledger import ReviewStage, ReviewState
 
     reviews = get_services().ledger.reviews
     waiting = [review for review in reviews.waiting() if review.clip_id == clip_id]
     if not waiting:
         raise ConfigurationError(f"Nothing waits for a person on {clip_id}; `video-pipeline review` lists what does.")
-    if approve and any(review.stage == "generation" for review in waiting):
+    if approve and any(review.stage == ReviewStage.GENERATION for review in waiting):
         raise ConfigurationError(
             f"{clip_id} has no picture to approve: {waiting[0].reason}. Change the brief's words or its B-roll and "
             "drop it again, or --reject it."

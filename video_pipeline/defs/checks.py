@@ -6,7 +6,7 @@ import dagster as dg
 
 from video_pipeline.clips import GeneratedClip
 from video_pipeline.defs.partitions import DAILY, day_of
-from video_pipeline.ledger import JobState, Ledger
+from video_pipeline.ledger import JobState, Ledger, SpendCategory
 from video_pipeline.quality import CheckName, TechnicalVerdict
 
 # Never blocking: one bad clip is held back by itself, the others go on.
@@ -61,7 +61,10 @@ def bills_match_the_ledger(
     costs = ledger.spend.by_clip(day_of(context.partition_key))
     in_table = sum(clip.billed_usd for clip in generated_clips)
     in_ledger = sum(
-        usd for lines in costs.values() for category, usd in lines.items() if category in ("generation", "retry")
+        usd
+        for lines in costs.values()
+        for category, usd in lines.items()
+        if category in (SpendCategory.GENERATION, SpendCategory.RETRY)
     )
     return dg.AssetCheckResult(
         passed=in_table == in_ledger,

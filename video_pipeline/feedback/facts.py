@@ -85,7 +85,7 @@ def build_facts(
     storyboards: Mapping[str, Storyboard],
     clips: Sequence[ReviewedClip],
     jobs: Sequence[Job],
-    costs: Mapping[str, Mapping[str, Decimal]],
+    costs: Mapping[str, Mapping[SpendCategory, Decimal]],
     records: Sequence[PublishRecord],
     engagement: Sequence[Engagement],
 ) -> list[ClipFact]:
@@ -116,11 +116,11 @@ def _fact(
     clip: ReviewedClip,
     storyboard: Storyboard,
     jobs: Sequence[Job],
-    costs: Mapping[str, Decimal],
+    costs: Mapping[SpendCategory, Decimal],
     records: Sequence[PublishRecord],
     metrics: Sequence[Engagement],
 ) -> ClipFact:
-    line = {category: costs.get(category.value, Decimal(0)) for category in SpendCategory}
+    line = {category: costs.get(category, Decimal(0)) for category in SpendCategory}
     usable = clip.status is ClipStatus.PASSED
     brief = storyboard.brief
     return ClipFact(

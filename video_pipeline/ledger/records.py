@@ -147,6 +147,13 @@ class NightJudgement(StrEnum):
     STANDINGS = "standings"
 
 
+class ReviewStage(StrEnum):
+    """Where a person is asked about a clip: before there is a file, or about one finished file."""
+
+    GENERATION = "generation"
+    TECHNICAL = "technical"
+
+
 class ReviewState(StrEnum):
     WAITING = "waiting"
     APPROVED = "approved"

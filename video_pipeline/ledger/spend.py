@@ -58,17 +58,17 @@ class Spend:
         with self._engine.connect() as connection:
             return committed_usd(connection, on)
 
-    def by_clip(self, day: date) -> dict[str, dict[str, Decimal]]:
+    def by_clip(self, day: date) -> dict[str, dict[SpendCategory, Decimal]]:
         """clip id -> category -> settled US dollars."""
         statement = (
             select(spend.c.clip_id, spend.c.category, func.sum(spend.c.usd).label("usd"))
             .where(spend.c.day == day, spend.c.line.in_(_SETTLED))
             .group_by(spend.c.clip_id, spend.c.category)
         )
-        costs: dict[str, dict[str, Decimal]] = {}
+        costs: dict[str, dict[SpendCategory, Decimal]] = {}
         with self._engine.connect() as connection:
             for row in connection.execute(statement):
-                costs.setdefault(row.clip_id, {})[row.category] = row.usd
+                costs.setdefault(row.clip_id, {})[SpendCategory(row.category)] = row.usd
         return costs
 
 

@@ -2,7 +2,7 @@
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, ReviewedClip, UpscaledClip
-from video_pipeline.ledger import Ledger, ReviewState
+from video_pipeline.ledger import Ledger, ReviewStage, ReviewState
 from video_pipeline.quality.messages import clip_rejected, person_needed
 from video_pipeline.quality.technical import Expectation, TechnicalVerdict, check_clip
 from video_pipeline.storage import ObjectStore
@@ -10,7 +10,7 @@ from video_pipeline.storage import ObjectStore
 
 def review_stage(file_sha256: str) -> str:
     """The name under which a person is asked about one very file: another file is asked about anew."""
-    return f"technical {file_sha256[:16]}"
+    return f"{ReviewStage.TECHNICAL} {file_sha256[:16]}"
 
 
 def review_clip(

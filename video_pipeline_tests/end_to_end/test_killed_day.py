@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from video_pipeline.clips import ClipStatus, ReviewedClip
-from video_pipeline.ledger import JobState, Ledger, PublicationState
+from video_pipeline.ledger import JobState, Ledger, PublicationState, SpendCategory
 from video_pipeline.storage import open_store, read_rows, table_key
 from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine
 from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, sandbox_books, today
@@ -171,7 +171,8 @@ def _assert_nothing_twice_nothing_lost(machine: Machine, day: date, *, clips: in
         jobs = ledger.jobs.of_day(day)
         for clip in rows:
             billed = sum(job.billed_usd for job in jobs if job.clip_id == clip.clip_id)
-            assert settled[clip.clip_id]["generation"] + settled[clip.clip_id].get("retry", 0) == billed
+            lines = settled[clip.clip_id]
+            assert lines[SpendCategory.GENERATION] + lines.get(SpendCategory.RETRY, 0) == billed
             assert clip.billed_usd == billed
     finally:
         ledger.close()

@@ -209,4 +209,4 @@ def test_a_clips_lines_of_a_category_are_added_up_exactly(ledger: Ledger):
             usd=Decimal("0.000001"),
             note="",
         )
-    assert ledger.spend.by_clip(DAY)["2026-11-21/clip"]["upscaling"] == Decimal("0.000010")
+    assert ledger.spend.by_clip(DAY)["2026-11-21/clip"][SpendCategory.UPSCALING] == Decimal("0.000010")
