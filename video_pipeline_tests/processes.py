@@ -17,8 +17,8 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, TextIO
 
-# What the children would import on their way; `frozen` is the last. None of it may read the environment: each child
-# is given its own.
+# What the children would import on their way; `frozen` comes last. None of it may read the environment, for each
+# child is given its own.
 _PRELOADED = [
     "alembic.command",
     "altair",
@@ -42,7 +42,7 @@ _PRELOADED = [
     "upath",
     "video_pipeline.definitions",
     "video_pipeline.launcher",
-    "video_pipeline.media.stitching",
+    "video_pipeline.media.stitch",
     "video_pipeline.quality.measurement",
     "video_pipeline_tests.crash.worker",
     "video_pipeline_tests.frozen",
