@@ -11,12 +11,16 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import URL, create_engine, make_url, text
 
+from video_pipeline.generation import PROVIDERS
 from video_pipeline.ledger import Ledger, open_ledger
 from video_pipeline.ledger.embedded import embedded_url
 from video_pipeline.ledger.schema import metadata
 from video_pipeline.policy import Policy, load_policy
+from video_pipeline.publishing import PLATFORMS
 from video_pipeline.routing import Catalogue, load_catalogue
+from video_pipeline_tests.contract import kiln, plaza
 from video_pipeline_tests.contract.edge import Edge, running_edge
+from video_pipeline_tests.contract.vendors import register
 
 NewDatabase = Callable[[], str]
 
@@ -133,6 +137,14 @@ def edge(module_edge: Edge) -> Iterator[Edge]:
     """The module's sandbox, without faults left over from another test."""
     yield module_edge
     module_edge.clear_faults()
+
+
+@pytest.fixture
+def vendors_from_outside() -> Iterator[None]:
+    """The provider and the platform that do not exist stand in the tables for as long as the test takes."""
+    register()
+    yield
+    del PROVIDERS[kiln.VENDOR.name], PLATFORMS[plaza.VENDOR.name]
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ from video_pipeline_tests.contract import kiln, plaza
 from video_pipeline_tests.contract.orders import brief_of, plan_of
 from video_pipeline_tests.contract.vendors import sold_by_kiln
 
+pytestmark = pytest.mark.usefixtures("vendors_from_outside")
+
 PACKAGE = Path(video_pipeline.__file__).parent
 # The tables, and history: a migration tells what the ledger of its time held.
 TABLES = {"generation/providers/registry.py", "publishing/platforms/registry.py", "sandbox/wires/__init__.py"}

@@ -22,7 +22,7 @@ from video_pipeline.routing import RoutingState, load_catalogue, plan_day
 from video_pipeline.storage import LocalStore
 from video_pipeline_tests.contract import kiln
 from video_pipeline_tests.contract.orders import MAX_ATTEMPTS
-from video_pipeline_tests.contract.vendors import sold_by_kiln
+from video_pipeline_tests.contract.vendors import register, sold_by_kiln
 from video_pipeline_tests.generation.stage import quick
 
 
@@ -50,6 +50,7 @@ class Orders:
 def work(orders: Orders) -> None:
     """Run the day to its end, or to the process's."""
     _arm(orders)
+    register()
     ledger = open_ledger(orders.ledger_url, embedded_dir=Path("unused"))
     store, notifier = LocalStore(Path(orders.store)), Notifier([], ledger.alerts)
     policy, catalogue = quick(load_policy(), concurrency=orders.concurrency), load_catalogue(sandbox=True)

@@ -307,16 +307,18 @@ class TestUpscale:
         ]
 
 
+@pytest.fixture(scope="class")
+def held(new_machine: NewMachine) -> Machine:
+    """A machine whose day has held a clip back."""
+    made = new_machine()
+    drop(made.inbox, today(), a_brief("rally", prompt="A politician waving from a stage"))
+    result = made.run("run-day")
+    assert result.returncode == 0, result.stderr
+    return made
+
+
 class TestPeople:
     """What waits for a person, on a machine whose day has held a clip back."""
-
-    @pytest.fixture(scope="class")
-    def held(self, new_machine: NewMachine) -> Machine:
-        made = new_machine()
-        drop(made.inbox, today(), a_brief("rally", prompt="A politician waving from a stage"))
-        result = made.run("run-day")
-        assert result.returncode == 0, result.stderr
-        return made
 
     def test_review_lists_the_clip_and_decide_takes_it_off(self, held: Machine) -> None:
         assert f"{today()}/rally" in held.run("review").stdout

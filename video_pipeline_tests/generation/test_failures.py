@@ -1,5 +1,6 @@
 """Refusals and failures of every class: what the engine does, what it costs, and when a person is asked."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -7,7 +8,7 @@ import httpx
 import pytest
 
 from video_pipeline.clips import ClipStatus
-from video_pipeline.generation import find_unknown, resolve_unknown
+from video_pipeline.generation import PROVIDERS, find_unknown, resolve_unknown
 from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, ReviewState
 from video_pipeline_tests.contract.edge import usd
 from video_pipeline_tests.contract.orders import brief_of
@@ -389,8 +390,10 @@ def test_a_file_that_the_provider_no_longer_has_is_said_aloud_and_not_bought_aga
 
 
 def test_a_file_at_an_address_inside_is_not_fetched(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = type(stage.edge).fal
-    monkeypatch.setattr(type(stage.edge), "fal", lambda edge, client: plain(edge, client, trusted=False))
+    untrusted = replace(
+        PROVIDERS["fal"], connect_sandbox=lambda base_url, client: stage.edge.fal(client, trusted=False)
+    )
+    monkeypatch.setitem(PROVIDERS, "fal", untrusted)
     clip = stage.one(brief_of(HARBOUR), policy=quick(stage.policy, max_modified_retries=0))
     assert clip.status is ClipStatus.REVIEW
     assert any("only plain https" in text for text in stage.alerts().values())

@@ -26,7 +26,12 @@ HARBOUR = "a harbour at dawn"
 
 @pytest.fixture
 def stage(
-    ledger: Ledger, edge: Edge, sandbox_catalogue: Catalogue, policy: Policy, tmp_path: Path
+    vendors_from_outside: None,
+    ledger: Ledger,
+    edge: Edge,
+    sandbox_catalogue: Catalogue,
+    policy: Policy,
+    tmp_path: Path,
 ) -> Iterator[Stage]:
     """Every model is bought through the provider that has idempotency keys; the books are compared at the end."""
     store, catalogue = LocalStore(tmp_path / "store"), sold_by_kiln(sandbox_catalogue)
