@@ -1,4 +1,4 @@
-"""Runs and the processes that they live in: Dagster leaves a run whose process was killed started for ever.
+"""Runs and the processes that they live in. To Dagster, a run whose process was killed stays started.
 
 Such a run keeps its place in its pools, so that the next one waits for it. A run is therefore marked with its host
 and its process, and whoever looks next on the same host ends the runs whose process is no more.

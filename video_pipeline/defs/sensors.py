@@ -96,7 +96,7 @@ def stuck_jobs_sensor(
     if not days and not forgotten:
         return dg.SkipReason("No day is stuck.")
     notifier.notify(messages.work_stuck(now.date(), days | forgotten, oldest))
-    # A job that stays stuck is tried every hour; a clip that went nowhere once a day, lest it go on for ever.
+    # A job that stays stuck is tried every hour; a clip that went nowhere, once a day.
     requests = [
         dg.RunRequest(
             run_key=f"stuck-{day}-{now:%Y%m%d%H}" if day in days else f"forgotten-{day}-{now:%Y%m%d}",

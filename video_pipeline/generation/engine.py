@@ -1,8 +1,7 @@
 """The engine of Gate 2: drives every shot of a day's plans to an accepted clip or to a reason why not.
 
-It remembers nothing. A job's state in the ledger says what comes next (`JobDriver.drive`), a shot's history says
-which attempt comes next (`ladder.next_step`), so a run after a kill at any instruction continues where the last one
-was.
+It remembers nothing. A job's state in the ledger says what comes next (`JobDriver.drive`). A shot's history says
+which attempt comes next (`ladder.next_step`). So a run continues where the last one was killed, wherever that was.
 """
 
 import asyncio
@@ -94,7 +93,7 @@ class GenerationEngine:
         return [done[number] for number in sorted(done)]
 
     async def _close_abandoned(self, plans: Sequence[ClipPlan]) -> None:
-        """Settle jobs under way that no plan of their day asks for any more: a brief was edited or removed."""
+        """Settle jobs under way that no plan of their day asks for: a brief was edited or removed."""
         wanted = {
             (plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot))
             for plan in plans
@@ -144,7 +143,7 @@ class GenerationEngine:
             await self._db(lease.__exit__, None, None, None)
 
     async def _shots(self, plan: ClipPlan) -> list[_ShotOutcome]:
-        """All shots come to their end before one's trouble is told, so that no purchase is left in mid-air."""
+        """Every shot ends before the error of one is raised, so that no purchase is left half-way."""
         return await _all_ended(self._shot(plan, decision) for decision in plan.decisions)
 
     async def _end_under_way(self, plan: ClipPlan, held: str) -> None:

@@ -47,7 +47,7 @@ _LONGEST_REASON = 500
 
 
 class JobDriver:
-    """Drives the jobs of one run; at each provider no more of them at a time than it takes."""
+    """Drives the jobs of one run, each provider's within the number that it takes at a time."""
 
     def __init__(
         self,

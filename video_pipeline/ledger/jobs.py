@@ -1,7 +1,7 @@
 """Jobs: one attempt at one shot, from intent to accepted clip, with the money it reserves and settles.
 
 docs/ledger.md draws the state machine. Every change is one transaction that checks the state it leaves, so two
-workers can never make the same change; whatever the change costs or frees is booked in the same transaction.
+workers can never make the same change. What the change costs or frees is booked in the same transaction.
 """
 
 from collections.abc import Iterable

@@ -98,7 +98,7 @@ class Leases:
 
 
 def _is_dead(owner: str) -> bool:
-    """Whether the owner was a process of this very place that is no more."""
+    """Whether the owner was a process of this host that has ended."""
     place, pid, _ = owner.rsplit(":", 2)
     if place != _place():
         return False

@@ -1,8 +1,11 @@
 """fal's queue API: submit, status, result, and the request history that finds a submit whose answer was lost.
 
-Wire facts: https://fal.ai/docs/documentation/model-apis/errors.md (model errors), .../request-errors (infrastructure
-errors), the official client `fal-client` 1.0.3 (queue), and https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint
-(history). fal has no idempotency key, and retries queued requests itself unless `x-fal-no-retry` is sent.
+fal has no idempotency key. It retries queued requests itself unless `x-fal-no-retry` is sent. Sources:
+
+- model errors: https://fal.ai/docs/documentation/model-apis/errors.md, and `request-errors.md` beside it for the
+  infrastructure's
+- queue: the official client, `fal-client` 1.0.3
+- history: https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint
 """
 
 import contextlib

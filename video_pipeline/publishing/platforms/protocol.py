@@ -42,7 +42,7 @@ class Uploaded:
 class Failed:
     """The platform says that the session has come to nothing.
 
-    `lasting`: the reason is the clip or its words, so that it is in vain to send the same again.
+    `lasting`: the reason is the clip or its words, so that sending the same again would fail again.
     """
 
     reason: str
