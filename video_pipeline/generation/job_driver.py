@@ -15,6 +15,7 @@ import httpx
 
 from video_pipeline import checkpoints
 from video_pipeline.alerts import Alert, Notifier
+from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation import messages
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.media_collector import MediaCollector
@@ -89,11 +90,22 @@ class JobDriver:
         """How many jobs all providers together take at a time."""
         return sum(self._concurrency.values())
 
+    def _provider(self, job: Job) -> Provider:
+        """Where the job is bought. Raises ConfigurationError when that is not connected any more."""
+        provider = self._providers.get(job.provider)
+        if provider is None:
+            raise ConfigurationError(
+                f"{job.clip_id} shot {job.shot} is bought from {job.provider}, which is not connected. Connect it "
+                "again to go on with it."
+            )
+        return provider
+
     def _limits(self, provider: str) -> ProviderLimits:
         return self._policy.providers.get(provider, ProviderLimits())
 
     async def drive(self, job: Job, decision: Decision) -> Job:
         """Take a job from the state that it is in to a final one, or as far as the provider lets it go now."""
+        self._provider(job)
         self._driven.add(job.key)
         if job.state in (JobState.PLANNED, JobState.REFUSED):
             job = await self._reserve(job)
@@ -177,11 +189,11 @@ class JobDriver:
         except SubmitUnknown as error:
             return await self._recovered(job, str(error))
 
-    async def _sent(self, job: Job, *, note: str = "") -> Job:
+    async def _sent(self, job: Job) -> Job:
         """Send a submit whose intent is committed. Raises SubmitUnknown."""
         for wait_s in (*self._policy.backoff_s, None):
             try:
-                receipt = await self._providers[job.provider].submit(job)
+                receipt = await self._provider(job).submit(job)
             except NotAccepted as error:
                 if error.kind is not FailureKind.TRANSIENT or wait_s is None:
                     failure = Failure(error.kind, error.reason, retry_allowed=error.retry_allowed)
@@ -190,7 +202,7 @@ class JobDriver:
                 await asyncio.sleep(max(wait_s, min(error.retry_after_s or 0, _LONGEST_RETRY_S)))
             else:
                 checkpoints.reached("generation.accepted")
-                return await self._submitted(job, receipt, note=note)
+                return await self._submitted(job, receipt)
         raise AssertionError("the last try returns")
 
     async def _submitted(self, job: Job, receipt: Receipt, *, note: str = "") -> Job:
@@ -200,7 +212,7 @@ class JobDriver:
 
     async def _recovered(self, job: Job, why: str) -> Job:
         """A submit whose answer was lost: recovered as the provider allows, and never bought again."""
-        terms = self._providers[job.provider].terms
+        terms = self._provider(job).terms
         if terms.recovery is Recovery.IDEMPOTENCY_KEY and _age_s(job) < terms.key_lifetime_s:
             return await self._sent_again(job, why)
         if terms.recovery is Recovery.SEARCH:
@@ -208,20 +220,31 @@ class JobDriver:
         return await self._in_doubt(job, why)
 
     async def _sent_again(self, job: Job, why: str) -> Job:
-        """The same key gives the job that is there, or buys it for the first time."""
+        """The same key gives the job that is there, or buys it for the first time.
+
+        That this call is turned away for now says nothing of the one before, which may have been taken.
+        """
+        said = why
         for wait_s in (*self._policy.backoff_s, None):
             try:
-                return await self._sent(job, note=f"{why}; sent again under its key")
+                receipt = await self._provider(job).submit(job)
+            except NotAccepted as error:
+                if error.kind in (FailureKind.MODERATION, FailureKind.INVALID):
+                    return await self._fail(job, Failure(error.kind, error.reason, retry_allowed=error.retry_allowed))
+                said = error.reason
             except SubmitUnknown as error:
-                if wait_s is None:
-                    await self._tell(messages.submit_unanswered(job, str(error)))
-                    return job
+                said = str(error)
+            else:
+                checkpoints.reached("generation.accepted")
+                return await self._submitted(job, receipt, note=f"{why}; sent again under its key")
+            if wait_s is not None:
                 await asyncio.sleep(wait_s)
-        raise AssertionError("the last try returns")
+        await self._tell(messages.submit_unanswered(job, said))
+        return job
 
     async def _looked_up(self, job: Job, why: str) -> Job:
         """Look for it twice among the provider's requests."""
-        provider = self._providers[job.provider]
+        provider = self._provider(job)
         for look in range(2):
             if look:
                 await asyncio.sleep(self._policy.lookup_wait_s)
@@ -241,7 +264,7 @@ class JobDriver:
 
     async def _await_result(self, job: Job) -> Job:
         """Poll until the job ends; trouble on the way never gives the job up (G2.1)."""
-        provider, loop = self._providers[job.provider], asyncio.get_running_loop()
+        provider, loop = self._provider(job), asyncio.get_running_loop()
         started = loop.time()
         while True:
             waited_s = loop.time() - started

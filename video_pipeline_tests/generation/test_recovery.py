@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import update
 
 from video_pipeline.clips import ClipStatus
-from video_pipeline.generation.providers import Recovery
-from video_pipeline.ledger import FailureKind, JobState, Ledger
+from video_pipeline.generation.providers import NotAccepted, Recovery
+from video_pipeline.ledger import FailureKind, Job, JobState, Ledger, Receipt
 from video_pipeline.ledger.schema import jobs
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue
@@ -59,6 +59,41 @@ def test_a_submit_that_is_never_answered_is_sent_again_by_the_next_run(stage: St
     assert "sends it again under the same key" in stage.alerts()[f"unanswered {job.key}"]
     assert stage.one(brief_of(HARBOUR)).status is ClipStatus.GENERATED
     assert len(stage.requests) == 1
+
+
+def test_a_provider_that_is_busy_when_asked_again_may_have_taken_it_before(stage: Stage) -> None:
+    stage.edge.fault("drop_after_accept", match=HARBOUR)
+    plan = stage.plan(brief_of(HARBOUR))
+
+    async def busy_after_the_first(provider: KilnProvider, job: Job) -> Receipt:
+        asked.append(job.key)
+        if len(asked) > 1:
+            raise NotAccepted(FailureKind.QUOTA if len(asked) % 2 else FailureKind.TRANSIENT, "busy")
+        return await submit(provider, job)
+
+    asked: list[str] = []
+    submit = KilnProvider.submit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(KilnProvider, "submit", busy_after_the_first)
+        [clip] = stage.run(plan)
+    assert clip.status is ClipStatus.WAITING
+    [job] = stage.jobs()
+    assert (job.state, len(asked), len(stage.requests)) == (JobState.SUBMITTING, 5, 1)
+    [clip] = stage.run(plan)
+    assert (clip.status, len(stage.requests)) == (ClipStatus.GENERATED, 1)
+
+
+def test_a_job_at_a_provider_that_is_not_connected_any_more_says_so(stage: Stage) -> None:
+    stage.edge.fault("drop_before_accept", match=HARBOUR, times=5)
+    stage.one(brief_of(HARBOUR))
+    stage.providers = ("fal",)
+    clip = stage.one(brief_of(HARBOUR))
+    assert clip.status is ClipStatus.WAITING
+    assert "is bought from kiln, which is not connected" in clip.reason
+    [job] = stage.jobs()
+    assert job.state is JobState.SUBMITTING
+    stage.providers = ("kiln",)
+    assert stage.one(brief_of(HARBOUR)).status is ClipStatus.GENERATED
 
 
 def test_a_key_that_the_provider_may_have_forgotten_is_never_sent_again(stage: Stage) -> None:
