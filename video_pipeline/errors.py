@@ -15,10 +15,15 @@ Those that only one room raises are in that room, below one of these:
         UpscalingError
         VendorError
             JobFailed
+            NoAnswer
             NotAccepted
+            NotSent
+                Stranger
+                Unsendable
             ProviderError
                 MediaGone
             SubmitUnknown
+            Unreadable
             UploadInterrupted
             UploadLost
             UploadRefused

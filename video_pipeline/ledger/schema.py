@@ -141,6 +141,8 @@ job_events = Table(
     Column("from_state", String(16), nullable=False),
     Column("to_state", String(16), nullable=False),
     Column("note", Text, nullable=False, server_default=""),
+    # What the other side has answered, clean and cut, where it decided or was not understood.
+    Column("answer", JSONB(none_as_null=True)),
     _at("at", default=True),
 )
 
@@ -248,6 +250,8 @@ publication_events = Table(
     Column("from_state", String(16), nullable=False),
     Column("to_state", String(16), nullable=False),
     Column("note", Text, nullable=False, server_default=""),
+    # What the other side has answered, clean and cut, where it decided or was not understood.
+    Column("answer", JSONB(none_as_null=True)),
     _at("at", default=True),
 )
 

@@ -1,0 +1,96 @@
+"""An answer of a stranger: its status, and its body read by type. Whatever it holds is read or called unreadable."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from video_pipeline.errors import VendorError
+from video_pipeline.wire.text import Secrets, clean
+
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
+_KEPT_BODY, _KEPT_HEADER, _KEPT_HEADERS = 2000, 200, 20
+
+
+class Unreadable(VendorError):
+    """The answer is not what the vendor documents: nobody can tell from it."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer. `status` is HTTP's; `damage` says why the body is not whole, and is empty when it is."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    damage: str
+    secrets: Secrets = field(repr=False)
+
+    def header(self, name: str) -> str:
+        """A header, clean; empty without one."""
+        return self.secrets.clean(self.headers.get(name.lower(), ""))
+
+    def text(self, limit: int = 300) -> str:
+        """The beginning of the body for people, clean, in one line."""
+        return clean(" ".join(self._text().split()), limit)
+
+    def read(self, model: type[_ModelT]) -> _ModelT:
+        """The JSON body as `model`, every string in it clean. Raises Unreadable."""
+        if self.damage:
+            raise Unreadable(f"the answer cannot be read: {self.damage}")
+        try:
+            return model.model_validate(self._document())
+        except ValidationError as error:
+            raise Unreadable(f"the answer is not as documented: {_first(error)}") from None
+        except (ValueError, RecursionError):
+            raise Unreadable("the answer is not as documented: it is no JSON that can be read") from None
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """Seconds that the `Retry-After` header asks for, from its number or its date; None without a usable one."""
+        given = self.header("Retry-After").strip()
+        try:
+            seconds = float(given)
+        except ValueError:
+            try:
+                seconds = (parsedate_to_datetime(given) - datetime.now(UTC)).total_seconds()
+            except (ValueError, TypeError, OverflowError):
+                return None
+        return max(0.0, seconds) if math.isfinite(seconds) else None
+
+    def kept(self) -> dict[str, Any]:
+        """The answer as the ledger keeps it: clean, and no more of it than a person needs to judge it."""
+        headers = list(self.headers)[:_KEPT_HEADERS]
+        document: dict[str, Any] = {
+            "status": self.status,
+            "headers": {clean(name, 100): clean(self.header(name), _KEPT_HEADER) for name in headers},
+            "body": clean(self._text(), _KEPT_BODY),
+            "body_bytes": len(self.body),
+        }
+        return document | ({"damage": self.damage} if self.damage else {})
+
+    def _document(self) -> Any:
+        """The body as JSON, every string in it clean. Raises ValueError or RecursionError."""
+        return self.secrets.clean(json.loads(self.body.decode("utf-8-sig"), parse_constant=_refused))
+
+    def _text(self) -> str:
+        # JSON is read first, as its escapes may hide a secret.
+        try:
+            return json.dumps(self._document(), ensure_ascii=False)
+        except (ValueError, RecursionError):
+            return self.secrets.redacted(self.body.decode("utf-8", "replace"))
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _first(error: ValidationError) -> str:
+    """Where the first fault is and what it is; never the value, which may be anything."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    return clean(f"{'.'.join(str(part) for part in first['loc']) or 'body'}: {first['msg']}", 200)
