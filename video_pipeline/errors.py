@@ -21,8 +21,9 @@ Those that only one room raises are in that room, below one of these:
                 Stranger
                 Unsendable
             ProviderError
-                MediaGone
+                NotFetched
             SubmitUnknown
+            Undecided
             Unreadable
             UploadInterrupted
             UploadLost

@@ -3,9 +3,15 @@
 SSRF guard (https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html):
 only https to public addresses, every resolved address is checked, the connection goes to the checked address,
 no redirects, no credentials. The sandbox's own origin is the one exception.
+
+Whatever goes wrong here says something of the way and nothing of the render: the file is fetched again.
 """
 
 import asyncio
+import base64
+import binascii
+import contextlib
+import errno
 import hashlib
 import ipaddress
 import socket
@@ -16,6 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from video_pipeline.errors import ProviderError
+from video_pipeline.wire import Line, Unpacker, clean
 
 # What some Python's `ipaddress` calls global although it is nobody's server: NAT64, 6to4, IPv4-compatible,
 # site-local, segment routing, documentation, protocol assignments, multicast.
@@ -37,12 +44,14 @@ _DENIED = tuple(
 )
 
 
-class MediaGone(ProviderError):
-    """The address no longer holds the file; the provider must be asked for a fresh one."""
+class NotFetched(ProviderError):
+    """The file was not had this time, or the address no longer holds it; a fresh address may help."""
 
 
 @dataclass(frozen=True)
 class Downloaded:
+    """A file that came with all the bytes that its answer announced."""
+
     path: Path
     size_bytes: int
     sha256: str
@@ -54,42 +63,74 @@ async def download(
     target: Path,
     *,
     trusted_origins: frozenset[str],
+    media_origins: frozenset[str] = frozenset(),
     max_bytes: int,
     deadline_s: float = 600.0,
 ) -> Downloaded:
-    """Stream `url` into `target`.
+    """Stream `url` into `target`, unpacked where it comes packed; `media_origins` are the hosts it may be on.
 
-    Raises MediaGone (401, 403, 404, 410), ProviderError for a forbidden address, an oversized or short body, and
-    httpx.TransportError or asyncio's TimeoutError for network trouble, which is worth a retry.
+    Raises NotFetched, also for an address that must not be fetched, and for a body that is too large, shorter than
+    announced, or not the one that its checksum is of.
     """
-    address, headers, extensions = await _pinned(url, trusted_origins)
-    digest, size = hashlib.sha256(), 0
-    async with asyncio.timeout(deadline_s):
-        request = client.build_request("GET", address, headers=headers, extensions=extensions)
-        response = await client.send(request, stream=True, follow_redirects=False)
-        try:
-            if response.status_code in (401, 403, 404, 410):
-                raise MediaGone(f"The file at {_shown(url)} is gone (HTTP {response.status_code}).")
-            if response.status_code != 200:
-                raise httpx.RemoteProtocolError(f"HTTP {response.status_code} for a media file")
-            with target.open("wb") as file:
-                async for chunk in response.aiter_raw():
-                    size += len(chunk)
+    try:
+        async with asyncio.timeout(deadline_s):
+            address, headers, extensions = await _pinned(url, trusted_origins, media_origins)
+            request = client.build_request("GET", address, headers=headers, extensions=extensions)
+            response = await client.send(request, stream=True, follow_redirects=False)
+            try:
+                if response.status_code != 200:
+                    raise NotFetched(f"{_shown(url)} answered HTTP {response.status_code}")
+                return await _received(response, target, max_bytes)
+            finally:
+                await response.aclose()
+    except TimeoutError:
+        raise NotFetched(f"{_shown(url)} did not hand the file over within {deadline_s:g} s") from None
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        # Without the cause, whose words may be the other side's.
+        raise NotFetched(f"{_shown(url)} could not be fetched ({type(error).__name__})") from None
+
+
+async def _received(response: httpx.Response, target: Path, max_bytes: int) -> Downloaded:
+    """The body as a file."""
+    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    try:
+        unpacker = Unpacker(response.headers.get("Content-Encoding", ""))
+        with target.open("wb") as file:
+            async for chunk in response.aiter_raw():
+                for piece in unpacker.unpacked(chunk):
+                    size += len(piece)
                     if size > max_bytes:
-                        raise ProviderError(
-                            f"The file at {_shown(url)} is larger than the {max_bytes:,} bytes allowed."
-                        )
-                    digest.update(chunk)
-                    file.write(chunk)
-        finally:
-            await response.aclose()
-    declared = response.headers.get("Content-Length")
-    if declared is not None and int(declared) != size:
-        raise httpx.RemoteProtocolError(f"{size} of {declared} bytes arrived")
-    return Downloaded(target, size, digest.hexdigest())
+                        raise NotFetched(f"the file is larger than the {max_bytes:,} bytes allowed")
+                    sha256.update(piece)
+                    md5.update(piece)
+                    file.write(piece)
+        unpacker.check_end()
+    except ValueError as error:
+        raise NotFetched(f"the file cannot be read: {error}") from None
+    told = _told_md5(response.headers)
+    if told is not None and told != md5.digest():
+        raise NotFetched("the file is not the one that its checksum is of")
+    return Downloaded(target, size, sha256.hexdigest())
 
 
-async def _pinned(url: str, trusted_origins: frozenset[str]) -> tuple[str, dict[str, str], dict[str, str]]:
+def _told_md5(headers: httpx.Headers) -> bytes | None:
+    """The checksum that came with the file: `Content-MD5` (RFC 1864), or Google's `x-goog-hash`."""
+    given = [headers.get("Content-MD5", "")] if "Content-Encoding" not in headers else []
+    stored = [part.strip() for part in headers.get("x-goog-hash", "").split(",")]
+    given += [part.removeprefix("md5=") for part in stored if part.startswith("md5=")]
+    for text in given:
+        with contextlib.suppress(binascii.Error, ValueError):
+            decoded = base64.b64decode(text, validate=True)
+            if len(decoded) == 16:
+                return decoded
+    return None
+
+
+async def _pinned(
+    url: str, trusted_origins: frozenset[str], media_origins: frozenset[str]
+) -> tuple[str, dict[str, str], dict[str, str]]:
     """The address to connect to, with the headers and the TLS name that keep the original host's identity."""
     try:
         parts = urlsplit(url)
@@ -97,24 +138,24 @@ async def _pinned(url: str, trusted_origins: frozenset[str]) -> tuple[str, dict[
         # httpx is stricter than urlsplit about what an address may hold.
         httpx.URL(url)
     except (ValueError, UnicodeError, httpx.InvalidURL) as error:
-        raise ProviderError(f"A provider gave {_shown(url)} as a media address, which is none: {error}.") from error
+        raise NotFetched(f"A provider gave {_shown(url)} as a media address, which is none: {error}.") from error
     if f"{parts.scheme}://{parts.netloc}" in trusted_origins:
         return url, {"Accept-Encoding": "identity"}, {}
+    if media_origins and not Line("", origins=media_origins).is_ours(url):
+        raise NotFetched(f"A provider gave {_shown(url)} as a media address, which is on none of its hosts.")
     if parts.scheme != "https" or not parts.hostname or parts.username or parts.password:
-        raise ProviderError(
-            f"A provider gave {_shown(url)} as a media address; only plain https addresses are fetched."
-        )
+        raise NotFetched(f"A provider gave {_shown(url)} as a media address; only plain https addresses are fetched.")
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:
-        raise ProviderError(f"A provider gave {_shown(url)} as a media address, which is none: {error}.") from error
+        raise NotFetched(f"A provider gave {_shown(url)} as a media address, which is none: {error}.") from error
     except socket.gaierror as error:
-        raise httpx.ConnectError(f"{parts.hostname} does not resolve: {error}") from error
+        raise NotFetched(f"{_shown(url)} could not be fetched: its host does not resolve") from error
     addresses = [str(info[4][0]) for info in found]
     refused = [address for address in addresses if not is_public(address)]
     if refused or not addresses:
-        raise ProviderError(
+        raise NotFetched(
             f"A provider gave {_shown(url)} as a media address; it leads to {', '.join(refused) or 'nowhere'}, "
             "which is not a public address, and was not fetched."
         )
@@ -138,4 +179,4 @@ def _shown(url: str) -> str:
     """An address without its query, which may hold a signature, and without its user, which may hold a password."""
     start, mark, rest = url.split("?", 1)[0].partition("://")
     host, slash, path = rest.partition("/")
-    return f"{start}{mark}{host.rpartition('@')[2]}{slash}{path}"
+    return clean(f"{start}{mark}{host.rpartition('@')[2]}{slash}{path}", 300)

@@ -20,7 +20,7 @@ from video_pipeline.generation import messages, questions
 from video_pipeline.generation.assembly import Segment, assemble
 from video_pipeline.generation.clip_rows import clip_row, finished_row
 from video_pipeline.generation.job_driver import JobDriver
-from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, next_step
+from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, next_step, outlived
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.outlook import NOT_HAPPENED
 from video_pipeline.generation.providers import Provider
@@ -180,6 +180,8 @@ class GenerationEngine:
                 return _ShotOutcome(None, job.failure_reason or "refused by the budget")
             if job.state is JobState.PLANNED:
                 return _ShotOutcome(None, "an identical job of another run has not ended")
+            if not job.state.final and self._driver.outlived(job):
+                return _ShotOutcome(None, outlived(job), person=True)
             if not job.state.final:
                 return _ShotOutcome(None, f"{job.provider} has not handed the clip over yet; the next run asks again")
 

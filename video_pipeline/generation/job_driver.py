@@ -19,7 +19,16 @@ from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation import messages
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.media_collector import MediaCollector
-from video_pipeline.generation.providers import JobFailed, NotAccepted, Provider, Recovery, SubmitUnknown
+from video_pipeline.generation.providers import (
+    JobFailed,
+    Kept,
+    NotAccepted,
+    Provider,
+    Recovery,
+    Rendered,
+    SubmitUnknown,
+    Undecided,
+)
 from video_pipeline.ledger import (
     NOTHING_BILLED,
     Bill,
@@ -187,7 +196,7 @@ class JobDriver:
         try:
             return await self._sent(job)
         except SubmitUnknown as error:
-            return await self._recovered(job, str(error))
+            return await self._recovered(job, str(error), error.answer)
 
     async def _sent(self, job: Job) -> Job:
         """Send a submit whose intent is committed. Raises SubmitUnknown."""
@@ -195,9 +204,12 @@ class JobDriver:
             try:
                 receipt = await self._provider(job).submit(job)
             except NotAccepted as error:
+                if not error.documented:
+                    found = await self._surely_refused(job, error)
+                    if found is not None:
+                        return await self._submitted(job, found, note=f"{error.reason}; found at {job.provider}")
                 if error.kind is not FailureKind.TRANSIENT or wait_s is None:
-                    failure = Failure(error.kind, error.reason, retry_allowed=error.retry_allowed)
-                    return await self._fail(job, failure)
+                    return await self._refused(job, error)
                 _LOG.warning("%s was not accepted (%s); again in %s s", job.clip_id, error.reason, wait_s)
                 await asyncio.sleep(max(wait_s, min(error.retry_after_s or 0, _LONGEST_RETRY_S)))
             else:
@@ -205,19 +217,41 @@ class JobDriver:
                 return await self._submitted(job, receipt)
         raise AssertionError("the last try returns")
 
+    async def _surely_refused(self, job: Job, error: NotAccepted) -> Receipt | None:
+        """Whether an answer that only sounds like a refusal is one: None when the provider does not know the job.
+
+        The receipt when it does. Raises SubmitUnknown when it cannot tell.
+        """
+        if self._provider(job).terms.recovery is not Recovery.SEARCH:
+            raise SubmitUnknown(error.reason, answer=error.answer)
+        try:
+            return await self._looked_up(job)
+        except Undecided as undecided:
+            raise SubmitUnknown(f"{error.reason}; {undecided}", answer=error.answer) from undecided
+
+    async def _refused(self, job: Job, error: NotAccepted) -> Job:
+        failure = Failure(error.kind, error.reason, retry_allowed=error.retry_allowed)
+        return await self._fail(job, failure, answer=error.answer)
+
     async def _submitted(self, job: Job, receipt: Receipt, *, note: str = "") -> Job:
         job = await self._db(self._jobs.submitted, job, receipt, note=note)
         checkpoints.reached("generation.submitted")
         return job
 
-    async def _recovered(self, job: Job, why: str) -> Job:
+    async def _recovered(self, job: Job, why: str, answer: Kept | None = None) -> Job:
         """A submit whose answer was lost: recovered as the provider allows, and never bought again."""
         terms = self._provider(job).terms
         if terms.recovery is Recovery.IDEMPOTENCY_KEY and _age_s(job) < terms.key_lifetime_s:
             return await self._sent_again(job, why)
         if terms.recovery is Recovery.SEARCH:
-            return await self._looked_up(job, why)
-        return await self._in_doubt(job, why)
+            try:
+                found = await self._looked_up(job)
+            except Undecided as error:
+                return await self._in_doubt(job, f"{why}; {error}", answer or error.answer)
+            if found is not None:
+                return await self._submitted(job, found, note=f"{why}; found at {job.provider}")
+            why = f"{why}, and {job.provider} does not list it"
+        return await self._in_doubt(job, why, answer)
 
     async def _sent_again(self, job: Job, why: str) -> Job:
         """The same key gives the job that is there, or buys it for the first time.
@@ -229,8 +263,8 @@ class JobDriver:
             try:
                 receipt = await self._provider(job).submit(job)
             except NotAccepted as error:
-                if error.kind in (FailureKind.MODERATION, FailureKind.INVALID):
-                    return await self._fail(job, Failure(error.kind, error.reason, retry_allowed=error.retry_allowed))
+                if error.documented and error.kind in (FailureKind.MODERATION, FailureKind.INVALID):
+                    return await self._refused(job, error)
                 said = error.reason
             except SubmitUnknown as error:
                 said = str(error)
@@ -242,25 +276,22 @@ class JobDriver:
         await self._tell(messages.submit_unanswered(job, said))
         return job
 
-    async def _looked_up(self, job: Job, why: str) -> Job:
-        """Look for it twice among the provider's requests."""
+    async def _looked_up(self, job: Job) -> Receipt | None:
+        """Look for it twice among the provider's requests; None when neither look finds it. Raises Undecided."""
         provider = self._provider(job)
         for look in range(2):
             if look:
                 await asyncio.sleep(self._policy.lookup_wait_s)
             known = await self._db(self._jobs.provider_ids, job.provider)
-            try:
-                found = await provider.find(job, known_ids=known)
-            except (httpx.HTTPError, KeyError, ValueError) as error:
-                _LOG.warning("%s could not be asked for its history: %s", job.provider, error)
-                continue
+            found = await provider.find(job, known_ids=known)
             if found is not None:
-                return await self._submitted(job, found, note=f"{why}; found at {job.provider}")
-        return await self._in_doubt(job, f"{why}, and {job.provider} does not list it")
+                return found
+        return None
 
-    async def _in_doubt(self, job: Job, why: str) -> Job:
+    async def _in_doubt(self, job: Job, why: str, answer: Kept | None) -> Job:
+        why = why[:_LONGEST_REASON]
         await self._tell(messages.submit_in_doubt(job, why))
-        return await self._db(self._jobs.unknown, job, why)
+        return await self._db(self._jobs.unknown, job, why, answer=answer)
 
     async def _await_result(self, job: Job) -> Job:
         """Poll until the job ends; trouble on the way never gives the job up (G2.1)."""
@@ -269,16 +300,20 @@ class JobDriver:
         while True:
             waited_s = loop.time() - started
             try:
-                ended = await provider.poll(job)
-                rendered = await provider.result(job) if ended else None
+                rendered = await provider.result(job) if await provider.poll(job) else None
             except JobFailed as error:
                 failure = Failure(error.kind, error.reason, retry_allowed=error.retry_allowed)
-                return await self._fail(job, failure, billed=error.ending in provider.terms.billed)
-            if rendered is not None:
-                return await self._rendered(job, rendered.media_url)
-            if job.state is JobState.SUBMITTED:
-                job = await self._db(self._jobs.processing, job)
-                checkpoints.reached("generation.processing")
+                billed = error.ending in provider.terms.billed
+                return await self._fail(job, failure, billed=billed, answer=error.answer)
+            except Undecided as error:
+                _LOG.warning("%s shot %d: %s; asking again", job.clip_id, job.shot, error)
+                job = await self._db(self._jobs.noted, job, str(error)[:_LONGEST_REASON], error.answer)
+            else:
+                if rendered is not None:
+                    return await self._rendered(job, rendered)
+                if job.state is JobState.SUBMITTED:
+                    job = await self._db(self._jobs.processing, job)
+                    checkpoints.reached("generation.processing")
             if waited_s > self._policy.poll_timeout_s:
                 # It may still be rendered and billed: it is asked for again under its id, never bought again.
                 await self._tell(messages.job_late(job, waited_s))
@@ -287,9 +322,20 @@ class JobDriver:
             interval_s = self._limits(job.provider).poll_interval_s or provider.terms.poll_interval_s
             await asyncio.sleep(min(_QUICK_POLL_S, interval_s) if early else interval_s)
 
-    async def _rendered(self, job: Job, media_url: str) -> Job:
+    async def _rendered(self, job: Job, rendered: Rendered) -> Job:
         checkpoints.reached("generation.rendered")
-        return await self._db(self._jobs.rendered, job, media_url=media_url, bill=_list_price(job))
+        return await self._db(
+            self._jobs.rendered,
+            job,
+            media_url=rendered.media_url,
+            media_bytes=rendered.size_bytes,
+            bill=_list_price(job),
+        )
+
+    def outlived(self, job: Job) -> bool:
+        """Whether a job under way is older than its file would live: a person must look, as asking will not help."""
+        provider = self._providers.get(job.provider)
+        return provider is not None and _age_s(job) > provider.terms.url_lifetime_s
 
     # --- the verdict -------------------------------------------------------------------------------------------
 
@@ -309,12 +355,13 @@ class JobDriver:
         with self._store.local_copy(key) as path:
             return check_clip(path, expected)
 
-    async def _fail(self, job: Job, failure: Failure, *, billed: bool = False) -> Job:
+    async def _fail(self, job: Job, failure: Failure, *, billed: bool = False, answer: Kept | None = None) -> Job:
         """End a job without a clip, free its reservation and say so where it is not part of the plan."""
         failure = replace(failure, reason=failure.reason[:_LONGEST_REASON])
         if failure.kind in (FailureKind.TRANSIENT, FailureKind.AUTH, FailureKind.QUOTA):
             await self._tell(messages.provider_failing(job, failure))
-        return await self._db(self._jobs.failed, job, failure, bill=_list_price(job) if billed else NOTHING_BILLED)
+        bill = _list_price(job) if billed else NOTHING_BILLED
+        return await self._db(self._jobs.failed, job, failure, bill=bill, answer=answer)
 
     async def _tell(self, alert: Alert) -> None:
         await asyncio.to_thread(self._notifier.notify, alert)

@@ -93,6 +93,11 @@ def doubt(job: Job) -> str:
     return f"{job.model} may have been paid for without an answer; a person must look"
 
 
+def outlived(job: Job) -> str:
+    """Why a job that its provider does not hand over for longer than files live stops its shot."""
+    return f"{job.model} was paid for, and {job.provider} does not hand over its file; a person must look"
+
+
 def prompt_of(shot: StoryboardShot, strategy: Strategy) -> str | None:
     """The prompt that a strategy sends for a shot; None when the strategy has nothing to offer."""
     match strategy:

@@ -10,12 +10,12 @@ import httpx
 
 from video_pipeline import checkpoints
 from video_pipeline.alerts import Notifier
-from video_pipeline.errors import ProviderError
 from video_pipeline.generation import messages
-from video_pipeline.generation.download import Downloaded, MediaGone, download
+from video_pipeline.generation.arrival import flaw_of
+from video_pipeline.generation.download import Downloaded, NotFetched, download
 from video_pipeline.generation.ledger_threads import LedgerThreads
-from video_pipeline.generation.providers import JobFailed, Provider
-from video_pipeline.ledger import Failure, FailureKind, Job, JobKind, Ledger
+from video_pipeline.generation.providers import JobFailed, Provider, Undecided
+from video_pipeline.ledger import Job, JobKind, Ledger
 from video_pipeline.policy import GenerationPolicy
 from video_pipeline.storage import ObjectStore, StoredObject, clip_key
 
@@ -44,21 +44,18 @@ class MediaCollector:
 
     async def collect(self, job: Job) -> Job:
         """Download at once and keep it ourselves; a failed download is repeated, a render never is (S1, G2.4)."""
-        if self._address_is_old(job):
-            job = await self._fresh_address(job)
-        with tempfile.TemporaryDirectory(prefix="download-") as folder:
-            target = Path(folder) / f"media{_suffix(job)}"
-            for wait_s in (*self._policy.backoff_s, None):
-                try:
-                    file = await self._download(job, target)
-                    break
-                except (httpx.TransportError, TimeoutError, MediaGone) as error:
-                    if wait_s is None:
-                        return await self._keep_asking(job, str(error) or type(error).__name__)
-                    await asyncio.sleep(wait_s)
+        with tempfile.TemporaryDirectory(prefix="download-") as name:
+            folder, seen = Path(name), set[str]()
+            for number, wait_s in enumerate((*self._policy.backoff_s, None)):
+                if number or self._address_is_old(job):
                     job = await self._fresh_address(job)
-                except ProviderError as error:
-                    return await self._lost(job, str(error))
+                try:
+                    file = await self._arrived(job, folder / f"media{_suffix(job)}", seen)
+                    break
+                except NotFetched as error:
+                    if wait_s is None:
+                        return await self._keep_asking(job, str(error))
+                    await asyncio.sleep(wait_s)
             else:
                 raise AssertionError("the last try returns")
             checkpoints.reached("generation.downloaded")
@@ -66,14 +63,31 @@ class MediaCollector:
         checkpoints.reached("generation.stored")
         return await self._db(self._jobs.stored, job, stored)
 
-    async def _download(self, job: Job, target: Path) -> Downloaded:
-        return await download(
+    async def _arrived(self, job: Job, target: Path, seen: set[str]) -> Downloaded:
+        """The file, once it is sure that it is the provider's; `seen` are the hashes of earlier tries.
+
+        Raises NotFetched. A media file that is damaged is what the provider has when the same bytes come twice, as
+        many as it says that there are: then it is the render that is bad, and the quality gate's to reject.
+        """
+        provider = self._providers[job.provider]
+        file = await download(
             self._client,
             job.media_url or "",
             target,
-            trusted_origins=self._providers[job.provider].trusted_origins,
+            trusted_origins=provider.trusted_origins,
+            media_origins=provider.media_origins,
             max_bytes=self._policy.max_media_bytes,
         )
+        flaw = await asyncio.to_thread(flaw_of, target, job.kind)
+        again = file.sha256 in seen
+        seen.add(file.sha256)
+        told = job.media_bytes
+        other_size = f"{file.size_bytes:,} bytes came of {told:,}" if told not in (None, file.size_bytes) else ""
+        if flaw is None and (again or not other_size):
+            return file
+        if flaw is not None and again and not flaw.foreign and not other_size:
+            return file
+        raise NotFetched("; ".join(filter(None, (flaw.reason if flaw else "", other_size))))
 
     async def _keep(self, job: Job, file: Downloaded) -> StoredObject:
         suffix = _suffix(job)
@@ -86,21 +100,18 @@ class MediaCollector:
         """Ask the provider where the file is now; signed addresses run out."""
         try:
             rendered = await self._providers[job.provider].result(job)
-        except JobFailed:
+        except (JobFailed, Undecided) as error:
+            # It was rendered and paid for: what is said of it now says nothing of the file.
+            return await self._db(self._jobs.noted, job, str(error), error.answer)
+        if (rendered.media_url, rendered.size_bytes) == (job.media_url, job.media_bytes):
             return job
-        if rendered is None or rendered.media_url == job.media_url:
-            return job
-        return await self._db(self._jobs.note_media_url, job, rendered.media_url)
+        return await self._db(self._jobs.note_media, job, rendered.media_url, rendered.size_bytes)
 
     async def _keep_asking(self, job: Job, reason: str) -> Job:
         """A paid file that cannot be fetched now: the job stays rendered, the next run downloads again (G2.4)."""
+        job = await self._db(self._jobs.noted, job, reason)
         await asyncio.to_thread(self._notifier.notify, messages.download_failing(job, reason))
         return job
-
-    async def _lost(self, job: Job, reason: str) -> Job:
-        """A paid file that must not be fetched: the money is settled, a person is told."""
-        await asyncio.to_thread(self._notifier.notify, messages.media_lost(job, reason))
-        return await self._db(self._jobs.given_up, job, Failure(FailureKind.INVALID, reason))
 
     def _address_is_old(self, job: Job) -> bool:
         """Whether the provider may have taken the file's address back by now."""

@@ -45,14 +45,11 @@ def job_late(job: Job, waited_s: float) -> Alert:
 
 def download_failing(job: Job, reason: str) -> Alert:
     """A paid file that cannot be fetched now."""
-    text = f"{_shot(job)} is paid for (${job.billed_usd}) and not downloaded yet: {reason}"
+    text = (
+        f"{_shot(job)} is paid for (${job.billed_usd}) and not downloaded yet: {reason}. The next run asks again; if "
+        f"{job.provider} has lost the file: `video-pipeline resolve {job.key[:16]} --lost`."
+    )
     return Alert(f"download {job.key}", "A paid clip could not be downloaded", text, severity="critical")
-
-
-def media_lost(job: Job, reason: str) -> Alert:
-    """A paid file that must not be fetched."""
-    text = f"{_shot(job)} was paid for (${job.billed_usd}) but cannot be downloaded: {reason}"
-    return Alert(f"lost media {job.key}", "A paid clip cannot be taken", text, severity="critical")
 
 
 def provider_failing(job: Job, failure: Failure) -> Alert:

@@ -3,7 +3,7 @@
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus
 from video_pipeline.generation import messages
-from video_pipeline.generation.ladder import doubt
+from video_pipeline.generation.ladder import doubt, outlived
 from video_pipeline.ledger import Job, JobState, Ledger, ReviewStage, ReviewState
 
 
@@ -31,5 +31,5 @@ def withdraw_doubt(ledger: Ledger, job: Job) -> None:
     """A person has said what became of `job`; what else holds its clip up is found by the next run."""
     review = ledger.reviews.get(job.clip_id, ReviewStage.GENERATION)
     in_doubt = {other.clip_id for other in ledger.jobs.in_state(JobState.UNKNOWN)}
-    if review is not None and review.reason == doubt(job) and job.clip_id not in in_doubt:
+    if review is not None and review.reason in (doubt(job), outlived(job)) and job.clip_id not in in_doubt:
         withdraw(ledger, job.clip_id)

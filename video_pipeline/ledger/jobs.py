@@ -137,6 +137,14 @@ class Jobs:
                 ).scalars()
             )
 
+    def doubts(self, late_since: datetime) -> list[Job]:
+        """Jobs that a person may look at: in doubt, or bought before `late_since` and still without a file."""
+        late = (JobState.SUBMITTING, JobState.SUBMITTED, JobState.PROCESSING, JobState.RENDERED)
+        return self._where(
+            (jobs.c.state == JobState.UNKNOWN.value)
+            | (jobs.c.state.in_([state.value for state in late]) & (jobs.c.submitted_at < late_since))
+        )
+
     def last_finished_at(self) -> datetime | None:
         """When any job last came to its end."""
         with self._engine.connect() as connection:
@@ -217,9 +225,12 @@ class Jobs:
         """The provider was seen at work on it."""
         return self._move(job, JobState.PROCESSING, {})
 
-    def rendered(self, job: Job, *, media_url: str, bill: Bill) -> Job:
-        """The provider has ended it with a file at `media_url`; the reservation becomes the bill."""
-        return self._settle(job, JobState.RENDERED, bill, {"media_url": media_url})
+    def rendered(self, job: Job, *, media_url: str, media_bytes: int | None, bill: Bill) -> Job:
+        """The provider has ended it with a file at `media_url`; the reservation becomes the bill.
+
+        `media_bytes` is the file's size in the provider's words, until the file itself is stored.
+        """
+        return self._settle(job, JobState.RENDERED, bill, {"media_url": media_url, "media_bytes": media_bytes})
 
     def stored(self, job: Job, stored: StoredObject) -> Job:
         """Its file is in our own store."""
@@ -247,11 +258,13 @@ class Jobs:
         note = f"served from the cache, first made by job {hit.key[:12]}"
         return self._move(job, JobState.ACCEPTED, values, note=note)
 
-    def failed(self, job: Job, failure: Failure, *, bill: Bill = NOTHING_BILLED) -> Job:
-        """It ended without a clip; the reservation becomes the bill."""
+    def failed(
+        self, job: Job, failure: Failure, *, bill: Bill = NOTHING_BILLED, answer: _Values | None = None
+    ) -> Job:
+        """It ended without a clip; the reservation becomes the bill. `answer` is what the provider said."""
         if job.state is JobState.RENDERED:
             raise LedgerError(f"Job {job.key[:12]} is rendered: its bill is settled already.")
-        return self._settle(job, JobState.FAILED, bill, _failure_values(failure), note=failure.reason)
+        return self._settle(job, JobState.FAILED, bill, _failure_values(failure), note=failure.reason, answer=answer)
 
     def given_up(self, job: Job, failure: Failure) -> Job:
         """A rendered job whose file will not be had; its bill was settled before and stays."""
@@ -259,26 +272,51 @@ class Jobs:
             raise LedgerError(f"Job {job.key[:12]} is {job.state}, not rendered: its reservation is not settled yet.")
         return self._move(job, JobState.FAILED, _failure_values(failure), note=failure.reason)
 
-    def unknown(self, job: Job, why: str) -> Job:
+    def unknown(self, job: Job, why: str, *, answer: _Values | None = None) -> Job:
         """Nobody can tell whether it was bought; the reservation stays until a person has looked."""
-        return self._move(job, JobState.UNKNOWN, {"failure_reason": why}, note=why)
+        return self._move(job, JobState.UNKNOWN, {"failure_reason": why}, note=why, answer=answer)
 
-    def note_media_url(self, job: Job, media_url: str) -> Job:
-        """Keep a fresher address of a rendered file; the state stays."""
+    def note_media(self, job: Job, media_url: str, media_bytes: int | None) -> Job:
+        """Keep a fresher address of a rendered file, and its size in bytes; the state stays."""
         with self._engine.begin() as connection:
-            connection.execute(update(jobs).where(jobs.c.key == job.key).values(media_url=media_url))
+            values = {"media_url": media_url, "media_bytes": media_bytes}
+            connection.execute(
+                update(jobs).where(jobs.c.key == job.key, jobs.c.state == JobState.RENDERED.value).values(**values)
+            )
             return _fetch(connection, job.key)
 
-    def _move(self, job: Job, to: JobState, values: _Values, *, note: str = "") -> Job:
+    def noted(self, job: Job, note: str, answer: _Values | None = None) -> Job:
+        """Keep what was said of a job that decides nothing, once for as long as the same is said; the state stays."""
         with self._engine.begin() as connection:
-            _change(connection, job.key, job.state, to, note, values)
+            last = connection.execute(
+                select(job_events.c.to_state, job_events.c.note)
+                .where(job_events.c.job_key == job.key)
+                .order_by(job_events.c.id.desc())
+                .limit(1)
+            ).first()
+            if last is None or (last.to_state, last.note) != (job.state.value, note):
+                _event(connection, job.key, job.state, job.state, note, answer)
             return _fetch(connection, job.key)
 
-    def _settle(self, job: Job, to: JobState, bill: Bill, values: _Values, *, note: str = "") -> Job:
+    def _move(self, job: Job, to: JobState, values: _Values, *, note: str = "", answer: _Values | None = None) -> Job:
+        with self._engine.begin() as connection:
+            _change(connection, job.key, job.state, to, note, values, answer)
+            return _fetch(connection, job.key)
+
+    def _settle(
+        self,
+        job: Job,
+        to: JobState,
+        bill: Bill,
+        values: _Values,
+        *,
+        note: str = "",
+        answer: _Values | None = None,
+    ) -> Job:
         """Move a job on and replace its reservation by its bill."""
         with self._engine.begin() as connection:
             billed: _Values = {"billed_usd": bill.usd, "billed_s": bill.seconds}
-            _change(connection, job.key, job.state, to, note, values | billed)
+            _change(connection, job.key, job.state, to, note, values | billed, answer)
             held = (SpendLine.RESERVE.value, SpendLine.RELEASE.value)
             held_usd, on = connection.execute(
                 select(func.sum(spend.c.usd), func.max(spend.c.spent_on)).where(
@@ -320,7 +358,15 @@ def _refusal(
     return None
 
 
-def _change(connection: Connection, key: str, expected: JobState, to: JobState, note: str, values: _Values) -> None:
+def _change(
+    connection: Connection,
+    key: str,
+    expected: JobState,
+    to: JobState,
+    note: str,
+    values: _Values,
+    answer: _Values | None = None,
+) -> None:
     if to not in JOB_TRANSITIONS[expected]:
         raise LedgerError(f"Job {key[:12]} cannot go from {expected} to {to}.")
     plain = {column: _plain(value) for column, value in values.items()}
@@ -331,8 +377,12 @@ def _change(connection: Connection, key: str, expected: JobState, to: JobState, 
     )
     if changed.rowcount != 1:
         raise LedgerError(f"Job {key[:12]} is no longer {expected}: another worker has moved it.")
+    _event(connection, key, expected, to, note, answer)
+
+
+def _event(connection: Connection, key: str, old: JobState, new: JobState, note: str, answer: _Values | None) -> None:
     connection.execute(
-        insert(job_events).values(job_key=key, from_state=expected.value, to_state=to.value, note=note)
+        insert(job_events).values(job_key=key, from_state=old.value, to_state=new.value, note=note, answer=answer)
     )
 
 

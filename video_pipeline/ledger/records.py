@@ -72,6 +72,8 @@ class FailureKind(StrEnum):
     QUOTA = "quota"
     CANCELED = "canceled"
     NOT_SENT = "not_sent"
+    # It was paid for, and nobody will have its file: a person has said so.
+    LOST = "lost"
 
 
 class SpendLine(StrEnum):

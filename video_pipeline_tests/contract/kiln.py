@@ -4,6 +4,7 @@ It is unlike the packaged provider wherever the protocol allows: a lost submit i
 prompts are billed, ids are numbers, and the result comes with the status.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -18,10 +19,12 @@ from video_pipeline.generation.providers import (
     Rendered,
     SubmitUnknown,
     Terms,
+    Undecided,
 )
 from video_pipeline.ledger import FailureKind, Job, Receipt
 from video_pipeline.orders import RenderOrder
 from video_pipeline.settings import VendorSection
+from video_pipeline.wire import Answer, Line, NoAnswer, NotSent, Unreadable
 
 _DAY_S = 24 * 3600.0
 _BROKEN = {
@@ -44,6 +47,30 @@ class KilnWire(BaseModel):
     model: str
 
 
+class _Bought(BaseModel):
+    piece: int
+
+
+class _Why(BaseModel):
+    code: str
+    text: str
+    wait_ms: float | None = None
+
+
+class _Refusal(BaseModel):
+    error: _Why
+
+
+class _File(BaseModel):
+    address: str
+
+
+class _Piece(BaseModel):
+    state: str
+    why: _Why | None = None
+    files: list[_File] = []
+
+
 class KilnProvider:
     name = "kiln"
     terms = Terms(
@@ -55,29 +82,35 @@ class KilnProvider:
         key_lifetime_s=_DAY_S,
     )
 
+    media_origins: frozenset[str] = frozenset()
+
     def __init__(
         self, client: httpx.AsyncClient, *, address: str, token: str, trusted_origins: tuple[str, ...] = ()
     ) -> None:
-        self._client, self._pieces, self._headers = client, f"{address}/kiln/v2/pieces", {"X-Kiln-Token": token}
+        self._line = Line("Kiln", origins=[address], secrets=[token], client=client)
+        self._pieces, self._headers = f"{address}/kiln/v2/pieces", {"X-Kiln-Token": token}
         self.trusted_origins = frozenset(trusted_origins)
 
-    async def submit(self, job: Job) -> Receipt:
+    async def submit(self, job: Job, *, before: Callable[[], None] | None = None) -> Receipt:
         headers = self._headers | {"Idempotency-Key": job.key}
         try:
-            response = await self._client.post(self._pieces, json=job.request, headers=headers)
-        except httpx.ConnectError as error:
-            raise NotAccepted(FailureKind.TRANSIENT, f"Kiln could not be reached: {error}") from error
-        except httpx.TransportError as error:
-            raise SubmitUnknown(f"Kiln's answer was lost: {type(error).__name__}") from error
-        if response.status_code in (200, 201):
-            return self.receipt(job, str(response.json()["piece"]))
-        if response.status_code == 500:
-            raise SubmitUnknown("Kiln answered 500 to a submit")
-        error = response.json()["error"]
-        kinds = {401: FailureKind.AUTH, 429: FailureKind.TRANSIENT, 503: FailureKind.TRANSIENT}
-        kind = kinds.get(response.status_code, FailureKind.INVALID)
-        wait_s = error["wait_ms"] / 1000 if "wait_ms" in error else None
-        raise NotAccepted(kind, f"{error['code']}: {error['text']}", retry_after_s=wait_s)
+            answer = await self._line.ask("POST", self._pieces, json=job.request, headers=headers, before=before)
+        except NotSent as error:
+            raise NotAccepted(FailureKind.TRANSIENT, str(error)) from error
+        except NoAnswer as error:
+            raise SubmitUnknown(str(error)) from error
+        try:
+            if answer.status in (200, 201):
+                return self.receipt(job, str(answer.read(_Bought).piece))
+            why = answer.read(_Refusal).error
+        except Unreadable as error:
+            raise SubmitUnknown(f"Kiln: {error}", answer=answer.kept()) from error
+        kinds = {400: FailureKind.INVALID, 401: FailureKind.AUTH, 404: FailureKind.INVALID, 422: FailureKind.INVALID}
+        kinds |= dict.fromkeys((429, 503), FailureKind.TRANSIENT)
+        if answer.status not in kinds:
+            raise SubmitUnknown(f"Kiln answered {answer.status} to a submit", answer=answer.kept())
+        wait_s = None if why.wait_ms is None else why.wait_ms / 1000
+        raise NotAccepted(kinds[answer.status], f"{why.code}: {why.text}", retry_after_s=wait_s)
 
     async def find(self, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
         raise AssertionError("Kiln has no history, and its terms say so")
@@ -86,30 +119,33 @@ class KilnProvider:
         return Receipt(provider_job_id, {})
 
     async def poll(self, job: Job) -> bool:
-        piece = await self._piece(job)
-        return piece is not None and piece["state"] in ("done", "broken")
+        return (await self._piece(job))[1].state in ("done", "broken")
 
-    async def result(self, job: Job) -> Rendered | None:
-        piece = await self._piece(job)
-        if piece is None:
-            return None
-        if piece["state"] == "broken":
-            kind, ending = _BROKEN[piece["why"]["code"]]
-            raise JobFailed(
-                kind, piece["why"]["text"], ending=ending, retry_allowed=kind is not FailureKind.MODERATION
-            )
-        return Rendered(piece["files"][0]["address"])
+    async def result(self, job: Job) -> Rendered:
+        answer, piece = await self._piece(job)
+        if piece.why is not None and piece.why.code in _BROKEN:
+            kind, ending = _BROKEN[piece.why.code]
+            retry_allowed = kind is not FailureKind.MODERATION
+            raise JobFailed(kind, piece.why.text, ending=ending, retry_allowed=retry_allowed, answer=answer.kept())
+        if not piece.files:
+            raise Undecided("Kiln has neither a file nor a reason", answer=answer.kept())
+        return Rendered(piece.files[0].address)
 
     async def cancel(self, job: Job) -> None:
-        await self._client.delete(f"{self._pieces}/{job.provider_job_id}", headers=self._headers)
+        await self._line.ask("DELETE", f"{self._pieces}/{job.provider_job_id}", headers=self._headers)
 
-    async def _piece(self, job: Job) -> dict[str, Any] | None:
-        """The piece as it stands; None to ask again."""
+    async def _piece(self, job: Job) -> tuple[Answer, _Piece]:
+        """The piece as it stands."""
         try:
-            response = await self._client.get(f"{self._pieces}/{job.provider_job_id}", headers=self._headers)
-        except httpx.TransportError:
-            return None
-        return response.json() if response.status_code == 200 else None
+            answer = await self._line.ask("GET", f"{self._pieces}/{job.provider_job_id}", headers=self._headers)
+        except (NotSent, NoAnswer) as error:
+            raise Undecided(str(error)) from error
+        if answer.status != 200:
+            raise Undecided(f"Kiln answered {answer.status}", answer=answer.kept())
+        try:
+            return answer, answer.read(_Piece)
+        except Unreadable as error:
+            raise Undecided(f"Kiln: {error}", answer=answer.kept()) from error
 
 
 def _request(order: RenderOrder, wire: KilnWire) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Fetching a provider's file: where we never go, and what never becomes a file."""
 
 import asyncio
+import base64
+import contextlib
 import gzip
 import hashlib
 from pathlib import Path
@@ -8,8 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from video_pipeline.errors import ProviderError
-from video_pipeline.generation.download import Downloaded, MediaGone, download, is_public
+from video_pipeline.generation.download import Downloaded, NotFetched, download, is_public
 from video_pipeline_tests.contract.answering import answering
 
 CONTENT = bytes(range(256)) * 200
@@ -76,7 +77,7 @@ def test_a_file_arrives_whole_with_its_hash(tmp_path: Path) -> None:
     ],
 )
 def test_an_address_inside_is_never_fetched(host: str, tmp_path: Path) -> None:
-    with pytest.raises(ProviderError, match=r"not a public address|which is none"):
+    with pytest.raises(NotFetched, match=r"not a public address|which is none"):
         fetch(f"https://{host}/clip.mp4", tmp_path / "clip.mp4")
     assert not (tmp_path / "clip.mp4").exists()
 
@@ -98,7 +99,7 @@ def test_an_address_inside_is_never_fetched(host: str, tmp_path: Path) -> None:
     ],
 )
 def test_only_plain_https_addresses_are_fetched(url: str, tmp_path: Path) -> None:
-    with pytest.raises(ProviderError, match="only plain https"):
+    with pytest.raises(NotFetched, match="only plain https"):
         fetch(url, tmp_path / "clip.mp4")
 
 
@@ -114,18 +115,18 @@ def test_only_plain_https_addresses_are_fetched(url: str, tmp_path: Path) -> Non
     ids=["port too large", "port no number", "bracket", "label too long", "control character"],
 )
 def test_an_address_that_is_none_is_refused_with_a_sentence(url: str, tmp_path: Path) -> None:
-    with pytest.raises(ProviderError):
+    with pytest.raises(NotFetched):
         fetch(url, tmp_path / "clip.mp4")
 
 
 def test_a_secret_in_an_address_is_not_repeated(tmp_path: Path) -> None:
-    with pytest.raises(ProviderError) as refused:
+    with pytest.raises(NotFetched) as refused:
         fetch("https://127.0.0.1/clip.mp4?signature=secret", tmp_path / "clip.mp4")
     assert "secret" not in str(refused.value)
 
 
 def test_a_password_in_an_address_is_not_repeated(tmp_path: Path) -> None:
-    with pytest.raises(ProviderError) as refused:
+    with pytest.raises(NotFetched) as refused:
         fetch("https://user:secret@8.8.8.8/clip.mp4", tmp_path / "clip.mp4")
     assert "secret" not in str(refused.value)
 
@@ -140,7 +141,7 @@ def test_the_sandboxs_own_origin_is_trusted_and_no_other(change: str, tmp_path: 
             "userinfo": f"http://user@127.0.0.1:{port}/clip.mp4",
             "https": f"https://127.0.0.1:{port}/clip.mp4",
         }[change]
-        with pytest.raises(ProviderError):
+        with pytest.raises(NotFetched):
             fetch(url, tmp_path / "clip.mp4", trusted=server.base_url)
         assert server.asked == other.asked == []
 
@@ -149,7 +150,7 @@ def test_the_sandboxs_own_origin_is_trusted_and_no_other(change: str, tmp_path: 
 def test_a_redirect_is_not_followed(status: int, tmp_path: Path) -> None:
     with answering(200, CONTENT) as inside:
         location = {"Location": f"{inside.base_url}/metadata"}
-        with answering(status, b"", location) as server, pytest.raises(httpx.TransportError):
+        with answering(status, b"", location) as server, pytest.raises(NotFetched):
             fetch(f"{server.base_url}/clip.mp4", tmp_path / "clip.mp4", trusted=server.base_url)
         assert inside.asked == []
 
@@ -164,18 +165,18 @@ def test_anybodys_address_is_public(address: str) -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
 def test_a_file_that_is_gone_is_told_from_trouble(status: int, tmp_path: Path) -> None:
-    with answering(status) as server, pytest.raises(MediaGone, match=str(status)):
+    with answering(status) as server, pytest.raises(NotFetched, match=str(status)):
         fetch(f"{server.base_url}/clip.mp4", tmp_path / "clip.mp4", trusted=server.base_url)
 
 
 @pytest.mark.parametrize("status", [204, 206, 429, 500, 503])
 def test_any_other_answer_is_trouble_worth_a_retry(status: int, tmp_path: Path) -> None:
-    with answering(status) as server, pytest.raises(httpx.TransportError):
+    with answering(status) as server, pytest.raises(NotFetched):
         fetch(f"{server.base_url}/clip.mp4", tmp_path / "clip.mp4", trusted=server.base_url)
 
 
 def test_a_body_that_is_too_large_is_stopped_at_the_limit(tmp_path: Path) -> None:
-    with answering(200, CONTENT) as server, pytest.raises(ProviderError, match="larger"):
+    with answering(200, CONTENT) as server, pytest.raises(NotFetched, match="larger"):
         fetch(f"{server.base_url}/clip.mp4", tmp_path / "clip.mp4", trusted=server.base_url, max_bytes=1000)
     assert (tmp_path / "clip.mp4").stat().st_size <= 1000
 
@@ -183,7 +184,7 @@ def test_a_body_that_is_too_large_is_stopped_at_the_limit(tmp_path: Path) -> Non
 @pytest.mark.parametrize("said", [len(CONTENT) + 1, 10 * len(CONTENT)])
 def test_a_body_shorter_than_it_says_is_no_file(said: int, tmp_path: Path) -> None:
     lying = {"Content-Length": str(said)}
-    with answering(200, CONTENT, lying) as server, pytest.raises(httpx.TransportError):
+    with answering(200, CONTENT, lying) as server, pytest.raises(NotFetched):
         fetch(f"{server.base_url}/clip.mp4", tmp_path / "clip.mp4", trusted=server.base_url)
 
 
@@ -193,11 +194,41 @@ def test_what_comes_after_the_length_said_is_left(tmp_path: Path) -> None:
     assert file.path.read_bytes() == CONTENT[:1000]
 
 
-def test_a_compressed_body_is_not_unpacked(tmp_path: Path) -> None:
+def test_a_body_that_comes_packed_is_unpacked_within_the_limit(tmp_path: Path) -> None:
+    target = tmp_path / "clip.mp4"
+    with answering(200, gzip.compress(CONTENT), {"Content-Encoding": "gzip"}) as server:
+        file = fetch(f"{server.base_url}/clip.mp4", target, trusted=server.base_url)
+    assert file.path.read_bytes() == CONTENT
     bomb = gzip.compress(bytes(10**7))
-    with answering(200, bomb, {"Content-Encoding": "gzip", "Content-Length": str(len(bomb))}) as server:
-        file = fetch(f"{server.base_url}/clip.mp4", tmp_path / "clip.mp4", trusted=server.base_url)
-    assert file.size_bytes == len(bomb)
+    with answering(200, bomb, {"Content-Encoding": "gzip"}) as server, pytest.raises(NotFetched, match="larger"):
+        fetch(f"{server.base_url}/clip.mp4", target, trusted=server.base_url)
+    assert target.stat().st_size <= 10**6
+
+
+@pytest.mark.parametrize("name", ["Content-MD5", "x-goog-hash"])
+def test_a_file_is_the_one_that_its_checksum_is_of(name: str, tmp_path: Path) -> None:
+    prefix = "crc32c=AAAAAA==,md5=" if name == "x-goog-hash" else ""
+    right, wrong = (base64.b64encode(hashlib.md5(text).digest()).decode() for text in (CONTENT, b"other"))
+    for told, whole in ((right, True), (wrong, False), ("no base64", True)):
+        outcome = contextlib.nullcontext() if whole else pytest.raises(NotFetched, match="checksum")
+        with answering(200, CONTENT, {name: prefix + told}) as server, outcome:
+            fetch(f"{server.base_url}/clip.mp4", tmp_path / "clip.mp4", trusted=server.base_url)
+
+
+def test_a_file_on_a_host_that_is_not_the_providers_is_not_fetched(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            await download(
+                client,
+                "https://8.8.8.8/clip.mp4",
+                tmp_path / "clip.mp4",
+                trusted_origins=frozenset(),
+                media_origins=frozenset({"https://*.media.example"}),
+                max_bytes=1000,
+            )
+
+    with pytest.raises(NotFetched, match="none of its hosts"):
+        asyncio.run(run())
 
 
 def test_a_server_that_never_answers_is_left_at_the_deadline(tmp_path: Path) -> None:
@@ -218,5 +249,5 @@ def test_a_server_that_never_answers_is_left_at_the_deadline(tmp_path: Path) -> 
                 deadline_s=0.2,
             )
 
-    with pytest.raises(TimeoutError):
+    with pytest.raises(NotFetched, match="did not hand"):
         asyncio.run(silent())

@@ -395,6 +395,31 @@ def test_a_file_at_an_address_inside_is_not_fetched(stage: Stage, monkeypatch: p
     )
     monkeypatch.setitem(PROVIDERS, "fal", untrusted)
     clip = stage.one(brief_of(HARBOUR), policy=quick(stage.policy, max_modified_retries=0))
-    assert clip.status is ClipStatus.REVIEW
+    assert clip.status is ClipStatus.WAITING
     assert any("only plain https" in text for text in stage.alerts().values())
     assert list(stage.store.list("clips")) == []
+
+
+def test_a_person_is_asked_about_a_file_that_does_not_come_for_as_long_as_files_live(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.edge.fault("expired_url")
+    assert stage.one(brief_of(HARBOUR)).status is ClipStatus.WAITING
+    [job] = stage.jobs()
+    assert stage.ledger.jobs.doubts(late_since=datetime.now(UTC)) == [job]
+    assert stage.ledger.jobs.doubts(late_since=datetime.now(UTC) - timedelta(hours=1)) == []
+    monkeypatch.setattr(FalProvider, "terms", replace(FalProvider.terms, url_lifetime_s=0.0))
+    clip = stage.one(brief_of(HARBOUR))
+    assert clip.status is ClipStatus.REVIEW
+    [question] = stage.ledger.reviews.waiting()
+    assert "does not hand over its file" in question.reason
+    [job] = stage.jobs()
+    assert (job.state, job.billed_usd, len(stage.requests)) == (JobState.RENDERED, PRICE, 1)
+
+
+@pytest.mark.parametrize("fault", ["truncated_mp4", "corrupt_file"])
+def test_a_render_that_is_bad_at_the_provider_is_judged_when_it_came_twice(stage: Stage, fault: str) -> None:
+    stage.edge.fault(fault)
+    assert stage.one(brief_of(HARBOUR)).status is ClipStatus.GENERATED
+    assert [job.state for job in stage.jobs()] == [JobState.REJECTED, JobState.ACCEPTED]
+    stage.check_books()

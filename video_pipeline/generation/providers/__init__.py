@@ -3,6 +3,7 @@
 from video_pipeline.generation.providers.protocol import (
     Ending,
     JobFailed,
+    Kept,
     NotAccepted,
     Provider,
     ProviderVendor,
@@ -10,6 +11,7 @@ from video_pipeline.generation.providers.protocol import (
     Rendered,
     SubmitUnknown,
     Terms,
+    Undecided,
 )
 from video_pipeline.generation.providers.registry import PROVIDERS
 from video_pipeline.generation.providers.wires import check_wires
@@ -18,6 +20,7 @@ __all__ = [
     "PROVIDERS",
     "Ending",
     "JobFailed",
+    "Kept",
     "NotAccepted",
     "Provider",
     "ProviderVendor",
@@ -25,5 +28,6 @@ __all__ = [
     "Rendered",
     "SubmitUnknown",
     "Terms",
+    "Undecided",
     "check_wires",
 ]

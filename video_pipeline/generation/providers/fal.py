@@ -11,14 +11,15 @@ fal has no idempotency key. It retries queued requests itself unless `x-fal-no-r
 import contextlib
 import json
 import logging
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation.providers.protocol import (
     Ending,
     JobFailed,
@@ -28,14 +29,17 @@ from video_pipeline.generation.providers.protocol import (
     Rendered,
     SubmitUnknown,
     Terms,
+    Undecided,
 )
 from video_pipeline.ledger import FailureKind, Job, JobKind, Receipt
 from video_pipeline.orders import Orientation, RenderOrder
 from video_pipeline.settings import VendorSection
+from video_pipeline.wire import Answer, Bounds, Line, NoAnswer, NotSent, Unreadable, Unsendable, clean
 
 _LOG = logging.getLogger(__name__)
 
 _MODERATION = "content_policy_violation"
+_CANCELED = "client_cancelled"
 # The request itself is at fault: the same one would fail again.
 _INVALID_TYPES = frozenset(
     {
@@ -48,9 +52,35 @@ _INVALID_TYPES = frozenset(
         "unsupported_image_format",
     }
 )
+# The model could not make it, through no fault of the request.
+_FAILED_TYPES = frozenset(
+    {
+        "downstream_service_error",
+        "downstream_service_unavailable",
+        "generation_timeout",
+        "internal_server_error",
+    }
+)
+# The infrastructure's last word on a request (`error_type`); nothing of it is billed.
+_INFRASTRUCTURE_TYPES = frozenset(
+    {
+        "request_timeout",
+        "runner_connection_refused",
+        "runner_connection_timeout",
+        "runner_disconnected",
+        "runner_scheduling_failure",
+        "startup_timeout",
+    }
+)
 # How long the provider keeps our files, should a download have to be repeated.
 _KEEP_S = 7 * 24 * 3600
 _HISTORY_SLACK = timedelta(minutes=2)
+# A history that has not come to an end after so many pages of 100 is none that can be searched.
+_HISTORY_PAGES = 50
+_HISTORY_BOUNDS = Bounds(total_s=60.0, max_bytes=32 * 1024 * 1024)
+_SUBMIT_BOUNDS = Bounds(total_s=60.0)
+_READ_BOUNDS = Bounds(total_s=30.0)
+_REQUEST_ID = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,99}$"
 _ASPECT_RATIOS = {Orientation.PORTRAIT: "9:16", Orientation.LANDSCAPE: "16:9", Orientation.SQUARE: "1:1"}
 _IMAGE_SIZES = {
     Orientation.PORTRAIT: "portrait_16_9",
@@ -65,6 +95,11 @@ class FalSection(VendorSection):
     key: SecretStr | None = Field(None, validation_alias="FAL_KEY")
     queue_url: str = Field("https://queue.fal.run", validation_alias="VIDEO_PIPELINE_FAL_QUEUE_URL")
     api_url: str = Field("https://api.fal.ai", validation_alias="VIDEO_PIPELINE_FAL_API_URL")
+    media_hosts: str = Field(
+        "https://fal.media,https://*.fal.media,https://*.fal.ai,https://*.fal.run,https://storage.googleapis.com",
+        validation_alias="VIDEO_PIPELINE_FAL_MEDIA_HOSTS",
+        description="Hosts that files are fetched from, with commas between them.",
+    )
 
 
 class FalWire(BaseModel):
@@ -87,11 +122,53 @@ class FalWire(BaseModel):
     seed: bool = True
 
 
+def _or_none(kind: type) -> BeforeValidator:
+    """A field that is left out where it is of another type: nothing depends on it."""
+    return BeforeValidator(lambda value: value if isinstance(value, kind) else None)
+
+
+class _Receipt(BaseModel):
+    request_id: str = Field(pattern=_REQUEST_ID)
+    status_url: Annotated[str | None, _or_none(str)] = None
+    response_url: Annotated[str | None, _or_none(str)] = None
+    cancel_url: Annotated[str | None, _or_none(str)] = None
+
+
+class _Listed(BaseModel):
+    request_id: str = Field(pattern=_REQUEST_ID)
+    json_input: Annotated[dict[str, Any] | None, _or_none(dict)] = None
+
+
+class _History(BaseModel):
+    items: list[_Listed]
+    has_more: bool
+    next_cursor: str | None = None
+
+
+class _Status(BaseModel):
+    status: str
+    error_type: Annotated[str | None, _or_none(str)] = None
+
+
+class _File(BaseModel):
+    url: str = Field(pattern=r"^https?://", max_length=8192)
+    file_size: Annotated[int | None, _or_none(int)] = None
+
+
+class _Clip(BaseModel):
+    video: _File
+
+
+class _Pictures(BaseModel):
+    images: list[_File] = Field(min_length=1)
+    has_nsfw_concepts: list[bool] | None = None
+
+
 class _Finding(BaseModel):
     """One entry of a model error's `detail`; `loc` is where in the request or in the output it was found."""
 
-    type: str = ""
-    msg: str = ""
+    type: str
+    msg: Annotated[str | None, _or_none(str)] = None
     loc: tuple[str | int, ...] = ()
 
     @property
@@ -100,8 +177,31 @@ class _Finding(BaseModel):
         return len(self.loc) > 1 and self.loc[0] == "body"
 
 
+def _readable(details: Any) -> Any:
+    """Those entries of a list that can be read; one that cannot takes nothing from the others."""
+    if not isinstance(details, list):
+        return details
+    found: list[_Finding] = []
+    for item in cast("list[Any]", details):
+        with contextlib.suppress(ValidationError):
+            found.append(_Finding.model_validate(item))
+    return found
+
+
 class _Findings(BaseModel):
-    detail: list[Any]
+    """A model's own error."""
+
+    detail: Annotated[list[_Finding], BeforeValidator(_readable)] = Field(min_length=1)
+
+
+class _Flat(BaseModel):
+    """An error of the way to the model."""
+
+    detail: str
+    error_type: str = ""
+
+
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 
 class FalProvider:
@@ -110,7 +210,8 @@ class FalProvider:
     name = "fal"
     terms = Terms(
         recovery=Recovery.SEARCH,
-        billed=frozenset({Ending.OUTPUT_REFUSED, Ending.UNREADABLE}),
+        # What was canceled may have used the GPU.
+        billed=frozenset({Ending.OUTPUT_REFUSED, Ending.CANCELED}),
         concurrency=4,
         poll_interval_s=2.0,
         url_lifetime_s=_KEEP_S,
@@ -124,32 +225,53 @@ class FalProvider:
         queue_url: str,
         api_url: str,
         trusted_origins: Iterable[str] = (),
+        media_origins: Iterable[str] = (),
     ) -> None:
-        self._client = client
         self._queue_url = queue_url.rstrip("/")
         self._api_url = api_url.rstrip("/")
-        self._headers = {"Authorization": f"Key {key.strip()}"}
+        key = key.strip()
+        # A key is its id and its secret with a colon between them; the secret alone is as bad to give away.
+        self._line = Line("fal", origins=(queue_url, api_url), secrets=(key, key.rpartition(":")[2]), client=client)
+        self._headers = {"Authorization": f"Key {key}"}
         self.trusted_origins = frozenset(trusted_origins)
+        self.media_origins = frozenset(media_origins)
 
-    async def submit(self, job: Job) -> Receipt:
+    async def submit(self, job: Job, *, before: Callable[[], None] | None = None) -> Receipt:
         headers = self._headers | {
             "x-fal-no-retry": "1",
             "X-Fal-Object-Lifecycle-Preference": json.dumps({"expiration_duration_seconds": _KEEP_S}),
         }
         try:
-            response = await self._client.post(
-                f"{self._queue_url}/{job.request['endpoint']}", json=job.request["arguments"], headers=headers
+            answer = await self._line.ask(
+                "POST",
+                f"{self._queue_url}/{job.request['endpoint']}",
+                headers=headers,
+                json=job.request["arguments"],
+                bounds=_SUBMIT_BOUNDS,
+                before=before,
             )
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise NotAccepted(FailureKind.TRANSIENT, f"fal could not be reached: {error}") from error
-        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
+        except Unsendable as error:
             reason = "FAL_KEY or the address of fal cannot be sent; check them for stray characters"
             raise NotAccepted(FailureKind.AUTH, reason) from error
-        except httpx.TransportError as error:
-            raise SubmitUnknown(f"fal's answer was lost: {type(error).__name__}") from error
-        if response.status_code == 200:
-            return _receipt(response)
-        raise _refused_submit(response)
+        except NotSent as error:
+            raise NotAccepted(FailureKind.TRANSIENT, str(error)) from error
+        except NoAnswer as error:
+            raise SubmitUnknown(str(error)) from error
+        if 200 <= answer.status < 300:
+            return self._receipt(job, answer)
+        raise _refused_submit(answer)
+
+    def _receipt(self, job: Job, answer: Answer) -> Receipt:
+        try:
+            told = answer.read(_Receipt)
+        except Unreadable as error:
+            reason = "fal accepted the request, but its receipt could not be read"
+            raise SubmitUnknown(reason, answer=answer.kept()) from error
+        own = self.receipt(job, told.request_id)
+        given = told.model_dump(include=set(own.document), exclude_none=True)
+        return Receipt(
+            told.request_id, own.document | {k: url for k, url in given.items() if self._line.is_ours(url)}
+        )
 
     async def find(self, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
         since = (job.created_at or datetime.now(UTC)) - _HISTORY_SLACK
@@ -159,21 +281,30 @@ class FalProvider:
             "expand": "payloads",
             "limit": "100",
         }
-        while True:
-            response = await self._client.get(
-                f"{self._api_url}/v1/models/requests/by-endpoint", params=query, headers=self._headers
+        # What comes back is clean, so what is looked for has to be.
+        sent = self._line.secrets.clean(job.request["arguments"])
+        for _ in range(_HISTORY_PAGES):
+            answer = await self._read(
+                f"{self._api_url}/v1/models/requests/by-endpoint", "history", params=query, bounds=_HISTORY_BOUNDS
             )
-            response.raise_for_status()
-            page = response.json()
-            for item in page["items"]:
-                ours = _same_input(item.get("json_input"), job.request["arguments"])
-                if ours and item["request_id"] not in known_ids:
-                    return self.receipt(job, item["request_id"])
-            if not page.get("has_more"):
+            page = _understood(answer, _History, "history") if answer.status == 200 else None
+            if page is None:
+                raise _undecided(answer, "history")
+            for item in page.items:
+                if _same_input(item.json_input, sent) and item.request_id not in known_ids:
+                    return self.receipt(job, item.request_id)
+            if not page.has_more:
                 return None
-            query["cursor"] = page["next_cursor"]
+            if not page.next_cursor or page.next_cursor == query.get("cursor"):
+                break
+            query["cursor"] = page.next_cursor
+        raise Undecided(f"fal's history does not come to an end within {_HISTORY_PAGES} pages")
 
     def receipt(self, job: Job, provider_job_id: str) -> Receipt:
+        if not re.match(_REQUEST_ID, provider_job_id):
+            raise ConfigurationError(
+                f"{clean(provider_job_id, 40)} is no request id of fal; copy it from its dashboard."
+            )
         # The client's own rule: only the owner and the alias of an endpoint stand in a request's address.
         owner, alias = job.request["endpoint"].split("/")[:2]
         base = f"{self._queue_url}/{owner}/{alias}/requests/{provider_job_id}"
@@ -182,63 +313,62 @@ class FalProvider:
         )
 
     async def poll(self, job: Job) -> bool:
-        response = await self._get(_address(job, "status_url"), what="status")
-        if response is None:
-            return False
-        if response.status_code not in (200, 202):
-            _LOG.warning("fal answered %s to a status request; asking again", response.status_code)
-            return False
-        try:
-            status = response.json()["status"]
-        except (ValueError, KeyError, TypeError):
-            _LOG.warning("fal's status could not be read; asking again")
-            return False
+        answer = await self._read(self._address(job, "status_url"), "status")
+        if answer.status not in (200, 202):
+            raise _undecided(answer, "status")
+        status = _understood(answer, _Status, "status").status
         if status not in ("IN_QUEUE", "IN_PROGRESS", "COMPLETED"):
-            _LOG.warning("fal answered the unknown status %r; taken as still processing", status)
+            raise Undecided(f"fal answered the unknown status {status!r:.100}", answer=answer.kept())
         return status == "COMPLETED"
 
-    async def result(self, job: Job) -> Rendered | None:
-        response = await self._get(_address(job, "response_url"), what="result")
-        # A list of details is the model's own last word; anything else with such a status is the way there failing.
-        passing = response is not None and response.status_code in (429, *range(500, 600)) and not _details(response)
-        if response is None or passing:
-            return None
-        if response.status_code != 200:
-            raise _failed_result(response)
-        try:
-            document = response.json()
-            if any(document.get("has_nsfw_concepts") or ()):
+    async def result(self, job: Job) -> Rendered:
+        answer = await self._read(self._address(job, "response_url"), "result")
+        if answer.status != 200:
+            await self._raise_ended_by_infrastructure(job, answer)
+            raise _failed_result(answer)
+        if job.kind is JobKind.IMAGE:
+            pictures = _understood(answer, _Pictures, "result")
+            if any(pictures.has_nsfw_concepts or ()):
                 reason = "the picture was withheld as unsafe"
-                raise JobFailed(FailureKind.MODERATION, reason, ending=Ending.OUTPUT_REFUSED)
-            file = document["images"][0] if job.kind is JobKind.IMAGE else document["video"]
-            return Rendered(media_url=file["url"])
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            reason = f"fal's result has no file where one should be: {response.text[:200]}"
-            raise JobFailed(FailureKind.INVALID, reason, ending=Ending.UNREADABLE) from error
+                raise JobFailed(FailureKind.MODERATION, reason, ending=Ending.OUTPUT_REFUSED, answer=answer.kept())
+            file = pictures.images[0]
+        else:
+            file = _understood(answer, _Clip, "result").video
+        return Rendered(media_url=file.url, size_bytes=file.file_size)
+
+    async def _raise_ended_by_infrastructure(self, job: Job, answer: Answer) -> None:
+        """JobFailed when both the result and the status say that the infrastructure has ended the job.
+
+        The result alone may only say that the way to it failed just now.
+        """
+        told = _read_or_none(answer, _Flat)
+        if told is None or told.error_type not in _INFRASTRUCTURE_TYPES:
+            return
+        status = _read_or_none(await self._read(self._address(job, "status_url"), "status"), _Status)
+        if status is not None and status.status == "COMPLETED" and status.error_type == told.error_type:
+            raise JobFailed(FailureKind.TRANSIENT, _reason(answer), ending=Ending.FAILED, answer=answer.kept())
 
     async def cancel(self, job: Job) -> None:
-        address = _address(job, "cancel_url")
-        if address and self._is_ours(address):
-            try:
-                await self._client.put(address, headers=self._headers)
-            except httpx.TransportError as error:
-                _LOG.warning("fal could not be asked to cancel %s: %s", job.provider_job_id, error)
-
-    def _is_ours(self, url: str) -> bool:
-        """Whether an address is on fal's own origin, the only place that our key goes to."""
-        asked, own = urlsplit(url), urlsplit(self._queue_url)
-        return (asked.scheme, asked.netloc) == (own.scheme, own.netloc)
-
-    async def _get(self, url: str | None, *, what: str) -> httpx.Response | None:
-        """A read, which is free to repeat; None when the network failed. Our key goes to fal's own host only."""
-        if url is None or not self._is_ours(url):
-            reason = f"fal gave a {what} address on another host: {url}"
-            raise JobFailed(FailureKind.INVALID, reason, ending=Ending.UNREADABLE)
         try:
-            return await self._client.get(url, headers=self._headers)
-        except httpx.TransportError as error:
-            _LOG.warning("the network failed while asking fal for the %s: %s", what, type(error).__name__)
-            return None
+            await self._line.ask("PUT", self._address(job, "cancel_url"), headers=self._headers, bounds=_READ_BOUNDS)
+        except (NotSent, NoAnswer) as error:
+            _LOG.warning("fal could not be asked to cancel %s: %s", job.provider_job_id, error)
+
+    def _address(self, job: Job, name: str) -> str:
+        """Where to ask about a job: as its receipt says, unless that leads to another host."""
+        given = (job.receipt or {}).get(name)
+        if isinstance(given, str) and self._line.is_ours(given):
+            return given
+        return self.receipt(job, job.provider_job_id or "").document[name]
+
+    async def _read(
+        self, url: str, what: str, *, params: dict[str, str] | None = None, bounds: Bounds = _READ_BOUNDS
+    ) -> Answer:
+        """A question that is free to repeat. Raises Undecided when no answer came."""
+        try:
+            return await self._line.ask("GET", url, headers=self._headers, params=params, bounds=bounds)
+        except (NotSent, NoAnswer) as error:
+            raise Undecided(f"{error}, asked for the {what}") from error
 
 
 def _request(order: RenderOrder, wire: FalWire) -> dict[str, Any]:
@@ -272,88 +402,98 @@ def _request(order: RenderOrder, wire: FalWire) -> dict[str, Any]:
     return {"endpoint": endpoint, "arguments": arguments}
 
 
-def _address(job: Job, name: str) -> str | None:
-    return (job.receipt or {}).get(name)
+def _refused_submit(answer: Answer) -> NotAccepted | SubmitUnknown:
+    """What a submit that was not answered with a receipt means.
 
-
-def _receipt(response: httpx.Response) -> Receipt:
-    try:
-        receipt = response.json()
-        addresses = {name: receipt[name] for name in ("status_url", "response_url", "cancel_url")}
-        return Receipt(receipt["request_id"], addresses)
-    except (ValueError, KeyError, TypeError) as error:
-        raise SubmitUnknown("fal accepted the request, but its receipt could not be read") from error
-
-
-def _refused_submit(response: httpx.Response) -> NotAccepted | SubmitUnknown:
-    """What a submit that was not answered with 200 means. A 500 may have queued the job: that is unknown."""
-    status, reason = response.status_code, _reason(response)
+    Only fal's own words, in the shape that it documents, are a refusal. A gateway's 429 and 503 are one, too, when
+    the history agrees. A 500 may have queued the job: that is unknown, as is everything else.
+    """
+    status, kept = answer.status, answer.kept()
+    findings, flat = _read_or_none(answer, _Findings), _read_or_none(answer, _Flat)
+    reason = _reason(answer)
     if status in (429, 503):
-        return NotAccepted(FailureKind.TRANSIENT, reason, retry_after_s=_retry_after_s(response))
-    if status == 402 or (status == 403 and "balance" in reason.lower()):
-        return NotAccepted(FailureKind.QUOTA, reason)
-    if status in (401, 403):
-        return NotAccepted(FailureKind.AUTH, reason)
-    if status in (400, 404, 413, 422):
-        moderation = any(detail.type == _MODERATION for detail in _details(response))
+        return NotAccepted(
+            FailureKind.TRANSIENT, reason, retry_after_s=answer.retry_after_s, documented=False, answer=kept
+        )
+    if flat is not None and (status == 402 or (status == 403 and "balance" in flat.detail.lower())):
+        return NotAccepted(FailureKind.QUOTA, reason, answer=kept)
+    if flat is not None and status in (401, 403):
+        return NotAccepted(FailureKind.AUTH, reason, answer=kept)
+    if (findings is not None and status == 422) or (flat is not None and status in (400, 404, 413, 422)):
+        moderation = findings is not None and any(found.type == _MODERATION for found in findings.detail)
         kind = FailureKind.MODERATION if moderation else FailureKind.INVALID
-        return NotAccepted(kind, reason, retry_allowed=not moderation)
-    return SubmitUnknown(f"fal answered {status} to a submit: {reason}")
+        return NotAccepted(kind, reason, retry_allowed=not moderation, answer=kept)
+    return SubmitUnknown(f"fal answered a submit with {reason}", answer=kept)
 
 
-def _failed_result(response: httpx.Response) -> JobFailed:
-    details = _details(response)
-    types = {detail.type for detail in details}
-    reason = _reason(response)
-    retry_allowed = response.headers.get("X-Fal-Retryable", "").lower() == "true"
+def _failed_result(answer: Answer) -> JobFailed | Undecided:
+    """What a result without a file means: the model's documented last word, or nothing."""
+    findings, flat = _read_or_none(answer, _Findings), _read_or_none(answer, _Flat)
+    reason, kept = _reason(answer), answer.kept()
+    if flat is not None and answer.status == 499 and flat.error_type == _CANCELED:
+        return JobFailed(FailureKind.CANCELED, reason, ending=Ending.CANCELED, answer=kept)
+    if findings is None or answer.status not in (422, *range(500, 600)):
+        return _undecided(answer, "result")
+    types = {found.type for found in findings.detail}
+    # Every model error has this header; a list of details without it may be anybody's.
+    retryable = answer.header("X-Fal-Retryable") or answer.header("X-Fal-Needs-Retry")
+    retry_allowed = retryable.lower() == "true"
     if _MODERATION in types:
         # A refusal of the prompt costs nothing; one of the finished picture has used the GPU.
-        prompt_refused = all(detail.loc[:1] in ((), ("body",)) for detail in details)
+        prompt_refused = all(found.loc[:1] in ((), ("body",)) for found in findings.detail)
         ending = Ending.PROMPT_REFUSED if prompt_refused else Ending.OUTPUT_REFUSED
-        return JobFailed(FailureKind.MODERATION, reason, ending=ending, retry_allowed=retry_allowed)
-    at_fault = response.status_code == 422 and any(detail.names_argument for detail in details)
-    if at_fault or types & _INVALID_TYPES or response.status_code in (400, 404):
-        return JobFailed(FailureKind.INVALID, reason, ending=Ending.FAILED, retry_allowed=False)
-    if response.status_code in (401, 403):
-        return JobFailed(FailureKind.AUTH, reason, ending=Ending.UNREADABLE)
-    return JobFailed(FailureKind.GENERATION, reason, ending=Ending.FAILED)
+        return JobFailed(FailureKind.MODERATION, reason, ending=ending, retry_allowed=retry_allowed, answer=kept)
+    at_fault = answer.status == 422 and any(found.names_argument for found in findings.detail)
+    if at_fault or types & _INVALID_TYPES:
+        return JobFailed(FailureKind.INVALID, reason, ending=Ending.FAILED, retry_allowed=False, answer=kept)
+    if types & _FAILED_TYPES or retryable:
+        return JobFailed(FailureKind.GENERATION, reason, ending=Ending.FAILED, answer=kept)
+    return _undecided(answer, "result")
 
 
-def _details(response: httpx.Response) -> list[_Finding]:
-    """The model's own findings, those that can be read; none in an error of the way there."""
+def _undecided(answer: Answer, what: str) -> Undecided:
+    return Undecided(f"fal answered a question for the {what} with {_reason(answer)}", answer=answer.kept())
+
+
+def _understood(answer: Answer, model: type[_ModelT], what: str) -> _ModelT:
+    """The answer by its type. Raises Undecided."""
     try:
-        found = _Findings.model_validate_json(response.content).detail
-    except ValidationError:
-        return []
-    readable: list[_Finding] = []
-    for item in found:
-        with contextlib.suppress(ValidationError):
-            readable.append(_Finding.model_validate(item))
-    return readable
+        return answer.read(model)
+    except Unreadable as error:
+        raise Undecided(f"fal's {what} could not be read: {error}", answer=answer.kept()) from error
 
 
-def _reason(response: httpx.Response) -> str:
-    details = _details(response)
-    if details:
-        return "; ".join(f"{detail.type}: {detail.msg}" for detail in details)[:500]
-    return f"HTTP {response.status_code}: {response.text[:300]}"
+def _read_or_none(answer: Answer, model: type[_ModelT]) -> _ModelT | None:
+    try:
+        return answer.read(model)
+    except Unreadable:
+        return None
 
 
-def _retry_after_s(response: httpx.Response) -> float | None:
-    value = response.headers.get("Retry-After", "")
-    return float(value) if value.replace(".", "", 1).isdigit() else None
+def _reason(answer: Answer) -> str:
+    """What an answer says, for people."""
+    findings = _read_or_none(answer, _Findings)
+    if findings is not None:
+        return "; ".join(f"{found.type}: {found.msg or ''}" for found in findings.detail)[:500]
+    return f"HTTP {answer.status}: {answer.text()}"
 
 
 def _same_input(recorded: dict[str, Any] | None, sent: dict[str, Any]) -> bool:
     """Whether a request of the history is ours: every argument that we sent, with its seed, stands in it."""
-    return isinstance(recorded, dict) and all(recorded.get(name) == value for name, value in sent.items())
+    return recorded is not None and all(recorded.get(name) == value for name, value in sent.items())
 
 
 def _connect(section: FalSection, client: httpx.AsyncClient) -> FalProvider | None:
     if section.key is None:
         return None
     key = section.key.get_secret_value()
-    return FalProvider(client, key=key, queue_url=section.queue_url, api_url=section.api_url)
+    return FalProvider(
+        client,
+        key=key,
+        queue_url=section.queue_url,
+        api_url=section.api_url,
+        media_origins=[host.strip() for host in section.media_hosts.split(",") if host.strip()],
+    )
 
 
 def _connect_sandbox(base_url: str, client: httpx.AsyncClient) -> FalProvider:

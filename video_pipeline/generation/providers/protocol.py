@@ -35,8 +35,7 @@ class Ending(StrEnum):
     PROMPT_REFUSED = "prompt refused"
     OUTPUT_REFUSED = "output refused"
     FAILED = "failed"
-    UNREADABLE = "unreadable"
-    """The provider says that it has ended, and nobody can read as what."""
+    CANCELED = "canceled"
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,9 @@ class Terms:
     """What holds at a provider, as its documents say it.
 
     `billed` are the endings that are charged for. `concurrency` is how many of our jobs may be there at a time.
-    `url_lifetime_s` is how long the address of a finished file works. `key_lifetime_s` is how long an idempotency key
-    is remembered; a submit older than that is never sent again.
+    `url_lifetime_s` is how long the address of a finished file works, and how long a job that nobody understands is
+    asked about. `key_lifetime_s` is how long an idempotency key is remembered; a submit older than that is never sent
+    again.
     """
 
     recovery: Recovery
@@ -58,37 +58,76 @@ class Terms:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A finished job: where the provider keeps the file, for now."""
+    """A finished job: where the provider keeps the file, for now, and its size where the provider tells it."""
 
     media_url: str
+    size_bytes: int | None = None
+
+
+Kept = dict[str, Any]
+"""What the ledger keeps of an answer (`Answer.kept`)."""
 
 
 class NotAccepted(VendorError):
-    """The provider surely did not take the job; nothing was bought."""
+    """The provider did not take the job; nothing was bought.
+
+    `documented` is False for an answer that turns the job away without the provider's own words, as a busy gateway
+    does: it is believed only when the provider, asked for it, does not know the job.
+    """
 
     def __init__(
-        self, kind: FailureKind, reason: str, *, retry_after_s: float | None = None, retry_allowed: bool = True
+        self,
+        kind: FailureKind,
+        reason: str,
+        *,
+        retry_after_s: float | None = None,
+        retry_allowed: bool = True,
+        documented: bool = True,
+        answer: Kept | None = None,
     ) -> None:
         super().__init__(reason)
         self.kind = kind
         self.reason = reason
         self.retry_after_s = retry_after_s
         self.retry_allowed = retry_allowed
+        self.documented = documented
+        self.answer = answer
 
 
 class SubmitUnknown(VendorError):
-    """The answer to a submit was lost: the job may or may not have been bought."""
+    """The answer to a submit was lost or is not understood: the job may or may not have been bought."""
+
+    def __init__(self, reason: str, *, answer: Kept | None = None) -> None:
+        super().__init__(reason)
+        self.answer = answer
+
+
+class Undecided(VendorError):
+    """A read came to nothing, or to an answer that nobody documents. It says nothing: it is asked again."""
+
+    def __init__(self, reason: str, *, answer: Kept | None = None) -> None:
+        super().__init__(reason)
+        self.answer = answer
 
 
 class JobFailed(VendorError):
-    """The job ended without a file; the terms say whether such an `ending` is billed."""
+    """The job ended without a file, in documented words; the terms say whether such an `ending` is billed."""
 
-    def __init__(self, kind: FailureKind, reason: str, *, ending: Ending, retry_allowed: bool = True) -> None:
+    def __init__(
+        self,
+        kind: FailureKind,
+        reason: str,
+        *,
+        ending: Ending,
+        retry_allowed: bool = True,
+        answer: Kept | None = None,
+    ) -> None:
         super().__init__(reason)
         self.kind = kind
         self.reason = reason
         self.ending = ending
         self.retry_allowed = retry_allowed
+        self.answer = answer
 
 
 class Provider(Protocol):
@@ -96,7 +135,8 @@ class Provider(Protocol):
 
     A job's `request` is what the vendor's `translate` made of its order; `receipt` is what `submit` gave. Nobody else
     reads them. `trusted_origins` are the only origins that a download may reach although they are not public (the
-    sandbox); empty for every real provider.
+    sandbox); empty for every real provider. `media_origins` are the hosts that it keeps files on, such as
+    `https://*.example`; empty where any public host may be one.
     """
 
     @property
@@ -108,12 +148,22 @@ class Provider(Protocol):
     @property
     def trusted_origins(self) -> frozenset[str]: ...
 
-    async def submit(self, job: Job) -> Receipt:
-        """Buy `job`; its key is the idempotency key. Raises NotAccepted or SubmitUnknown."""
+    @property
+    def media_origins(self) -> frozenset[str]: ...
+
+    async def submit(self, job: Job, *, before: Callable[[], None] | None = None) -> Receipt:
+        """Buy `job`; its key is the idempotency key. Raises NotAccepted or SubmitUnknown.
+
+        `before` is called in the last moment before the request's bytes go out. What it raises passes through, and
+        nothing was sent.
+        """
         ...
 
     async def find(self, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
-        """Look for a lost submit of `job` among requests that are not `known_ids`; asked only with SEARCH."""
+        """Look for a lost submit of `job` among requests that are not `known_ids`; asked only with SEARCH.
+
+        None when the whole history was read and does not list it. Raises Undecided.
+        """
         ...
 
     def receipt(self, job: Job, provider_job_id: str) -> Receipt:
@@ -121,11 +171,11 @@ class Provider(Protocol):
         ...
 
     async def poll(self, job: Job) -> bool:
-        """Whether the job has ended. Trouble on the way is not an end; raises JobFailed when it is gone."""
+        """Whether the job has ended. Raises Undecided, or JobFailed when the provider says that it is gone."""
         ...
 
-    async def result(self, job: Job) -> Rendered | None:
-        """The file of an ended job, None to ask again later. Raises JobFailed."""
+    async def result(self, job: Job) -> Rendered:
+        """The file of an ended job. Raises Undecided or JobFailed."""
         ...
 
     async def cancel(self, job: Job) -> None:
