@@ -1,6 +1,7 @@
 """The ledger: whatever costs money, publishes, freezes or was decided, in Postgres. The only SQL that writes."""
 
 from video_pipeline.ledger.jobs import Hold, Reservation
+from video_pipeline.ledger.leases import Lease, LeaseLost
 from video_pipeline.ledger.ledger import Ledger, open_ledger
 from video_pipeline.ledger.records import (
     NOTHING_BILLED,
@@ -36,6 +37,8 @@ __all__ = [
     "Job",
     "JobKind",
     "JobState",
+    "Lease",
+    "LeaseLost",
     "Ledger",
     "NightJudgement",
     "Preference",

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.governance import tier_state
+from video_pipeline.ledger.leases import Lease, fenced
 from video_pipeline.ledger.locks import lock
 from video_pipeline.ledger.records import (
     JOB_TRANSITIONS,
@@ -72,20 +73,30 @@ class Reservation:
 class Jobs:
     """The rows of `jobs` with their events and money lines; the one place that moves a job from state to state."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, lease: Lease | None = None) -> None:
         self._engine = engine
+        self._lease = lease
+
+    def under(self, lease: Lease) -> "Jobs":
+        """The same rows for the holder of `lease`: every write raises LeaseLost when it is not held any more."""
+        return Jobs(self._engine, lease)
 
     def plan(self, job: Job) -> Job:
         """Write the intent of an attempt; the row that is there already when the key is known."""
         given = {column: getattr(job, name) for name, column in _COLUMNS.items()}
         values = {column: _plain(value) for column, value in given.items() if value is not None}
-        with self._engine.begin() as connection:
+        with fenced(self._engine, self._lease) as connection:
             connection.execute(insert(jobs).values(**values).on_conflict_do_nothing())
             return _fetch(connection, job.key)
 
     def get(self, key: str) -> Job:
         with self._engine.connect() as connection:
             return _fetch(connection, key)
+
+    def moved_at(self, key: str) -> datetime:
+        """When the job was last moved, by the database's clock."""
+        with self._engine.connect() as connection:
+            return connection.execute(select(jobs.c.updated_at).where(jobs.c.key == key)).scalar_one()
 
     def history(self, clip_id: str, shot: int, shot_sha256: str) -> list[Job]:
         """All attempts at this very shot, in order; an edited shot starts a new history."""
@@ -177,7 +188,7 @@ class Jobs:
         `cache_lost` says that the accepted one's media is gone.
         """
         on = datetime.now(UTC).date()
-        with self._engine.begin() as connection:
+        with fenced(self._engine, self._lease) as connection:
             lock(connection, "budget")
             committed = committed_usd(connection, on)
             state = _fetch(connection, job.key).state
@@ -278,7 +289,7 @@ class Jobs:
 
     def note_media(self, job: Job, media_url: str, media_bytes: int | None) -> Job:
         """Keep a fresher address of a rendered file, and its size in bytes; the state stays."""
-        with self._engine.begin() as connection:
+        with fenced(self._engine, self._lease) as connection:
             values = {"media_url": media_url, "media_bytes": media_bytes}
             connection.execute(
                 update(jobs).where(jobs.c.key == job.key, jobs.c.state == JobState.RENDERED.value).values(**values)
@@ -287,7 +298,7 @@ class Jobs:
 
     def noted(self, job: Job, note: str, answer: _Values | None = None) -> Job:
         """Keep what was said of a job that decides nothing, once for as long as the same is said; the state stays."""
-        with self._engine.begin() as connection:
+        with fenced(self._engine, self._lease) as connection:
             last = connection.execute(
                 select(job_events.c.to_state, job_events.c.note)
                 .where(job_events.c.job_key == job.key)
@@ -299,7 +310,7 @@ class Jobs:
             return _fetch(connection, job.key)
 
     def _move(self, job: Job, to: JobState, values: _Values, *, note: str = "", answer: _Values | None = None) -> Job:
-        with self._engine.begin() as connection:
+        with fenced(self._engine, self._lease) as connection:
             _change(connection, job.key, job.state, to, note, values, answer)
             return _fetch(connection, job.key)
 
@@ -314,7 +325,7 @@ class Jobs:
         answer: _Values | None = None,
     ) -> Job:
         """Move a job on and replace its reservation by its bill."""
-        with self._engine.begin() as connection:
+        with fenced(self._engine, self._lease) as connection:
             billed: _Values = {"billed_usd": bill.usd, "billed_s": bill.seconds}
             _change(connection, job.key, job.state, to, note, values | billed, answer)
             held = (SpendLine.RESERVE.value, SpendLine.RELEASE.value)

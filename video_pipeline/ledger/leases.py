@@ -1,18 +1,64 @@
-"""Leases: who works on what. An expired or orphaned lease is taken over, work is never done by two at once."""
+"""Leases: who works on what, and the fence that keeps out a worker who has slept through the end of its lease.
+
+A lease is known by its token, which no other one ever has. Whoever holds a lease asks twice whether
+it still does: every transaction that writes asks the database (`fenced`), and right before anything that cannot be
+taken back the lease itself is asked (`Lease.check`), which needs no database. No worker's wall clock is read.
+"""
 
 import logging
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from video_pipeline.errors import LedgerError
+
 _LOG = logging.getLogger(__name__)
+# Goes on while the machine sleeps, and nobody can set it; macOS calls that clock the monotonic one.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+# The part of a lease's time that its owner leaves unused: two clocks may run at slightly different speeds.
+_MARGIN = 0.1
+# How long a person's answer may take to be written down before its heartbeat has to renew it.
+_PERSON_S = 30.0
+
+
+class LeaseLost(LedgerError):
+    """Another worker, or a person, may have the work by now; whoever had it must not go on."""
+
+
+class Lease:
+    """One owner's hold on `resource`: `token` is this hold's alone. Safe to share between threads."""
+
+    def __init__(self, resource: str, owner: str, token: int, *, ttl_s: float, asked_at: float) -> None:
+        self.resource = resource
+        self.owner = owner
+        self.token = token
+        self.ttl_s = ttl_s
+        self._asked_at = asked_at
+        self._lost = False
+
+    def check(self) -> None:
+        """Raises LeaseLost unless the lease is surely still held; asks nothing but a clock."""
+        age_s = _now_s() - self._asked_at
+        if self._lost or age_s > self.ttl_s * (1 - _MARGIN):
+            raise self.lost()
+
+    def renewed(self, asked_at: float) -> None:
+        """It was renewed by a request made at `asked_at`; the database counts from a moment that is not earlier."""
+        self._asked_at = asked_at
+
+    def lost(self) -> LeaseLost:
+        """Mark it as lost for good; the error to raise."""
+        self._lost = True
+        return LeaseLost(f"The lease on {self.resource} is lost: another worker has taken it over, or may have.")
 
 
 def new_owner() -> str:
@@ -33,68 +79,153 @@ class Leases:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def acquire(self, resource: str, owner: str, *, ttl_s: float) -> bool:
-        """Take or renew the lease; False while another live owner holds it."""
+    def acquire(self, resource: str, owner: str, *, ttl_s: float) -> Lease | None:
+        """Take the lease for `ttl_s` seconds; None while another live owner holds it."""
+        asked_at = _now_s()
         with self._engine.begin() as connection:
-            taken = connection.execute(
+            asked = {"resource": resource, "owner": owner, "ttl": ttl_s}
+            token = connection.execute(
                 text(
-                    "INSERT INTO leases (resource, owner, until) "
-                    "VALUES (:resource, :owner, clock_timestamp() + make_interval(secs => :ttl)) "
-                    "ON CONFLICT (resource) DO UPDATE SET owner = excluded.owner, until = excluded.until "
-                    "WHERE leases.owner = excluded.owner OR leases.until < clock_timestamp() RETURNING owner"
+                    "INSERT INTO leases (resource, owner, token, until) VALUES (:resource, :owner, "
+                    "nextval('lease_tokens'), clock_timestamp() + make_interval(secs => :ttl)) "
+                    "ON CONFLICT (resource) DO UPDATE SET owner = excluded.owner, token = nextval('lease_tokens'), "
+                    "until = clock_timestamp() + make_interval(secs => :ttl) "
+                    "WHERE leases.until < clock_timestamp() RETURNING token"
                 ),
-                {"resource": resource, "owner": owner, "ttl": ttl_s},
-            ).first()
-            if taken is not None:
-                return True
-            holder = connection.execute(
-                text("SELECT owner FROM leases WHERE resource = :resource FOR UPDATE"), {"resource": resource}
+                asked,
             ).scalar_one_or_none()
-            if holder is None or not _is_dead(holder):
-                return False
-            connection.execute(
-                text(
-                    "UPDATE leases SET owner = :owner, until = clock_timestamp() + make_interval(secs => :ttl) "
-                    "WHERE resource = :resource"
-                ),
-                {"resource": resource, "owner": owner, "ttl": ttl_s},
-            )
-            return True
+            if token is None:
+                holder = connection.execute(
+                    text("SELECT owner FROM leases WHERE resource = :resource FOR UPDATE"), {"resource": resource}
+                ).scalar_one_or_none()
+                if holder is None or not _is_dead(holder):
+                    return None
+                token = connection.execute(
+                    text(
+                        "UPDATE leases SET owner = :owner, token = nextval('lease_tokens'), "
+                        "until = clock_timestamp() + make_interval(secs => :ttl) "
+                        "WHERE resource = :resource RETURNING token"
+                    ),
+                    asked,
+                ).scalar_one()
+        return Lease(resource, owner, token, ttl_s=ttl_s, asked_at=asked_at)
 
-    def release(self, resource: str, owner: str) -> None:
+    def renew(self, lease: Lease) -> None:
+        """Hold it for its time from now on. Raises LeaseLost when it is another's, or nobody's any more."""
+        asked_at = _now_s()
+        with self._engine.begin() as connection:
+            renewed = connection.execute(
+                text(
+                    "UPDATE leases SET until = clock_timestamp() + make_interval(secs => :ttl) "
+                    "WHERE resource = :resource AND token = :token"
+                ),
+                {"resource": lease.resource, "token": lease.token, "ttl": lease.ttl_s},
+            )
+            if renewed.rowcount != 1:
+                raise lease.lost()
+        lease.renewed(asked_at)
+
+    def release(self, lease: Lease) -> None:
+        """Give it back; nothing happens when it is another's by now."""
         with self._engine.begin() as connection:
             connection.execute(
-                text("DELETE FROM leases WHERE resource = :resource AND owner = :owner"),
-                {"resource": resource, "owner": owner},
+                text("DELETE FROM leases WHERE resource = :resource AND token = :token"),
+                {"resource": lease.resource, "token": lease.token},
             )
 
     @contextmanager
-    def held(self, resource: str, *, ttl_s: float) -> Generator[bool, None, None]:
-        """Hold the lease with a heartbeat for the length of the block; yields False when another has it."""
-        owner = new_owner()
-        if not self.acquire(resource, owner, ttl_s=ttl_s):
-            yield False
+    def held(self, resource: str, *, ttl_s: float) -> Generator[Lease | None, None, None]:
+        """Hold the lease with a heartbeat for the length of the block; yields None when another has it."""
+        lease = self.acquire(resource, new_owner(), ttl_s=ttl_s)
+        if lease is None:
+            yield None
             return
         done = threading.Event()
-
-        def heartbeat() -> None:
-            while not done.wait(ttl_s / 3):
-                try:
-                    if not self.acquire(resource, owner, ttl_s=ttl_s):
-                        # The work goes on: every state change checks the state it leaves, so nothing is done twice.
-                        _LOG.error("The lease on %s was lost to another worker", resource)
-                        return
-                except DBAPIError as error:
-                    _LOG.warning("The lease on %s could not be renewed, trying again: %s", resource, error.orig)
-
-        beat = threading.Thread(target=heartbeat, name=f"lease {resource}", daemon=True)
+        beat = threading.Thread(target=self._keep_renewing, args=(lease, done), name=f"lease {resource}", daemon=True)
         beat.start()
         try:
-            yield True
+            yield lease
         finally:
             done.set()
             beat.join(timeout=ttl_s)
-            self.release(resource, owner)
+            try:
+                self.release(lease)
+            except (DBAPIError, LedgerError) as error:
+                # What ended the block says more than this does, and the lease runs out by itself.
+                _LOG.warning("The lease on %s could not be given back: %s", resource, _reason(error))
+
+    def _keep_renewing(self, lease: Lease, done: threading.Event) -> None:
+        while not done.wait(lease.ttl_s / 3):
+            try:
+                self.renew(lease)
+            except LeaseLost:
+                _LOG.error("The lease on %s was lost to another worker; its work ends here", lease.resource)
+                return
+            except (DBAPIError, LedgerError) as error:
+                _LOG.warning("The lease on %s could not be renewed, trying again: %s", lease.resource, _reason(error))
+
+    @contextmanager
+    def for_a_person(self, resource: str) -> Generator[Lease, None, None]:
+        """Hold the lease while a person's answer is written down.
+
+        Raises LedgerError, with the moment to ask again, while a live worker holds it.
+        """
+        with self.held(resource, ttl_s=_PERSON_S) as lease:
+            if lease is None:
+                raise LedgerError(f"A worker is at it until {self._until(resource)}; ask again then.")
+            yield lease
+
+    def settled(self, since: datetime, *, after_s: float) -> None:
+        """Raises LedgerError, with the moment to ask again, until `after_s` seconds have passed since `since`.
+
+        For what was sent, or may have been, by a worker who is gone or stopped: until then it may still arrive.
+        """
+        until = since + timedelta(seconds=after_s)
+        with self._engine.connect() as connection:
+            now = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        if now < until:
+            raise LedgerError(f"What was sent may still arrive until {_clock_time(until)}; ask again then.")
+
+    def _until(self, resource: str) -> str:
+        with self._engine.connect() as connection:
+            until = connection.execute(
+                text("SELECT until FROM leases WHERE resource = :resource"), {"resource": resource}
+            ).scalar_one_or_none()
+        return "this very moment" if until is None else _clock_time(until)
+
+
+@contextmanager
+def fenced(engine: Engine, lease: Lease | None) -> Generator[Connection, None, None]:
+    """A transaction that nobody can take the lease over in; without a lease, a plain one.
+
+    Raises LeaseLost when the lease is not held any more.
+    """
+    with engine.begin() as connection:
+        if lease is not None:
+            held = connection.execute(
+                text(
+                    "SELECT 1 FROM leases WHERE resource = :resource AND token = :token "
+                    "AND until > clock_timestamp() FOR SHARE"
+                ),
+                {"resource": lease.resource, "token": lease.token},
+            ).first()
+            if held is None:
+                raise lease.lost()
+        yield connection
+
+
+def _now_s() -> float:
+    """Seconds on the clock that leases are measured by."""
+    return time.clock_gettime(_CLOCK)
+
+
+def _clock_time(moment: datetime) -> str:
+    """A moment as a person reads it; rounded up, so that what it says is not too early."""
+    return f"{moment.astimezone(UTC) + timedelta(milliseconds=999):%H:%M:%S} UTC"
+
+
+def _reason(error: DBAPIError | LedgerError) -> str:
+    return str(error.orig if isinstance(error, DBAPIError) else error)
 
 
 def _is_dead(owner: str) -> bool:

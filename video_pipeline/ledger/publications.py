@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, func, sele
 from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.errors import LedgerError
+from video_pipeline.ledger.leases import Lease, fenced
 from video_pipeline.ledger.records import Publication, PublicationState
 from video_pipeline.ledger.schema import engagement_snapshots, publication_events, publications
 
@@ -42,14 +43,19 @@ _Values = dict[str, Any]
 class Publications:
     """The rows of `publications` with their events and metrics; the one place that moves a publication on."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, lease: Lease | None = None) -> None:
         self._engine = engine
+        self._lease = lease
+
+    def under(self, lease: Lease) -> "Publications":
+        """The same rows for the holder of `lease`: every write raises LeaseLost when it is not held any more."""
+        return Publications(self._engine, lease)
 
     def plan(self, publication: Publication) -> Publication:
         """Write the intent; the row that is there already when the clip was planned for the platform."""
         values = {name: getattr(publication, name) for name in _FIELDS}
         values["state"] = publication.state.value
-        with self._engine.begin() as connection:
+        with fenced(self._engine, self._lease) as connection:
             connection.execute(insert(publications).values(**values).on_conflict_do_nothing())
             row = connection.execute(
                 select(publications).where(
@@ -67,7 +73,7 @@ class Publications:
 
     def with_session(self, publication: Publication, session: dict[str, Any]) -> Publication:
         """Keep the upload session before any byte is sent to it; LedgerError when another worker has one."""
-        with self._engine.begin() as connection:
+        with fenced(self._engine, self._lease) as connection:
             noted = connection.execute(
                 update(publications)
                 .where(publications.c.key == publication.key, publications.c.session.is_(None))
@@ -114,7 +120,7 @@ class Publications:
     ) -> Publication:
         if to not in PUBLICATION_TRANSITIONS[publication.state]:
             raise LedgerError(f"Publication {publication.key[:12]} cannot go from {publication.state} to {to}.")
-        with self._engine.begin() as connection:
+        with fenced(self._engine, self._lease) as connection:
             changed = connection.execute(
                 update(publications)
                 .where(publications.c.key == publication.key, publications.c.state == publication.state.value)
@@ -138,6 +144,11 @@ class Publications:
         with self._engine.connect() as connection:
             return _fetch(connection, key)
 
+    def moved_at(self, key: str) -> datetime:
+        """When the publication was last moved, by the database's clock."""
+        with self._engine.connect() as connection:
+            return connection.execute(select(publications.c.updated_at).where(publications.c.key == key)).scalar_one()
+
     def of_days(self, first: date, last: date) -> list[Publication]:
         """Publications of the clips of the days `first` to `last`, both included."""
         return self._where(publications.c.day >= first, publications.c.day <= last)
@@ -155,7 +166,7 @@ class Publications:
         statement = insert(engagement_snapshots).values(
             publication_key=publication.key, day=day, age_days=age_days, metrics=dict(metrics)
         )
-        with self._engine.begin() as connection:
+        with fenced(self._engine, self._lease) as connection:
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["publication_key", "day"],

@@ -284,6 +284,8 @@ leases = Table(
     Column("resource", Text, primary_key=True),
     Column("owner", Text, nullable=False),
     _at("until", nullable=False),
+    # From the sequence `lease_tokens`.
+    Column("token", BigInteger, nullable=False),
 )
 
 alerts = Table(
