@@ -63,7 +63,9 @@ def resolve(
     services = get_services()
     unknown = find_unknown(services.ledger, job)
     provider = services.providers(httpx.AsyncClient())[unknown.provider]
-    resolved = resolve_unknown(services.ledger, provider, unknown, request_id=found or None)
+    resolved = resolve_unknown(
+        services.ledger, provider, unknown, request_id=found or None, policy=services.policy.generation
+    )
     console.print(f"Job {resolved.key[:16]} is {resolved.state}. Materialise {resolved.day} again to go on.")
 
 

@@ -25,7 +25,8 @@ from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.outlook import NOT_HAPPENED
 from video_pipeline.generation.providers import Provider
 from video_pipeline.generation.requests import build_job, can_anchor
-from video_pipeline.ledger import Job, JobState, Ledger
+from video_pipeline.generation.resolution import clip_lease
+from video_pipeline.ledger import Job, JobState, Lease, LeaseLost, Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan, Decision
 from video_pipeline.storage import ObjectStore
@@ -107,24 +108,31 @@ class GenerationEngine:
 
     async def _close_alone(self, job: Job) -> None:
         """Close a job unless another worker is at its clip; trouble with it holds nobody up."""
-        async with self._lease(job.clip_id) as owned:
+        async with self._lease(job.clip_id) as lease:
             try:
-                if owned:
+                if lease is not None:
                     job = await self._db(self._ledger.jobs.get, job.key)
-                    await self._driver.close(job, "the brief was changed or removed while this was under way")
+                    reason = "the brief was changed or removed while this was under way"
+                    await self._driver.under(lease).close(job, reason)
             except Exception as error:
                 # As with a clip: one job that cannot be closed must not stop the day's clips.
                 _LOG.warning("%s shot %d could not be closed: %s", job.clip_id, job.shot, error)
 
     async def _clip(self, plan: ClipPlan) -> GeneratedClip:
         try:
-            async with self._lease(plan.clip_id) as owned:
-                if not owned:
+            async with self._lease(plan.clip_id) as lease:
+                if lease is None:
                     return clip_row(plan, [], ClipStatus.WAITING, "another worker is generating this clip")
                 if plan.held:
-                    await self._end_under_way(plan, plan.held)
+                    await self._end_under_way(plan, plan.held, lease)
                     return clip_row(plan, await self._history(plan), ClipStatus.WAITING, plan.held)
-                return await self._finish(plan, await self._shots(plan))
+                outcomes = await self._shots(plan, lease)
+                lease.check()
+                return await self._finish(plan, outcomes)
+        except LeaseLost as error:
+            # This worker was stopped or cut off for too long. Whoever has the clip now finds all of it in the ledger.
+            _LOG.warning("%s: %s", plan.clip_id, error)
+            return clip_row(plan, [], ClipStatus.WAITING, "another worker has taken this clip over")
         except Exception as error:
             # One clip never stops the others, whatever it stumbles over; its jobs are in the ledger.
             _LOG.exception("%s stopped", plan.clip_id)
@@ -133,29 +141,31 @@ class GenerationEngine:
             return clip_row(plan, await self._history(plan), ClipStatus.WAITING, reason)
 
     @asynccontextmanager
-    async def _lease(self, clip_id: str) -> AsyncGenerator[bool, None]:
-        """Hold a clip against other workers; False when another has it."""
-        lease = self._ledger.leases.held(f"generate {clip_id}", ttl_s=self._policy.lease_s)
-        owned = await self._db(lease.__enter__)
+    async def _lease(self, clip_id: str) -> AsyncGenerator[Lease | None, None]:
+        """Hold a clip against other workers and people; None when another has it."""
+        held = self._ledger.leases.held(clip_lease(clip_id), ttl_s=self._policy.lease_s)
+        lease = await self._db(held.__enter__)
         try:
-            yield owned
+            yield lease
         finally:
-            await self._db(lease.__exit__, None, None, None)
+            await self._db(held.__exit__, None, None, None)
 
-    async def _shots(self, plan: ClipPlan) -> list[_ShotOutcome]:
+    async def _shots(self, plan: ClipPlan, lease: Lease) -> list[_ShotOutcome]:
         """Every shot ends before the error of one is raised, so that no purchase is left half-way."""
-        return await _all_ended(self._shot(plan, decision) for decision in plan.decisions)
+        return await _all_ended(self._shot(plan, decision, lease) for decision in plan.decisions)
 
-    async def _end_under_way(self, plan: ClipPlan, held: str) -> None:
+    async def _end_under_way(self, plan: ClipPlan, held: str, lease: Lease) -> None:
         """Finish what a held clip has at its providers, which is paid for, and buy nothing."""
         decisions = {decision.shot: decision for decision in plan.decisions}
         jobs = [job for job in await self._history(plan) if not job.state.final and job.state is not JobState.PLANNED]
         reserved = [job for job in jobs if job.state is JobState.RESERVED]
-        await _all_ended(self._driver.close(job, f"not bought: {held}") for job in reserved)
-        await _all_ended(self._driver.drive(job, decisions[job.shot]) for job in jobs if job not in reserved)
+        driver = self._driver.under(lease)
+        await _all_ended(driver.close(job, f"not bought: {held}") for job in reserved)
+        await _all_ended(driver.drive(job, decisions[job.shot]) for job in jobs if job not in reserved)
 
-    async def _shot(self, plan: ClipPlan, decision: Decision) -> _ShotOutcome:
+    async def _shot(self, plan: ClipPlan, decision: Decision, lease: Lease) -> _ShotOutcome:
         """Climb the ladder for one shot until there is a clip or a reason."""
+        driver = self._driver.under(lease)
         shot = plan.storyboard.shots[decision.shot]
         anchor = can_anchor(decision, self._catalogue)
         while True:
@@ -173,9 +183,9 @@ class GenerationEngine:
                     pass
                 case Attempt() as attempt:
                     job = build_job(plan, decision, attempt, self._catalogue, run_id=self._run_id)
-                    job = await self._db(self._ledger.jobs.plan, job)
+                    job = await self._db(self._ledger.jobs.under(lease).plan, job)
                     _LOG.info("%s shot %d: attempt %d, %s", plan.clip_id, shot.index, job.attempt, job.strategy)
-            job = await self._driver.drive(job, decision)
+            job = await driver.drive(job, decision)
             if job.state is JobState.REFUSED:
                 return _ShotOutcome(None, job.failure_reason or "refused by the budget")
             if job.state is JobState.PLANNED:

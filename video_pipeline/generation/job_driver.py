@@ -4,6 +4,7 @@ Nothing is remembered between two steps but the ledger's row, so it does not mat
 """
 
 import asyncio
+import copy
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -38,6 +39,7 @@ from video_pipeline.ledger import (
     Job,
     JobKind,
     JobState,
+    Lease,
     Ledger,
     Receipt,
     Reservation,
@@ -57,7 +59,12 @@ _LONGEST_REASON = 500
 
 
 class JobDriver:
-    """Drives the jobs of one run, each provider's within the number that it takes at a time."""
+    """Drives the jobs of one run, each provider's within the number that it takes at a time.
+
+    A clip's jobs are driven by the one that is `under` the clip's lease.
+    """
+
+    _lease: Lease
 
     def __init__(
         self,
@@ -93,6 +100,14 @@ class JobDriver:
         # Decoding is the one thing here that needs a core.
         self._checks = asyncio.Semaphore(2)
         self._driven: set[str] = set()
+
+    def under(self, lease: Lease) -> "JobDriver":
+        """The same driver for the jobs of a clip that `lease` is held on; with it lost, work ends in LeaseLost."""
+        driver = copy.copy(self)
+        driver._lease = lease
+        driver._jobs = self._jobs.under(lease)
+        driver._collector = self._collector.under(lease)
+        return driver
 
     @property
     def capacity(self) -> int:
@@ -202,7 +217,9 @@ class JobDriver:
         """Send a submit whose intent is committed. Raises SubmitUnknown."""
         for wait_s in (*self._policy.backoff_s, None):
             try:
-                receipt = await self._provider(job).submit(job)
+                provider = self._provider(job)
+                self._lease.check()
+                receipt = await provider.submit(job)
             except NotAccepted as error:
                 if not error.documented:
                     found = await self._surely_refused(job, error)
@@ -261,7 +278,9 @@ class JobDriver:
         said = why
         for wait_s in (*self._policy.backoff_s, None):
             try:
-                receipt = await self._provider(job).submit(job)
+                provider = self._provider(job)
+                self._lease.check()
+                receipt = await provider.submit(job)
             except NotAccepted as error:
                 if error.documented and error.kind in (FailureKind.MODERATION, FailureKind.INVALID):
                     return await self._refused(job, error)
@@ -299,6 +318,7 @@ class JobDriver:
         started = loop.time()
         while True:
             waited_s = loop.time() - started
+            self._lease.check()
             try:
                 rendered = await provider.result(job) if await provider.poll(job) else None
             except JobFailed as error:

@@ -1,6 +1,7 @@
 """From rendered to stored: the file that was paid for, fetched from the provider and kept in our own store."""
 
 import asyncio
+import copy
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from video_pipeline.generation.arrival import flaw_of
 from video_pipeline.generation.download import Downloaded, NotFetched, download
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.providers import JobFailed, Provider, Undecided
-from video_pipeline.ledger import Job, JobKind, Ledger
+from video_pipeline.ledger import Job, JobKind, Lease, Ledger
 from video_pipeline.policy import GenerationPolicy
 from video_pipeline.storage import ObjectStore, StoredObject, clip_key
 
@@ -41,6 +42,12 @@ class MediaCollector:
         self._client = client
         self._policy = policy
         self._notifier = notifier
+
+    def under(self, lease: Lease) -> "MediaCollector":
+        """The same collector for the jobs of a clip that `lease` is held on."""
+        collector = copy.copy(self)
+        collector._jobs = self._jobs.under(lease)
+        return collector
 
     async def collect(self, job: Job) -> Job:
         """Download at once and keep it ourselves; a failed download is repeated, a render never is (S1, G2.4)."""

@@ -8,11 +8,12 @@ import httpx
 import pytest
 
 from video_pipeline.clips import ClipStatus
+from video_pipeline.errors import LedgerError
 from video_pipeline.generation import PROVIDERS, find_unknown, resolve_unknown
 from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, ReviewState
 from video_pipeline_tests.contract.edge import usd
 from video_pipeline_tests.contract.orders import brief_of
-from video_pipeline_tests.generation.stage import Stage, quick
+from video_pipeline_tests.generation.stage import Stage, let_settle, quick
 
 PRICE = Decimal("0.022")
 STILL = Decimal("0.003")
@@ -276,7 +277,9 @@ def doubtful(stage: Stage) -> Job:
 
 def resolve(stage: Stage, job: Job, request_id: str | None) -> None:
     fal = stage.edge.fal(httpx.AsyncClient())
-    resolve_unknown(stage.ledger, fal, find_unknown(stage.ledger, job.key[:16]), request_id=request_id)
+    unknown = find_unknown(stage.ledger, job.key[:16])
+    let_settle(stage.ledger, unknown)
+    resolve_unknown(stage.ledger, fal, unknown, request_id=request_id, policy=stage.policy.generation)
 
 
 def test_money_in_doubt_stays_reserved(stage: Stage, doubtful: Job) -> None:
@@ -312,6 +315,21 @@ def test_nobody_is_asked_about_a_submit_that_a_person_has_looked_up(stage: Stage
     assert stage.ledger.reviews.waiting() == []
     assert stage.one(brief_of(HARBOUR)).status is ClipStatus.GENERATED
     assert stage.ledger.reviews.waiting() == []
+
+
+def test_nobody_answers_while_a_worker_is_at_the_clip(stage: Stage, doubtful: Job) -> None:
+    with stage.ledger.leases.held(f"generate {doubtful.clip_id}", ttl_s=60):
+        for request_id in (None, stage.requests[0]["request_id"]):
+            with pytest.raises(LedgerError, match=r"A worker is at it until \d\d:\d\d:\d\d UTC; ask again then"):
+                resolve(stage, doubtful, request_id)
+    assert stage.ledger.jobs.get(doubtful.key) == doubtful
+
+
+def test_nobody_answers_while_what_was_sent_may_still_arrive(stage: Stage, doubtful: Job) -> None:
+    fal = stage.edge.fal(httpx.AsyncClient())
+    with pytest.raises(LedgerError, match=r"may still arrive until \d\d:\d\d:\d\d UTC; ask again then"):
+        resolve_unknown(stage.ledger, fal, doubtful, request_id=None, policy=stage.policy.generation)
+    assert stage.ledger.jobs.get(doubtful.key) == doubtful
 
 
 def test_a_clip_with_two_doubtful_submits_waits_until_both_are_looked_up(stage: Stage) -> None:
