@@ -132,7 +132,7 @@ class GenerationEngine:
         except LeaseLost as error:
             # This worker was stopped or cut off for too long. Whoever has the clip now finds all of it in the ledger.
             _LOG.warning("%s: %s", plan.clip_id, error)
-            return clip_row(plan, [], ClipStatus.WAITING, "another worker has taken this clip over")
+            return clip_row(plan, [], ClipStatus.WAITING, "another worker has taken this clip over, or may do so")
         except Exception as error:
             # One clip never stops the others, whatever it stumbles over; its jobs are in the ledger.
             _LOG.exception("%s stopped", plan.clip_id)

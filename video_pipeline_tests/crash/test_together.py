@@ -1,13 +1,14 @@
-"""Two processes on the same day at the same time, with and without a kill: the books are those of one."""
+"""Two or three processes on the same day at the same time, with and without a kill: the books are those of one."""
 
 import pytest
 
 from video_pipeline_tests.crash.conftest import Trial
 
 
-def test_two_processes_buy_and_publish_everything_once(trial: Trial) -> None:
-    workers = [trial.start(), trial.start()]
-    assert [trial.ended(worker) for worker in workers] == [False, False]
+@pytest.mark.parametrize("number", [2, 3])
+def test_processes_buy_and_publish_everything_once(trial: Trial, number: int) -> None:
+    workers = [trial.start() for _ in range(number)]
+    assert [trial.ended(worker) for worker in workers] == [False] * number
     assert not trial.run()
     trial.compare_books()
     assert trial.unknown() == []

@@ -1,4 +1,4 @@
-"""What is killed: a process that generates a small day and publishes its clips, dying where it is told to.
+"""What is killed or stopped: a process that generates a small day and publishes its clips, up to where it is told.
 
 It is forked off a server that has imported everything, so that a trial costs the work and not the start of Python.
 """
@@ -30,7 +30,8 @@ from video_pipeline_tests.generation.stage import quick
 class Orders:
     """What to do, and the checkpoint to die at: the `nth` time that `name` is reached; no name, no death.
 
-    `reached` is a file to which every checkpoint that is passed is written, a line each.
+    With SIGSTOP as `by` it only stops there, until somebody lets it go on. `reached` is a file to which every
+    checkpoint that is passed is written, a line each.
     """
 
     ledger_url: str
@@ -44,6 +45,8 @@ class Orders:
     concurrency: int = 4
     name: str = ""
     nth: int = 1
+    by: int = signal.SIGKILL
+    lease_s: float = 5.0
     reached: str = ""
 
 
@@ -53,7 +56,8 @@ def work(orders: Orders) -> None:
     register()
     ledger = open_ledger(orders.ledger_url, embedded_dir=Path("unused"))
     store, notifier = LocalStore(Path(orders.store)), Notifier([], ledger.alerts)
-    policy, catalogue = quick(load_policy(), concurrency=orders.concurrency), load_catalogue(sandbox=True)
+    policy = quick(load_policy(), concurrency=orders.concurrency, lease_s=orders.lease_s)
+    catalogue = load_catalogue(sandbox=True)
     if orders.provider == kiln.VENDOR.name:
         catalogue = sold_by_kiln(catalogue)
     briefs = [Brief.model_validate_json(brief) for brief in orders.briefs]
@@ -89,7 +93,7 @@ def _arm(orders: Orders) -> None:
         if name == orders.name:
             times += 1
             if times == orders.nth:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), orders.by)
 
     checkpoints.on_reach = reach
 

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, text
 
+from video_pipeline import checkpoints
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus
+from video_pipeline.errors import LedgerError
 from video_pipeline.generation import generate_day
 from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.requests import build_job
-from video_pipeline.ledger import Actor, Job, JobState, Ledger, TierState, open_ledger
+from video_pipeline.ledger import Actor, Job, JobState, Lease, Ledger, TierState, open_ledger
+from video_pipeline.ledger.leases import Leases
 from video_pipeline.media import probe
 from video_pipeline.routing import ClipPlan, RoutingState
 from video_pipeline_tests.contract.edge import usd
@@ -379,6 +382,47 @@ def test_a_clip_that_another_worker_has_is_left_to_it(stage: Stage) -> None:
     assert "another worker" in clip.reason
 
 
+def test_a_clip_that_is_taken_over_ends_here_and_the_others_go_on(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = stage.plan(brief_of("a hill", brief_id="taken"), brief_of("a lake", brief_id="kept"))
+    taken = plans[0].clip_id
+
+    def take_over(name: str) -> None:
+        if name == "generation.reserved":
+            _to_another_worker(stage.ledger, f"generate {taken}")
+
+    monkeypatch.setattr(checkpoints, "on_reach", take_over)
+    clips = stage.run(plans)
+    assert [clip.status for clip in clips] == [ClipStatus.WAITING, ClipStatus.GENERATED]
+    assert clips[0].reason == "another worker has taken this clip over, or may do so"
+    assert stage.alerts() == {}
+    assert [request["input"]["prompt"] for request in stage.requests] == ["a lake"]
+
+
+def test_a_worker_whose_heart_has_stopped_stops(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    beats, renew = True, Leases.renew
+
+    def stop_the_heart(name: str) -> None:
+        nonlocal beats
+        beats = beats and name != "generation.submitted"
+
+    def renew_or_not(leases: Leases, lease: Lease) -> None:
+        if not beats:
+            raise LedgerError("The database does not answer.")
+        renew(leases, lease)
+
+    monkeypatch.setattr(checkpoints, "on_reach", stop_the_heart)
+    monkeypatch.setattr(Leases, "renew", renew_or_not)
+    stage.edge.fault("status_500", times=400)
+    clip = stage.one(brief_of(HARBOUR), policy=quick(stage.policy, lease_s=1.0, poll_timeout_s=60.0))
+    stage.edge.clear_faults()
+    assert (clip.status, clip.reason) == (ClipStatus.WAITING, "another worker has taken this clip over, or may do so")
+    beats = True
+    assert stage.one(brief_of(HARBOUR)).status is ClipStatus.GENERATED
+    assert len(stage.requests) == 1
+
+
 def test_two_engines_in_two_threads_buy_everything_once(stage: Stage) -> None:
     briefs = [brief_of(f"hill number {number}", brief_id=f"hill-{number}") for number in range(3)]
     plans = stage.plan(*briefs, brief_of("hill number 0", brief_id="twin"))
@@ -389,3 +433,11 @@ def test_two_engines_in_two_threads_buy_everything_once(stage: Stage) -> None:
         thread.join()
     assert {clip.status for clip in stage.run(plans)} == {ClipStatus.GENERATED}
     assert len(stage.requests) == 3
+
+
+def _to_another_worker(ledger: Ledger, resource: str) -> None:
+    with ledger.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE leases SET token = nextval('lease_tokens') WHERE resource = :resource"),
+            {"resource": resource},
+        )

@@ -1,0 +1,172 @@
+"""Stop a worker at every named point, let another worker and a person do what they can, and wake it up again.
+
+A stopped worker does not know that it was stopped. Its lease runs out while it sleeps, another worker takes the clip
+over, and a person may answer what that one could not. Then it is woken in the middle of what it was doing: it must
+buy, publish and write nothing any more.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+
+from video_pipeline.errors import LedgerError
+from video_pipeline.generation import resolve_unknown
+from video_pipeline.ledger import FailureKind, Job, JobState
+from video_pipeline.ledger.schema import leases
+from video_pipeline.policy import load_policy
+from video_pipeline_tests.contract.orders import brief_of
+from video_pipeline_tests.crash.conftest import Trial
+from video_pipeline_tests.crash.test_matrix import POINTS
+from video_pipeline_tests.generation.stage import let_settle, quick
+
+pytestmark = pytest.mark.crash
+
+_LEASE_S = 1.2
+_GENERATION = [name for name in POINTS if name.startswith("generation.")]
+
+
+@dataclass
+class Stopped:
+    """A worker that has been stopped at a checkpoint of a trial's day."""
+
+    trial: Trial
+    process: ForkServerProcess
+
+    def let_its_leases_run_out(self) -> None:
+        deadline = time.monotonic() + 30
+        with self.trial.ledger.engine.connect() as connection:
+            held = select(func.count()).select_from(leases).where(leases.c.until > func.clock_timestamp())
+            while connection.execute(held).scalar_one():
+                connection.rollback()
+                assert time.monotonic() < deadline, "its heart still beats"
+                time.sleep(0.02)
+
+    def wake(self) -> None:
+        """Let it go on, to its end: it neither fails nor is killed."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, signal.SIGCONT)
+        assert not self.trial.ended(self.process)
+
+
+@pytest.fixture
+def trial(trial: Trial) -> Trial:
+    """One clip of one shot, so that a worker does one thing at a time."""
+    briefs = (brief_of(f"a barn at noon, field {trial.orders.day}", platforms=(trial.orders.platform,)),)
+    trial.briefs = briefs
+    trial.orders = replace(
+        trial.orders, briefs=tuple(brief.model_dump_json(exclude_unset=True) for brief in briefs), concurrency=1
+    )
+    return trial
+
+
+@pytest.fixture
+def unlisted(trial: Trial) -> None:
+    """The provider's history shows the next request too late."""
+    trial.edge.fault("listing_lag", value=3600)
+
+
+@pytest.fixture
+def stopped(trial: Trial, name: str) -> Iterator[Stopped]:
+    orders = trial.orders
+    trial.orders = replace(orders, by=signal.SIGSTOP, lease_s=_LEASE_S)
+    process = trial.start(name)
+    trial.orders = orders
+    assert process.pid is not None
+    while not _is_stopped(process.pid):
+        assert process.exitcode is None, f"it has never come to {name}"
+        time.sleep(0.01)
+    yield Stopped(trial, process)
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGKILL)
+    process.join(10)
+
+
+def _is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def _answer(trial: Trial, job: Job, request_id: str | None) -> Job:
+    fal = trial.edge.fal(httpx.AsyncClient())
+    policy = quick(load_policy(), lease_s=_LEASE_S).generation
+    return resolve_unknown(trial.ledger, fal, job, request_id=request_id, policy=policy)
+
+
+def _assert_refused(trial: Trial, job: Job, sentence: str) -> None:
+    """Neither answer is taken."""
+    for request_id in (None, "a-request"):
+        with pytest.raises(LedgerError, match=sentence + r" until \d\d:\d\d:\d\d UTC; ask again then"):
+            _answer(trial, job, request_id)
+
+
+@pytest.mark.parametrize("name", _GENERATION)
+def test_a_worker_that_wakes_up_after_another_has_taken_over_does_nothing_more(stopped: Stopped) -> None:
+    trial = stopped.trial
+    [job] = trial.jobs()
+    _assert_refused(trial, job, "A worker is at it")
+    stopped.let_its_leases_run_out()
+    assert not trial.run()
+    trial.compare_books()
+    left = trial.jobs()
+    stopped.wake()
+    assert trial.jobs() == left, "it has gone on after all"
+    trial.compare_books()
+
+
+@pytest.mark.parametrize("name", ["generation.submitting"])
+def test_nothing_is_bought_by_who_wakes_up_after_a_person_has_not_found_it(stopped: Stopped) -> None:
+    trial = stopped.trial
+    stopped.let_its_leases_run_out()
+    assert not trial.run()
+    [job] = trial.unknown()
+    _assert_refused(trial, job, "What was sent may still arrive")
+    let_settle(trial.ledger, job)
+    assert _answer(trial, job, None).failure_kind is FailureKind.NOT_SENT
+    assert not trial.run()
+    assert [job.state for job in trial.jobs()] == [JobState.FAILED, JobState.ACCEPTED]
+    stopped.wake()
+    trial.compare_books()
+
+
+@pytest.mark.usefixtures("unlisted")
+@pytest.mark.parametrize("name", ["generation.accepted"])
+def test_nothing_is_lost_by_who_wakes_up_after_a_person_has_found_it(stopped: Stopped) -> None:
+    trial = stopped.trial
+    stopped.let_its_leases_run_out()
+    assert not trial.run()
+    [job] = trial.unknown()
+    let_settle(trial.ledger, job)
+    [request] = trial.requests
+    assert _answer(trial, job, request["request_id"]).state is JobState.SUBMITTED
+    stopped.wake()
+    [found] = trial.jobs()
+    assert (found.state, found.provider_job_id) == (JobState.SUBMITTED, request["request_id"])
+    assert not trial.run()
+    trial.compare_books()
+
+
+@pytest.mark.parametrize("name", ["generation.submitting", "generation.rendered"])
+def test_of_two_more_workers_one_takes_over(stopped: Stopped) -> None:
+    trial = stopped.trial
+    stopped.let_its_leases_run_out()
+    others = [trial.start(), trial.start()]
+    assert [trial.ended(other) for other in others] == [False, False]
+    stopped.wake()
+    trial.compare_books()
+
+
+@pytest.mark.parametrize("name", ["generation.submitting"])
+def test_a_worker_that_nobody_has_taken_over_from_does_nothing_before_its_lease_is_renewed(stopped: Stopped) -> None:
+    """Whether its heart or its work wakes first is chance; the books are right either way."""
+    stopped.let_its_leases_run_out()
+    stopped.wake()
+    assert not stopped.trial.run()
+    stopped.trial.compare_books()
