@@ -30,9 +30,9 @@ from video_pipeline.generation.providers import (
     SubmitUnknown,
     Undecided,
 )
+from video_pipeline.generation.resolution import list_price
 from video_pipeline.ledger import (
     NOTHING_BILLED,
-    Bill,
     Failure,
     FailureKind,
     Hold,
@@ -217,9 +217,7 @@ class JobDriver:
         """Send a submit whose intent is committed. Raises SubmitUnknown."""
         for wait_s in (*self._policy.backoff_s, None):
             try:
-                provider = self._provider(job)
-                self._lease.check()
-                receipt = await provider.submit(job)
+                receipt = await self._provider(job).submit(job, before=self._lease.check)
             except NotAccepted as error:
                 if not error.documented:
                     found = await self._surely_refused(job, error)
@@ -278,9 +276,7 @@ class JobDriver:
         said = why
         for wait_s in (*self._policy.backoff_s, None):
             try:
-                provider = self._provider(job)
-                self._lease.check()
-                receipt = await provider.submit(job)
+                receipt = await self._provider(job).submit(job, before=self._lease.check)
             except NotAccepted as error:
                 if error.documented and error.kind in (FailureKind.MODERATION, FailureKind.INVALID):
                     return await self._refused(job, error)
@@ -349,7 +345,7 @@ class JobDriver:
             job,
             media_url=rendered.media_url,
             media_bytes=rendered.size_bytes,
-            bill=_list_price(job),
+            bill=list_price(job),
         )
 
     def outlived(self, job: Job) -> bool:
@@ -380,16 +376,11 @@ class JobDriver:
         failure = replace(failure, reason=failure.reason[:_LONGEST_REASON])
         if failure.kind in (FailureKind.TRANSIENT, FailureKind.AUTH, FailureKind.QUOTA):
             await self._tell(messages.provider_failing(job, failure))
-        bill = _list_price(job) if billed else NOTHING_BILLED
+        bill = list_price(job) if billed else NOTHING_BILLED
         return await self._db(self._jobs.failed, job, failure, bill=bill, answer=answer)
 
     async def _tell(self, alert: Alert) -> None:
         await asyncio.to_thread(self._notifier.notify, alert)
-
-
-def _list_price(job: Job) -> Bill:
-    """What a job that is charged for costs: the price that it was ordered at."""
-    return Bill(job.expected_usd, job.requested_s)
 
 
 def _age_s(job: Job) -> float:

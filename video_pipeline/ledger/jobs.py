@@ -236,7 +236,7 @@ class Jobs:
         """The provider was seen at work on it."""
         return self._move(job, JobState.PROCESSING, {})
 
-    def rendered(self, job: Job, *, media_url: str, media_bytes: int | None, bill: Bill) -> Job:
+    def rendered(self, job: Job, *, media_url: str, media_bytes: int | None = None, bill: Bill) -> Job:
         """The provider has ended it with a file at `media_url`; the reservation becomes the bill.
 
         `media_bytes` is the file's size in the provider's words, until the file itself is stored.

@@ -1,7 +1,7 @@
 """Refusals and failures of every class: what the engine does, what it costs, and when a person is asked."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import httpx
@@ -10,6 +10,7 @@ import pytest
 from video_pipeline.clips import ClipStatus
 from video_pipeline.errors import LedgerError
 from video_pipeline.generation import PROVIDERS, find_unknown, resolve_unknown
+from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, ReviewState
 from video_pipeline_tests.contract.edge import usd
 from video_pipeline_tests.contract.orders import brief_of

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -65,11 +66,11 @@ def test_a_provider_that_is_busy_when_asked_again_may_have_taken_it_before(stage
     stage.edge.fault("drop_after_accept", match=HARBOUR)
     plan = stage.plan(brief_of(HARBOUR))
 
-    async def busy_after_the_first(provider: KilnProvider, job: Job) -> Receipt:
+    async def busy_after_the_first(provider: KilnProvider, job: Job, **more: Any) -> Receipt:
         asked.append(job.key)
         if len(asked) > 1:
             raise NotAccepted(FailureKind.QUOTA if len(asked) % 2 else FailureKind.TRANSIENT, "busy")
-        return await submit(provider, job)
+        return await submit(provider, job, **more)
 
     asked: list[str] = []
     submit = KilnProvider.submit

@@ -282,8 +282,12 @@ def test_what_was_billed_in_a_span_is_found_by_its_submit(ledger: Ledger):
 
 def test_a_fresher_address_of_a_file_changes_nothing_else(ledger: Ledger):
     job = _in(ledger, JobState.RENDERED)
-    noted = ledger.jobs.note_media_url(job, "https://cdn.example/new.mp4")
-    assert (noted.media_url, noted.state) == ("https://cdn.example/new.mp4", JobState.RENDERED)
+    noted = ledger.jobs.note_media(job, "https://cdn.example/new.mp4", 1_000)
+    assert (noted.media_url, noted.media_bytes, noted.state) == (
+        "https://cdn.example/new.mp4",
+        1_000,
+        JobState.RENDERED,
+    )
     assert ledger.jobs.events(job.key) == []
 
 
@@ -308,3 +312,11 @@ def test_the_trail_of_a_job_tells_its_whole_way(ledger: Ledger):
     trail = [(event["from_state"], event["to_state"]) for event in ledger.jobs.events(job.key)]
     way = ["planned", "reserved", "submitting", "submitted", "rendered", "stored", "accepted"]
     assert trail == list(pairwise(way))
+
+
+def test_what_decides_nothing_is_kept_once_for_as_long_as_it_is_said(ledger: Ledger):
+    job = _in(ledger, JobState.SUBMITTED)
+    for said in ("HTTP 404", "HTTP 404", "HTTP 500", "HTTP 404"):
+        assert ledger.jobs.noted(job, said, {"status": int(said[-3:])}) == job
+    told = [(event["from_state"], event["to_state"], event["answer"]) for event in ledger.jobs.events(job.key)]
+    assert told == [("submitted", "submitted", {"status": status}) for status in (404, 500, 404)]

@@ -257,7 +257,7 @@ def test_what_is_written_under_a_lease_is_written_while_it_is_held(ledger: Ledge
         lambda: mine.reserve(reserved, ceiling_usd=Decimal(25)),
         lambda: mine.submitting(reserved),
         lambda: mine.failed(reserved, Failure(FailureKind.CANCELED, "")),
-        lambda: mine.note_media_url(reserved, ""),
+        lambda: mine.noted(reserved, ""),
     ):
         with pytest.raises(LeaseLost):
             write()
