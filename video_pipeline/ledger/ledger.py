@@ -1,13 +1,15 @@
 """Opening the ledger and its parts: one object with a repository per subject."""
 
-from functools import cached_property
+import time
+from functools import cached_property, partial
 from pathlib import Path
 
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import URL, Connection, Engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.alerts import AlertRows
+from video_pipeline.ledger.connecting import Server, bounded_engine, redacted, without_bounds
 from video_pipeline.ledger.embedded import embedded_url
 from video_pipeline.ledger.governance import Governance
 from video_pipeline.ledger.intake import Intake
@@ -18,6 +20,8 @@ from video_pipeline.ledger.reviews import Reviews
 from video_pipeline.ledger.spend import Spend
 
 _MIGRATION_LOCK = 7_213_001
+# How long another process may be at the migrations before this one stops waiting for it.
+_MIGRATIONS_S = 50.0
 
 
 class Ledger:
@@ -73,17 +77,22 @@ class Ledger:
 def open_ledger(url: str | None, *, embedded_dir: Path) -> Ledger:
     """The ledger at `url`, or in an embedded Postgres under `embedded_dir` when there is none; migrated.
 
-    Raises LedgerError, which names the server but never its password.
+    A server that takes no connection is waited for. Raises LedgerError, which names the server, never its password.
     """
-    engine = _engine(url or embedded_url(embedded_dir))
+    if url is None:
+        start = partial(embedded_url, embedded_dir)
+        server = Server(make_url(start()), f"The embedded ledger in {embedded_dir}", start)
+    else:
+        parsed = _parsed(url)
+        server = Server(parsed, f"The ledger at {parsed.host or 'the local socket'}, database {parsed.database},")
+    engine = bounded_engine(server)
     try:
         migrate(engine)
     except DBAPIError as error:
-        where = f"{engine.url.host or 'the local socket'}, database {engine.url.database}"
-        reason = _redacted(str(error.orig).strip().splitlines()[0], engine)
         raise LedgerError(
-            f"The ledger at {where} cannot be used: {reason}. Check VIDEO_PIPELINE_LEDGER_URL (host, port, database, "
-            "user, password, and that the user may create tables), or unset it to use the embedded Postgres."
+            f"{server.name} cannot be used: {redacted(str(error.orig), server.url)}. Check VIDEO_PIPELINE_LEDGER_URL "
+            "(host, port, database, user, password, and that the user may create tables), or unset it to use the "
+            "embedded Postgres."
         ) from None
     return Ledger(engine)
 
@@ -101,9 +110,8 @@ def migrate(engine: Engine) -> None:
     with engine.connect() as connection:
         if MigrationContext.configure(connection).get_current_revision() == head:
             return
-        # Held for the session, not a transaction: each migration commits its own.
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
-        connection.commit()
+        without_bounds(connection)
+        _wait_for_migrations(connection)
         try:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
@@ -113,7 +121,22 @@ def migrate(engine: Engine) -> None:
             connection.commit()
 
 
-def _engine(url: str) -> Engine:
+def _wait_for_migrations(connection: Connection) -> None:
+    """Take the lock on the schema; LedgerError when another process does not give it up in time."""
+    deadline = time.monotonic() + _MIGRATIONS_S
+    # Held for the session, not a transaction: each migration commits its own.
+    while not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _MIGRATION_LOCK}).scalar_one():
+        connection.commit()
+        if time.monotonic() > deadline:
+            raise LedgerError(
+                f"Another process has been bringing the ledger's tables to this release for {_MIGRATIONS_S:.0f} s. "
+                "Run again when it has ended; if it is stopped, end it."
+            )
+        time.sleep(0.1)
+    connection.commit()
+
+
+def _parsed(url: str) -> URL:
     for prefix in ("postgres://", "postgresql://"):
         if url.startswith(prefix):
             url = "postgresql+psycopg://" + url.removeprefix(prefix)
@@ -138,15 +161,4 @@ def _engine(url: str) -> Engine:
             "VIDEO_PIPELINE_LEDGER_URL has an @ in its password or user: write it as %40, or the rest is taken for "
             "the host."
         )
-    return create_engine(
-        parsed, pool_size=4, max_overflow=8, pool_pre_ping=True, connect_args={"connect_timeout": 10}
-    )
-
-
-def _redacted(reason: str, engine: Engine) -> str:
-    """A database's words without the password, wherever the URL gave it."""
-    given = (engine.url.password, engine.url.query.get("password"))
-    for password in given:
-        if isinstance(password, str) and password:
-            reason = reason.replace(password, "***")
-    return reason
+    return parsed

@@ -369,7 +369,7 @@ class TestBrokenSurroundings:
         ("url", "said"),
         [
             ("mysql://kim:hunter2@host/db", "VIDEO_PIPELINE_LEDGER_URL"),
-            ("postgresql://kim:hunter2@127.0.0.1:1/db", "127.0.0.1"),
+            ("postgresql://kim:hunter2@127.0.0.1:1/db?connect_timeout=1", "127.0.0.1"),
             ("postgresql://kim:hunter2@127.0.0.1:port/db", "VIDEO_PIPELINE_LEDGER_URL"),
             ("hunter2", "VIDEO_PIPELINE_LEDGER_URL"),
         ],
@@ -400,7 +400,7 @@ class TestBrokenSurroundings:
 
     def test_a_run_says_the_same_sentence_as_a_plan(self, machine: Machine) -> None:
         for surroundings in (
-            {"VIDEO_PIPELINE_LEDGER_URL": "postgresql://kim:hunter2@127.0.0.1:1/db"},
+            {"VIDEO_PIPELINE_LEDGER_URL": "postgresql://kim:hunter2@127.0.0.1:1/db?connect_timeout=1"},
             {"VIDEO_PIPELINE_POLICY_FILE": "nowhere.yaml"},
             {"VIDEO_PIPELINE_CATALOGUE_FILE": "nowhere.yaml"},
         ):

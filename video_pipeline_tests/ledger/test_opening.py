@@ -120,10 +120,12 @@ def test_another_kind_of_url_is_refused_with_an_example(url: str):
 @pytest.mark.parametrize(
     "url",
     [
-        pytest.param("postgresql://u:hunter2@127.0.0.1:1/d", id="nobody listens"),
+        pytest.param("postgresql://u:hunter2@127.0.0.1:1/d?connect_timeout=1", id="nobody listens"),
         pytest.param("postgresql://u:hunter2@no-such-host.invalid/d", id="no such host"),
-        pytest.param("postgresql://127.0.0.1:1/d?user=u&password=hunter2", id="password as an option"),
-        pytest.param("postgresql://u:hun@ter2@127.0.0.1:1/d", id="an @ in the password"),
+        pytest.param(
+            "postgresql://127.0.0.1:1/d?connect_timeout=1&user=u&password=hunter2", id="password as an option"
+        ),
+        pytest.param("postgresql://u:hun@ter2@127.0.0.1:1/d?connect_timeout=1", id="an @ in the password"),
         pytest.param("postgresql://u:hunter2@127.0.0.1:port/d", id="port is a word"),
         pytest.param("postgresql://u:hunter2@127.0.0.1:1/d?no_such_option=1", id="unknown option"),
     ],

@@ -1,0 +1,163 @@
+"""The ledger's server is killed, stopped, crowded, locked up or full: work waits for it, and never for ever."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from video_pipeline.errors import LedgerError
+from video_pipeline.ledger import Ledger, connecting, open_ledger
+from video_pipeline.ledger.embedded import embedded_url
+from video_pipeline_tests.conftest import stop_embedded
+
+
+@pytest.fixture(scope="module")
+def home(embedded_folder: Path) -> Iterator[Path]:
+    """The folder of a server that only this module's tests know."""
+    folder = embedded_folder / "outages"
+    open_ledger(None, embedded_dir=folder).close()
+    yield folder
+    stop_embedded(folder)
+
+
+@pytest.fixture
+def own(home: Path) -> Iterator[Ledger]:
+    opened = open_ledger(None, embedded_dir=home)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits of moments, in the order of the real ones."""
+    monkeypatch.setattr(connecting, "_PATIENCE_S", 1.0)
+    monkeypatch.setattr(connecting._Bounded, "patience_s", 1.0)
+    monkeypatch.setattr(
+        connecting,
+        "_BOUNDED",
+        "SET SESSION idle_in_transaction_session_timeout = '200ms'; SET SESSION lock_timeout = '400ms'; "
+        "SET SESSION statement_timeout = '600ms'",
+    )
+
+
+def _servers(home: Path) -> list[psutil.Process]:
+    postmaster = psutil.Process(int((home / "postmaster.pid").read_text().split()[0]))
+    return [postmaster, *postmaster.children()]
+
+
+def _sentence(work: Callable[[], object]) -> str:
+    with pytest.raises(LedgerError) as caught:
+        work()
+    said = str(caught.value)
+    assert "\n" not in said and said.endswith("Run again: the work goes on where it stopped.")
+    return said
+
+
+def _number(ledger: Ledger) -> int:
+    with ledger.engine.connect() as connection:
+        return connection.execute(text("SELECT 1")).scalar_one()
+
+
+def test_the_real_waits_end_within_a_minute_and_in_their_order():
+    assert connecting.IDLE_S < connecting.LOCK_S < connecting.STATEMENT_S < connecting.SILENCE_S
+    assert connecting.SILENCE_S + connecting._PATIENCE_S < 60
+
+
+@pytest.mark.crash
+def test_a_server_that_was_killed_is_started_again_by_whoever_needs_it(home: Path, own: Ledger):
+    assert _number(own) == 1
+    postmaster = _servers(home)[0]
+    postmaster.kill()
+    postmaster.wait(timeout=10)
+    assert _number(own) == 1
+
+
+@pytest.mark.crash
+def test_a_server_that_dies_in_the_middle_of_a_change_is_one_sentence(home: Path, own: Ledger):
+    with own.engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        for server in _servers(home):
+            server.kill()
+        _sentence(lambda: connection.execute(text("SELECT 1")))
+    assert _number(own) == 1
+
+
+@pytest.mark.crash
+def test_a_server_that_was_stopped_ends_a_call_with_a_sentence(home: Path, short: None):
+    with closing(open_ledger(None, embedded_dir=home)) as own, own.engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        servers = _servers(home)
+        for server in servers:
+            server.suspend()
+        try:
+            assert "does not answer" in _sentence(lambda: connection.execute(text("SELECT 1")))
+            assert "cannot be reached" in _sentence(lambda: _number(own))
+        finally:
+            for server in servers:
+                server.resume()
+        assert _number(own) == 1
+
+
+def test_a_shortage_of_connections_is_waited_out(home: Path, own: Ledger, caplog: pytest.LogCaptureFixture):
+    own.engine.dispose()
+    log = logging.getLogger(connecting.__name__)
+    with ExitStack() as others:
+        _fill(others, home)
+
+        def let_go(record: logging.LogRecord) -> bool:
+            others.close()
+            return True
+
+        log.addFilter(let_go)
+        try:
+            assert _number(own) == 1
+        finally:
+            log.removeFilter(let_go)
+    assert "takes no connection now, trying again" in caplog.text
+
+
+def test_a_shortage_that_lasts_is_a_sentence(home: Path, own: Ledger, short: None):
+    own.engine.dispose()
+    with ExitStack() as others:
+        _fill(others, home)
+        said = _sentence(lambda: _number(own))
+    assert "has no connection left" in said and "max_connections" in said
+
+
+def _fill(others: ExitStack, home: Path) -> None:
+    """Take every connection that the server has."""
+    url = embedded_url(home).replace("postgresql+psycopg", "postgresql")
+    with pytest.raises(psycopg.OperationalError, match="too many clients"):
+        while True:
+            others.enter_context(closing(psycopg.connect(url)))
+
+
+def test_who_stops_in_the_middle_of_a_change_does_not_hold_the_others_up(home: Path, short: None):
+    with closing(open_ledger(None, embedded_dir=home)) as own:
+        own.reviews.open("2026-11-21/a", "quality", "dark")
+        hold = text("SELECT 1 FROM reviews FOR UPDATE")
+        with own.engine.connect() as stopped:
+            stopped.execute(hold)
+            with own.engine.connect() as other:
+                other.execute(hold)
+            assert "left open" in _sentence(lambda: stopped.execute(hold))
+
+
+def test_who_waits_behind_a_change_that_does_not_end_gives_up(home: Path, short: None):
+    with closing(open_ledger(None, embedded_dir=home)) as own:
+        own.reviews.open("2026-11-21/a", "quality", "dark")
+        hold = text("SELECT 1 FROM reviews FOR UPDATE")
+        with own.engine.connect() as busy, own.engine.connect() as other:
+            busy.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            busy.execute(hold)
+            assert "behind a worker" in _sentence(lambda: other.execute(hold))
+
+
+def test_a_statement_that_does_not_end_is_ended(home: Path, short: None):
+    with closing(open_ledger(None, embedded_dir=home)) as own, own.engine.connect() as connection:
+        assert "did not finish" in _sentence(lambda: connection.execute(text("SELECT pg_sleep(9)")))
