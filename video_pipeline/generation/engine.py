@@ -16,6 +16,7 @@ import httpx
 from video_pipeline import checkpoints
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, GeneratedClip
+from video_pipeline.errors import VideoPipelineError
 from video_pipeline.generation import messages, questions
 from video_pipeline.generation.assembly import Segment, assemble
 from video_pipeline.generation.clip_rows import clip_row, finished_row
@@ -90,7 +91,8 @@ class GenerationEngine:
                 done[number] = await self._clip(plan)
                 self._on_clip(done[number])
 
-        await asyncio.gather(*(worker() for _ in range(self._driver.capacity)))
+        # Only a ledger that is gone for good stops a worker; what the others have at their providers ends first.
+        await _all_ended(worker() for _ in range(self._driver.capacity))
         return [done[number] for number in sorted(done)]
 
     async def _close_abandoned(self, plans: Sequence[ClipPlan]) -> None:
@@ -135,7 +137,7 @@ class GenerationEngine:
             return clip_row(plan, [], ClipStatus.WAITING, "another worker has taken this clip over, or may do so")
         except Exception as error:
             # One clip never stops the others, whatever it stumbles over; its jobs are in the ledger.
-            _LOG.exception("%s stopped", plan.clip_id)
+            _LOG.error("%s stopped: %s", plan.clip_id, error, exc_info=not isinstance(error, VideoPipelineError))
             reason = f"{type(error).__name__}: {error}"
             await asyncio.to_thread(self._notifier.notify, messages.clip_stopped(plan.clip_id, reason))
             return clip_row(plan, await self._history(plan), ClipStatus.WAITING, reason)

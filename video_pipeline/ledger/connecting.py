@@ -43,12 +43,17 @@ _KEEPALIVE: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": SILENCE_S * 1000,
 }
-_DOWN = re.compile(r"refused|no such file or directory|closed the connection|reset by peer", re.IGNORECASE)
 _CROWDED = re.compile(r"too many (clients|connections)|remaining connection slots", re.IGNORECASE)
-_BUSY = re.compile(
-    r"starting up|shutting down|recovery|not (yet )?accepting|timeout expired|timed out", re.IGNORECASE
+# In the words of a server that is, or will be, there; a password that is wrong stays wrong.
+_PASSING = re.compile(
+    rf"{_CROWDED.pattern}|starting up|shutting down|recovery|not (yet )?accepting|timeout expired|timed out|"
+    "refused|no such file or directory|closed the connection|reset by peer|terminating connection",
+    re.IGNORECASE,
 )
 _FULL = re.compile(r"no space left|could not extend file|disk full|quota exceeded", re.IGNORECASE)
+
+
+_IN_THE_URL = "host, port, database, user, password"
 
 
 class Server(NamedTuple):
@@ -142,17 +147,17 @@ class _Door:
                 connection.execute(_BOUNDED.encode())
                 connection.commit()
             except psycopg.OperationalError as error:
-                down = _DOWN.search(str(error))
-                if not (down or _CROWDED.search(str(error)) or _BUSY.search(str(error))):
+                passing = _PASSING.search(str(error))
+                if not (passing or self._server.start):
                     raise
                 self._note(error)
-                if down and self._server.start and not started:
+                if self._server.start and not started:
                     options = options | dialect.create_connect_args(make_url(self._server.start()))[1]
                     started = True
                     continue
                 started = False
                 wait_s = _BACKOFF_S[min(number, len(_BACKOFF_S) - 1)]
-                if self._waited_s() + wait_s > patience_s:
+                if not passing or self._waited_s() + wait_s > patience_s:
                     raise
                 time.sleep(wait_s)
             else:
@@ -197,6 +202,6 @@ def _tell(server: Server, error: psycopg.Error, *, lost: bool) -> None:
         say(f"gave up on a change that this process left open for {IDLE_S} s, as if it was stopped. {again}")
     if state[:2] in ("53", "57", "58") or state == "25006":
         say(f"cannot work now ({words}). {again}")
-    if lost and (_DOWN.search(words) or _BUSY.search(words) or state[:2] == "08"):
-        how = "See its log" if server.start else "Start it, or check VIDEO_PIPELINE_LEDGER_URL (host and port)"
+    if lost and isinstance(error, psycopg.OperationalError):
+        how = "See its log" if server.start else f"Start it, or check VIDEO_PIPELINE_LEDGER_URL ({_IN_THE_URL})"
         say(f"cannot be reached ({words}). {how}. {again}")
