@@ -1,5 +1,6 @@
 """Dagster from the command line: a job of the graph in this process, or the UI, both on one Dagster instance."""
 
+import fcntl
 import logging
 import shutil
 import signal
@@ -8,7 +9,8 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -38,14 +40,25 @@ class StageProgress:
     seconds: float | None = None
 
 
-def dagster_home(settings: Settings) -> Path:
-    """The instance's folder: DAGSTER_HOME where that is set, else in the state folder; made ready for use."""
+@contextmanager
+def dagster_instance(settings: Settings) -> Generator[dg.DagsterInstance, None, None]:
+    """The instance in DAGSTER_HOME where that is set, else in the state folder; made when it is not there yet.
+
+    One process at a time makes or upgrades its tables: Dagster's own migrations do not bear two at once.
+    """
     home = (settings.dagster_home or settings.state_dir / "dagster").absolute()
     home.mkdir(parents=True, exist_ok=True)
-    packaged = Path(__file__).resolve().parent.parent / "dagster.yaml"
-    if packaged.exists() and not (home / "dagster.yaml").exists():
-        shutil.copy(packaged, home / "dagster.yaml")
-    return home
+    with (home / ".starting.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        packaged = Path(__file__).resolve().parent.parent / "dagster.yaml"
+        if packaged.exists() and not (home / "dagster.yaml").exists():
+            # In one step: a file cut short would configure another instance, and stay.
+            part = home / ".dagster.yaml.part"
+            shutil.copy(packaged, part)
+            part.replace(home / "dagster.yaml")
+        instance = dg.DagsterInstance.from_config(str(home))
+    with instance:
+        yield instance
 
 
 def run_job(
@@ -57,7 +70,7 @@ def run_job(
     """
     from video_pipeline.definitions import build_defs
 
-    home, definitions = dagster_home(settings), build_defs()
+    definitions = build_defs()
     run_id = str(uuid.uuid4())
     started: set[str] = set()
     seconds: dict[str, float] = {}
@@ -74,7 +87,7 @@ def run_job(
         elif event is None and entry.step_key in started and int(entry.level) >= logging.INFO:
             on_progress(StageProgress(entry.step_key, entry.user_message))
 
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    with dagster_instance(settings) as instance:
         end_dead_runs(instance)
         instance.add_event_listener(run_id, listen)
         result = definitions.resolve_job_def(name).execute_in_process(
@@ -96,7 +109,8 @@ def serve(settings: Settings, *, port: int) -> None:
     These are the processes of `dagster dev`, which warns of every dagster.yaml that is not the instance's own. Raises
     RunFailed when one of them ends by itself.
     """
-    environment = environment_with(DAGSTER_HOME=str(dagster_home(settings)))
+    with dagster_instance(settings) as instance:
+        environment = environment_with(DAGSTER_HOME=instance.root_directory)
     # Whoever ends this process ends the others with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     processes: dict[str, subprocess.Popen[bytes]] = {}
