@@ -105,6 +105,11 @@ class ScoringPolicy(_Section):
 class AlertPolicy(_Section):
     stuck_after_s: float = Field(gt=0)
     silence_after_s: float = Field(gt=0)
+    again_after_s: float = Field(gt=0)
+    failed_again_after_s: float = Field(ge=0)
+    backoff_s: tuple[float, ...] = Field(min_length=1)
+    give_up_after_s: float = Field(ge=0)
+    messages_a_minute: int = Field(ge=1)
 
 
 class Policy(_Section):

@@ -103,7 +103,7 @@ class Services:
             channels.append(SlackWebhook(self.settings.slack_webhook_url.get_secret_value()))
         if self.settings.discord_webhook_url:
             channels.append(DiscordWebhook(self.settings.discord_webhook_url.get_secret_value()))
-        return Notifier(channels, self.ledger.alerts)
+        return Notifier(channels, self.ledger.alerts, self.policy.alerts)
 
     @cached_property
     def sandbox(self) -> SandboxAddress:

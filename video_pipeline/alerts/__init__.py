@@ -1,18 +1,20 @@
-"""Telling people: alerts to Slack and Discord, one for each cause; a channel that fails stops nothing (O1)."""
+"""Telling people: an alert is a row first and a message later, one for each cause; a channel holds up nothing (O1)."""
 
-from video_pipeline.alerts.alert import Alert, Delivery, Outcome, Severity
+from video_pipeline.alerts.alert import Alert, Severity
 from video_pipeline.alerts.discord import DiscordWebhook
-from video_pipeline.alerts.notifier import AlertLog, Channel, Notifier
+from video_pipeline.alerts.notifier import FLUSH_S, Notifier
+from video_pipeline.alerts.sender import Channel, Progress
 from video_pipeline.alerts.slack import SlackWebhook
+from video_pipeline.ledger import Delivery
 
 __all__ = [
+    "FLUSH_S",
     "Alert",
-    "AlertLog",
     "Channel",
     "Delivery",
     "DiscordWebhook",
     "Notifier",
-    "Outcome",
+    "Progress",
     "Severity",
     "SlackWebhook",
 ]

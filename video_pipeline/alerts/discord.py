@@ -3,8 +3,9 @@
 from datetime import UTC
 from typing import Any
 
-from video_pipeline.alerts.alert import Alert, Delivery
+from video_pipeline.alerts.alert import Alert
 from video_pipeline.alerts.webhook import Webhook, shortened
+from video_pipeline.ledger import Delivery
 
 _COLOURS = {"info": 0x3B82F6, "warning": 0xF59E0B, "critical": 0xDC2626}
 _MAX_TITLE = 256
@@ -29,7 +30,7 @@ class DiscordWebhook:
         return "DiscordWebhook(<secret>)"
 
     def send(self, alert: Alert) -> Delivery:
-        """Post the alert; a failure is a Delivery too."""
+        """Post the alert once; a failure is a Delivery too."""
         return self._webhook.post(discord_payload(alert))
 
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from video_pipeline.alerts.alert import Alert, Delivery
+from video_pipeline.alerts.alert import Alert
 from video_pipeline.alerts.webhook import Webhook, shortened
+from video_pipeline.ledger import Delivery
 
 _ICONS = {"info": "🔵", "warning": "🟠", "critical": "🔴"}
 _MAX_HEADER = 150
@@ -25,7 +26,7 @@ class SlackWebhook:
         return "SlackWebhook(<secret>)"
 
     def send(self, alert: Alert) -> Delivery:
-        """Post the alert; a failure is a Delivery too."""
+        """Post the alert once; a failure is a Delivery too."""
         return self._webhook.post(slack_payload(alert))
 
 

@@ -3,12 +3,14 @@
 Assets get the domain's own objects. No resource takes run configuration, so no secret can stand in a run.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 import httpx
 
+from video_pipeline.alerts import FLUSH_S, Notifier
 from video_pipeline.defs.dead_runs import mark_run
 from video_pipeline.defs.tables import ParquetTables
 from video_pipeline.generation import Provider
@@ -35,7 +37,7 @@ def resources_of(services: Services) -> dict[str, dg.ResourceDefinition]:
         "platforms": _resource(
             lambda: lambda: services.platforms, "Connects the platforms that clips are published on."
         ),
-        "notifier": _resource(lambda: services.notifier, "Alerts to people."),
+        "notifier": _notifier(services),
         "upscaler": _resource(lambda: services.upscaler, "Makes this machine's upscaler, or the cluster's."),
         "tables": _tables,
     }
@@ -43,12 +45,28 @@ def resources_of(services: Services) -> dict[str, dg.ResourceDefinition]:
 
 def _resource(give: Callable[[], Any], description: str) -> dg.ResourceDefinition:
     def create(context: dg.InitResourceContext) -> Any:
-        # Every step asks for resources before anything else, so the run is marked with its first step.
-        if context.run is not None and context.instance is not None:
-            mark_run(context.instance, context.run.run_id)
+        _mark(context)
         return give()
 
     return dg.ResourceDefinition(create, description=description)
+
+
+def _mark(context: dg.InitResourceContext) -> None:
+    # Every step asks for resources before anything else, so the run is marked with its first step.
+    if context.run is not None and context.instance is not None:
+        mark_run(context.instance, context.run.run_id)
+
+
+def _notifier(services: Services) -> dg.ResourceDefinition:
+    """Alerts of a run get a moment to go out when its process is done; after that the outbox's sensor sends them."""
+
+    def create(context: dg.InitResourceContext) -> Iterator[Notifier]:
+        _mark(context)
+        yield services.notifier
+        if context.run is not None:
+            services.notifier.flush(FLUSH_S)
+
+    return dg.ResourceDefinition(contextmanager(create), description="Alerts to people.")
 
 
 @dg.io_manager(required_resource_keys={"store"}, description="One Parquet file an asset and partition.")

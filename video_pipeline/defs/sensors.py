@@ -15,6 +15,8 @@ from video_pipeline.policy import Policy
 from video_pipeline.services import Inbox
 
 _FORGETTING = timedelta(days=3)
+# Dagster ends an evaluation after 60 s, and the last message may take 20 more than this.
+_DELIVERING_S = 20.0
 _UNDER_WAY = tuple(state for state in JobState if not state.final and state is not JobState.PLANNED)
 
 
@@ -114,6 +116,15 @@ def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason(f"Ended: {', '.join(run.run_id[:8] for run in ended)}." if ended else "No run is dead.")
 
 
+@dg.sensor(minimum_interval_seconds=30)
+def alert_outbox_sensor(
+    context: dg.SensorEvaluationContext, notifier: dg.ResourceParam[Notifier]
+) -> dg.SkipReason:
+    """Delivers the alerts that other processes have left, as theirs ended or their channels were down."""
+    progress = notifier.deliver(_DELIVERING_S)
+    return dg.SkipReason(f"{progress.messages} messages went out or were tried; {progress.waiting} alerts wait.")
+
+
 @dg.run_failure_sensor(monitor_all_code_locations=False)
 def run_failure_alert(context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier]) -> None:
     """A run has failed, which no bad clip can cause: somebody should look."""
@@ -129,5 +140,6 @@ ALL = [
     spend_ceiling_sensor,
     stuck_jobs_sensor,
     dead_runs_sensor,
+    alert_outbox_sensor,
     run_failure_alert,
 ]

@@ -1,5 +1,6 @@
 """The ledger: whatever costs money, publishes, freezes or was decided, in Postgres. The only SQL that writes."""
 
+from video_pipeline.ledger.alerts import AlertRows, Claim, Delivery, DueAlert, Outcome
 from video_pipeline.ledger.jobs import Hold, Reservation
 from video_pipeline.ledger.leases import Lease, LeaseLost
 from video_pipeline.ledger.ledger import Ledger, open_ledger
@@ -30,7 +31,11 @@ from video_pipeline.ledger.records import (
 __all__ = [
     "NOTHING_BILLED",
     "Actor",
+    "AlertRows",
     "Bill",
+    "Claim",
+    "Delivery",
+    "DueAlert",
     "Failure",
     "FailureKind",
     "Hold",
@@ -41,6 +46,7 @@ __all__ = [
     "LeaseLost",
     "Ledger",
     "NightJudgement",
+    "Outcome",
     "Preference",
     "Publication",
     "PublicationState",

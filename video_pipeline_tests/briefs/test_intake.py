@@ -14,6 +14,7 @@ from video_pipeline.alerts import Alert, Delivery, Notifier
 from video_pipeline.briefs import Brief, DayIntake, example_files, take_in
 from video_pipeline.ledger import Ledger
 from video_pipeline.ledger.schema import briefs
+from video_pipeline.policy import load_policy
 from video_pipeline_tests.briefs.documents import PLATFORMS, a_document
 from video_pipeline_tests.ledger.rows import a_job
 
@@ -53,10 +54,11 @@ def inbox(tmp_path: Path) -> Path:
 @pytest.fixture
 def take(ledger: Ledger, told: Recorder, inbox: Path) -> TakeIn:
     """Take the inbox in for a day, which is today unless said."""
-    notifier = Notifier([told], ledger.alerts)
+    soon = load_policy().alerts.model_copy(update={"failed_again_after_s": 0.0})
+    notifier = Notifier([told], ledger.alerts, soon)
 
     def take_day(day: date = DAY, today: date | None = None, examples: list[Path] | None = None) -> DayIntake:
-        return take_in(
+        intake = take_in(
             ledger,
             notifier,
             inbox=inbox,
@@ -65,6 +67,8 @@ def take(ledger: Ledger, told: Recorder, inbox: Path) -> TakeIn:
             today=today or day,
             examples=examples or [],
         )
+        notifier.flush(10)
+        return intake
 
     return take_day
 

@@ -4,16 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from video_pipeline.alerts import Alert, Delivery
 from video_pipeline.errors import LedgerError
-from video_pipeline.ledger import Ledger, ReviewState
-from video_pipeline.ledger.schema import alerts, briefs
+from video_pipeline.ledger import Claim, Delivery, Ledger, Outcome, ReviewState
+from video_pipeline.ledger.schema import briefs
 from video_pipeline_tests.ledger.rows import DAY, sha256
 
 _CLIP = "2026-11-21/clip"
-_ALERT = Alert("stuck job-7", "Job 7 is stuck", "No news for an hour.")
 _SENT, _FAILED = Delivery("Slack", "sent", "told"), Delivery("Slack", "failed", "503")
 _NOT_CONFIGURED = Delivery("none", "not configured", "no webhook")
 
@@ -67,12 +65,37 @@ def test_reviews_are_found_by_the_day_of_their_clip(ledger: Ledger):
     assert ledger.reviews.get(_CLIP, "generation") is None
 
 
-def test_a_cause_is_new_once_however_many_ask(ledger: Ledger):
+def _alert(ledger: Ledger, cause: str = "stuck job-7", *, again_after_s: float = 86_400) -> bool:
+    return ledger.alerts.add(
+        cause,
+        severity="warning",
+        title=cause,
+        text="No news for an hour.",
+        fields={},
+        again_after_s=again_after_s,
+        failed_again_after_s=0,
+    )
+
+
+def _claim(ledger: Ledger) -> Claim | None:
+    return ledger.alerts.claim(hold_s=60, messages_a_minute=1000)
+
+
+def test_a_cause_is_to_be_told_once_however_many_ask(ledger: Ledger):
     with ThreadPoolExecutor(8) as pool:
-        first = list(pool.map(lambda _: ledger.alerts.first_time(_ALERT), range(16)))
+        first = list(pool.map(lambda _: _alert(ledger), range(16)))
     assert sum(first) == 1
     (row,) = ledger.alerts.latest()
-    assert (row["cause"], row["count"]) == (_ALERT.cause, 16)
+    assert (row["cause"], row["count"]) == ("stuck job-7", 16)
+
+
+def test_an_alert_is_one_sender_s_however_many_ask(ledger: Ledger):
+    for number in range(20):
+        _alert(ledger, f"cause {number}")
+    with ThreadPoolExecutor(8) as pool:
+        claims = [claim for claim in pool.map(lambda _: _claim(ledger), range(30)) if claim is not None]
+    causes = [alert.cause for claim in claims for alert in claim.alerts]
+    assert sorted(causes) == sorted(f"cause {number}" for number in range(20))
 
 
 @pytest.mark.parametrize(
@@ -85,26 +108,20 @@ def test_a_cause_is_new_once_however_many_ask(ledger: Ledger):
         pytest.param([_NOT_CONFIGURED], False, id="no channel"),
     ],
 )
-def test_a_cause_is_told_again_only_when_it_reached_nobody(ledger: Ledger, deliveries: list[Delivery], again: bool):
-    assert ledger.alerts.first_time(_ALERT)
-    ledger.alerts.record(_ALERT, deliveries)
-    assert ledger.alerts.first_time(_ALERT) is again
-    ledger.alerts.record(_ALERT, [_SENT])
-    assert not ledger.alerts.first_time(_ALERT)
-
-
-def test_a_cause_whose_teller_died_before_telling_is_told_after_a_while(ledger: Ledger):
-    assert [ledger.alerts.first_time(_ALERT) for _ in range(2)] == [True, False]
-    with ledger.engine.begin() as connection:
-        connection.execute(update(alerts).values(first_at=alerts.c.first_at - timedelta(days=1)))
-    assert ledger.alerts.first_time(_ALERT)
-    ledger.alerts.record(_ALERT, [_SENT])
-    assert not ledger.alerts.first_time(_ALERT)
+def test_a_cause_is_told_again_soon_only_when_it_reached_nobody(
+    ledger: Ledger, deliveries: list[Delivery], again: bool
+):
+    assert _alert(ledger)
+    claim = _claim(ledger)
+    assert claim is not None
+    ledger.alerts.settle(claim, [Outcome(claim.alerts[0], tuple(deliveries), None)], posted=True)
+    assert _alert(ledger) is again
+    assert _alert(ledger, again_after_s=0) is not again
 
 
 def test_the_alerts_that_occurred_last_come_first(ledger: Ledger):
     for cause in ("a", "b", "c", "a"):
-        ledger.alerts.first_time(Alert(cause, cause, cause))
+        _alert(ledger, cause)
     assert [row["cause"] for row in ledger.alerts.latest()] == ["a", "c", "b"]
     assert [row["cause"] for row in ledger.alerts.latest(limit=1)] == ["a"]
 
