@@ -1,4 +1,4 @@
-"""Telling people: an alert is a row first and a message later, one for each cause; a channel holds up nothing (O1)."""
+"""Telling people: an alert is a row first and a message later, one a cause; no channel holds anything up (O1)."""
 
 from video_pipeline.alerts.alert import Alert, Severity
 from video_pipeline.alerts.discord import DiscordWebhook

@@ -1,4 +1,4 @@
-"""What is told."""
+"""What is told: the alert that rooms make."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

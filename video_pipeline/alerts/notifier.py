@@ -69,7 +69,7 @@ class Notifier:
             self._sender.flush(within_s)
 
     def deliver(self, within_s: float) -> Progress:
-        """Deliver what is due, whoever has left it; begins no message after `within_s` seconds. Raises LedgerError."""
+        """Deliver what is due, whoever left it; no message is begun after `within_s` seconds. Raises LedgerError."""
         if self._sender is None:
             return Progress(messages=0, waiting=0)
         return self._sender.deliver(within_s)

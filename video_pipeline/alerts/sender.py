@@ -1,8 +1,8 @@
 """The sender: delivers the ledger's due alerts on the channels, in nobody's way.
 
-It runs in a thread of any process that alerts, for as long as something waits. What a process leaves when it ends, the
-sender of another delivers. No channel is asked again before its time, and none gets more messages a minute than the
-policy allows.
+It runs in a thread of any process that alerts, for as long as something waits. What a process leaves when it ends is
+delivered by the sender of another. No channel is asked again before its time, and none gets more messages a minute
+than the policy allows.
 """
 
 import logging

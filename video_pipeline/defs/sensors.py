@@ -117,9 +117,7 @@ def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 
 @dg.sensor(minimum_interval_seconds=30)
-def alert_outbox_sensor(
-    context: dg.SensorEvaluationContext, notifier: dg.ResourceParam[Notifier]
-) -> dg.SkipReason:
+def alert_outbox_sensor(context: dg.SensorEvaluationContext, notifier: dg.ResourceParam[Notifier]) -> dg.SkipReason:
     """Delivers the alerts that other processes have left, as theirs ended or their channels were down."""
     progress = notifier.deliver(_DELIVERING_S)
     return dg.SkipReason(f"{progress.messages} messages went out or were tried; {progress.waiting} alerts wait.")

@@ -114,9 +114,7 @@ class AlertRows:
         due = and_(
             alerts.c.next_try_at.is_(None), or_(alerts.c.told_at.is_(None), alerts.c.told_at + pause <= func.now())
         )
-        new = insert(alerts).values(
-            cause=cause, deliveries=[], due_since=func.now(), next_try_at=func.now(), **words
-        )
+        new = insert(alerts).values(cause=cause, deliveries=[], due_since=func.now(), next_try_at=func.now(), **words)
         again: dict[str, Any] = {
             "deliveries": case((due, new.excluded.deliveries), else_=alerts.c.deliveries),
             "due_since": case((due, func.now()), else_=alerts.c.due_since),
@@ -157,7 +155,8 @@ class AlertRows:
             if not connection.execute(select(func.count()).where(due)).scalar_one():
                 return None
             lock(connection, "alerts")
-            left = messages_a_minute - connection.scalar(posted) - connection.scalar(under_way)
+            used = connection.execute(posted).scalar_one() + connection.execute(under_way).scalar_one()
+            left = messages_a_minute - used
             if left <= 0:
                 return None
             first = (alerts.c.severity == "critical").desc(), alerts.c.due_since, alerts.c.cause

@@ -136,9 +136,7 @@ def test_a_passing_trouble_may_be_tried_again(
     ("status", "body"),
     [(400, "invalid_payload"), (403, "invalid_token"), (404, "no_service"), (410, "channel_is_archived"), (302, "")],
 )
-def test_what_will_never_be_taken_has_failed(
-    receiver: Receiver, channel: type[SlackWebhook], status: int, body: str
-):
+def test_what_will_never_be_taken_has_failed(receiver: Receiver, channel: type[SlackWebhook], status: int, body: str):
     receiver.answers = [(status, {}, body)]
     delivery = channel(receiver.url).send(ALERT)
     assert (delivery.outcome, len(receiver.payloads)) == ("failed", 1)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +17,6 @@ from video_pipeline.alerts import Alert, Delivery, DiscordWebhook, Notifier, Sla
 from video_pipeline.ledger import Ledger
 from video_pipeline.ledger.schema import alerts
 from video_pipeline.policy import AlertPolicy, Policy
-from video_pipeline.wire import Bounds
 from video_pipeline_tests.alerts.conftest import Receiver
 
 ALERT = Alert("stuck:job-7", "Job 7 is stuck", "No news for an hour.", {"Provider": "fal"})
@@ -179,9 +177,7 @@ def test_without_a_webhook_the_alert_is_logged_and_recorded(
     notifier = Notifier([], ledger.alerts)
     for _ in range(2):
         notifier.notify(Alert("c", "Budget at 80 %", "$8 of $10 are spent.", severity=severity))
-    assert caplog.record_tuples == [
-        ("video_pipeline.alerts.notifier", level, "Budget at 80 %: $8 of $10 are spent.")
-    ]
+    assert caplog.record_tuples == [("video_pipeline.alerts.notifier", level, "Budget at 80 %: $8 of $10 are spent.")]
     (kept,) = _row(ledger, "c")["deliveries"]
     assert kept["outcome"] == "not configured" and "VIDEO_PIPELINE_SLACK_WEBHOOK_URL" in kept["detail"]
 
@@ -228,9 +224,7 @@ def test_a_sender_that_lost_its_claim_writes_nothing(ledger: Ledger):
     assert _outcomes(ledger) == [("Slack", "sent")]
 
 
-def test_a_flood_of_causes_is_a_minute_of_messages_and_a_summary(
-    ledger: Ledger, receiver: Receiver, policy: Policy
-):
+def test_a_flood_of_causes_is_a_minute_of_messages_and_a_summary(ledger: Ledger, receiver: Receiver, policy: Policy):
     few = policy.alerts.model_copy(update={"messages_a_minute": 3})
     _keep(ledger, *(Alert(f"cause {number}", "A clip stopped", "why") for number in range(500)))
     _keep(ledger, Alert("dear", "The daily ceiling is reached", "all of it", severity="critical"))
@@ -257,9 +251,7 @@ def test_a_channel_that_is_down_is_not_asked_for_every_alert(ledger: Ledger, rec
 
 
 @given(words=st.text(st.characters(), max_size=50), repeat=st.integers(1, 200))
-def test_whatever_words_an_alert_holds_it_is_kept_and_sent(
-    ledger_of_module: Ledger, words: str, repeat: int
-):
+def test_whatever_words_an_alert_holds_it_is_kept_and_sent(ledger_of_module: Ledger, words: str, repeat: int):
     wild = "\x00\ud800\x1b[2J\u202e" + words * repeat
     _told_of_wild(ledger_of_module, Alert(wild, wild, wild, {wild: wild}))
 
