@@ -32,8 +32,9 @@ _LIST_COLUMNS = ("platforms", "broll", "bible")
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A document that could not be taken: where it stands, why, and the document itself."""
+    """A document that could not be taken: its file's name, where it stands there, why, and the document itself."""
 
+    file: str
     source: str
     reasons: tuple[str, ...]
     raw: str
@@ -41,6 +42,10 @@ class Quarantined:
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.raw.encode()).hexdigest()
+
+    def as_row(self) -> dict[str, Any]:
+        """What the ledger keeps."""
+        return {"source": self.source, "sha256": self.sha256, "reasons": list(self.reasons), "raw": self.raw}
 
 
 @dataclass
@@ -81,6 +86,15 @@ def day_fingerprint(inbox: Path, day: date, claimed: Mapping[tuple[str, str], da
     return hashlib.sha256("\n".join(arrived).encode()).hexdigest() if arrived else None
 
 
+def files_not_taken(inbox: Path, day: date) -> list[str]:
+    """Names in the day's own folder that are no files of briefs: other kinds of files, and folders."""
+    folder = inbox / day.isoformat()
+    if not folder.is_dir():
+        return []
+    taken = {path.name for path in _brief_files(folder)}
+    return sorted(path.name for path in folder.iterdir() if path.name not in taken and not path.name.startswith("."))
+
+
 def example_files() -> list[Path]:
     """The packaged day of example briefs."""
     return _brief_files(Path(str(resources.files("video_pipeline.briefs").joinpath("examples"))))
@@ -101,11 +115,11 @@ def read_files(files: Iterable[Path], *, platforms: Iterable[str]) -> InboxReadi
             try:
                 brief = Brief.model_validate(document, context=known)
             except ValidationError as error:
-                reading.quarantined.append(Quarantined(source, _reasons(error), raw))
+                reading.quarantined.append(Quarantined(path.name, source, _reasons(error), raw))
                 continue
             if brief.brief_id in sources:
                 reason = f"brief_id: {brief.brief_id} is already used by {sources[brief.brief_id]}"
-                reading.quarantined.append(Quarantined(source, (reason,), raw))
+                reading.quarantined.append(Quarantined(path.name, source, (reason,), raw))
                 continue
             sources[brief.brief_id] = source
             reading.briefs.append(brief)
@@ -128,7 +142,7 @@ def _documents(path: Path, reading: InboxReading) -> list[tuple[str, Any, str]]:
     """(source, document, raw text) of every document in a file; an unreadable file is quarantined whole."""
     if path.stat().st_size > MAX_FILE_BYTES:
         reason = f"the file is larger than {MAX_FILE_BYTES:,} bytes"
-        reading.quarantined.append(Quarantined(path.name, (reason,), f"{path.name}: not read"))
+        reading.quarantined.append(Quarantined(path.name, path.name, (reason,), f"{path.name}: not read"))
         return []
     data = path.read_bytes()
     # What is shown of a file may be inexact; what is parsed may not.
@@ -140,10 +154,10 @@ def _documents(path: Path, reading: InboxReading) -> list[tuple[str, Any, str]]:
     except (yaml.YAMLError, ValueError, csv.Error, RecursionError) as error:
         kind = "Unicode text" if isinstance(error, UnicodeDecodeError) else path.suffix.lstrip(".").upper()
         reason = _printable(f"the file is not valid {kind}: {' '.join(str(error).split())}")
-        reading.quarantined.append(Quarantined(path.name, (reason,), raw))
+        reading.quarantined.append(Quarantined(path.name, path.name, (reason,), raw))
         return []
     if not documents:
-        reading.quarantined.append(Quarantined(path.name, ("the file holds no brief",), raw))
+        reading.quarantined.append(Quarantined(path.name, path.name, ("the file holds no brief",), raw))
         return []
     if len(documents) == 1:
         return [(path.name, documents[0], raw)]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs.brief import Brief, clip_id_of
-from video_pipeline.briefs.inbox import Quarantined, claim_day_files, read_files
-from video_pipeline.briefs.messages import brief_quarantined, metadata_missing
+from video_pipeline.briefs.inbox import Quarantined, claim_day_files, files_not_taken, read_files
+from video_pipeline.briefs.messages import briefs_quarantined, files_ignored, metadata_missing
 from video_pipeline.ledger import Ledger
 
 
@@ -70,11 +70,14 @@ def take_in(
             sha256=brief.sha256,
             document=brief.model_dump(mode="json", exclude_unset=True),
         )
+    ledger.intake.record_quarantined(day, [item.as_row() for item in reading.quarantined])
+    by_file: dict[str, list[Quarantined]] = {}
     for item in reading.quarantined:
-        ledger.intake.record_quarantine(
-            day=day, source=item.source, sha256=item.sha256, reasons=item.reasons, raw=item.raw
-        )
-        notifier.notify(brief_quarantined(item, day))
+        by_file.setdefault(item.file, []).append(item)
+    for file, items in by_file.items():
+        notifier.notify(briefs_quarantined(file, items, day))
+    if ignored := files_not_taken(inbox, day):
+        notifier.notify(files_ignored(ignored, day))
     present = {brief.brief_id for brief in briefs}
     # Unknown fields are refused from people; in the ledger they are of an older version of the brief.
     bought = [Brief.model_validate(document, extra="ignore") for document in ledger.intake.bought_briefs(day)]

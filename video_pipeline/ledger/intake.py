@@ -1,6 +1,6 @@
 """What came in: inbox files and the day that claimed them, briefs in force, quarantined documents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -67,16 +67,13 @@ class Intake:
             )
             return list(rows.scalars())
 
-    def record_quarantine(self, *, day: date, source: str, sha256: str, reasons: Sequence[str], raw: str) -> bool:
-        """Keep a document that could not be taken; True the first time this one is seen."""
-        statement = (
-            insert(quarantine)
-            .values(day=day, source=source, sha256=sha256, reasons=list(reasons), raw=raw)
-            .on_conflict_do_nothing()
-            .returning(quarantine.c.id)
-        )
+    def record_quarantined(self, day: date, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Keep documents that could not be taken, each with its source, sha256, reasons and raw text, once a day."""
+        if not documents:
+            return
         with self._engine.begin() as connection:
-            return connection.execute(statement).first() is not None
+            rows = [{"day": day, **document} for document in documents]
+            connection.execute(insert(quarantine).on_conflict_do_nothing(), rows)
 
     def quarantined(self, day: date) -> list[dict[str, Any]]:
         with self._engine.connect() as connection:

@@ -67,7 +67,7 @@ def take(ledger: Ledger, told: Recorder, inbox: Path) -> TakeIn:
             today=today or day,
             examples=examples or [],
         )
-        notifier.flush(10)
+        notifier.flush(20)
         return intake
 
     return take_day
@@ -127,6 +127,37 @@ def test_a_brief_that_is_malformed_in_another_way_is_alerted_again(inbox: Path, 
         _drop(inbox, "a.json", document)
         take()
     assert len(told.alerts) == 2
+
+
+def test_a_file_of_3000_bad_rows_is_one_message(inbox: Path, take: TakeIn, told: Recorder):
+    rows = "".join(f"row-{number},,,\r\n" for number in range(3000))
+    (inbox / "sheet.csv").write_text(f"brief_id,title,platforms,prompt\r\n{rows}")
+    assert len(take().quarantined) == 3000
+    take()
+    (alert,) = told.alerts
+    assert alert.title == "3,000 briefs could not be taken"
+    assert "sheet.csv#1 of 2026-11-21: title: Field required" in alert.text
+    assert "; and 2,997 more. Correct them and drop sheet.csv again." in alert.text
+    assert len(alert.text) < 2000
+
+
+def test_each_file_with_bad_briefs_has_its_message(inbox: Path, take: TakeIn, told: Recorder):
+    _drop(inbox, "a.json", a_document(mood="cosy"), a_document("two", mood="cosy"))
+    _drop(inbox, "b.json", a_document("three", mood="cosy"))
+    take()
+    assert [alert.title for alert in told.alerts] == ["2 briefs could not be taken", "A brief could not be taken"]
+
+
+def test_what_is_no_file_of_briefs_is_told_once(inbox: Path, take: TakeIn, told: Recorder):
+    folder = inbox / DAY.isoformat()
+    _drop(folder, "a.json", a_document("one"))
+    (folder / "team-a").mkdir()
+    for name in ("briefs.xlsx", "brief.yaml.txt", ".DS_Store"):
+        (folder / name).write_bytes(b"")
+    for _ in range(2):
+        take()
+    (alert,) = told.alerts
+    assert "Nothing is read from brief.yaml.txt, briefs.xlsx, team-a in the folder of 2026-11-21" in alert.text
 
 
 def test_missing_routing_metadata_is_counted_and_alerted_once(inbox: Path, take: TakeIn, told: Recorder):

@@ -158,8 +158,9 @@ def test_the_brief_in_force_is_the_last_one_written(ledger: Ledger):
 
 
 def test_a_quarantined_document_is_new_once_a_day(ledger: Ledger):
-    document = {"source": "a.yaml#2", "sha256": sha256("raw"), "reasons": ("title: missing",), "raw": "{}"}
-    assert [ledger.intake.record_quarantine(day=DAY, **document) for _ in range(2)] == [True, False]
-    assert ledger.intake.record_quarantine(day=DAY + timedelta(days=1), **document)
+    document = {"source": "a.yaml#2", "sha256": sha256("raw"), "reasons": ["title: missing"], "raw": "{}"}
+    for day in (DAY, DAY, DAY + timedelta(days=1)):
+        ledger.intake.record_quarantined(day, [document, document])
+    assert [len(ledger.intake.quarantined(DAY + timedelta(days=days))) for days in range(3)] == [1, 1, 0]
     (kept,) = ledger.intake.quarantined(DAY)
     assert (kept["source"], kept["reasons"], kept["raw"]) == ("a.yaml#2", ["title: missing"], "{}")
