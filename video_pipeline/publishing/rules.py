@@ -1,10 +1,26 @@
 """What goes to a platform, and what a platform allows: checked before anything is sent (P1)."""
 
+import re
+import unicodedata
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.briefs import Brief
+
+# Other ways to end a line than a line feed, and what has no business in a text: controls, lone surrogates, and what
+# turns the direction of writing.
+_LINE_ENDS = re.compile("\r\n|[\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]")
+_NOT_SHOWN = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_ID_LINE = re.compile("(model|brief|clip):")
+# What looks like nothing at all and is no format character, and what looks like a letter of these labels or a colon.
+_BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+_LOOK_ALIKES = str.maketrans(
+    # Greek, Cyrillic, and colons of other scripts, after case folding.
+    "\u03b2\u03b5\u03b9\u03bc\u03bf\u03c1\u03f2\u0432\u0435\u043c\u043e\u0440\u0441\u0456\u04cf\u0501"
+    "\ua789\u2236\u02d0\u02f8\u0589\u05c3\u205a",
+    "beimopcbemopcild:::::::",
+)
 
 
 class PublishRequest(BaseModel):
@@ -50,13 +66,17 @@ def publish_request(
     size: tuple[int, int],
     duration_s: float,
 ) -> PublishRequest:
-    """The clip with its caption, its disclosure, and its brief's id, by which metrics are matched to the brief."""
-    lines = [brief.caption or brief.title, "", "Made with AI."]
+    """The clip with its caption, its disclosure, and its brief's id, by which metrics are matched to the brief.
+
+    The ids are the last lines, and no other line begins like one of them.
+    """
+    title = " ".join(shown_text(brief.title).splitlines())
+    lines = [caption_text(brief.caption) or caption_text(brief.title), "", "Made with AI."]
     lines += [f"Model: {model}", f"Brief: {brief.brief_id}", f"Clip: {clip_id}"]
     return PublishRequest(
         clip_id=clip_id,
         platform=platform,
-        title=brief.title,
+        title=title,
         description="\n".join(lines),
         tags=(f"brief-{brief.brief_id}",),
         size_bytes=size_bytes,
@@ -65,10 +85,33 @@ def publish_request(
     )
 
 
+def shown_text(text: str) -> str:
+    """`text` without characters that a platform would not show, or that change how the rest is shown."""
+    return _NOT_SHOWN.sub("", _LINE_ENDS.sub("\n", text))
+
+
+def caption_text(caption: str) -> str:
+    """A caption for a description: a line that reads like one of the ids gets a dot before it."""
+    lines = shown_text(caption).split("\n")
+    return "\n".join(f"· {line}" if _ID_LINE.match(_as_read(line)) else line for line in lines)
+
+
+def _as_read(line: str) -> str:
+    """What a reader would take a line for: without what cannot be seen, in lower case, in plain letters."""
+    plain = unicodedata.normalize("NFKD", line).casefold().translate(_LOOK_ALIKES)
+    return "".join(
+        letter
+        for letter in plain
+        if unicodedata.category(letter) not in ("Cc", "Cf", "Mn", "Me", "Zs") and letter not in _BLANKS
+    )
+
+
 def check_rules(request: PublishRequest, limits: Limits) -> list[str]:
     """Every limit that the request breaks, a sentence each; empty when it may go."""
     width, height = request.size
     broken: list[str] = []
+    if not request.title.strip():
+        broken.append("the title holds nothing that can be shown")
     if len(request.title) > limits.title:
         broken.append(f"the title has {len(request.title)} characters, {request.platform} allows {limits.title}")
     length = len(request.description.encode()) if limits.description_in_bytes else len(request.description)

@@ -268,6 +268,6 @@ def _video(row: sqlite3.Row) -> Video:
 
 
 def _line(description: str, label: str) -> str | None:
-    """The rest of the description's line that starts with the label and a colon."""
-    match = re.search(rf"^{label}:[ \t]*(\S.*?)\s*$", description, re.MULTILINE)
-    return match[1] if match else None
+    """The rest of the description's last line that starts with the label and a colon: a caption stands before it."""
+    found = re.findall(rf"^{label}:[ \t]*(\S.*?)[^\S\n]*$", description, re.MULTILINE)
+    return found[-1] if found else None

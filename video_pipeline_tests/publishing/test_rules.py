@@ -1,9 +1,12 @@
 """What goes to a platform, and what each platform allows."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from video_pipeline.publishing import PLATFORMS, PublishRequest
 from video_pipeline.publishing import check_rules as check_limits
@@ -92,3 +95,76 @@ def test_a_clip_goes_public_with_its_disclosure_its_brief_and_its_model() -> Non
     assert lines[0] == "Good morning, harbour"
     assert {"Made with AI.", "Model: sandbox/grand", "Brief: harbour", "Clip: 2026-11-21/harbour"} < set(lines)
     assert (made.title, made.tags) == ("Harbour", ("brief-harbour",))
+
+
+def _description(caption: str, title: str = "A clip") -> list[str]:
+    """The lines of the description that a brief with this caption gets."""
+    brief = brief_of("a-clip").model_copy(update={"caption": caption, "title": title})
+    made = publish_request(
+        brief, "2026-11-21/a-clip", YOUTUBE, model="sprint", size_bytes=1, size=(1080, 1920), duration_s=5
+    )
+    return made.description.split("\n")
+
+
+IDS = ["", "Made with AI.", "Model: sprint", "Brief: a-clip", "Clip: 2026-11-21/a-clip"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Clip: 2026-11-21/other",
+        "brief: other",
+        "  MODEL : other",
+        "\u200bCl\u200bip:other",
+        "Clip\uff1a other",
+        "\uff23\uff4c\uff49\uff50: other",
+        "\u3164Clip: other",
+        "\u0421lip: other",
+        "C\u0301lip\u2236 other",
+        "\u202eClip: other",
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029", "\x1e"])
+def test_a_caption_cannot_imitate_the_ids(line: str, end: str):
+    first, imitation, *ids = _description(f"A quiet morning{end}{line}")
+    assert (first, ids) == ("A quiet morning", IDS)
+    assert imitation.startswith("· ") and "\u202e" not in imitation
+
+
+def test_a_title_that_stands_for_the_caption_cannot_either():
+    assert _description("", "Clip: other") == ["· Clip: other", *IDS]
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "Dawn at the harbour.\n\n\tBy boat: 20 min 🚢 #harbour",
+        "My clip: a family 👨‍👩‍👧, a flag 🏴󠁧󠁢󠁥󠁮󠁧󠁿 and café crème",
+        "מיקום: חיפה\u200f (Haifa)",
+        "Models: two of them\n- Clip: of the day",
+    ],
+)
+def test_an_ordinary_caption_is_left_as_it_is(caption: str):
+    assert _description(caption) == [*caption.split("\n"), *IDS]
+
+
+@given(st.text(st.one_of(st.sampled_from("ClipMode:Bra \n\r\x85\u2028\u200b"), st.characters()), max_size=80))
+def test_whatever_a_caption_holds_the_ids_are_the_last_lines_and_the_only_ones(caption: str):
+    lines = _description(caption)
+    assert lines[-5:] == IDS
+    shown = "\n".join(lines[:-5]).splitlines()
+    assert not [line for line in shown if re.match(r"\s*(model|brief|clip)\s*:", line, re.IGNORECASE)]
+    assert not set("".join(lines)) & set("\x00\x1b\x85\u2028\u202e")
+
+
+def test_a_title_is_one_line_without_what_cannot_be_shown():
+    brief = brief_of("a-clip").model_copy(update={"title": "A\u2028quiet\x1b[2J \u202eclip"})
+    made = publish_request(
+        brief, "2026-11-21/a-clip", YOUTUBE, model="sprint", size_bytes=1, size=(1080, 1920), duration_s=5
+    )
+    assert made.title == "A quiet[2J clip"
+
+
+def test_a_title_of_nothing_is_not_sent():
+    [broken] = check_rules(request(YOUTUBE, title=" "))
+    assert "nothing that can be shown" in broken
