@@ -200,6 +200,15 @@ def get_services() -> Services:
     return Services(get_settings())
 
 
+def flush_alerts(within_s: float) -> None:
+    """Give the alerts of this process's own services a last chance to go out; nothing where it told nobody."""
+    if get_services.cache_info().currsize:
+        services = get_services()
+        # A cached property that was asked for; a command that told nobody opens no ledger for this.
+        if "notifier" in vars(services):
+            services.notifier.flush(within_s)
+
+
 def _open_ledger(settings: Settings | WorkerSettings) -> Ledger:
     url = settings.ledger_url
     return open_ledger(url.get_secret_value() if url else None, embedded_dir=settings.state_dir / "ledger")

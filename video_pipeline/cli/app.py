@@ -4,15 +4,17 @@ import sys
 
 import httpx
 import typer
-from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
-from video_pipeline.cli.console import complaints
+from video_pipeline.alerts import FLUSH_S
+from video_pipeline.cli.alerts import alerts
+from video_pipeline.cli.console import complaints, escaped
 from video_pipeline.cli.people import decide, resolve, review, thaw
 from video_pipeline.cli.planning import plan
 from video_pipeline.cli.running import demo, dev, run_day
 from video_pipeline.cli.upscale import upscale
 from video_pipeline.errors import VideoPipelineError
+from video_pipeline.services import flush_alerts
 
 app = typer.Typer(
     help="A self-hosted AI-video pipeline.",
@@ -21,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
 )
 # In the order in which --help lists them.
-for command in (plan, demo, run_day, dev, upscale, review, decide, resolve, thaw):
+for command in (plan, demo, run_day, dev, upscale, review, decide, resolve, thaw, alerts):
     app.command()(command)
 
 
@@ -32,5 +34,7 @@ def main() -> None:
     except (VideoPipelineError, OSError, SQLAlchemyError, httpx.HTTPError) as error:
         # The outer world's own words come last, and without their technical tail.
         words = str(error).strip().splitlines() or [type(error).__name__]
-        complaints.print(f"[red]{escape(words[0])}[/red]", highlight=False, soft_wrap=True)
+        complaints.print(f"[red]{escaped(words[0])}[/red]", highlight=False, soft_wrap=True)
         sys.exit(1)
+    finally:
+        flush_alerts(FLUSH_S)

@@ -7,7 +7,7 @@ import httpx
 import typer
 from rich.table import Table
 
-from video_pipeline.cli.console import console
+from video_pipeline.cli.console import console, escaped
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.services import get_services
 
@@ -19,10 +19,10 @@ def review() -> None:
     ledger = get_services().ledger
     table = Table("what", "stage", "reason", "since", title="Waiting for a person")
     for row in ledger.reviews.waiting():
-        table.add_row(row.clip_id, row.stage, row.reason, f"{row.opened_at:%Y-%m-%d %H:%M}")
+        table.add_row(escaped(row.clip_id), row.stage, escaped(row.reason), f"{row.opened_at:%Y-%m-%d %H:%M}")
     for job in ledger.jobs.in_state(JobState.UNKNOWN):
         since = f"{job.submitted_at:%Y-%m-%d %H:%M}" if job.submitted_at else ""
-        table.add_row(f"job {job.key[:16]}", "submit", f"{job.clip_id}: {job.failure_reason}", since)
+        table.add_row(f"job {job.key[:16]}", "submit", escaped(f"{job.clip_id}: {job.failure_reason}"), since)
     console.print(table if table.row_count else "Nothing waits for a person.")
 
 
@@ -47,7 +47,7 @@ def decide(
     state = ReviewState.APPROVED if approve else ReviewState.REJECTED
     for review in waiting:
         reviews.decide(clip_id, review.stage, state, by=by, reason_code=reason_code)
-    console.print(f"{clip_id} is {state}. Materialise its day again to act on it.")
+    console.print(f"{escaped(clip_id)} is {state}. Materialise its day again to act on it.")
 
 
 def resolve(

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from video_pipeline.cli.arguments import Day, parse_day
-from video_pipeline.cli.console import console, pixels, print_unused_keys
+from video_pipeline.cli.console import console, escaped, pixels, print_unused_keys
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.services import Services, get_services
 
@@ -38,7 +38,7 @@ def plan(
     total = price_day(when, clips, max_attempts=_max_attempts(services), bought=bought)
     if json:
         document = {"total": total.model_dump(mode="json"), "clips": [one.model_dump(mode="json") for one in clips]}
-        console.print_json(data=document)
+        console.print_json(data=document, ensure_ascii=True)
     else:
         _print_plan(clips, total, f"{catalogue.name}, {source}", quarantined=len(reading.quarantined))
         print_unused_keys(services)
@@ -86,7 +86,7 @@ def _max_attempts(services: Services) -> int:
 
 
 def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, *, quarantined: int) -> None:
-    table = Table(title=f"Plan for {total.day}: {basis}", title_justify="left")
+    table = Table(title=f"Plan for {total.day}: {escaped(basis)}", title_justify="left")
     for name in ("brief", "tier", "model", "size", "sound"):
         table.add_column(name)
     for name in ("expected $", "p90 $"):
@@ -97,12 +97,12 @@ def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, *, quaran
         table.add_row(
             one.storyboard.brief.brief_id,
             first.tier,
-            (one.held and "held") or first.model or "",
+            (one.held and "held") or escaped(first.model or ""),
             pixels(first.size) if first.size else "",
             "yes" if first.audio else "",
             f"{one.expected_usd:.4f}",
             f"{one.p90_usd:.4f}",
-            "; ".join(first.reasons),
+            escaped("; ".join(first.reasons)),
         )
     console.print(table)
     per_tier = ", ".join(f"{tier} ${usd:.4f}" for tier, usd in total.by_tier.items())

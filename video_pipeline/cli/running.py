@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from video_pipeline.cli.arguments import Day, parse_day
-from video_pipeline.cli.console import console, print_unused_keys
+from video_pipeline.cli.console import console, escaped, print_unused_keys
 from video_pipeline.services import get_services
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def _print_progress(progress: "StageProgress") -> None:
     elif progress.message == "started":
         console.print(f"[dim]{stamp}[/dim] [bold]{progress.step}[/bold]")
     else:
-        console.print(f"[dim]{stamp}[/dim]   {escape(progress.message)}", highlight=False)
+        console.print(f"[dim]{stamp}[/dim]   {escaped(progress.message)}", highlight=False)
 
 
 def _print_demo(document: dict[str, Any], report: Path) -> None:
@@ -65,14 +64,15 @@ def _print_demo(document: dict[str, Any], report: Path) -> None:
     console.print(_clips_table(document))
     for brief in document["briefs"]:
         if brief["reason"]:
-            console.print(f"{brief['brief']}: {brief['reason']}", highlight=False)
+            console.print(escaped(f"{brief['brief']}: {brief['reason']}"), highlight=False)
     _print_money(document)
     console.print(
         "The sandbox renders small, short clips (108x192 and 180x320 at 12 frames a second), so that a CPU can "
         "upscale every one of them; prices are the sandbox's own.",
         style="dim",
     )
-    console.print(f"Next: open {document['report']}, or `make dev` for Dagster. Figures: {report}", highlight=False)
+    places = f"Next: open {document['report']}, or `make dev` for Dagster. Figures: {report}"
+    console.print(escaped(places), highlight=False)
 
 
 def _clips_table(document: dict[str, Any]) -> Table:
@@ -83,15 +83,15 @@ def _clips_table(document: dict[str, Any]) -> Table:
     for brief in document["briefs"]:
         dry = ", ".join(f"{platform}: not connected" for platform in brief["not_connected"])
         table.add_row(
-            brief["brief"],
+            escaped(brief["brief"]),
             brief["tier"] or "–",
-            brief["model"] or "–",
+            escaped(brief["model"] or "–"),
             str(brief["attempts"]),
             brief["strategy"] or "–",
             f"{float(brief['cost_usd']):.4f}",
             brief["final_size"] or "–",
             brief["status"],
-            " ".join(part for part in (brief["published_url"], dry) if part) or "–",
+            escaped(" ".join(part for part in (brief["published_url"], dry) if part) or "–"),
         )
     return table
 

@@ -9,12 +9,11 @@ from typing import Annotated, Any, get_args
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.table import Column, Table
 
-from video_pipeline.cli.console import complaints, console, pixels
+from video_pipeline.cli.console import complaints, console, escaped, pixels
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.policy import Encoder, Preset
 from video_pipeline.settings import get_settings
@@ -132,7 +131,7 @@ def _bars(notes: Console) -> "Iterator[Callable[[Task, UpscaleProgress], None]]"
 
         def show(task: Task, progress: UpscaleProgress) -> None:
             if task not in shown:
-                shown[task] = bar.add_task(escape(task.source.name), total=progress.frames_total, fps="")
+                shown[task] = bar.add_task(escaped(task.source.name), total=progress.frames_total, fps="")
             fps = f"{progress.fps:.2f} fps"
             bar.update(shown[task], completed=progress.frames_done, total=progress.frames_total, fps=fps)
 
@@ -141,7 +140,7 @@ def _bars(notes: Console) -> "Iterator[Callable[[Task, UpscaleProgress], None]]"
 
 def _show_plan(plans: Sequence[Plan], as_json: bool) -> None:
     if as_json:
-        console.print_json(data=[_plain(asdict(plan)) for plan in plans])
+        console.print_json(data=[_plain(asdict(plan)) for plan in plans], ensure_ascii=True)
         return
     # A path that is cut off names no file.
     paths = (Column(title, overflow="fold") for title in ("source", "target"))
@@ -154,23 +153,23 @@ def _show_plan(plans: Sequence[Plan], as_json: bool) -> None:
         )
         said = plan.reason if plan.action == "refuse" else _ACTIONS[plan.action]
         table.add_row(
-            escape(str(plan.source)), escape(str(plan.target)), sizes, str(plan.frames or "?"), escape(said)
+            escaped(str(plan.source)), escaped(str(plan.target)), sizes, str(plan.frames or "?"), escaped(said)
         )
     console.print(table)
 
 
 def _show_outcomes(outcomes: Sequence[Outcome], as_json: bool) -> None:
     if as_json:
-        console.print_json(data=[_json_of(outcome) for outcome in outcomes])
+        console.print_json(data=[_json_of(outcome) for outcome in outcomes], ensure_ascii=True)
     for outcome in outcomes:
         if outcome.error:
-            complaints.print(f"[red]{escape(outcome.error)}[/red]", highlight=False, soft_wrap=True)
+            complaints.print(f"[red]{escaped(outcome.error)}[/red]", highlight=False, soft_wrap=True)
         elif not as_json:
             console.print(_sentence(outcome), highlight=False, soft_wrap=True)
 
 
 def _sentence(outcome: Outcome) -> str:
-    report, target = outcome.report, escape(str(outcome.task.target))
+    report, target = outcome.report, escaped(str(outcome.task.target))
     if report is None:
         return f"{target} is there already, from the same clip with the same settings."
     how = f"{report.model} ({report.execution}, {report.precision})" if report.network_used else "no network"

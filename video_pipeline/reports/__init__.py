@@ -3,6 +3,7 @@
 Importing this package loads no drawing library; its functions do when they are called.
 """
 
+from video_pipeline.reports.addresses import web_address
 from video_pipeline.reports.charts import Chart, cost_chart, score_chart
 from video_pipeline.reports.day_page import day_report
 from video_pipeline.reports.gallery import Gallery, day_gallery
@@ -23,4 +24,5 @@ __all__ = [
     "inline_jpeg",
     "score_chart",
     "score_plot",
+    "web_address",
 ]

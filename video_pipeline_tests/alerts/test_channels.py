@@ -22,28 +22,23 @@ ALERT = Alert(
 CHANNELS = [SlackWebhook, DiscordWebhook]
 
 
+def _plain(text: str) -> dict[str, object]:
+    return {"type": "plain_text", "text": text, "emoji": False}
+
+
 def test_slack_receives_text_and_blocks(receiver: Receiver):
     assert SlackWebhook(receiver.url).send(ALERT).sent
     assert receiver.payloads == [
         {
             "text": "🔴 Preview tier frozen: Two days above $0.15 a clip: &lt;b&gt; &amp; co.",
+            "mrkdwn": False,
+            "unfurl_links": False,
+            "unfurl_media": False,
             "blocks": [
-                {"type": "header", "text": {"type": "plain_text", "text": "🔴 Preview tier frozen"}},
-                {
-                    "type": "section",
-                    "text": {"type": "mrkdwn", "text": "Two days above $0.15 a clip: &lt;b&gt; &amp; co."},
-                },
-                {
-                    "type": "section",
-                    "fields": [
-                        {"type": "mrkdwn", "text": "*Average*\n$0.171"},
-                        {"type": "mrkdwn", "text": "*Clips*\n42"},
-                    ],
-                },
-                {
-                    "type": "context",
-                    "elements": [{"type": "mrkdwn", "text": "critical · preview-frozen:2026-11-21"}],
-                },
+                {"type": "header", "text": _plain("🔴 Preview tier frozen")},
+                {"type": "section", "text": _plain("Two days above $0.15 a clip: <b> & co.")},
+                {"type": "section", "fields": [_plain("Average\n$0.171"), _plain("Clips\n42")]},
+                {"type": "context", "elements": [_plain("critical · preview-frozen:2026-11-21")]},
             ],
         }
     ]
@@ -58,7 +53,7 @@ def test_discord_receives_an_embed_that_mentions_nobody(receiver: Receiver):
             "embeds": [
                 {
                     "title": "Preview tier frozen",
-                    "description": "Two days above $0.15 a clip: <b> & co.",
+                    "description": r"Two days above $0.15 a clip\: \<b\> & co.",
                     "color": 0xDC2626,
                     "fields": [
                         {"name": "Average", "value": "$0.171", "inline": True},
@@ -86,9 +81,7 @@ def test_a_huge_alert_is_cut_to_slacks_limits(receiver: Receiver):
     fields = [block["fields"] for block in blocks if "fields" in block]
     assert all(len(text) <= 3_000 for text in texts)
     assert all(len(section) <= 10 and all(len(item["text"]) <= 2_000 for item in section) for section in fields)
-    # Nothing is cut inside an entity.
-    assert texts[0].removesuffix("…").replace("&lt;", "").replace("&gt;", "").replace("&amp;", "") == ""
-    assert len(texts[0]) > 2_900
+    assert len(texts[0]) == 3_000
 
 
 def test_a_huge_alert_is_cut_to_discords_limits(receiver: Receiver):
@@ -108,7 +101,7 @@ def test_empty_texts_and_values_are_not_sent_empty(receiver: Receiver):
     DiscordWebhook(receiver.url).send(empty)
     slack, discord = receiver.payloads
     assert [block["type"] for block in slack["blocks"]] == ["header", "section", "context"]
-    assert slack["blocks"][1]["fields"][0]["text"] == "*Model*\n–"
+    assert slack["blocks"][1]["fields"][0]["text"] == "Model\n–"
     assert discord["embeds"][0]["fields"][0]["value"] == "–"
 
 

@@ -5,6 +5,7 @@ import dagster as dg
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Storyboard
 from video_pipeline.clips import ReviewedClip
+from video_pipeline.defs import markdown
 from video_pipeline.defs.partitions import DAILY, day_of, trailing
 from video_pipeline.defs.pools import PLATFORM_API
 from video_pipeline.defs.resources import Platforms
@@ -40,7 +41,9 @@ def publish_records(
     briefs = {board.clip_id: board.brief for board in storyboards}
     records = publish_day(publisher, ledger, reviewed_clips, briefs)
     count = {state.value: sum(record.state is state for record in records) for state in PublicationState}
-    links = [f"- [{record.clip_id} on {record.platform}]({record.url})" for record in records if record.url]
+    links = [
+        f"- {markdown.link(f'{record.clip_id} on {record.platform}', record.url)}" for record in records if record.url
+    ]
     return dg.MaterializeResult(
         value=records,
         metadata={
