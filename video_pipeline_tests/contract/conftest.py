@@ -13,7 +13,7 @@ from video_pipeline.ledger import Job, Receipt
 from video_pipeline.policy import Policy
 from video_pipeline.publishing.platforms.youtube import YouTubeShorts
 from video_pipeline.routing import Catalogue
-from video_pipeline_tests.contract.edge import Edge, plain_client
+from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of, job_of
 
 _T = TypeVar("_T")
@@ -40,9 +40,8 @@ def fal(edge: Edge, client: httpx.AsyncClient) -> FalProvider:
 
 
 @pytest.fixture
-def youtube(edge: Edge) -> Iterator[YouTubeShorts]:
-    with plain_client() as client:
-        yield edge.youtube(client)
+def youtube(edge: Edge) -> YouTubeShorts:
+    return edge.youtube()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from video_pipeline.publishing.platforms import (
 )
 from video_pipeline.publishing.platforms.youtube import YouTubeShorts
 from video_pipeline_tests.contract.answering import answering
-from video_pipeline_tests.contract.edge import Edge, plain_client
+from video_pipeline_tests.contract.edge import Edge
 
 SIZE_BYTES = 700_000
 
@@ -182,16 +182,16 @@ def test_a_token_that_runs_out_before_the_file_is_sent_loses_nothing(
 
 
 def test_an_answer_without_an_id_is_no_reason_to_send_again(
-    youtube: YouTubeShorts, clip: Path, request_: PublishRequest
+    edge: Edge, youtube: YouTubeShorts, request_: PublishRequest
 ) -> None:
     session = youtube.open_session(request_)
     with answering(200, b"<html></html>") as broken, pytest.raises(UploadInterrupted, match="under which id"):
-        youtube.status(session | {"url": broken.base_url})
+        edge.youtube(api_url=broken.base_url).status(session | {"url": broken.base_url})
 
 
 def test_credentials_that_are_refused_send_nothing(edge: Edge, request_: PublishRequest) -> None:
-    with plain_client() as client, pytest.raises(UploadRefused, match="credentials"):
-        edge.youtube(client, refresh_token="").open_session(request_)
+    with pytest.raises(UploadRefused, match="credentials"):
+        edge.youtube(refresh_token="").open_session(request_)
 
 
 @pytest.fixture
@@ -216,6 +216,5 @@ def test_metrics_are_read_for_more_videos_than_one_call_takes(youtube: YouTubeSh
 
 
 def test_public_statistics_are_kept_when_analytics_are_closed(edge: Edge, remote_id: str) -> None:
-    with plain_client() as client:
-        found = edge.youtube(client, analytics_url=f"{edge.base_url}/nowhere").metrics([remote_id])
+    found = edge.youtube(analytics_url=f"{edge.base_url}/nowhere").metrics([remote_id])
     assert told(found[remote_id]) == {"views", "likes", "comments"}

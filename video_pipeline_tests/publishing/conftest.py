@@ -1,19 +1,17 @@
 """A file in a store, and publishers over a clean ledger."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.ledger import Ledger, Publication
 from video_pipeline.publishing import PLATFORMS, NotConnected, Platform, Publisher, PublishRecord, PublishRequest
 from video_pipeline.storage import LocalStore, StoredObject
-from video_pipeline_tests.contract.edge import Edge, plain_client
+from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import DAY
 
 MEDIA = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 400
@@ -26,7 +24,6 @@ class Desk:
     ledger: Ledger
     store: LocalStore
     edge: Edge
-    client: httpx.Client
     day: date = DAY
     connected: bool = True
     others: dict[str, Platform] = field(default_factory=dict)
@@ -45,7 +42,7 @@ class Desk:
             name: NotConnected(name, vendor.limits) for name, vendor in PLATFORMS.items()
         }
         if self.connected:
-            platforms["youtube_shorts"] = self.edge.youtube(self.client)
+            platforms["youtube_shorts"] = self.edge.youtube()
         return platforms | self.others
 
     def media(self, name: str = "clip", data: bytes = MEDIA) -> StoredObject:
@@ -86,6 +83,5 @@ def request_of(media: StoredObject, **fields: Any) -> PublishRequest:
 
 
 @pytest.fixture
-def desk(ledger: Ledger, edge: Edge, tmp_path: Path) -> Iterator[Desk]:
-    with plain_client() as client:
-        yield Desk(ledger, LocalStore(tmp_path / "store"), edge, client)
+def desk(ledger: Ledger, edge: Edge, tmp_path: Path) -> Desk:
+    return Desk(ledger, LocalStore(tmp_path / "store"), edge)

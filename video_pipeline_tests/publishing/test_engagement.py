@@ -42,7 +42,7 @@ def test_a_second_reading_of_a_day_replaces_the_first(desk: Desk) -> None:
 
 def test_what_a_platform_does_not_tell_is_not_a_zero(desk: Desk) -> None:
     desk.publish(desk.media())
-    silent = desk.edge.youtube(desk.client, analytics_url=f"{desk.edge.base_url}/nowhere")
+    silent = desk.edge.youtube(analytics_url=f"{desk.edge.base_url}/nowhere")
     [row] = collect(desk, youtube_shorts=silent)
     assert row.views is not None
     assert (row.completion, row.shares) == (None, None)
@@ -52,7 +52,7 @@ def test_what_a_platform_does_not_tell_is_not_a_zero(desk: Desk) -> None:
 def two_platforms(desk: Desk) -> Desk:
     """A clip that is public on two platforms; the second is a channel of the sandbox too."""
     media = desk.media()
-    both = desk.platforms | {"tiktok": desk.edge.youtube(desk.client)}
+    both = desk.platforms | {"tiktok": desk.edge.youtube()}
     publisher = Publisher(
         ledger=desk.ledger, store=desk.store, platforms=both, notifier=Notifier([], desk.ledger.alerts)
     )
@@ -63,8 +63,8 @@ def two_platforms(desk: Desk) -> Desk:
 
 
 def test_a_platform_that_refuses_our_credentials_is_skipped(two_platforms: Desk) -> None:
-    locked = two_platforms.edge.youtube(two_platforms.client, refresh_token="")
-    rows = collect(two_platforms, youtube_shorts=locked, tiktok=two_platforms.edge.youtube(two_platforms.client))
+    locked = two_platforms.edge.youtube(refresh_token="")
+    rows = collect(two_platforms, youtube_shorts=locked, tiktok=two_platforms.edge.youtube())
     assert [row.platform for row in rows] == ["tiktok"]
 
 
@@ -75,6 +75,6 @@ def test_a_platform_that_refuses_our_credentials_is_skipped(two_platforms: Desk)
 )
 def test_a_platform_that_gives_no_metrics_is_skipped(two_platforms: Desk, status: int, body: bytes) -> None:
     with answering(status, body) as broken:
-        down = two_platforms.edge.youtube(two_platforms.client, api_url=broken.base_url)
-        rows = collect(two_platforms, youtube_shorts=down, tiktok=two_platforms.edge.youtube(two_platforms.client))
+        down = two_platforms.edge.youtube(api_url=broken.base_url)
+        rows = collect(two_platforms, youtube_shorts=down, tiktok=two_platforms.edge.youtube())
     assert [row.platform for row in rows] == ["tiktok"]

@@ -2,23 +2,27 @@
 
 from video_pipeline.publishing.platforms.not_connected import NotConnected
 from video_pipeline.publishing.platforms.protocol import (
+    Before,
     Failed,
     Metrics,
     Missing,
     Platform,
     PlatformVendor,
     Processing,
+    RawAnswer,
     Session,
     Status,
     Uploaded,
     UploadInterrupted,
     UploadLost,
     UploadRefused,
+    longest_send_s,
 )
 from video_pipeline.publishing.platforms.registry import PLATFORMS
 
 __all__ = [
     "PLATFORMS",
+    "Before",
     "Failed",
     "Metrics",
     "Missing",
@@ -26,10 +30,12 @@ __all__ = [
     "Platform",
     "PlatformVendor",
     "Processing",
+    "RawAnswer",
     "Session",
     "Status",
     "UploadInterrupted",
     "UploadLost",
     "UploadRefused",
     "Uploaded",
+    "longest_send_s",
 ]

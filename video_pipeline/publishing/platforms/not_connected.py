@@ -3,7 +3,16 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from video_pipeline.publishing.platforms.protocol import Metrics, Missing, Session, Status, UploadRefused
+from video_pipeline.errors import ConfigurationError
+from video_pipeline.publishing.platforms.protocol import (
+    Before,
+    Metrics,
+    Missing,
+    Session,
+    Status,
+    Uploaded,
+    UploadRefused,
+)
 from video_pipeline.publishing.rules import Limits, PublishRequest
 
 
@@ -17,14 +26,17 @@ class NotConnected:
         self.name = name
         self.limits = limits
 
-    def open_session(self, request: PublishRequest) -> Session:
+    def open_session(self, request: PublishRequest, *, before: Before = None) -> Session:
         raise self._refusal()
 
     def status(self, session: Session) -> Status:
         return Missing()
 
-    def send(self, session: Session, path: Path) -> Status:
+    def send(self, session: Session, path: Path, *, before: Before = None) -> Status:
         raise self._refusal()
+
+    def found(self, named: str) -> Uploaded:
+        raise ConfigurationError(f"{self.name} is not connected, so nobody can say what {named} is there.")
 
     def metrics(self, remote_ids: Sequence[str]) -> Mapping[str, Metrics]:
         return {}

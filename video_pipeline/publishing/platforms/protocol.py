@@ -6,11 +6,11 @@ vendors.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from video_pipeline.errors import VendorError
 from video_pipeline.publishing.rules import Limits, PublishRequest
@@ -18,6 +18,12 @@ from video_pipeline.settings import VendorSection
 
 Session = dict[str, Any]
 """An upload session as JSON: made and read by the platform's adapter only, kept in the ledger."""
+
+RawAnswer = dict[str, Any] | None
+"""What the platform has answered, as `wire.Answer.kept` gives it; None where no answer came."""
+
+# More is no number of people.
+_Count = Annotated[int, Field(strict=True, ge=0, le=10**13)]
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Uploaded:
 
     remote_id: str
     url: str
+    answer: RawAnswer = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class Failed:
 
     reason: str
     lasting: bool = False
+    answer: RawAnswer = field(default=None, compare=False)
 
 
 Status = Missing | Processing | Uploaded | Failed
@@ -55,38 +63,63 @@ Status = Missing | Processing | Uploaded | Failed
 class Metrics(BaseModel):
     """Engagement of one clip since it was published; `completion` is 0 to 1.
 
-    What the platform does not tell is None.
+    What the platform does not tell is None. Numbers that nobody can have counted are no metrics: ValidationError.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    views: int | None = None
-    engaged_views: int | None = None
-    likes: int | None = None
-    comments: int | None = None
-    shares: int | None = None
-    completion: float | None = None
+    views: _Count | None = None
+    engaged_views: _Count | None = None
+    likes: _Count | None = None
+    comments: _Count | None = None
+    shares: _Count | None = None
+    completion: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] | None = None
 
 
 class UploadRefused(VendorError):
-    """The platform refused a call: rules, quota or credentials. `lasting` means what it means in `Failed`."""
+    """The platform refused a call in words of its own documents: rules, quota or credentials.
 
-    def __init__(self, reason: str, *, lasting: bool = False) -> None:
+    `lasting` means what it means in `Failed`.
+    """
+
+    def __init__(self, reason: str, *, lasting: bool = False, answer: RawAnswer = None) -> None:
         super().__init__(reason)
         self.lasting = lasting
+        self.answer = answer
 
 
 class UploadInterrupted(VendorError):
-    """The network failed on the way, or the answer says nothing; the session is to be asked."""
+    """Nobody can tell: no answer came, or one that its documents do not have; the session is to be asked."""
+
+    def __init__(self, reason: str, *, answer: RawAnswer = None) -> None:
+        super().__init__(reason)
+        self.answer = answer
 
 
 class UploadLost(VendorError):
-    """Nobody can tell any more whether the clip went public: it is never sent again (P2)."""
+    """Nobody can tell any more whether the clip went public: it is never sent again (P2).
+
+    Only in words that the platform's documents have for a session that is gone.
+    """
+
+    def __init__(self, reason: str, *, answer: RawAnswer = None) -> None:
+        super().__init__(reason)
+        self.answer = answer
+
+
+def longest_send_s(size_bytes: int) -> float:
+    """The most seconds that sending a file may take: ten minutes, and as long as 100 kB/s need for it."""
+    return 600 + size_bytes / 100_000
+
+
+Before = Callable[[], None] | None
 
 
 class Platform(Protocol):
     """One platform on the wire.
 
+    Whatever an answer holds, these are the only errors, and only what the platform's documents say is a yes or a no.
+    `before` is called in the last moment before a request's bytes go out; what it raises, nothing was sent.
     `connected` is False for one that has no account here: its publications are a dry run. `processing_waits_s` are
     the seconds to wait before each further question while a clip is being processed. After the last of them, the next
     run asks.
@@ -104,18 +137,29 @@ class Platform(Protocol):
     @property
     def processing_waits_s(self) -> Sequence[float]: ...
 
-    def open_session(self, request: PublishRequest) -> Session:
-        """Announce a clip, for which nothing becomes public yet. Raises UploadRefused or UploadInterrupted."""
+    def open_session(self, request: PublishRequest, *, before: Before = None) -> Session:
+        """Announce a clip, for which nothing becomes public yet. Raises UploadRefused or UploadInterrupted.
+
+        After UploadInterrupted there is no session that anybody could use, and the next run opens one.
+        """
         ...
 
     def status(self, session: Session) -> Status:
         """What a session has come to. Raises UploadInterrupted, UploadRefused (no answer) or UploadLost."""
         ...
 
-    def send(self, session: Session, path: Path) -> Status:
+    def send(self, session: Session, path: Path, *, before: Before = None) -> Status:
         """Send what is missing of the file at `path`. Raises UploadInterrupted, UploadRefused or UploadLost.
 
-        However often it is called for a session, the clip becomes public at most once.
+        However often it is called for a session, the clip becomes public at most once. It ends within
+        `longest_send_s`.
+        """
+        ...
+
+    def found(self, named: str) -> Uploaded:
+        """What a person has found on the platform and names by its id or address there.
+
+        Raises ConfigurationError when it is neither.
         """
         ...
 

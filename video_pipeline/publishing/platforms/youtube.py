@@ -4,18 +4,20 @@ Facts: the API's discovery document (revision 20261104). The session address of 
 publishing exactly-once: asked with an empty range it answers with the finished video, however the upload ended.
 """
 
-import json
 import logging
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import httpx
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError
 
+from video_pipeline.errors import ConfigurationError
 from video_pipeline.publishing.platforms.protocol import (
+    Before,
     Metrics,
     Missing,
     PlatformVendor,
@@ -25,17 +27,92 @@ from video_pipeline.publishing.platforms.protocol import (
     UploadInterrupted,
     UploadLost,
     UploadRefused,
+    longest_send_s,
 )
 from video_pipeline.publishing.rules import Limits, PublishRequest
 from video_pipeline.settings import VendorSection
+from video_pipeline.wire import (
+    Answer,
+    BlockingLine,
+    Bounds,
+    NoAnswer,
+    NotSent,
+    Stranger,
+    Unreadable,
+    Unsendable,
+    clean,
+)
 
+_T = TypeVar("_T")
 _LOG = logging.getLogger(__name__)
-_CHUNK_BYTES = 4 * 1024 * 1024
 _RETRIES_S = (1.0, 2.0, 4.0)
-# Reasons under HTTP 400 that a day's wait removes (developers.google.com/youtube/v3/docs/errors, videos.insert).
-_PASSING = frozenset({"uploadLimitExceeded"})
+_CALL = Bounds(total_s=30, max_bytes=1024 * 1024)
 # Analytics lag by two to three days; asking for a longer span costs nothing.
 _ANALYTICS_SPAN = timedelta(days=30)
+_VIDEO_ID = r"[A-Za-z0-9_-]{1,64}"
+_WATCH_PAGE = re.compile(
+    r"https://(?:(?:www\.|m\.)?youtube\.com/(?:shorts/|live/|watch\?v=)|youtu\.be/)"
+    rf"(?P<id>{_VIDEO_ID})(?:[?&#/].*)?"
+)
+
+# The words of Google's documents for a no (developers.google.com/youtube/v3/docs/errors and .../docs/videos/insert).
+_ABOUT_THE_CLIP = frozenset(
+    {
+        "defaultLanguageNotSet",
+        "invalidCategoryId",
+        "invalidDescription",
+        "invalidFilename",
+        "invalidPublishAt",
+        "invalidRecordingDetails",
+        "invalidTags",
+        "invalidTitle",
+        "invalidVideoGameRating",
+        "invalidVideoMetadata",
+    }
+)
+_ABOUT_THE_CHANNEL = frozenset(
+    {
+        "accessNotConfigured",
+        "accountDelegationForbidden",
+        "authError",
+        "authenticatedUserAccountClosed",
+        "authenticatedUserAccountSuspended",
+        "authenticatedUserNotChannel",
+        "authorizationRequired",
+        "badRequest",
+        "channelClosed",
+        "channelSuspended",
+        "dailyLimitExceeded",
+        "forbidden",
+        "forbiddenLicenseSetting",
+        "forbiddenPrivacySetting",
+        "insufficientPermissions",
+        "mediaBodyRequired",
+        "quotaExceeded",
+        "rateLimitExceeded",
+        "uploadLimitExceeded",
+        "userRateLimitExceeded",
+        "youtubeSignupRequired",
+    }
+)
+_REFUSING = frozenset({400, 401, 403, 429})
+_SESSION_GONE = frozenset({"gone", "notFound"})
+# RFC 6749, section 5.2, and Google's own beside them.
+_CREDENTIALS_REFUSED = frozenset(
+    {
+        "access_denied",
+        "admin_policy_enforced",
+        "deleted_client",
+        "disabled_client",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_request",
+        "invalid_scope",
+        "org_internal",
+        "unauthorized_client",
+        "unsupported_grant_type",
+    }
+)
 
 
 class YouTubeSection(VendorSection):
@@ -51,6 +128,16 @@ class YouTubeSection(VendorSection):
     token_url: str = Field("https://oauth2.googleapis.com/token", validation_alias="VIDEO_PIPELINE_YOUTUBE_TOKEN_URL")
 
 
+def _counted(value: Any) -> Any:
+    """Google writes some counts as text and some as numbers; whatever else there is stays as it is, to be refused."""
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,14}", value):
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_Count = Annotated[int, BeforeValidator(_counted), Field(strict=True, ge=0, le=10**13)]
+
+
 class _Upload(BaseModel):
     """An upload session as the ledger keeps it."""
 
@@ -59,23 +146,28 @@ class _Upload(BaseModel):
 
 
 class _Token(BaseModel):
-    access_token: str
-    expires_in: float = 3600.0
+    access_token: str = Field(pattern=r"^[A-Za-z0-9._~+/-]{1,4096}=*$")
+    expires_in: float = Field(default=3600.0, gt=0, le=1e9, allow_inf_nan=False)
+
+
+class _TokenError(BaseModel):
+    error: str
 
 
 class _Statistics(BaseModel):
-    views: int | None = Field(default=None, validation_alias="viewCount")
-    likes: int | None = Field(default=None, validation_alias="likeCount")
-    comments: int | None = Field(default=None, validation_alias="commentCount")
+    views: _Count | None = Field(default=None, validation_alias="viewCount")
+    likes: _Count | None = Field(default=None, validation_alias="likeCount")
+    comments: _Count | None = Field(default=None, validation_alias="commentCount")
 
 
 class _Video(BaseModel):
-    id: str
+    kind: Literal["youtube#video"] = "youtube#video"
+    id: str = Field(pattern=f"^{_VIDEO_ID}$")
     statistics: _Statistics = _Statistics()
 
 
 class _VideoList(BaseModel):
-    items: tuple[_Video, ...] = ()
+    items: tuple[_Video, ...] = Field(max_length=50)
 
 
 class _Column(BaseModel):
@@ -86,14 +178,17 @@ class _Report(BaseModel):
     """An answer of YouTube Analytics: a table whose columns have names."""
 
     columns: tuple[_Column, ...] = Field(validation_alias="columnHeaders")
-    rows: tuple[tuple[str | float, ...], ...] | None = None
+    rows: tuple[tuple[Any, ...], ...] | None = Field(default=None, max_length=50)
 
 
 class _ReportRow(BaseModel):
     video: str
-    engaged_views: int = Field(validation_alias="engagedViews")
-    view_percentage: float = Field(validation_alias="averageViewPercentage")
-    shares: int
+    engaged_views: _Count = Field(validation_alias="engagedViews")
+    # Looping Shorts exceed 100 %.
+    view_percentage: float = Field(
+        validation_alias="averageViewPercentage", strict=True, ge=0, le=100_000, allow_inf_nan=False
+    )
+    shares: _Count
 
 
 class _ErrorItem(BaseModel):
@@ -101,7 +196,8 @@ class _ErrorItem(BaseModel):
 
 
 class _Error(BaseModel):
-    message: str
+    code: int
+    message: str = ""
     errors: tuple[_ErrorItem, ...] = Field(min_length=1)
 
 
@@ -126,7 +222,6 @@ class YouTubeShorts:
 
     def __init__(
         self,
-        client: httpx.Client,
         *,
         client_id: str,
         client_secret: str,
@@ -135,8 +230,8 @@ class YouTubeShorts:
         analytics_url: str,
         token_url: str,
         watch_url: str = "https://www.youtube.com/shorts/{video_id}",
+        client: httpx.AsyncClient | None = None,
     ) -> None:
-        self._client = client
         self._credentials = {
             "grant_type": "refresh_token",
             "client_id": client_id,
@@ -147,65 +242,69 @@ class YouTubeShorts:
         self._analytics_url = analytics_url.rstrip("/")
         self._token_url = token_url
         self._watch_url = watch_url
+        secrets = (client_secret, refresh_token)
+        # A line each: the client's secret goes to the token service alone, and a token never there.
+        self._api = BlockingLine("YouTube", origins=_origins(api_url), secrets=secrets, client=client)
+        self._analytics = BlockingLine("YouTube Analytics", origins=(analytics_url,), secrets=secrets, client=client)
+        self._tokens = BlockingLine("YouTube's token service", origins=(token_url,), secrets=secrets, client=client)
         self._token: tuple[str, float] | None = None
 
-    def open_session(self, request: PublishRequest) -> Session:
-        response = self._call(
+    def open_session(self, request: PublishRequest, *, before: Before = None) -> Session:
+        answer = self._call(
+            self._api,
             "POST",
             f"{self._api_url}/upload/youtube/v3/videos",
             params={"uploadType": "resumable", "part": "snippet,status"},
             headers={
-                "Content-Type": "application/json; charset=UTF-8",
                 "X-Upload-Content-Length": str(request.size_bytes),
                 "X-Upload-Content-Type": "video/mp4",
             },
-            content=json.dumps(_resource(request)),
+            json=_resource(request),
+            before=before,
         )
-        location = response.headers.get("Location")
-        if response.status_code != 200 or not location:
-            raise _refused(response)
+        if answer.status != 200:
+            raise _refusal(answer) or _untold(answer, "to the announcement of an upload")
+        # As it came: an address in which something had to be replaced is another address.
+        location = answer.headers.get("location", "")
+        if location != answer.header("Location") or not self._api.is_ours(location):
+            raise UploadInterrupted(
+                "YouTube opened an upload at no address of its own, so that nothing was sent there",
+                answer=answer.kept(),
+            )
         return _Upload(url=location, size_bytes=request.size_bytes).model_dump()
 
     def status(self, session: Session) -> Status:
-        upload = _Upload.model_validate(session)
-        response = self._call(
-            "PUT", upload.url, headers={"Content-Range": f"bytes */{upload.size_bytes}", "Content-Length": "0"}
+        upload = _upload(session)
+        headers = {"Content-Range": f"bytes */{upload.size_bytes}", "Content-Length": "0"}
+        return self._become(
+            self._call(self._api, "PUT", upload.url, headers=headers), "to a question about an upload"
         )
-        if response.status_code in (200, 201):
-            return self._uploaded(response)
-        if response.status_code == 308:
-            return Missing()
-        if response.status_code in (404, 410):
-            raise UploadLost("the upload session has expired and no longer says whether the clip went public")
-        raise UploadInterrupted(f"HTTP {response.status_code} to a question about an upload session")
 
-    def send(self, session: Session, path: Path) -> Status:
-        upload = _Upload.model_validate(session)
+    def send(self, session: Session, path: Path, *, before: Before = None) -> Status:
+        upload = _upload(session)
+        headers = self._bearer() | {"Content-Type": "video/mp4"}
+        bounds = Bounds(total_s=longest_send_s(upload.size_bytes), max_bytes=_CALL.max_bytes)
         try:
-            response = self._client.put(
-                upload.url,
-                content=_chunks(path),
-                headers=self._bearer() | {"Content-Length": str(upload.size_bytes), "Content-Type": "video/mp4"},
-            )
-        except httpx.TransportError as error:
-            raise UploadInterrupted(f"the upload broke off: {type(error).__name__}") from error
-        if response.status_code in (200, 201):
-            return self._uploaded(response)
-        if response.status_code == 308:
-            return Missing()
-        if response.status_code in (404, 410):
-            raise UploadLost("the upload session expired while the clip was being sent")
-        if response.status_code == 401:
+            answer = self._api.ask("PUT", upload.url, headers=headers, content=path, bounds=bounds, before=before)
+        except (NotSent, NoAnswer) as error:
+            raise UploadInterrupted(f"the upload broke off: {error}") from None
+        if answer.status == 401:
             self._token = None
-        if response.status_code in (401, 429) or response.status_code >= 500:
-            raise UploadInterrupted(f"HTTP {response.status_code} in answer to the upload")
-        raise _refused(response)
+            raise _untold(answer, "to an upload")
+        return self._become(answer, "to an upload")
+
+    def found(self, named: str) -> Uploaded:
+        own_page = re.escape(self._watch_url).replace(re.escape("{video_id}"), f"(?P<id>{_VIDEO_ID})")
+        for pattern in (f"(?P<id>{_VIDEO_ID})", own_page, _WATCH_PAGE):
+            if match := re.fullmatch(pattern, named.strip()):
+                return self._uploaded(match["id"])
+        raise ConfigurationError("That names no video of YouTube: give its id, or the address of its page.")
 
     def metrics(self, remote_ids: Sequence[str]) -> Mapping[str, Metrics]:
         found: dict[str, Metrics] = {}
         for start in range(0, len(remote_ids), 50):
             batch = remote_ids[start : start + 50]
-            statistics, analytics = self._statistics(batch), self._analytics(batch)
+            statistics, analytics = self._statistics(batch), self._analytics_of(batch)
             for video_id in statistics.keys() | analytics.keys():
                 public, own = statistics.get(video_id, _Statistics()), analytics.get(video_id)
                 found[video_id] = Metrics(
@@ -214,26 +313,31 @@ class YouTubeShorts:
                     comments=public.comments,
                     engaged_views=own.engaged_views if own else None,
                     shares=own.shares if own else None,
-                    # Looping Shorts exceed 100 %.
                     completion=min(1.0, own.view_percentage / 100) if own else None,
                 )
         return found
 
     def _statistics(self, batch: Sequence[str]) -> dict[str, _Statistics]:
         """What everybody sees of the videos that there are."""
-        response = self._call(
+        answer = self._call(
+            self._api,
             "GET",
             f"{self._api_url}/youtube/v3/videos",
             params={"part": "status,processingDetails,statistics", "id": ",".join(batch)},
         )
-        if response.status_code != 200:
-            raise UploadInterrupted(f"YouTube answered {response.status_code} to a question about statistics")
-        return {item.id: item.statistics for item in _VideoList.model_validate_json(response.content).items}
+        if answer.status != 200:
+            raise _refusal(answer) or _untold(answer, "to a question about statistics")
+        try:
+            items = answer.read(_VideoList).items
+        except Unreadable as error:
+            raise _unread(answer, "to a question about statistics", error) from None
+        return _of_those_asked(batch, {item.id: item.statistics for item in items}, len(items), answer)
 
-    def _analytics(self, batch: Sequence[str]) -> dict[str, _ReportRow]:
+    def _analytics_of(self, batch: Sequence[str]) -> dict[str, _ReportRow]:
         """Shares and completion; a Shorts view counts every start, so `engaged_views` is the better number."""
         today = datetime.now(UTC).date()
-        response = self._call(
+        answer = self._call(
+            self._analytics,
             "GET",
             f"{self._analytics_url}/v2/reports",
             params={
@@ -245,35 +349,75 @@ class YouTubeShorts:
                 "filters": f"video=={','.join(batch)}",
             },
         )
-        if response.status_code != 200:
-            _LOG.warning("YouTube Analytics answered %s; only public statistics are kept", response.status_code)
+        if answer.status != 200:
+            _LOG.warning("YouTube Analytics answered %s; only public statistics are kept", answer.status)
             return {}
-        report = _Report.model_validate_json(response.content)
-        names = [column.name for column in report.columns]
-        rows = [_ReportRow.model_validate(dict(zip(names, row, strict=True))) for row in report.rows or ()]
-        return {row.video: row for row in rows}
-
-    def _uploaded(self, response: httpx.Response) -> Uploaded:
         try:
-            video = _Video.model_validate_json(response.content)
-        except ValidationError as error:
-            raise UploadInterrupted("YouTube has the clip and did not say under which id") from error
-        return Uploaded(video.id, self._watch_url.format(video_id=video.id))
+            report = answer.read(_Report)
+            names = [column.name for column in report.columns]
+            rows = [_ReportRow.model_validate(dict(zip(names, row, strict=True))) for row in report.rows or ()]
+        except (Unreadable, ValueError) as error:
+            raise _unread(answer, "to a question about analytics", error) from None
+        return _of_those_asked(batch, {row.video: row for row in rows}, len(rows), answer)
 
-    def _call(self, method: str, url: str, **arguments: Any) -> httpx.Response:
+    def _become(self, answer: Answer, asked: str) -> Status:
+        """What an answer of an upload session says. Raises UploadRefused, UploadLost or UploadInterrupted."""
+        if answer.status in (200, 201):
+            try:
+                return self._uploaded(answer.read(_Video).id, answer)
+            except Unreadable as error:
+                raise UploadInterrupted(
+                    f"YouTube may have the clip and did not say under which id ({error})", answer=answer.kept()
+                ) from None
+        # With an address it is a redirect, which no upload session gives.
+        if answer.status == 308 and not answer.header("Location"):
+            return Missing()
+        if answer.status in (404, 410) and _reason(answer) in _SESSION_GONE:
+            raise UploadLost(
+                "the upload session has expired and no longer says whether the clip went public",
+                answer=answer.kept(),
+            )
+        raise _refusal(answer) or _untold(answer, asked)
+
+    def _uploaded(self, video_id: str, answer: Answer | None = None) -> Uploaded:
+        return Uploaded(video_id, self._watch_url.format(video_id=video_id), answer and answer.kept())
+
+    def _call(
+        self,
+        line: BlockingLine,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        before: Before = None,
+    ) -> Answer:
         """A call that is free to repeat: on network trouble and 5xx it is, with a pause."""
-        headers = arguments.pop("headers", {})
         for wait_s in (*_RETRIES_S, None):
             try:
-                response = self._client.request(method, url, headers=self._bearer() | headers, **arguments)
-            except httpx.TransportError as error:
+                answer = line.ask(
+                    method,
+                    url,
+                    headers=self._bearer() | dict(headers or {}),
+                    params=params,
+                    json=json,
+                    bounds=_CALL,
+                    before=before,
+                )
+            except (Stranger, Unsendable) as error:
+                raise UploadInterrupted(str(error)) from None
+            except (NotSent, NoAnswer) as error:
                 if wait_s is None:
-                    raise UploadInterrupted(f"YouTube cannot be reached: {type(error).__name__}") from error
+                    raise UploadInterrupted(str(error)) from None
+                said = str(error)
             else:
-                if wait_s is None or (response.status_code < 500 and response.status_code != 401):
-                    return response
-                if response.status_code == 401:
+                if wait_s is None or (answer.status < 500 and answer.status != 401):
+                    return answer
+                if answer.status == 401:
                     self._token = None
+                said = f"YouTube answered {answer.status}"
+            _LOG.warning("%s; it is asked again in %g s", said, wait_s)
             time.sleep(wait_s)
         raise AssertionError("the last try returns")
 
@@ -281,19 +425,38 @@ class YouTubeShorts:
         """An access token, refreshed a minute before it runs out."""
         if self._token is None or self._token[1] < time.monotonic():
             try:
-                response = self._client.post(self._token_url, data=self._credentials)
-            except httpx.TransportError as error:
-                raise UploadInterrupted(f"YouTube's token service failed: {type(error).__name__}") from error
-            if response.status_code == 429 or response.status_code >= 500:
-                raise UploadInterrupted(f"YouTube's token service answered {response.status_code}")
-            if response.status_code != 200:
-                raise UploadRefused(f"YouTube refused the credentials (HTTP {response.status_code})")
+                answer = self._tokens.ask("POST", self._token_url, data=self._credentials, bounds=_CALL)
+            except (NotSent, NoAnswer) as error:
+                raise UploadInterrupted(str(error)) from None
+            # Its body may hold a token that nobody knows yet, so that no more than its status is kept.
+            kept = {"status": answer.status}
             try:
-                token = _Token.model_validate_json(response.content)
-            except ValidationError as error:
-                raise UploadInterrupted("YouTube's token service answered without a token") from error
+                if answer.status in (400, 401) and (word := answer.read(_TokenError).error) in _CREDENTIALS_REFUSED:
+                    raise UploadRefused(f"YouTube refused the credentials ({word})", answer=kept)
+                if answer.status != 200:
+                    raise UploadInterrupted(f"YouTube's token service answered {answer.status}", answer=kept)
+                token = answer.read(_Token)
+            except Unreadable:
+                raise UploadInterrupted(
+                    f"YouTube's token service answered {answer.status} and not as documented", answer=kept
+                ) from None
+            for line in (self._api, self._analytics):
+                line.secrets.add(token.access_token)
             self._token = (token.access_token, time.monotonic() + token.expires_in - 60)
         return {"Authorization": f"Bearer {self._token[0]}"}
+
+
+def _origins(api_url: str) -> tuple[str, ...]:
+    """Where a file and a token may go: the API's own host, and where it is Google's, the hosts of Google's APIs."""
+    google = "https://*.googleapis.com"
+    return (api_url, google) if BlockingLine("Google", origins=(google,)).is_ours(api_url) else (api_url,)
+
+
+def _upload(session: Session) -> _Upload:
+    try:
+        return _Upload.model_validate(session)
+    except ValidationError:
+        raise UploadInterrupted("the ledger's upload session is none of YouTube's") from None
 
 
 def _resource(request: PublishRequest) -> dict[str, Any]:
@@ -312,22 +475,44 @@ def _resource(request: PublishRequest) -> dict[str, Any]:
     }
 
 
-def _refused(response: httpx.Response) -> UploadRefused:
-    """The refusal in Google's words; a 400 is about the clip or its words, other than the channel's daily limit."""
+def _error(answer: Answer) -> _Error | None:
+    """The error in Google's own document for one, if that is what the answer is."""
     try:
-        error = _ErrorAnswer.model_validate_json(response.content).error
-        name = error.errors[0].reason
-        reason = f"{name}: {error.message}"
-    except ValidationError:
-        name, reason = "", f"HTTP {response.status_code}: {response.text[:200]}"
-    lasting = response.status_code == 400 and name not in _PASSING
-    return UploadRefused(f"YouTube refused the upload ({reason})", lasting=lasting)
+        error = answer.read(_ErrorAnswer).error
+    except Unreadable:
+        return None
+    return error if error.code == answer.status else None
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            yield chunk
+def _reason(answer: Answer) -> str:
+    """Google's word for an error; empty without one."""
+    error = _error(answer)
+    return error.errors[0].reason if error else ""
+
+
+def _refusal(answer: Answer) -> UploadRefused | None:
+    """The refusal, where Google's documents have one in these words; a few of them are about the clip itself."""
+    error, reason = _error(answer), _reason(answer)
+    if error is None or answer.status not in _REFUSING or reason not in _ABOUT_THE_CLIP | _ABOUT_THE_CHANNEL:
+        return None
+    said = f"YouTube refused it ({reason}: {clean(error.message, 300)})"
+    return UploadRefused(said, lasting=reason in _ABOUT_THE_CLIP, answer=answer.kept())
+
+
+def _untold(answer: Answer, asked: str) -> UploadInterrupted:
+    return UploadInterrupted(f"YouTube answered {answer.status} {asked}", answer=answer.kept())
+
+
+def _unread(answer: Answer, asked: str, error: Exception) -> UploadInterrupted:
+    said = error if isinstance(error, Unreadable) else "it is not as documented"
+    return UploadInterrupted(f"YouTube answered {answer.status} {asked}, and {said}", answer=answer.kept())
+
+
+def _of_those_asked(batch: Sequence[str], told: dict[str, _T], rows: int, answer: Answer) -> dict[str, _T]:
+    """`told`, in which each of those that were asked for may stand once, and nobody else."""
+    if len(told) != rows or not told.keys() <= set(batch):
+        raise UploadInterrupted("YouTube told numbers of videos that were not asked for", answer=answer.kept())
+    return told
 
 
 def _connect(section: YouTubeSection) -> YouTubeShorts | None:
@@ -336,7 +521,6 @@ def _connect(section: YouTubeSection) -> YouTubeShorts | None:
     keys = (section.client_id, section.client_secret, section.refresh_token)
     client_id, client_secret, refresh_token = (key.get_secret_value() if key else "" for key in keys)
     return YouTubeShorts(
-        _client(),
         client_id=client_id,
         client_secret=client_secret,
         refresh_token=refresh_token,
@@ -348,7 +532,6 @@ def _connect(section: YouTubeSection) -> YouTubeShorts | None:
 
 def _connect_sandbox(base_url: str) -> YouTubeShorts:
     return YouTubeShorts(
-        _client(),
         client_id="sandbox",
         client_secret="sandbox",
         refresh_token="sandbox",
@@ -357,11 +540,6 @@ def _connect_sandbox(base_url: str) -> YouTubeShorts:
         token_url=f"{base_url}/oauth2/token",
         watch_url=f"{base_url}/shorts/{{video_id}}",
     )
-
-
-def _client() -> httpx.Client:
-    # A proxy or a .netrc of the machine has no part in what is published.
-    return httpx.Client(timeout=httpx.Timeout(30, read=120), trust_env=False)
 
 
 VENDOR = PlatformVendor(
