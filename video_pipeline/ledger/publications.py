@@ -1,16 +1,20 @@
-"""Publications: one clip on one platform, exactly once, and the metrics read back from there."""
+"""Publications: one clip on one platform, exactly once, and the metrics read back from there.
+
+What a platform says is kept clean; its raw answer, cut by whoever has read it, stands with the event that it led to.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, func, or_, select, update
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.leases import Lease, fenced
 from video_pipeline.ledger.records import Publication, PublicationState
 from video_pipeline.ledger.schema import engagement_snapshots, publication_events, publications
+from video_pipeline.wire import clean
 
 _ENDINGS = frozenset(
     {PublicationState.PUBLISHED, PublicationState.UNKNOWN, PublicationState.FAILED, PublicationState.REFUSED}
@@ -27,9 +31,14 @@ PUBLICATION_TRANSITIONS: dict[PublicationState, frozenset[PublicationState]] = {
     PublicationState.UNKNOWN: frozenset({PublicationState.PUBLISHED, PublicationState.FAILED}),
     # The reason was outside (quota, credentials, no connection): asked again, it starts over. It goes on in the
     # session of before when that has not come to nothing after all.
-    PublicationState.FAILED: frozenset({PublicationState.PLANNED, PublicationState.PUBLISHING}),
-    # The reason was the clip or its words: asked with others, it starts over.
-    PublicationState.REFUSED: frozenset({PublicationState.PLANNED, PublicationState.PUBLISHING}),
+    # It is unknown when that session can no longer be asked.
+    PublicationState.FAILED: frozenset(
+        {PublicationState.PLANNED, PublicationState.PUBLISHING, PublicationState.UNKNOWN}
+    ),
+    # The reason was the clip or its words: asked with others, it starts over in the same way.
+    PublicationState.REFUSED: frozenset(
+        {PublicationState.PLANNED, PublicationState.PUBLISHING, PublicationState.UNKNOWN}
+    ),
     PublicationState.NOT_CONNECTED: frozenset({PublicationState.PLANNED}),
     PublicationState.PUBLISHED: frozenset(),
 }
@@ -37,7 +46,12 @@ PUBLICATION_TRANSITIONS: dict[PublicationState, frozenset[PublicationState]] = {
 _FIELDS = frozenset(Publication.__dataclass_fields__)
 _UNDER_WAY = (PublicationState.PLANNED, PublicationState.PUBLISHING, PublicationState.PROCESSING)
 
+_ID_LENGTH, _TEXT_LENGTH = 200, 1000
+# The note of a question that was answered again after some that were not.
+_ANSWERED = "the platform answers again"
+
 _Values = dict[str, Any]
+_Answer = dict[str, Any] | None
 
 
 class Publications:
@@ -85,24 +99,35 @@ class Publications:
 
     def processing(self, publication: Publication) -> Publication:
         """The platform has all bytes and works on them."""
-        return self._move(publication, PublicationState.PROCESSING, {})
+        return self._move(publication, PublicationState.PROCESSING, {"reason": None})
 
-    def published(self, publication: Publication, *, remote_id: str, url: str) -> Publication:
+    def published(
+        self, publication: Publication, *, remote_id: str, url: str, note: str = "", answer: _Answer = None
+    ) -> Publication:
         """It is public under `url`; `remote_id` is what the platform calls it."""
-        values = {"remote_id": remote_id, "url": url, "reason": None, "published_at": datetime.now(UTC)}
-        return self._move(publication, PublicationState.PUBLISHED, values)
+        values = {
+            "remote_id": clean(remote_id, _ID_LENGTH),
+            "url": clean(url, _TEXT_LENGTH),
+            "reason": None,
+            "published_at": datetime.now(UTC),
+        }
+        return self._move(publication, PublicationState.PUBLISHED, values, note=note, answer=answer)
 
-    def unknown(self, publication: Publication, reason: str) -> Publication:
+    def unknown(self, publication: Publication, reason: str, *, answer: _Answer = None) -> Publication:
         """Nobody can tell whether it went public; it is never sent again."""
-        return self._move(publication, PublicationState.UNKNOWN, {"reason": reason}, note=reason)
+        return self._ended(publication, PublicationState.UNKNOWN, reason, answer)
 
-    def failed(self, publication: Publication, reason: str) -> Publication:
+    def failed(self, publication: Publication, reason: str, *, answer: _Answer = None) -> Publication:
         """It did not go public, for a reason that may pass."""
-        return self._move(publication, PublicationState.FAILED, {"reason": reason}, note=reason)
+        return self._ended(publication, PublicationState.FAILED, reason, answer)
 
-    def refused(self, publication: Publication, reason: str) -> Publication:
+    def refused(self, publication: Publication, reason: str, *, answer: _Answer = None) -> Publication:
         """The platform refused the clip or its words."""
-        return self._move(publication, PublicationState.REFUSED, {"reason": reason}, note=reason)
+        return self._ended(publication, PublicationState.REFUSED, reason, answer)
+
+    def not_found(self, publication: Publication, reason: str) -> Publication:
+        """A person has looked, and it is not there: what comes next begins anew, without the session of before."""
+        return self._ended(publication, PublicationState.FAILED, reason, None, session=None)
 
     def not_connected(self, publication: Publication, reason: str) -> Publication:
         """A dry run: the platform has no account here."""
@@ -115,8 +140,58 @@ class Publications:
         values = {"document": document, "media_key": media_key, "media_sha256": media_sha256}
         return self._move(publication, PublicationState.PLANNED, values | {"session": None, "reason": None})
 
+    def undecided(self, publication: Publication, reason: str, *, answer: _Answer = None) -> Publication:
+        """Note, once a different answer, that the platform's word decides nothing; the state stays.
+
+        While it is under way, its row says why.
+        """
+        reason = clean(reason, _TEXT_LENGTH)
+        with fenced(self._engine, self._lease) as connection:
+            if publication.state in _UNDER_WAY:
+                connection.execute(
+                    update(publications)
+                    .where(publications.c.key == publication.key, publications.c.state == publication.state.value)
+                    .values(reason=reason)
+                )
+            noted = connection.execute(_undecided(publication.key)).mappings()
+            if (reason, _said(answer)) not in [(event["note"], _said(event["answer"])) for event in noted]:
+                connection.execute(_event(publication, publication.state, reason, answer))
+            return _fetch(connection, publication.key)
+
+    def answered(self, publication: Publication) -> Publication:
+        """The platform's word decides again: what was undecided before counts no more."""
+        with fenced(self._engine, self._lease) as connection:
+            connection.execute(
+                update(publications)
+                .where(publications.c.key == publication.key, publications.c.state == publication.state.value)
+                .values(reason=None)
+            )
+            connection.execute(_event(publication, publication.state, _ANSWERED, None))
+            return _fetch(connection, publication.key)
+
+    def undecided_s(self, publication: Publication) -> float:
+        """Seconds in which no word of the platform has decided anything, by the database's clock; 0 if one did."""
+        events = _undecided(publication.key).subquery()
+        with self._engine.connect() as connection:
+            seconds = connection.execute(
+                select(func.extract("epoch", func.clock_timestamp() - func.min(events.c.at)))
+            ).scalar_one()
+        return float(seconds or 0)
+
+    def _ended(
+        self, publication: Publication, to: PublicationState, reason: str, answer: _Answer, **values: Any
+    ) -> Publication:
+        reason = clean(reason, _TEXT_LENGTH)
+        return self._move(publication, to, {"reason": reason} | values, note=reason, answer=answer)
+
     def _move(
-        self, publication: Publication, to: PublicationState, values: _Values, *, note: str = ""
+        self,
+        publication: Publication,
+        to: PublicationState,
+        values: _Values,
+        *,
+        note: str = "",
+        answer: _Answer = None,
     ) -> Publication:
         if to not in PUBLICATION_TRANSITIONS[publication.state]:
             raise LedgerError(f"Publication {publication.key[:12]} cannot go from {publication.state} to {to}.")
@@ -130,14 +205,7 @@ class Publications:
                 raise LedgerError(
                     f"Publication {publication.key[:12]} is no longer {publication.state}: another worker has it."
                 )
-            connection.execute(
-                insert(publication_events).values(
-                    publication_key=publication.key,
-                    from_state=publication.state.value,
-                    to_state=to.value,
-                    note=note,
-                )
-            )
+            connection.execute(_event(publication, to, note, answer))
             return _fetch(connection, publication.key)
 
     def get(self, key: str) -> Publication:
@@ -148,6 +216,19 @@ class Publications:
         """When the publication was last moved, by the database's clock."""
         with self._engine.connect() as connection:
             return connection.execute(select(publications.c.updated_at).where(publications.c.key == key)).scalar_one()
+
+    def find(self, clip_id: str, platform: str) -> Publication | None:
+        """The publication of a clip on a platform, if it was ever planned."""
+        found = self._where(publications.c.clip_id == clip_id, publications.c.platform == platform)
+        return found[0] if found else None
+
+    def named(self, key_start: str) -> list[Publication]:
+        """Those whose key starts so."""
+        return self._where(func.starts_with(publications.c.key, key_start))
+
+    def with_remote_id(self, platform: str, remote_id: str) -> list[Publication]:
+        """Those that the platform calls so; there is one at most, unless somebody has erred."""
+        return self._where(publications.c.platform == platform, publications.c.remote_id == remote_id)
 
     def of_days(self, first: date, last: date) -> list[Publication]:
         """Publications of the clips of the days `first` to `last`, both included."""
@@ -198,6 +279,30 @@ class Publications:
         with self._engine.connect() as connection:
             rows = connection.execute(select(publications).where(*conditions).order_by(publications.c.created_at))
             return [_publication(row) for row in rows.mappings()]
+
+
+def _event(publication: Publication, to: PublicationState, note: str, answer: _Answer) -> Insert:
+    return insert(publication_events).values(
+        publication_key=publication.key,
+        from_state=publication.state.value,
+        to_state=to.value,
+        note=note,
+        answer=answer,
+    )
+
+
+def _undecided(key: str) -> Select[Any]:
+    """The events of a publication since the last word that has decided anything."""
+    events = publication_events.c
+    decided = select(func.coalesce(func.max(events.id), 0)).where(
+        events.publication_key == key, or_(events.from_state != events.to_state, events.note == _ANSWERED)
+    )
+    return select(publication_events).where(events.publication_key == key, events.id > decided.scalar_subquery())
+
+
+def _said(answer: _Answer) -> tuple[Any, Any]:
+    """What makes an answer another one: not its headers, which hold the time."""
+    return (None, None) if answer is None else (answer.get("status"), answer.get("body"))
 
 
 def _fetch(connection: Connection, key: str) -> Publication:

@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.ledger import Ledger, Publication, PublicationState
-from video_pipeline.publishing.platforms import Platform, UploadInterrupted, UploadRefused
+from video_pipeline.publishing.platforms import Metrics, Platform, UploadInterrupted, UploadRefused
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,19 +54,35 @@ def collect_engagement(
         if not new:
             continue
         try:
-            metrics = platforms[name].metrics([publication.remote_id or "" for publication in new])
-        except (UploadInterrupted, UploadRefused, ValueError, KeyError, TypeError) as error:
-            # A platform that is down, that answers with something else than what it says, or that there is no more.
+            metrics = dict(platforms[name].metrics([publication.remote_id or "" for publication in new]))
+        except (UploadInterrupted, UploadRefused) as error:
             _LOG.warning("no engagement from %s today: %s", name, error)
             continue
+        except Exception as error:
+            # Whatever an adapter stumbles over, and a platform that there is no more; without words of others.
+            _LOG.warning("no engagement from %s today: its adapter broke off with a %s", name, type(error).__name__)
+            continue
         for publication in new:
-            found = metrics.get(publication.remote_id or "")
-            if found is not None:
+            told = _told(metrics.get(publication.remote_id or ""), publication)
+            if told is not None:
                 age_days = (now - (publication.published_at or now)).days
-                told = found.model_dump(exclude_none=True)
                 ledger.publications.record_metrics(publication, day=day, age_days=age_days, metrics=told)
                 rows.append(_row(publication, day, {"age_days": age_days, **told}))
     return rows
+
+
+def _told(found: object, publication: Publication) -> dict[str, Any] | None:
+    """What a platform has told of a clip, read once more as what numbers can be; None when it is nothing of that."""
+    if found is None:
+        return None
+    try:
+        # An adapter may have built it past its own checks.
+        document = found.model_dump() if isinstance(found, BaseModel) else found
+        return Metrics.model_validate(document).model_dump(exclude_none=True)
+    except ValueError as error:
+        word = type(error).__name__
+        _LOG.warning("the metrics of %s on %s are dropped: %s", publication.clip_id, publication.platform, word)
+        return None
 
 
 def _row(publication: Publication, day: date, read: Mapping[str, int | float]) -> Engagement:

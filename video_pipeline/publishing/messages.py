@@ -2,6 +2,7 @@
 
 from video_pipeline.alerts import Alert
 from video_pipeline.ledger import Publication
+from video_pipeline.wire import clean
 
 
 def not_published(publication: Publication, reason: str) -> Alert:
@@ -15,10 +16,26 @@ def upload_interrupted(publication: Publication, reason: str) -> Alert:
 
 
 def in_doubt(publication: Publication, reason: str) -> Alert:
-    """An upload whose session is gone."""
-    return _alert(publication, "Nobody knows whether a clip went public", f"{reason}; look on the platform")
+    """A clip of which nobody can tell whether it is public."""
+    told = f"{reason}. Look on the platform, then say it: `{answer_with(publication)}`"
+    return _alert(publication, "Nobody knows whether a clip went public", told)
+
+
+def answer_with(publication: Publication) -> str:
+    """The command by which a person settles a doubt."""
+    return f"video-pipeline resolve {publication.key[:16]} --found VIDEO_ID (or --not-found)"
+
+
+def stumbled(clip_id: str, platform: str, reason: str) -> Alert:
+    """A clip that an error of the pipeline's own has stopped; the next run tries it again."""
+    return Alert(
+        f"publish {clip_id} {platform} stumbled",
+        "Publishing a clip broke off",
+        f"{clip_id} on {platform}: {reason}; the next run tries it again",
+        severity="critical",
+    )
 
 
 def _alert(publication: Publication, title: str, reason: str) -> Alert:
-    text = f"{publication.clip_id} on {publication.platform}: {reason}"
+    text = f"{publication.clip_id} on {publication.platform}: {clean(reason, 500)}"
     return Alert(f"publish {publication.key} {title}", title, text, severity="critical")

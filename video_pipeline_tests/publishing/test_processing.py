@@ -8,6 +8,7 @@ import pytest
 from video_pipeline.ledger import PublicationState
 from video_pipeline.publishing import PLATFORMS, PublishRecord, PublishRequest
 from video_pipeline.publishing.platforms import (
+    Before,
     Failed,
     Metrics,
     Missing,
@@ -40,7 +41,7 @@ class SlowPlatform:
         self.answers: Iterator[Answer] = iter(())
         self.on_send: Answer = Processing()
 
-    def open_session(self, request: PublishRequest) -> Session:
+    def open_session(self, request: PublishRequest, *, before: Before = None) -> Session:
         self.sessions += 1
         return {"number": self.sessions, "of": request.clip_id}
 
@@ -48,9 +49,12 @@ class SlowPlatform:
         self.asked += 1
         return _said(next(self.answers))
 
-    def send(self, session: Session, path: Path) -> Status:
+    def send(self, session: Session, path: Path, *, before: Before = None) -> Status:
         self.sent.append(session["number"])
         return _said(self.on_send)
+
+    def found(self, named: str) -> Uploaded:
+        return Uploaded(named, f"https://slow.example/{named}")
 
     def metrics(self, remote_ids: Sequence[str]) -> Mapping[str, Metrics]:
         return {}
@@ -72,7 +76,7 @@ def slow(desk: Desk) -> SlowPlatform:
 @pytest.fixture
 def publish(desk: Desk, slow: SlowPlatform, monkeypatch: pytest.MonkeyPatch) -> Callable[..., PublishRecord]:
     """A run that publishes the clip, during which the platform gives these answers when it is asked."""
-    monkeypatch.setattr("video_pipeline.publishing.publisher._SEND_RETRIES_S", (0.0,))
+    monkeypatch.setattr("video_pipeline.publishing.attempt._SEND_RETRIES_S", (0.0,))
     media = desk.media()
 
     def run(*answers: Answer, **request: object) -> PublishRecord:

@@ -12,7 +12,7 @@ from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.errors import StorageError
 from video_pipeline.ledger import PublicationState, ReviewState, open_ledger
 from video_pipeline.publishing import PLATFORMS, PublishRecord, PublishRequest, publish_day
-from video_pipeline.publishing.platforms import Session, Status
+from video_pipeline.publishing.platforms import Before, Session, Status
 from video_pipeline.publishing.platforms.youtube import YouTubeShorts
 from video_pipeline.quality import review_stage
 from video_pipeline_tests.contract.orders import DAY, brief_of
@@ -54,7 +54,7 @@ def test_trouble_on_the_way_publishes_once_in_the_same_run(desk: Desk, fault: st
 def test_an_upload_that_stays_interrupted_is_resumed_by_the_next_run(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("video_pipeline.publishing.publisher._SEND_RETRIES_S", (0.05,))
+    monkeypatch.setattr("video_pipeline.publishing.attempt._SEND_RETRIES_S", (0.05,))
     desk.edge.fault("drop_during_upload", times=2)
     record = desk.publish(desk.media())
     assert (record.state, desk.videos) == (PublicationState.PUBLISHING, [])
@@ -108,9 +108,9 @@ def test_a_clip_that_the_platform_refuses_for_itself_is_not_offered_again_as_it_
     offered: list[str] = []
     plain = YouTubeShorts.open_session
 
-    def open_session(youtube: YouTubeShorts, request: PublishRequest) -> Session:
+    def open_session(youtube: YouTubeShorts, request: PublishRequest, *, before: Before = None) -> Session:
         offered.append(request.title)
-        return plain(youtube, request)
+        return plain(youtube, request, before=before)
 
     monkeypatch.setattr(YouTubeShorts, "open_session", open_session)
     media = desk.media()
@@ -186,7 +186,7 @@ def test_bytes_that_are_not_those_that_were_approved_are_not_published(desk: Des
 def test_bytes_that_are_damaged_after_an_interruption_are_not_published(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("video_pipeline.publishing.publisher._SEND_RETRIES_S", ())
+    monkeypatch.setattr("video_pipeline.publishing.attempt._SEND_RETRIES_S", ())
     desk.edge.fault("drop_during_upload", value=0)
     media = desk.media()
     assert desk.publish(media).state is PublicationState.PUBLISHING

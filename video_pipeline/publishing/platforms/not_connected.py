@@ -7,7 +7,6 @@ from video_pipeline.errors import ConfigurationError
 from video_pipeline.publishing.platforms.protocol import (
     Before,
     Metrics,
-    Missing,
     Session,
     Status,
     Uploaded,
@@ -30,7 +29,8 @@ class NotConnected:
         raise self._refusal()
 
     def status(self, session: Session) -> Status:
-        return Missing()
+        """Nobody can ask what a session from before has come to."""
+        raise self._refusal()
 
     def send(self, session: Session, path: Path, *, before: Before = None) -> Status:
         raise self._refusal()
