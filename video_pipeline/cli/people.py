@@ -1,29 +1,90 @@
-"""What only a person can do: `review`, `decide`, `resolve` and `thaw`."""
+"""What only a person can do: `review`, `decide`, `resolve` and `thaw`.
 
-from datetime import UTC, datetime
-from typing import Annotated
+`review` lists everything that waits for a person, each with the command that answers it. Words of others are shown
+as they are, never as markup.
+"""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import httpx
 import typer
-from rich.table import Table
+from rich.text import Text
 
-from video_pipeline.cli.console import console, escaped
-from video_pipeline.errors import ConfigurationError
+from video_pipeline.cli.console import console
+from video_pipeline.errors import ConfigurationError, LedgerError
 from video_pipeline.services import get_services
+from video_pipeline.wire import clean
+
+if TYPE_CHECKING:
+    from video_pipeline.ledger import Job, Ledger, Publication, Review
+
+# A file that was paid for is there within minutes, as long as anybody works on it.
+_FILE_IS_LATE = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Something that waits: whose, what about, since when, why, and the command that answers it."""
+
+    what: str
+    stage: str
+    since: datetime | None
+    reason: str
+    command: str
 
 
 def review() -> None:
-    """List the clips that wait for a person, and the paid calls that are in doubt."""
-    from video_pipeline.ledger import JobState
+    """List all that waits for a person: clips to decide on, paid calls and publications in doubt."""
+    questions = list(_questions(get_services().ledger))
+    if not questions:
+        console.print("Nothing waits for a person.")
+        return
+    console.print("Waiting for a person:")
+    for question in questions:
+        since = f" since {question.since:%Y-%m-%d %H:%M}" if question.since else ""
+        lines = (f"{question.what}: {question.stage}{since}", f"  {question.reason}", f"  {question.command}")
+        # A command that was broken into lines could not be copied.
+        console.print(Text("\n".join(clean(line.replace("\n", " "), 500) for line in lines)), soft_wrap=True)
 
-    ledger = get_services().ledger
-    table = Table("what", "stage", "reason", "since", title="Waiting for a person")
+
+def _questions(ledger: "Ledger") -> Iterator[_Question]:
+    from video_pipeline.ledger import JobState, PublicationState
+    from video_pipeline.publishing import answer_with
+
+    doubtful = ledger.jobs.in_state(JobState.UNKNOWN)
     for row in ledger.reviews.waiting():
-        table.add_row(escaped(row.clip_id), row.stage, escaped(row.reason), f"{row.opened_at:%Y-%m-%d %H:%M}")
-    for job in ledger.jobs.in_state(JobState.UNKNOWN):
-        since = f"{job.submitted_at:%Y-%m-%d %H:%M}" if job.submitted_at else ""
-        table.add_row(f"job {job.key[:16]}", "submit", escaped(f"{job.clip_id}: {job.failure_reason}"), since)
-    console.print(table if table.row_count else "Nothing waits for a person.")
+        mine = [job for job in doubtful if job.clip_id == row.clip_id]
+        yield _Question(row.clip_id, row.stage, row.opened_at, row.reason, _answer_to(row, mine))
+    for job in doubtful:
+        reason = f"{job.clip_id}: {job.failure_reason}"
+        yield _Question(f"job {job.key[:16]}", "submit", job.submitted_at, reason, _answer_on(job))
+    for job in ledger.jobs.unmoved_since(datetime.now(UTC) - _FILE_IS_LATE, [JobState.RENDERED]):
+        reason = f"{job.clip_id}: it is paid for, and its file has not come from {job.provider}"
+        command = f"video-pipeline run-day {job.day}"
+        yield _Question(f"job {job.key[:16]}", "download", job.submitted_at, reason, command)
+    for publication in ledger.publications.in_state(PublicationState.UNKNOWN):
+        reason = f"{publication.clip_id} on {publication.platform}: {publication.reason}"
+        since = ledger.publications.moved_at(publication.key)
+        yield _Question(f"publication {publication.key[:16]}", "publishing", since, reason, answer_with(publication))
+
+
+def _answer_to(row: "Review", doubtful: "list[Job]") -> str:
+    """The command for a clip; one that waits for a job in doubt goes on when that is settled."""
+    from video_pipeline.ledger import ReviewStage
+
+    if row.stage == ReviewStage.GENERATION:
+        if doubtful:
+            return _answer_on(doubtful[0])
+        return f"video-pipeline decide {shlex.quote(row.clip_id)} --reject --by NAME"
+    return f"video-pipeline decide {shlex.quote(row.clip_id)} --approve --by NAME (or --reject)"
+
+
+def _answer_on(job: "Job") -> str:
+    return f"video-pipeline resolve {job.key[:16]} --found REQUEST_ID (or --not-found)"
 
 
 def decide(
@@ -35,38 +96,89 @@ def decide(
     """Approve or reject a waiting clip; the next run of its day acts on it."""
     from video_pipeline.ledger import ReviewStage, ReviewState
 
-    reviews = get_services().ledger.reviews
-    waiting = [review for review in reviews.waiting() if review.clip_id == clip_id]
+    ledger = get_services().ledger
+    waiting = [review for review in ledger.reviews.waiting() if review.clip_id == clip_id]
+    commands = _doubts_about(ledger, clip_id)
+    if not waiting and commands:
+        raise ConfigurationError(f"{clean(clip_id, 200)} is in doubt, which is answered with `{commands[0]}`.")
     if not waiting:
-        raise ConfigurationError(f"Nothing waits for a person on {clip_id}; `video-pipeline review` lists what does.")
-    if approve and any(review.stage == ReviewStage.GENERATION for review in waiting):
         raise ConfigurationError(
-            f"{clip_id} has no picture to approve: {waiting[0].reason}. Change the brief's words or its B-roll and "
-            "drop it again, or --reject it."
+            f"Nothing waits for a person on {clean(clip_id, 200)}; `video-pipeline review` lists what does."
+        )
+    if approve and any(review.stage == ReviewStage.GENERATION for review in waiting):
+        instead = (
+            f"Answer with `{commands[0]}`" if commands else "Change the brief's words or its B-roll and drop it again"
+        )
+        raise ConfigurationError(
+            f"{clip_id} has no picture to approve: {clean(waiting[0].reason, 500)}. {instead}, or --reject it."
         )
     state = ReviewState.APPROVED if approve else ReviewState.REJECTED
     for review in waiting:
-        reviews.decide(clip_id, review.stage, state, by=by, reason_code=reason_code)
-    console.print(f"{escaped(clip_id)} is {state}. Materialise its day again to act on it.")
+        ledger.reviews.decide(clip_id, review.stage, state, by=by, reason_code=reason_code)
+    console.print(Text(f"{clip_id} is {state}. Materialise its day again to act on it."))
+
+
+def _doubts_about(ledger: "Ledger", named: str) -> list[str]:
+    """The commands that settle what is in doubt about a clip, or of the job or publication with that key."""
+    from video_pipeline.ledger import JobState, PublicationState
+    from video_pipeline.publishing import answer_with
+
+    key = named.removeprefix("job ").removeprefix("publication ")
+
+    def is_meant(clip_id: str, of: str) -> bool:
+        return clip_id == named or (bool(key) and of.startswith(key))
+
+    jobs = ledger.jobs.in_state(JobState.UNKNOWN)
+    publications = ledger.publications.in_state(PublicationState.UNKNOWN)
+    return [
+        *(_answer_on(job) for job in jobs if is_meant(job.clip_id, job.key)),
+        *(answer_with(publication) for publication in publications if is_meant(publication.clip_id, publication.key)),
+    ]
 
 
 def resolve(
-    job: Annotated[str, typer.Argument(help="The job's key, or its first characters.")],
-    found: Annotated[str, typer.Option(help="The provider's request id, if the job is there.")] = "",
-    not_found: Annotated[bool, typer.Option("--not-found", help="The provider never got it.")] = False,
+    key: Annotated[str, typer.Argument(help="The key of the job or publication, or its first characters.")],
+    found: Annotated[
+        str, typer.Option(help="The provider's request id, or the platform's video id or address, if it is there.")
+    ] = "",
+    not_found: Annotated[bool, typer.Option("--not-found", help="It is not there, and never was.")] = False,
 ) -> None:
-    """Say what became of a paid call whose answer was lost; only a person can."""
+    """Say what became of a paid call or of a publication whose answer was lost; only a person can."""
     from video_pipeline.generation import find_unknown, resolve_unknown
+    from video_pipeline.publishing import resolve_publication
 
     if bool(found) == not_found:
         raise ConfigurationError("Give either --found REQUEST_ID or --not-found.")
     services = get_services()
-    unknown = find_unknown(services.ledger, job)
+    publication = _publication_named(services.ledger, key)
+    if publication is not None:
+        platform = services.platforms.get(publication.platform)
+        if platform is None:
+            raise ConfigurationError(f"There is no platform {publication.platform} any more that could be asked.")
+        resolved = resolve_publication(services.ledger, platform, publication, found=found or None)
+        said = f"Publication {resolved.key[:16]} is {resolved.state}{f' at {resolved.url}' if resolved.url else ''}."
+        console.print(Text(f"{said} Materialise {resolved.day} again to go on."), soft_wrap=True)
+        return
+    unknown = find_unknown(services.ledger, key)
     provider = services.providers(httpx.AsyncClient())[unknown.provider]
-    resolved = resolve_unknown(
+    job = resolve_unknown(
         services.ledger, provider, unknown, request_id=found or None, policy=services.policy.generation
     )
-    console.print(f"Job {resolved.key[:16]} is {resolved.state}. Materialise {resolved.day} again to go on.")
+    console.print(f"Job {job.key[:16]} is {job.state}. Materialise {job.day} again to go on.")
+
+
+def _publication_named(ledger: "Ledger", key: str) -> "Publication | None":
+    """The publication that is meant, or None where it is a job. Raises LedgerError when it may be another one too."""
+    from video_pipeline.ledger import JobState
+
+    if not key:
+        raise ConfigurationError("Give the key of what is in doubt, as `video-pipeline review` lists it.")
+    found = ledger.publications.named(key)
+    doubtful = ledger.jobs.in_state(JobState.UNKNOWN, JobState.SUBMITTED, JobState.PROCESSING)
+    jobs = [job for job in doubtful if job.key.startswith(key)]
+    if found and len(found) + len(jobs) > 1:
+        raise LedgerError(f"{len(found) + len(jobs)} keys start with {clean(key, 64)}; give more of it.")
+    return found[0] if found else None
 
 
 def thaw(
