@@ -205,9 +205,9 @@ def test_an_access_token_that_is_echoed_is_redacted(edge: Edge, request_: Publis
 def test_a_refusal_in_googles_words_is_one(
     edge: Edge, request_: PublishRequest, status: int, reason: str, lasting: bool
 ) -> None:
-    with raw_server([http(status, google(status, reason))]) as server:
-        with pytest.raises(UploadRefused, match=reason) as caught:
-            talking_to(edge, server.base_url).open_session(request_)
+    answer = http(status, google(status, reason))
+    with raw_server([answer]) as server, pytest.raises(UploadRefused, match=reason) as caught:
+        talking_to(edge, server.base_url).open_session(request_)
     assert caught.value.lasting is lasting
     check_kept(caught.value)
 
@@ -218,9 +218,12 @@ def test_a_refusal_in_googles_words_is_one(
 def test_credentials_are_refused_in_words_of_oauth_only(
     edge: Edge, request_: PublishRequest, status: int, word: str, refused: bool
 ) -> None:
-    with raw_server([http(status, json.dumps({"error": word}).encode())]) as server:
-        with pytest.raises(UploadRefused if refused else UploadInterrupted):
-            edge.youtube(token_url=server.base_url).open_session(request_)
+    answer, error = (
+        http(status, json.dumps({"error": word}).encode()),
+        UploadRefused if refused else UploadInterrupted,
+    )
+    with raw_server([answer]) as server, pytest.raises(error):
+        edge.youtube(token_url=server.base_url).open_session(request_)
 
 
 @pytest.mark.parametrize(("status", "reason"), [(404, "notFound"), (410, "gone")])

@@ -1,12 +1,16 @@
 """Metrics read back: one row a clip, platform and day; a platform that is down stops no other."""
 
+import math
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.publishing import Engagement, Platform, Publisher, collect_engagement
+from video_pipeline.publishing.platforms import Metrics
 from video_pipeline_tests.contract.answering import answering
 from video_pipeline_tests.publishing.conftest import Desk, request_of
 
@@ -78,3 +82,43 @@ def test_a_platform_that_gives_no_metrics_is_skipped(two_platforms: Desk, status
         down = two_platforms.edge.youtube(api_url=broken.base_url)
         rows = collect(two_platforms, youtube_shorts=down, tiktok=two_platforms.edge.youtube())
     assert [row.platform for row in rows] == ["tiktok"]
+
+
+class Telling:
+    """A platform that tells whatever it is given to tell."""
+
+    def __init__(self, platform: Platform, told: Any) -> None:
+        self._platform, self._told = platform, told
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._platform, name)
+
+    def metrics(self, remote_ids: Sequence[str]) -> Any:
+        if isinstance(self._told, Exception):
+            raise self._told
+        return self._told(remote_ids) if callable(self._told) else self._told
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        TypeError("canary-key"),
+        RecursionError(),
+        None,
+        7,
+        lambda ids: dict.fromkeys(ids, 7),
+        lambda ids: dict.fromkeys(ids, {"views": -1}),
+        lambda ids: dict.fromkeys(ids, Metrics.model_construct(views=True)),
+        lambda ids: dict.fromkeys(ids, Metrics.model_construct(views=10**30)),
+        lambda ids: dict.fromkeys(ids, Metrics.model_construct(views=-3)),
+        lambda ids: dict.fromkeys(ids, Metrics.model_construct(completion=math.nan)),
+        lambda ids: dict.fromkeys(ids, Metrics.model_construct(views="a\x00b")),
+    ],
+)
+def test_whatever_an_adapter_tells_wrong_numbers_are_never_kept(
+    two_platforms: Desk, told: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd: Any = Telling(two_platforms.edge.youtube(), told)
+    rows = collect(two_platforms, youtube_shorts=odd, tiktok=two_platforms.edge.youtube())
+    assert [row.platform for row in rows] == ["tiktok"]
+    assert "youtube_shorts" in caplog.text and "canary" not in caplog.text
