@@ -77,7 +77,7 @@ def _told(found: object, publication: Publication) -> dict[str, Any] | None:
         return None
     try:
         # An adapter may have built it past its own checks.
-        document = found.model_dump() if isinstance(found, BaseModel) else found
+        document = found.model_dump(warnings=False) if isinstance(found, BaseModel) else found
         return Metrics.model_validate(document).model_dump(exclude_none=True)
     except ValueError as error:
         word = type(error).__name__

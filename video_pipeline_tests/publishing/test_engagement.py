@@ -107,7 +107,7 @@ class Telling:
         None,
         7,
         lambda ids: dict.fromkeys(ids, 7),
-        lambda ids: dict.fromkeys(ids, {"views": -1}),
+        lambda ids: {key: {"views": -1} for key in ids},
         lambda ids: dict.fromkeys(ids, Metrics.model_construct(views=True)),
         lambda ids: dict.fromkeys(ids, Metrics.model_construct(views=10**30)),
         lambda ids: dict.fromkeys(ids, Metrics.model_construct(views=-3)),
