@@ -52,20 +52,16 @@ def review() -> None:
 
 
 def _questions(ledger: "Ledger") -> Iterator[_Question]:
-    from video_pipeline.ledger import JobState, PublicationState
+    from video_pipeline.ledger import PublicationState
     from video_pipeline.publishing import answer_with
 
-    doubtful = ledger.jobs.in_state(JobState.UNKNOWN)
+    doubtful = ledger.jobs.doubts(late_since=datetime.now(UTC) - _FILE_IS_LATE)
     for row in ledger.reviews.waiting():
         mine = [job for job in doubtful if job.clip_id == row.clip_id]
         yield _Question(row.clip_id, row.stage, row.opened_at, row.reason, _answer_to(row, mine))
     for job in doubtful:
-        reason = f"{job.clip_id}: {job.failure_reason}"
-        yield _Question(f"job {job.key[:16]}", "submit", job.submitted_at, reason, _answer_on(job))
-    for job in ledger.jobs.unmoved_since(datetime.now(UTC) - _FILE_IS_LATE, [JobState.RENDERED]):
-        reason = f"{job.clip_id}: it is paid for, and its file has not come from {job.provider}"
-        command = f"video-pipeline run-day {job.day}"
-        yield _Question(f"job {job.key[:16]}", "download", job.submitted_at, reason, command)
+        stage, reason = _standing(job)
+        yield _Question(f"job {job.key[:16]}", stage, job.submitted_at, f"{job.clip_id}: {reason}", _answer_on(job))
     for publication in ledger.publications.in_state(PublicationState.UNKNOWN):
         reason = f"{publication.clip_id} on {publication.platform}: {publication.reason}"
         since = ledger.publications.moved_at(publication.key)
@@ -83,8 +79,30 @@ def _answer_to(row: "Review", doubtful: "list[Job]") -> str:
     return f"video-pipeline decide {shlex.quote(row.clip_id)} --approve --by NAME (or --reject)"
 
 
+def _standing(job: "Job") -> tuple[str, str]:
+    """At which stage a job in doubt stands, and what is known of it."""
+    from video_pipeline.ledger import JobState
+
+    match job.state:
+        case JobState.UNKNOWN:
+            return "submit", job.failure_reason or ""
+        case JobState.SUBMITTING:
+            return "submit", f"{job.provider} has not answered yet; `video-pipeline run-day {job.day}` asks again"
+        case JobState.RENDERED:
+            again = f"`video-pipeline run-day {job.day}` asks again"
+            return "download", f"it is paid for, and its file has not come from {job.provider}; {again}"
+        case _:
+            return "render", f"{job.provider} has not ended it yet, as {job.provider_job_id}"
+
+
 def _answer_on(job: "Job") -> str:
-    return f"video-pipeline resolve {job.key[:16]} --found REQUEST_ID (or --not-found)"
+    from video_pipeline.ledger import JobState
+
+    answers = {
+        JobState.UNKNOWN: "--found REQUEST_ID (or --not-found, or --lost)",
+        JobState.RENDERED: "--lost",
+    }
+    return f"video-pipeline resolve {job.key[:16]} {answers.get(job.state, '--not-found (or --lost)')}"
 
 
 def decide(
@@ -120,7 +138,7 @@ def decide(
 
 def _doubts_about(ledger: "Ledger", named: str) -> list[str]:
     """The commands that settle what is in doubt about a clip, or of the job or publication with that key."""
-    from video_pipeline.ledger import JobState, PublicationState
+    from video_pipeline.ledger import PublicationState
     from video_pipeline.publishing import answer_with
 
     key = named.removeprefix("job ").removeprefix("publication ")
@@ -128,7 +146,7 @@ def _doubts_about(ledger: "Ledger", named: str) -> list[str]:
     def is_meant(clip_id: str, of: str) -> bool:
         return clip_id == named or (bool(key) and of.startswith(key))
 
-    jobs = ledger.jobs.in_state(JobState.UNKNOWN)
+    jobs = ledger.jobs.doubts(late_since=datetime.now(UTC) - _FILE_IS_LATE)
     publications = ledger.publications.in_state(PublicationState.UNKNOWN)
     return [
         *(_answer_on(job) for job in jobs if is_meant(job.clip_id, job.key)),
@@ -142,16 +160,19 @@ def resolve(
         str, typer.Option(help="The provider's request id, or the platform's video id or address, if it is there.")
     ] = "",
     not_found: Annotated[bool, typer.Option("--not-found", help="It is not there, and never was.")] = False,
+    lost: Annotated[bool, typer.Option("--lost", help="It was paid for, and its file will never be had.")] = False,
 ) -> None:
     """Say what became of a paid call or of a publication whose answer was lost; only a person can."""
     from video_pipeline.generation import find_unknown, resolve_unknown
     from video_pipeline.publishing import resolve_publication
 
-    if bool(found) == not_found:
-        raise ConfigurationError("Give either --found REQUEST_ID or --not-found.")
+    if [bool(found), not_found, lost].count(True) != 1:
+        raise ConfigurationError("Give one of --found REQUEST_ID, --not-found and --lost.")
     services = get_services()
     publication = _publication_named(services.ledger, key)
     if publication is not None:
+        if lost:
+            raise ConfigurationError("A publication is there or not: answer with --found VIDEO_ID or --not-found.")
         platform = services.platforms.get(publication.platform)
         if platform is None:
             raise ConfigurationError(f"There is no platform {publication.platform} any more that could be asked.")
@@ -162,20 +183,22 @@ def resolve(
     unknown = find_unknown(services.ledger, key)
     provider = services.providers(httpx.AsyncClient())[unknown.provider]
     job = resolve_unknown(
-        services.ledger, provider, unknown, request_id=found or None, policy=services.policy.generation
+        services.ledger,
+        provider,
+        unknown,
+        request_id=found or None,
+        lost=lost,
+        policy=services.policy.generation,
     )
     console.print(f"Job {job.key[:16]} is {job.state}. Materialise {job.day} again to go on.")
 
 
 def _publication_named(ledger: "Ledger", key: str) -> "Publication | None":
     """The publication that is meant, or None where it is a job. Raises LedgerError when it may be another one too."""
-    from video_pipeline.ledger import JobState
-
     if not key:
         raise ConfigurationError("Give the key of what is in doubt, as `video-pipeline review` lists it.")
     found = ledger.publications.named(key)
-    doubtful = ledger.jobs.in_state(JobState.UNKNOWN, JobState.SUBMITTED, JobState.PROCESSING)
-    jobs = [job for job in doubtful if job.key.startswith(key)]
+    jobs = [job for job in ledger.jobs.doubts(late_since=datetime.now(UTC)) if job.key.startswith(key)]
     if found and len(found) + len(jobs) > 1:
         raise LedgerError(f"{len(found) + len(jobs)} keys start with {clean(key, 64)}; give more of it.")
     return found[0] if found else None
