@@ -219,23 +219,25 @@ class JobDriver:
             try:
                 receipt = await self._provider(job).submit(job, before=self._lease.check)
             except NotAccepted as error:
-                if not error.documented:
-                    found = await self._surely_refused(job, error)
-                    if found is not None:
-                        return await self._submitted(job, found, note=f"{error.reason}; found at {job.provider}")
-                if error.kind is not FailureKind.TRANSIENT or wait_s is None:
+                again = error.kind is FailureKind.TRANSIENT and wait_s is not None
+                if again:
+                    _LOG.warning("%s was not accepted (%s); again in %s s", job.clip_id, error.reason, wait_s)
+                    await asyncio.sleep(max(wait_s or 0, min(error.retry_after_s or 0, _LONGEST_RETRY_S)))
+                # Right before it would be sent again: by then a history shows most.
+                found = None if error.documented else await self._taken_all_the_same(job, error)
+                if found is not None:
+                    return await self._submitted(job, found, note=f"{error.reason}; found at {job.provider}")
+                if not again:
                     return await self._refused(job, error)
-                _LOG.warning("%s was not accepted (%s); again in %s s", job.clip_id, error.reason, wait_s)
-                await asyncio.sleep(max(wait_s, min(error.retry_after_s or 0, _LONGEST_RETRY_S)))
             else:
                 checkpoints.reached("generation.accepted")
                 return await self._submitted(job, receipt)
         raise AssertionError("the last try returns")
 
-    async def _surely_refused(self, job: Job, error: NotAccepted) -> Receipt | None:
-        """Whether an answer that only sounds like a refusal is one: None when the provider does not know the job.
+    async def _taken_all_the_same(self, job: Job, error: NotAccepted) -> Receipt | None:
+        """The receipt of a job whose answer only sounded like a refusal; None when the provider does not know it.
 
-        The receipt when it does. Raises SubmitUnknown when it cannot tell.
+        Raises SubmitUnknown when nobody can tell.
         """
         if self._provider(job).terms.recovery is not Recovery.SEARCH:
             raise SubmitUnknown(error.reason, answer=error.answer)

@@ -411,7 +411,8 @@ def _refused_submit(answer: Answer) -> NotAccepted | SubmitUnknown:
     status, kept = answer.status, answer.kept()
     findings, flat = _read_or_none(answer, _Findings), _read_or_none(answer, _Flat)
     reason = _reason(answer)
-    if status in (429, 503):
+    # With an id of a request on it, there may be a request.
+    if status in (429, 503) and not answer.header("x-fal-request-id"):
         return NotAccepted(
             FailureKind.TRANSIENT, reason, retry_after_s=answer.retry_after_s, documented=False, answer=kept
         )
