@@ -339,7 +339,7 @@ class TestPeople:
         job = reserved(ledger, a_job("lost", day=today(), clip_id=f"{today()}/lost"))
         ledger.jobs.unknown(ledger.jobs.submitting(job), "no answer")
         assert f"job {job.key[:16]}" in held.run("review").stdout
-        assert_one_sentence(held.run("resolve", job.key[:16]), "--found REQUEST_ID or --not-found")
+        assert_one_sentence(held.run("resolve", job.key[:16]), "--found REQUEST_ID, --not-found and --lost")
         resolved = held.run("resolve", job.key[:16], "--not-found")
         assert resolved.returncode == 0, resolved.stderr
         assert ledger.jobs.get(job.key).state is JobState.FAILED

@@ -411,8 +411,9 @@ def test_a_video_of_another_clip_is_not_this_one(desk: Desk, doubtful: Publicati
 def test_a_key_that_is_none_or_several_is_refused(desk: Desk, doubtful: Publication) -> None:
     refused("0 jobs in doubt have a key that starts with nothing", "nothing", not_found=True)
     refused("Give the key", "", not_found=True)
-    refused("Give either", doubtful.key)
-    refused("Give either", doubtful.key, found="x", not_found=True)
+    refused("Give one of", doubtful.key)
+    refused("Give one of", doubtful.key, found="x", not_found=True)
+    refused("is there or not", doubtful.key, lost=True)
     twin = doubtful.key[:20] + "0" * 44
     desk.ledger.publications.plan(a_publication("twin", key=twin))
     refused("2 keys start with", doubtful.key[:16], not_found=True)
@@ -448,15 +449,16 @@ def test_what_waits_is_shown_as_it_is_said(desk: Desk, doubtful: Publication, sa
     rendered = reserved(desk.ledger, a_job("rendered", clip_id=clip))
     with desk.ledger.engine.begin() as connection:
         connection.execute(
-            text("UPDATE jobs SET state = 'rendered', updated_at = now() - interval '2 hours' WHERE key = :key"),
+            text("UPDATE jobs SET state = 'rendered', submitted_at = now() - interval '2 hours' WHERE key = :key"),
             {"key": rendered.key},
         )
     people.review()
     shown = said()
     assert "  [/red] dark [link=https://evil.example]here[/link] fake: line\n" in shown
     assert f"  video-pipeline decide {clip} --approve --by NAME (or --reject)\n" in shown
-    assert f"  video-pipeline resolve {job.key[:16]} --found REQUEST_ID (or --not-found)\n" in shown
+    assert f"  video-pipeline resolve {job.key[:16]} --found REQUEST_ID (or --not-found, or --lost)\n" in shown
     assert f"job {rendered.key[:16]}: download" in shown
+    assert f"  video-pipeline resolve {rendered.key[:16]} --lost\n" in shown
     people.decide(clip, approve=True, by="kim")
     assert f"{clip} is approved" in said()
     review = desk.ledger.reviews.get(clip, "technical 0123")
