@@ -22,6 +22,7 @@ from video_pipeline import cli
 from video_pipeline.ledger import Actor, JobState, TierState
 from video_pipeline.sandbox import stop
 from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, assert_one_sentence
+from video_pipeline_tests.generation.stage import let_settle
 from video_pipeline_tests.integration.small_day import a_brief, drop, today, write_policy
 from video_pipeline_tests.ledger.rows import a_job, reserved
 from video_pipeline_tests.processes import kill_group
@@ -337,7 +338,7 @@ class TestPeople:
     def test_a_lost_answer_is_listed_and_resolved_by_a_person(self, held: Machine) -> None:
         ledger = held.ledger()
         job = reserved(ledger, a_job("lost", day=today(), clip_id=f"{today()}/lost"))
-        ledger.jobs.unknown(ledger.jobs.submitting(job), "no answer")
+        let_settle(ledger, ledger.jobs.unknown(ledger.jobs.submitting(job), "no answer"))
         assert f"job {job.key[:16]}" in held.run("review").stdout
         assert_one_sentence(held.run("resolve", job.key[:16]), "--found REQUEST_ID, --not-found and --lost")
         resolved = held.run("resolve", job.key[:16], "--not-found")
