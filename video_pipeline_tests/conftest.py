@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     places = {room: place for place, room in enumerate(_LONG_FIRST)}
     items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Reports go from worker to controller as UTF-8, which a lone surrogate in a captured log is not."""
+    report = yield
+    report.sections = [
+        (name, captured.encode("utf-8", "backslashreplace").decode()) for name, captured in report.sections
+    ]
+    return report
 
 
 @pytest.fixture(scope="session")
