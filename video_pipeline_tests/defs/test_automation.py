@@ -7,9 +7,12 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
+from video_pipeline.alerts import Alert, Delivery, Notifier
 from video_pipeline.definitions import build_defs
+from video_pipeline.defs.resources import resources_of
 from video_pipeline.defs.schedules import nightly_scoring_schedule, weekly_learning_schedule
 from video_pipeline.defs.sensors import (
+    alert_outbox_sensor,
     brief_arrival_sensor,
     cost_drift_sensor,
     run_failure_alert,
@@ -289,6 +292,65 @@ class TestStuckJobs:
     def _tick(self, services: Services, instance: dg.DagsterInstance) -> dg.SensorResult | dg.SkipReason:
         context = dg.build_sensor_context(instance=instance, resources=parts(services))
         return stuck_jobs_sensor(context)  # pyright: ignore[reportReturnType]  # typed for every kind of sensor
+
+
+class Kept:
+    """A channel that keeps what it is told."""
+
+    name = "Kept"
+
+    def __init__(self) -> None:
+        self.titles: list[str] = []
+
+    def send(self, alert: Alert) -> Delivery:
+        self.titles.append(alert.title)
+        return Delivery(self.name, "sent", "kept")
+
+
+class TestOutbox:
+    @pytest.fixture
+    def told(self, services: Services) -> Kept:
+        """The only channel of the services."""
+        channel = Kept()
+        vars(services)["notifier"] = Notifier([channel], services.ledger.alerts, services.policy.alerts)
+        return channel
+
+    def test_what_another_process_left_is_delivered(
+        self, services: Services, told: Kept, instance: dg.DagsterInstance
+    ) -> None:
+        for number in range(3):
+            services.ledger.alerts.add(
+                f"cause {number}",
+                severity="warning",
+                title="Work is stuck",
+                text="",
+                fields={},
+                again_after_s=1,
+                failed_again_after_s=1,
+            )
+        context = dg.build_sensor_context(instance=instance, resources=parts(services))
+        said = [alert_outbox_sensor(context) for _ in range(2)]
+        assert [str(one.skip_message) for one in said if isinstance(one, dg.SkipReason)] == [
+            "3 messages went out or were tried; 0 alerts wait.",
+            "0 messages went out or were tried; 0 alerts wait.",
+        ]
+        assert told.titles == ["Work is stuck"] * 3
+
+    def test_a_runs_alerts_go_out_before_its_process_may_end(
+        self, services: Services, told: Kept, instance: dg.DagsterInstance
+    ) -> None:
+        @dg.op(required_resource_keys={"notifier"})
+        def tells(context: dg.OpExecutionContext) -> None:
+            context.resources.notifier.notify(Alert("cause", "A clip stopped", "why"))
+
+        @dg.job(resource_defs={"notifier": resources_of(services)["notifier"]})
+        def some_day() -> None:
+            tells()
+
+        assert some_day.execute_in_process(instance=instance).success
+        assert told.titles == ["A clip stopped"]
+        (row,) = services.ledger.alerts.latest()
+        assert [item["outcome"] for item in row["deliveries"]] == ["sent"]
 
 
 def test_a_failed_run_is_alerted_once_with_its_job_day_and_reason(
