@@ -155,7 +155,9 @@ class Leases:
                 _LOG.warning("The lease on %s could not be given back: %s", resource, _reason(error))
 
     def _keep_renewing(self, lease: Lease, done: threading.Event) -> None:
-        while not done.wait(lease.ttl_s / 3):
+        wait_s = lease.ttl_s / 3
+        while not done.wait(wait_s):
+            wait_s = lease.ttl_s / 3
             try:
                 self.renew(lease)
             except LeaseLost:
@@ -163,6 +165,8 @@ class Leases:
                 return
             except (DBAPIError, LedgerError) as error:
                 _LOG.warning("The lease on %s could not be renewed, trying again: %s", lease.resource, _reason(error))
+                # Soon: there are few tries before it runs out.
+                wait_s = lease.ttl_s / 12
 
     @contextmanager
     def for_a_person(self, resource: str) -> Generator[Lease, None, None]:
