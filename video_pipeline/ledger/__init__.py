@@ -27,12 +27,14 @@ from video_pipeline.ledger.records import (
     TierState,
     Transition,
 )
+from video_pipeline.ledger.webhooks import CallStanding
 
 __all__ = [
     "NOTHING_BILLED",
     "Actor",
     "AlertRows",
     "Bill",
+    "CallStanding",
     "Claim",
     "Delivery",
     "DueAlert",

@@ -18,6 +18,7 @@ from video_pipeline.ledger.leases import Leases
 from video_pipeline.ledger.publications import Publications
 from video_pipeline.ledger.reviews import Reviews
 from video_pipeline.ledger.spend import Spend
+from video_pipeline.ledger.webhooks import WebhookCalls
 
 _MIGRATION_LOCK = 7_213_001
 # How long another process may be at the migrations before this one stops waiting for it.
@@ -64,6 +65,11 @@ class Ledger:
     def alerts(self) -> AlertRows:
         """What was alerted, once a cause."""
         return AlertRows(self.engine)
+
+    @cached_property
+    def webhook_calls(self) -> WebhookCalls:
+        """What providers' webhooks have told of jobs."""
+        return WebhookCalls(self.engine)
 
     @cached_property
     def leases(self) -> Leases:

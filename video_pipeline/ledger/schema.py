@@ -311,3 +311,17 @@ alerts = Table(
     Index(None, "next_try_at"),
     Index(None, "posted_at"),
 )
+
+webhook_calls = Table(
+    "webhook_calls",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("provider", String(32), nullable=False),
+    Column("job_key", String(64), nullable=False),
+    Column("provider_job_id", Text, nullable=False),
+    # Whose request it is, in the provider's words; empty where it does not say.
+    Column("account", Text, nullable=False),
+    Column("count", Integer, nullable=False, server_default="1"),
+    _at("received_at", default=True),
+    UniqueConstraint("provider", "job_key", "provider_job_id"),
+)
