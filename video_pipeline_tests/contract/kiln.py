@@ -91,7 +91,9 @@ class KilnProvider:
         self._pieces, self._headers = f"{address}/kiln/v2/pieces", {"X-Kiln-Token": token}
         self.trusted_origins = frozenset(trusted_origins)
 
-    async def submit(self, job: Job, *, before: Callable[[], None] | None = None) -> Receipt:
+    async def submit(
+        self, job: Job, *, before: Callable[[], None] | None = None, webhook: str | None = None
+    ) -> Receipt:
         headers = self._headers | {"Idempotency-Key": job.key}
         try:
             answer = await self._line.ask("POST", self._pieces, json=job.request, headers=headers, before=before)

@@ -2,6 +2,7 @@
 
 from video_pipeline.generation.providers.protocol import (
     Ending,
+    Forged,
     JobFailed,
     Kept,
     NotAccepted,
@@ -12,6 +13,8 @@ from video_pipeline.generation.providers.protocol import (
     SubmitUnknown,
     Terms,
     Undecided,
+    WebhookCall,
+    WebhookTerms,
 )
 from video_pipeline.generation.providers.registry import PROVIDERS
 from video_pipeline.generation.providers.wires import check_wires
@@ -19,6 +22,7 @@ from video_pipeline.generation.providers.wires import check_wires
 __all__ = [
     "PROVIDERS",
     "Ending",
+    "Forged",
     "JobFailed",
     "Kept",
     "NotAccepted",
@@ -29,5 +33,7 @@ __all__ = [
     "SubmitUnknown",
     "Terms",
     "Undecided",
+    "WebhookCall",
+    "WebhookTerms",
     "check_wires",
 ]

@@ -6,22 +6,28 @@ fal has no idempotency key. It retries queued requests itself unless `x-fal-no-r
   infrastructure's
 - queue: the official client, `fal-client` 1.0.3
 - history: https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint
+- webhooks and their signatures: https://fal.ai/docs/documentation/model-apis/inference/webhooks.md
 """
 
 import contextlib
+import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 import httpx
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation.providers.protocol import (
     Ending,
+    Forged,
     JobFailed,
     NotAccepted,
     ProviderVendor,
@@ -30,11 +36,13 @@ from video_pipeline.generation.providers.protocol import (
     SubmitUnknown,
     Terms,
     Undecided,
+    WebhookCall,
+    WebhookTerms,
 )
 from video_pipeline.ledger import FailureKind, Job, JobKind, Receipt
 from video_pipeline.orders import Orientation, RenderOrder
 from video_pipeline.settings import VendorSection
-from video_pipeline.wire import Answer, Bounds, Line, NoAnswer, NotSent, Unreadable, Unsendable, clean
+from video_pipeline.wire import Answer, Bounds, Line, NoAnswer, NotSent, Secrets, Unreadable, Unsendable, clean
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,6 +89,8 @@ _HISTORY_BOUNDS = Bounds(total_s=60.0, max_bytes=32 * 1024 * 1024)
 _SUBMIT_BOUNDS = Bounds(total_s=60.0)
 _READ_BOUNDS = Bounds(total_s=30.0)
 _REQUEST_ID = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,99}$"
+# A call that was signed longer ago, or for a later time, may be an old one sent again.
+_CALL_AGE_S = 300
 _ASPECT_RATIOS = {Orientation.PORTRAIT: "9:16", Orientation.LANDSCAPE: "16:9", Orientation.SQUARE: "1:1"}
 _IMAGE_SIZES = {
     Orientation.PORTRAIT: "portrait_16_9",
@@ -100,6 +110,7 @@ class FalSection(VendorSection):
         validation_alias="VIDEO_PIPELINE_FAL_MEDIA_HOSTS",
         description="Hosts that files are fetched from, with commas between them.",
     )
+    rest_url: str = Field("https://rest.fal.ai", validation_alias="VIDEO_PIPELINE_FAL_REST_URL")
 
 
 class FalWire(BaseModel):
@@ -204,6 +215,12 @@ class _Flat(BaseModel):
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 
+class _Ended(BaseModel):
+    """The body of a webhook call; how the request has ended is asked for, not read here."""
+
+    request_id: str = Field(pattern=_REQUEST_ID)
+
+
 class FalProvider:
     """The adapter. fal bills renders and refusals after rendering; it does not bill refused prompts and failures."""
 
@@ -236,7 +253,9 @@ class FalProvider:
         self.trusted_origins = frozenset(trusted_origins)
         self.media_origins = frozenset(media_origins)
 
-    async def submit(self, job: Job, *, before: Callable[[], None] | None = None) -> Receipt:
+    async def submit(
+        self, job: Job, *, before: Callable[[], None] | None = None, webhook: str | None = None
+    ) -> Receipt:
         headers = self._headers | {
             "x-fal-no-retry": "1",
             "X-Fal-Object-Lifecycle-Preference": json.dumps({"expiration_duration_seconds": _KEEP_S}),
@@ -246,6 +265,7 @@ class FalProvider:
                 "POST",
                 f"{self._queue_url}/{job.request['endpoint']}",
                 headers=headers,
+                params={"fal_webhook": webhook} if webhook else None,
                 json=job.request["arguments"],
                 bounds=_SUBMIT_BOUNDS,
                 before=before,
@@ -484,6 +504,29 @@ def _same_input(recorded: dict[str, Any] | None, sent: dict[str, Any]) -> bool:
     return recorded is not None and all(recorded.get(name) == value for name, value in sent.items())
 
 
+def _verified(headers: Mapping[str, str], body: bytes, keys: Sequence[bytes]) -> WebhookCall:
+    """The call, when fal has signed it within the last minutes. Raises Forged or Unreadable."""
+    names = ("request-id", "user-id", "timestamp", "signature")
+    call_id, account, sent_at, signature = (headers.get(f"x-fal-webhook-{name}", "") for name in names)
+    message = "\n".join((call_id, account, sent_at, hashlib.sha256(body).hexdigest())).encode("utf-8", "replace")
+    if not any(_is_signed(message, signature, key) for key in keys):
+        raise Forged("the signature is not fal's")
+    # Signed, so it is fal's; what it means is another matter.
+    fresh = sent_at.isascii() and sent_at.isdigit() and abs(time.time() - int(sent_at[:20])) <= _CALL_AGE_S
+    if not fresh:
+        raise Forged("the signature's time is more than five minutes away from ours")
+    ended = Answer(200, {}, body, "", Secrets()).read(_Ended)
+    return WebhookCall(ended.request_id, clean(account, 200))
+
+
+def _is_signed(message: bytes, signature: str, key: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(bytes.fromhex(signature), message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 def _connect(section: FalSection, client: httpx.AsyncClient) -> FalProvider | None:
     if section.key is None:
         return None
@@ -514,4 +557,10 @@ VENDOR = ProviderVendor(
     request=_request,
     connect=_connect,
     connect_sandbox=_connect_sandbox,
+    webhook=WebhookTerms(
+        keys_url=lambda section: f"{section.rest_url.rstrip('/')}/.well-known/jwks.json",
+        sandbox_keys_url=lambda base_url: f"{base_url}/fal-rest/.well-known/jwks.json",
+        verify=_verified,
+        poll_interval_s=10.0,
+    ),
 )

@@ -4,7 +4,7 @@ Nothing here decides. An adapter is one file that ends with its `ProviderVendor`
 `__init__` is the only table that names vendors.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
@@ -151,11 +151,14 @@ class Provider(Protocol):
     @property
     def media_origins(self) -> frozenset[str]: ...
 
-    async def submit(self, job: Job, *, before: Callable[[], None] | None = None) -> Receipt:
+    async def submit(
+        self, job: Job, *, before: Callable[[], None] | None = None, webhook: str | None = None
+    ) -> Receipt:
         """Buy `job`; its key is the idempotency key. Raises NotAccepted or SubmitUnknown.
 
         `before` is called in the last moment before the request's bytes go out. What it raises passes through, and
-        nothing was sent.
+        nothing was sent. `webhook` is the address that a vendor with `WebhookTerms` is asked to call when the job has
+        ended.
         """
         ...
 
@@ -187,13 +190,41 @@ SectionT = TypeVar("SectionT", bound=VendorSection)
 WireT = TypeVar("WireT", bound=BaseModel)
 
 
+class Forged(VendorError):
+    """A call that the vendor has not signed, or not lately; nothing in it is believed."""
+
+
+@dataclass(frozen=True)
+class WebhookCall:
+    """What a verified call says: which request has ended, and whose it is, where the vendor says so."""
+
+    provider_job_id: str
+    account: str = ""
+
+
+@dataclass(frozen=True)
+class WebhookTerms(Generic[SectionT]):
+    """How a vendor calls us when a job has ended.
+
+    `verify` reads a call out of its headers (names in lower case) and its body, with the vendor's Ed25519 keys of 32
+    bytes each. It raises Forged, or Unreadable for a signed body that says nothing. `keys_url` is where these keys
+    are, as a JSON Web Key Set; `sandbox_keys_url` is the same for a sandbox's address. `poll_interval_s` is how often
+    the vendor is asked all the same, as a call may be lost.
+    """
+
+    keys_url: Callable[[SectionT], str]
+    sandbox_keys_url: Callable[[str], str]
+    verify: Callable[[Mapping[str, str], bytes, Sequence[bytes]], WebhookCall]
+    poll_interval_s: float
+
+
 @dataclass(frozen=True)
 class ProviderVendor(Generic[SectionT, WireT]):
     """A vendor's entry in `PROVIDERS`.
 
     `section` is what it reads from the environment, `wire` its part of a catalogue entry. `request` turns an order
     into what `submit` sends, as JSON. `connect` gives None where the section holds no credentials, and raises
-    ConfigurationError where it holds half of them.
+    ConfigurationError where it holds half of them. `webhook` is there where the vendor can call us.
     """
 
     name: str
@@ -202,6 +233,7 @@ class ProviderVendor(Generic[SectionT, WireT]):
     request: Callable[[RenderOrder, WireT], dict[str, Any]]
     connect: Callable[[SectionT, httpx.AsyncClient], Provider | None]
     connect_sandbox: Callable[[str, httpx.AsyncClient], Provider]
+    webhook: WebhookTerms[SectionT] | None = None
 
     def translate(self, order: RenderOrder, wire: Mapping[str, Any]) -> dict[str, Any]:
         """What the adapter sends for `order` to a model whose catalogue entry has this `wire`."""
