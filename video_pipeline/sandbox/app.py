@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from video_pipeline.sandbox import page
 from video_pipeline.sandbox.books import Books
 from video_pipeline.sandbox.channel import Channel
+from video_pipeline.sandbox.deliveries import Deliveries
 from video_pipeline.sandbox.downloads import Downloads
 from video_pipeline.sandbox.farm import RenderFarm
 from video_pipeline.sandbox.faults import Faults
@@ -37,7 +38,7 @@ class Sandbox:
         self._farm = RenderFarm(base_url, state_dir / "media", self._books, self._faults, prices)
         channel = Channel(state_dir / "uploads", self._books, self._faults, prices)
         downloads = Downloads(self._farm, channel, self._books, self._faults)
-        backend = Backend(base_url, self._farm, channel, downloads, self._faults, prices)
+        backend = Backend(base_url, self._farm, channel, downloads, Deliveries(self._faults), self._faults, prices)
         wires = [wire(backend) for wire in (*WIRES.values(), *_further_wires(state_dir))]
         routes = [*self._routes(), *downloads.routes(), *(route for wire in wires for route in wire.routes())]
         self.last_request = time.monotonic()

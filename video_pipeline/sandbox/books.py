@@ -229,12 +229,15 @@ class Books:
             (Progress.RENDERING, stamp(now()), request_id),
         )
 
-    def finish(self, request_id: str, ending: Ending, *, usd: Decimal | None) -> None:
-        """Ends a request that has no end yet; `usd` replaces what is booked for it, None leaves it."""
+    def finish(self, request_id: str, ending: Ending, *, usd: Decimal | None) -> bool:
+        """Ends a request that has no end yet; `usd` replaces what is booked for it, None leaves it.
+
+        Whether it had none yet.
+        """
         moment = stamp(now())
         # The books have one word for what did not come off, whoever was at fault.
         outcome = Outcome.FAILED if ending.outcome is Outcome.INVALID else ending.outcome
-        self.database.execute(
+        changed = self.database.execute(
             "UPDATE requests SET status = ?, outcome = ?, ending = ?, ended_at = ?,"
             " started_at = coalesce(started_at, ?), usd = coalesce(?, usd)"
             " WHERE request_id = ? AND ending IS NULL",
@@ -248,6 +251,7 @@ class Books:
                 request_id,
             ),
         )
+        return changed.rowcount == 1
 
     # --- the books as people and tests read them -----------------------------------------------------------------
 

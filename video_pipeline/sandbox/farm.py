@@ -8,7 +8,7 @@ every request in the same way.
 import asyncio
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,6 +48,8 @@ class Purchase:
     """Outcomes other than completion that this vendor bills; a canceled request only once it is being rendered."""
     client_key: str | None = None
     """An idempotency key: a second request under the same key of a wire is the first one."""
+    webhook: str = ""
+    """An address that the wire is to call when the request has ended; stands in its plan."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class RenderFarm:
         media_dir.mkdir(exist_ok=True)
         self._renderers = ThreadPoolExecutor(RENDER_WORKERS, thread_name_prefix="render")
         self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._listeners: dict[str, Callable[[BookedRequest], None]] = {}
 
     @property
     def busy(self) -> bool:
@@ -85,6 +88,10 @@ class RenderFarm:
         self._renderers.shutdown(wait=False, cancel_futures=True)
 
     # --- for the wires ---------------------------------------------------------------------------------------
+
+    def when_ended(self, wire: str, listener: Callable[[BookedRequest], None]) -> None:
+        """Tell `listener` of each request of a wire that has a webhook, once it has ended."""
+        self._listeners[wire] = listener
 
     def accept(self, purchase: Purchase) -> Accepted:
         """Books a purchase at its price, once a key, and begins to work on it."""
@@ -124,7 +131,7 @@ class RenderFarm:
             return False
         ending = Ending(Outcome.CANCELED)
         waiting = request.progress is Progress.WAITING
-        self._books.finish(request.request_id, ending, usd=Decimal(0) if waiting else _usd(request, ending))
+        self._end(request, ending, usd=Decimal(0) if waiting else _usd(request, ending))
         return True
 
     def media_url(self, name: str) -> str:
@@ -160,6 +167,7 @@ class RenderFarm:
             "order": None if isinstance(order, InvalidOrder) else order.as_json(),
             "verdict": verdict and verdict.as_json(),
             "billed": sorted(purchase.billed | {Outcome.COMPLETED}),
+            "webhook": purchase.webhook,
         }
         moment, lag = now(), taken["listing_lag"]
         self._books.insert(
@@ -202,13 +210,17 @@ class RenderFarm:
             ending = await self._ending(request)
         except Exception as error:
             # The one place where anything may go wrong with one request; it ends that request and is told in the log.
-            self._end(request, Ending(Outcome.FAILED, f"{error}", Cause.FARM))
+            ending = Ending(Outcome.FAILED, f"{error}", Cause.FARM)
+            self._end(request, ending, usd=_usd(request, ending))
             raise
         if ending is not None:
-            self._end(request, ending)
+            self._end(request, ending, usd=_usd(request, ending))
 
-    def _end(self, request: BookedRequest, ending: Ending) -> None:
-        self._books.finish(request.request_id, ending, usd=_usd(request, ending))
+    def _end(self, request: BookedRequest, ending: Ending, *, usd: Decimal | None) -> None:
+        ended = self._books.finish(request.request_id, ending, usd=usd)
+        listener = self._listeners.get(request.wire)
+        if ended and listener is not None and request.plan.get("webhook"):
+            listener(self._known(request.request_id))
 
     async def _ending(self, request: BookedRequest) -> Ending | None:
         """How the request ends, after its time; None when it was canceled while it waited."""

@@ -1,8 +1,9 @@
 """Faults on request: which there are, and the list of those ordered, kept on disk and counted down.
 
-The names are the same for every vendor. The farm takes the faults of jobs, and the channel those of a publication.
-Each wire takes the rest, and answers in its vendor's shape. A fault counts down once each time it takes effect, in
-the same transaction as the effect itself. So `times=1` hits exactly one request, whatever is concurrent or killed.
+The names are the same for every vendor. The farm takes the faults of jobs, the channel those of a publication, and
+the deliveries those of webhooks. Each wire takes the rest, and answers in its vendor's shape. A fault counts down
+once each time it takes effect, in the same transaction as the effect itself. So `times=1` hits exactly one request,
+whatever is concurrent or killed.
 """
 
 import sqlite3
@@ -52,7 +53,13 @@ PLATFORM_FAULTS = {
     "slow_processing": "a published video is processed for `value` (5) seconds",
     "token_401": "the access token is not accepted",
 }
-KNOWN_FAULTS = SUBMIT_FAULTS | JOB_FAULTS | READ_FAULTS | PLATFORM_FAULTS
+WEBHOOK_FAULTS = {
+    "webhook_lost": "a request's webhook is never called",
+    "webhook_late": "a request's webhook is called `value` (5) seconds after its end",
+    "webhook_twice": "a webhook that was answered is called again",
+    "webhook_forged": "a webhook call is signed for another body",
+}
+KNOWN_FAULTS = SUBMIT_FAULTS | JOB_FAULTS | READ_FAULTS | PLATFORM_FAULTS | WEBHOOK_FAULTS
 
 
 @dataclass(frozen=True)

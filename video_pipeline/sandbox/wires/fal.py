@@ -1,15 +1,19 @@
-"""The wire of fal: queue API, request listing and billing events, and how a model's arguments become an order.
+"""The wire of fal: queue API, webhooks, request listing, billing events, and how arguments become an order.
 
 Shapes follow the queue API of fal (https://fal.ai/docs/documentation/model-apis) and the types of its SDK. A request
 at fault is accepted all the same. What is wrong with it comes out at the result, as a list of pydantic details.
 """
 
 import asyncio
+import base64
+import hashlib
 import json
 import re
+import time
 import uuid
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -23,7 +27,11 @@ from video_pipeline.sandbox.orders import Cause, Ending, InvalidOrder, Order, Ou
 from video_pipeline.sandbox.pricelist import GENERIC, PricedModel, video_size
 from video_pipeline.sandbox.wires.protocol import Backend
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 BILLED = frozenset({Outcome.REFUSED_OUTPUT, Outcome.CANCELED})
+ACCOUNT = "sandbox"
 DEFAULT_LIMIT, MAX_LIMIT = 50, 1000
 DEFAULT_SECONDS = Decimal(5)
 DEFAULT_IMAGE_SIZE = (1024, 768)
@@ -49,7 +57,8 @@ class Fal:
 
     def __init__(self, backend: Backend) -> None:
         self._base_url, self._prices = backend.base_url, backend.prices
-        self._farm, self._faults = backend.farm, backend.faults
+        self._farm, self._faults, self._deliveries = backend.farm, backend.faults, backend.deliveries
+        self._farm.when_ended(self.name, self._call)
         # Books of earlier releases do not name the wire of a request; there was only this one then.
         self._wires = (self.name, "")
 
@@ -58,6 +67,7 @@ class Fal:
             Route("/fal-queue/{path:path}", self._queue, methods=["GET", "POST", "PUT"]),
             Route("/fal-api/v1/models/requests/by-endpoint", self._by_endpoint),
             Route("/fal-api/v1/models/billing-events", self._billing_events),
+            Route("/fal-rest/.well-known/jwks.json", self._key_set),
         ]
 
     # --- queue API -------------------------------------------------------------------------------------------
@@ -108,6 +118,7 @@ class Fal:
             input=body,
             order=order_of(endpoint, model, body, max_seconds=self._prices.max_seconds),
             billed=BILLED,
+            webhook=request.query_params.get("fal_webhook", ""),
         )
         if self._farm.accept(purchase).answer_lost:
             return Hangup(request)
@@ -212,6 +223,37 @@ class Fal:
             "has_nsfw_concepts": [False] * len(images),
             "prompt": booked.prompt,
         }
+
+    # --- webhooks --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _signing_key(self) -> "Ed25519PrivateKey":
+        """Another one at each start of the server: keys are changed now and then."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        return Ed25519PrivateKey.generate()
+
+    async def _key_set(self, request: Request) -> JSONResponse:
+        x = base64.urlsafe_b64encode(self._signing_key.public_key().public_bytes_raw()).rstrip(b"=").decode()
+        return JSONResponse({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]})
+
+    def _call(self, booked: BookedRequest) -> None:
+        """Calls the webhook of a request that has just ended."""
+        assert booked.ending is not None, "only of requests that have ended"
+        http_status, payload = self._answer(booked, booked.ending)
+        document = {"request_id": booked.request_id, "gateway_request_id": booked.request_id, "payload": payload}
+        if http_status == 200:
+            document |= {"status": "OK"}
+        else:
+            document |= {"status": "ERROR", "error": f"Invalid status code: {http_status}"}
+        body = json.dumps(document).encode()
+        self._deliveries.send(booked.plan["webhook"], body, partial(self._signed, booked.request_id), booked.subjects)
+
+    def _signed(self, request_id: str, body: bytes) -> dict[str, str]:
+        parts = {"Request-Id": request_id, "User-Id": ACCOUNT, "Timestamp": str(int(time.time()))}
+        message = "\n".join((*parts.values(), hashlib.sha256(body).hexdigest())).encode()
+        parts["Signature"] = self._signing_key.sign(message).hex()
+        return {f"X-Fal-Webhook-{name}": value for name, value in parts.items()}
 
     # --- platform API ----------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from starlette.routing import BaseRoute
 
 from video_pipeline.sandbox.channel import Channel
+from video_pipeline.sandbox.deliveries import Deliveries
 from video_pipeline.sandbox.downloads import Downloads
 from video_pipeline.sandbox.farm import RenderFarm
 from video_pipeline.sandbox.faults import Faults
@@ -21,6 +22,7 @@ class Backend:
     farm: RenderFarm
     channel: Channel
     downloads: Downloads
+    deliveries: Deliveries
     faults: Faults
     prices: PriceList
 
