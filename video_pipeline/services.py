@@ -24,8 +24,9 @@ from video_pipeline.storage import ObjectStore, open_store
 if TYPE_CHECKING:
     import httpx
 
-    from video_pipeline.generation import Provider
+    from video_pipeline.generation import Provider, Webhooks
     from video_pipeline.publishing import Platform
+    from video_pipeline.receiver import Receiver
     from video_pipeline.upscaling import ClipUpscaler, ClusterUpscaler, OnProgress
 
 _LOG = logging.getLogger(__name__)
@@ -160,6 +161,36 @@ class Services:
                 "bought. With VIDEO_PIPELINE_MODE=sandbox none is needed."
             )
         return connected
+
+    @property
+    def webhooks(self) -> "Webhooks":
+        """Where providers are asked to call, if anywhere."""
+        from video_pipeline.generation import Webhooks
+
+        return Webhooks(self.settings.webhook_url)
+
+    @cached_property
+    def receiver(self) -> "Receiver":
+        """What the providers that can call are to call.
+
+        Raises ConfigurationError when no provider in use can.
+        """
+        from video_pipeline.generation import PROVIDERS
+        from video_pipeline.receiver import Caller, KeySet, Receiver
+        from video_pipeline.wire import Line
+
+        callers = {}
+        for name, vendor in PROVIDERS.items():
+            section = self.settings.section(vendor.section)
+            if vendor.webhook is None or not (self._sandboxed or section.connected(name)):
+                continue
+            terms = vendor.webhook
+            url = terms.sandbox_keys_url(self.sandbox.base_url) if self._sandboxed else terms.keys_url(section)
+            callers[name] = Caller(KeySet(Line(name, origins=[url]), url), terms.verify)
+        if not callers:
+            able = [name for name, vendor in PROVIDERS.items() if vendor.webhook is not None]
+            raise ConfigurationError(f"No connected provider calls webhooks; connect {_listed(able)}, which does.")
+        return Receiver(ledger=self.ledger, notifier=self.notifier, callers=callers)
 
     @cached_property
     def platforms(self) -> "Mapping[str, Platform]":

@@ -10,8 +10,9 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -119,8 +120,22 @@ class Settings(BaseSettings):
         None, validation_alias="DAGSTER_HOME", description="Folder of Dagster's instance; unset: in the state folder."
     )
 
+    webhook_url: str | None = Field(None, description="Public address of the webhooks' receiver; unset: no webhooks.")
+
     slack_webhook_url: SecretStr | None = None
     discord_webhook_url: SecretStr | None = None
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _address(cls, given: str | None) -> str | None:
+        """The address without a slash at its end."""
+        if given is None:
+            return None
+        parts = urlsplit(given)
+        plain = not (parts.query or parts.fragment or parts.username or parts.password)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+            raise ValueError("write it as https://host or https://host/path, without anything behind that")
+        return given.rstrip("/")
 
     def section(self, section: type[_SectionT]) -> _SectionT:
         """A vendor's own settings, read from the environment and the `.env` file now."""

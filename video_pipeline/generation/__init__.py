@@ -4,17 +4,22 @@ from video_pipeline.generation.day import generate_day
 from video_pipeline.generation.engine import GenerationEngine
 from video_pipeline.generation.ladder import Strategy, next_step
 from video_pipeline.generation.outlook import shots_not_to_buy
-from video_pipeline.generation.providers import PROVIDERS, Provider, check_wires
+from video_pipeline.generation.providers import PROVIDERS, Forged, Provider, WebhookCall, check_wires
 from video_pipeline.generation.resolution import find_unknown, resolve_unknown
+from video_pipeline.generation.webhooks import Webhooks, is_job_key
 
 __all__ = [
     "PROVIDERS",
+    "Forged",
     "GenerationEngine",
     "Provider",
     "Strategy",
+    "WebhookCall",
+    "Webhooks",
     "check_wires",
     "find_unknown",
     "generate_day",
+    "is_job_key",
     "next_step",
     "resolve_unknown",
     "shots_not_to_buy",

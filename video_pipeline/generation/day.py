@@ -9,6 +9,7 @@ from video_pipeline.alerts import Notifier
 from video_pipeline.clips import GeneratedClip
 from video_pipeline.generation.engine import GenerationEngine
 from video_pipeline.generation.providers import Provider
+from video_pipeline.generation.webhooks import NO_WEBHOOKS, Webhooks
 from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan
@@ -28,6 +29,7 @@ def generate_day(
     policy: Policy,
     notifier: Notifier,
     run_id: str,
+    webhooks: Webhooks = NO_WEBHOOKS,
     on_clip: Callable[[GeneratedClip], None] = lambda clip: None,
 ) -> list[GeneratedClip]:
     """Generate, or go on generating, the clips of `plans`; see GenerationEngine."""
@@ -44,6 +46,7 @@ def generate_day(
                 policy=policy,
                 notifier=notifier,
                 run_id=run_id,
+                webhooks=webhooks,
                 on_clip=on_clip,
             )
             return await engine.generate(plans)

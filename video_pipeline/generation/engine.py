@@ -27,6 +27,7 @@ from video_pipeline.generation.outlook import NOT_HAPPENED
 from video_pipeline.generation.providers import Provider
 from video_pipeline.generation.requests import build_job, can_anchor
 from video_pipeline.generation.resolution import clip_lease
+from video_pipeline.generation.webhooks import NO_WEBHOOKS, Webhooks
 from video_pipeline.ledger import Job, JobState, Lease, LeaseLost, Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan, Decision
@@ -57,6 +58,7 @@ class GenerationEngine:
         policy: Policy,
         notifier: Notifier,
         run_id: str,
+        webhooks: Webhooks = NO_WEBHOOKS,
         on_clip: Callable[[GeneratedClip], None] = lambda clip: None,
     ) -> None:
         self._ledger = ledger
@@ -75,6 +77,7 @@ class GenerationEngine:
             client=client,
             policy=policy,
             notifier=notifier,
+            webhooks=webhooks,
         )
 
     async def generate(self, plans: Sequence[ClipPlan]) -> list[GeneratedClip]:
@@ -175,7 +178,7 @@ class GenerationEngine:
                 self._ledger.jobs.history, plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot)
             )
             # What has not happened is planned anew, maybe for another model.
-            history = [job for job in known if job.state not in NOT_HAPPENED]
+            history = [await driver.out_of_doubt(job) for job in known if job.state not in NOT_HAPPENED]
             match next_step(shot, history, self._policy, run_id=self._run_id, can_anchor=anchor):
                 case Done(job):
                     return _ShotOutcome(job)

@@ -16,7 +16,7 @@ import httpx
 
 from video_pipeline import checkpoints
 from video_pipeline.alerts import Alert, Notifier
-from video_pipeline.errors import ConfigurationError
+from video_pipeline.errors import ConfigurationError, LedgerError, VendorError
 from video_pipeline.generation import messages
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.media_collector import MediaCollector
@@ -30,7 +30,9 @@ from video_pipeline.generation.providers import (
     SubmitUnknown,
     Undecided,
 )
+from video_pipeline.generation.questions import withdraw_doubt
 from video_pipeline.generation.resolution import list_price
+from video_pipeline.generation.webhooks import Webhooks
 from video_pipeline.ledger import (
     NOTHING_BILLED,
     Failure,
@@ -53,9 +55,12 @@ _LOG = logging.getLogger(__name__)
 
 # Early polls are quick, so that a verdict of moderation or a fast render is seen at once.
 _QUICK_POLL_S = 0.25
+# How soon a webhook's call wakes whoever waits for its job.
+_NEWS_S = 0.5
 # What a provider's Retry-After may hold a worker up for.
 _LONGEST_RETRY_S = 60.0
 _LONGEST_REASON = 500
+_TOLD = "told by a webhook"
 
 
 class JobDriver:
@@ -76,8 +81,12 @@ class JobDriver:
         client: httpx.AsyncClient,
         policy: Policy,
         notifier: Notifier,
+        webhooks: Webhooks,
     ) -> None:
+        self._ledger = ledger
         self._jobs = ledger.jobs
+        self._calls = ledger.webhook_calls
+        self._webhooks = webhooks
         self._db = threads
         self._store = store
         self._providers = providers
@@ -154,6 +163,17 @@ class JobDriver:
         elif job.state is JobState.STORED:
             await self._db(self._jobs.rejected, job, None, note=reason)
 
+    async def out_of_doubt(self, job: Job) -> Job:
+        """The job; one that nobody could tell of goes on when a webhook has told of it since."""
+        if job.state is not JobState.UNKNOWN:
+            return job
+        receipt = await self._told(job)
+        if receipt is None:
+            return job
+        job = await self._submitted(job, receipt, note=_TOLD)
+        await self._db(withdraw_doubt, self._ledger, job)
+        return job
+
     # --- the money ---------------------------------------------------------------------------------------------
 
     async def _reserve(self, job: Job) -> Job:
@@ -217,7 +237,9 @@ class JobDriver:
         """Send a submit whose intent is committed. Raises SubmitUnknown."""
         for wait_s in (*self._policy.backoff_s, None):
             try:
-                receipt = await self._provider(job).submit(job, before=self._lease.check)
+                receipt = await self._provider(job).submit(
+                    job, before=self._lease.check, webhook=self._webhooks.address(job)
+                )
             except NotAccepted as error:
                 again = error.kind is FailureKind.TRANSIENT and wait_s is not None
                 if again:
@@ -226,7 +248,8 @@ class JobDriver:
                 # Right before it would be sent again: by then a history shows most.
                 found = None if error.documented else await self._taken_all_the_same(job, error)
                 if found is not None:
-                    return await self._submitted(job, found, note=f"{error.reason}; found at {job.provider}")
+                    receipt, how = found
+                    return await self._submitted(job, receipt, note=f"{error.reason}; {how}")
                 if not again:
                     return await self._refused(job, error)
             else:
@@ -234,10 +257,10 @@ class JobDriver:
                 return await self._submitted(job, receipt)
         raise AssertionError("the last try returns")
 
-    async def _taken_all_the_same(self, job: Job, error: NotAccepted) -> Receipt | None:
-        """The receipt of a job whose answer only sounded like a refusal; None when the provider does not know it.
+    async def _taken_all_the_same(self, job: Job, error: NotAccepted) -> tuple[Receipt, str] | None:
+        """The receipt of a job whose answer only sounded like a refusal, and how it was found.
 
-        Raises SubmitUnknown when nobody can tell.
+        None when the provider does not know it. Raises SubmitUnknown when nobody can tell.
         """
         if self._provider(job).terms.recovery is not Recovery.SEARCH:
             raise SubmitUnknown(error.reason, answer=error.answer)
@@ -257,6 +280,9 @@ class JobDriver:
 
     async def _recovered(self, job: Job, why: str, answer: Kept | None = None) -> Job:
         """A submit whose answer was lost: recovered as the provider allows, and never bought again."""
+        told = await self._told(job)
+        if told is not None:
+            return await self._submitted(job, told, note=f"{why}; {_TOLD}")
         terms = self._provider(job).terms
         if terms.recovery is Recovery.IDEMPOTENCY_KEY and _age_s(job) < terms.key_lifetime_s:
             return await self._sent_again(job, why)
@@ -266,7 +292,8 @@ class JobDriver:
             except Undecided as error:
                 return await self._in_doubt(job, f"{why}; {error}", answer or error.answer)
             if found is not None:
-                return await self._submitted(job, found, note=f"{why}; found at {job.provider}")
+                receipt, how = found
+                return await self._submitted(job, receipt, note=f"{why}; {how}")
             why = f"{why}, and {job.provider} does not list it"
         return await self._in_doubt(job, why, answer)
 
@@ -278,7 +305,9 @@ class JobDriver:
         said = why
         for wait_s in (*self._policy.backoff_s, None):
             try:
-                receipt = await self._provider(job).submit(job, before=self._lease.check)
+                receipt = await self._provider(job).submit(
+                    job, before=self._lease.check, webhook=self._webhooks.address(job)
+                )
             except NotAccepted as error:
                 if error.documented and error.kind in (FailureKind.MODERATION, FailureKind.INVALID):
                     return await self._refused(job, error)
@@ -293,16 +322,39 @@ class JobDriver:
         await self._tell(messages.submit_unanswered(job, said))
         return job
 
-    async def _looked_up(self, job: Job) -> Receipt | None:
-        """Look for it twice among the provider's requests; None when neither look finds it. Raises Undecided."""
+    async def _looked_up(self, job: Job) -> tuple[Receipt, str] | None:
+        """Look for it twice among the provider's requests; a webhook may tell of it meanwhile.
+
+        The receipt, and how it was found; None when neither look finds it. Raises Undecided.
+        """
         provider = self._provider(job)
         for look in range(2):
             if look:
-                await asyncio.sleep(self._policy.lookup_wait_s)
+                await self._wait(job, self._policy.lookup_wait_s)
+                told = await self._told(job)
+                if told is not None:
+                    return told, _TOLD
             known = await self._db(self._jobs.provider_ids, job.provider)
             found = await provider.find(job, known_ids=known)
             if found is not None:
-                return found
+                return found, f"found at {job.provider}"
+        return None
+
+    async def _told(self, job: Job) -> Receipt | None:
+        """The receipt of a lost submit that a webhook has told of; the provider must know its request by our key."""
+        provider = self._providers.get(job.provider)
+        if provider is None or self._webhooks.terms(job) is None:
+            return None
+        for request_id in await self._db(self._calls.named, job):
+            receipt = provider.receipt(job, request_id)
+            try:
+                # A webhook is called when a request has ended: one that has not, for us, is another's.
+                ours = await provider.poll(replace(job, provider_job_id=request_id, receipt=receipt.document))
+            except VendorError as error:
+                _LOG.warning("%s does not show %s what a webhook has told: %s", job.provider, job.clip_id, error)
+            else:
+                if ours:
+                    return receipt
         return None
 
     async def _in_doubt(self, job: Job, why: str, answer: Kept | None) -> Job:
@@ -317,6 +369,7 @@ class JobDriver:
         while True:
             waited_s = loop.time() - started
             self._lease.check()
+            known = await self._known_calls(job)
             try:
                 rendered = await provider.result(job) if await provider.poll(job) else None
             except JobFailed as error:
@@ -337,8 +390,36 @@ class JobDriver:
                 await self._tell(messages.job_late(job, waited_s))
                 return job
             early = waited_s < self._policy.moderation_verdict_s
-            interval_s = self._limits(job.provider).poll_interval_s or provider.terms.poll_interval_s
-            await asyncio.sleep(min(_QUICK_POLL_S, interval_s) if early else interval_s)
+            interval_s = self._poll_interval_s(job)
+            await self._wait(job, min(_QUICK_POLL_S, interval_s) if early else interval_s, since=known)
+
+    def _poll_interval_s(self, job: Job) -> float:
+        """Seconds between two polls: the policy's, else the longer one of webhooks, else the provider's."""
+        called, limits = self._webhooks.terms(job), self._limits(job.provider)
+        declared_s = called.poll_interval_s if called else self._provider(job).terms.poll_interval_s
+        return limits.poll_interval_s or declared_s
+
+    async def _known_calls(self, job: Job) -> int:
+        """How many calls of webhooks there are of the job; 0 without webhooks, or while nobody can tell."""
+        if self._webhooks.terms(job) is None:
+            return 0
+        try:
+            return await self._db(self._calls.count, job)
+        except LedgerError as error:
+            # It is only waited meanwhile, and polled as without webhooks.
+            _LOG.warning("the ledger could not be asked for webhooks of %s: %s", job.clip_id, error)
+            return 0
+
+    async def _wait(self, job: Job, seconds: float, *, since: int | None = None) -> None:
+        """Wait, and no longer than until there are more than `since` webhook calls of the job (or than now)."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        known = await self._known_calls(job) if since is None else since
+        called = self._webhooks.terms(job) is not None
+        while (left_s := until - loop.time()) > 0:
+            await asyncio.sleep(min(_NEWS_S, left_s) if called else left_s)
+            if await self._known_calls(job) > known:
+                return
 
     async def _rendered(self, job: Job, rendered: Rendered) -> Job:
         checkpoints.reached("generation.rendered")

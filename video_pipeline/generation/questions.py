@@ -28,7 +28,7 @@ def withdraw(ledger: Ledger, clip_id: str) -> None:
 
 
 def withdraw_doubt(ledger: Ledger, job: Job) -> None:
-    """A person has said what became of `job`; what else holds its clip up is found by the next run."""
+    """It is known now what became of `job`; what else holds its clip up is found by the next run."""
     review = ledger.reviews.get(job.clip_id, ReviewStage.GENERATION)
     in_doubt = {other.clip_id for other in ledger.jobs.in_state(JobState.UNKNOWN)}
     if review is not None and review.reason in (doubt(job), outlived(job)) and job.clip_id not in in_doubt:

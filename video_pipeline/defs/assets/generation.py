@@ -8,7 +8,7 @@ from video_pipeline.defs.partitions import DAILY
 from video_pipeline.defs.pools import PROVIDER_API
 from video_pipeline.defs.resources import Providers
 from video_pipeline.defs.tables import table_asset
-from video_pipeline.generation import generate_day
+from video_pipeline.generation import Webhooks, generate_day
 from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan
@@ -22,6 +22,7 @@ def generated_clips(
     ledger: dg.ResourceParam[Ledger],
     store: dg.ResourceParam[ObjectStore],
     providers: dg.ResourceParam[Providers],
+    webhooks: dg.ResourceParam[Webhooks],
     catalogue: dg.ResourceParam[Catalogue],
     policy: dg.ResourceParam[Policy],
     notifier: dg.ResourceParam[Notifier],
@@ -36,6 +37,7 @@ def generated_clips(
         catalogue=catalogue,
         policy=policy,
         notifier=notifier,
+        webhooks=webhooks,
         run_id=context.run.run_id,
         on_clip=lambda clip: context.log.info(
             f"{clip.clip_id}: {clip.status}, {clip.attempts} attempts, ${clip.billed_usd:.4f} {clip.reason}"
