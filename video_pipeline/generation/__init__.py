@@ -6,9 +6,10 @@ from video_pipeline.generation.ladder import Strategy, next_step
 from video_pipeline.generation.outlook import shots_not_to_buy
 from video_pipeline.generation.providers import PROVIDERS, Forged, Provider, WebhookCall, check_wires
 from video_pipeline.generation.resolution import find_unknown, resolve_unknown
-from video_pipeline.generation.webhooks import Webhooks, is_job_key
+from video_pipeline.generation.webhooks import NO_WEBHOOKS, Webhooks, is_job_key
 
 __all__ = [
+    "NO_WEBHOOKS",
     "PROVIDERS",
     "Forged",
     "GenerationEngine",

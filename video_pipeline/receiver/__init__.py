@@ -5,6 +5,6 @@ A call is verified, noted in the ledger, and answered. It moves no job: generati
 """
 
 from video_pipeline.receiver.keys import KeySet
-from video_pipeline.receiver.receiver import Caller, Receiver, serve
+from video_pipeline.receiver.receiver import Caller, Receiver, serve, uvicorn_config
 
-__all__ = ["Caller", "KeySet", "Receiver", "serve"]
+__all__ = ["Caller", "KeySet", "Receiver", "serve", "uvicorn_config"]

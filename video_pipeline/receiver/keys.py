@@ -7,7 +7,7 @@ import time
 from pydantic import BaseModel, Field
 
 from video_pipeline.errors import VendorError
-from video_pipeline.wire import Bounds, Line
+from video_pipeline.wire import Bounds, Line, Unreadable
 
 _BOUNDS = Bounds(total_s=5.0, max_bytes=64 * 1024)
 _LIFE_S = 24 * 3600.0
@@ -69,7 +69,10 @@ class KeySet:
         answer = await self._line.ask("GET", self._url, bounds=_BOUNDS)
         if answer.status != 200:
             raise VendorError(f"{self._line.name} answered {answer.status} when it was asked for its keys")
-        keys = tuple(raw for key in answer.read(_KeySet).keys if (raw := key.raw()) is not None)
+        try:
+            keys = tuple(raw for key in answer.read(_KeySet).keys if (raw := key.raw()) is not None)
+        except Unreadable as error:
+            raise VendorError(f"the keys of {self._line.name} cannot be read: {error}") from None
         if not keys:
             raise VendorError(f"{self._line.name} names no Ed25519 key")
         return keys

@@ -112,7 +112,8 @@ async def _verified(caller: Caller, provider: str, headers: Mapping[str, str], b
         _LOG.warning("a webhook call in the name of %s was refused: %s", provider, error)
         raise HTTPException(401, f"The call is not believed: {error}.") from None
     except Unreadable as error:
-        raise HTTPException(400, f"The call cannot be read: {error}.") from None
+        _LOG.error("a webhook of %s cannot be read: %s", provider, error)
+        raise HTTPException(400, "The call cannot be read: its body is not as it is documented.") from None
     except VendorError as error:
         _LOG.error("a webhook of %s cannot be verified: %s", provider, error)
         raise HTTPException(503, "The call cannot be verified now; call again later.") from None

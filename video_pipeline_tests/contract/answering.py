@@ -9,26 +9,27 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Answering:
-    """`asked` holds (method, path, Authorization header) of every request."""
+    """`asked` holds (method, path, Authorization header) of every request; `body` is what it answers from now on."""
 
     base_url: str
+    body: bytes
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
 
 
 @contextmanager
 def answering(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Iterator[Answering]:
     """A server on a free port of the loopback; headers that are given replace the usual ones."""
-    sent = {"Content-Length": str(len(body)), "Content-Type": "application/json"} | dict(headers or {})
+    usual = {"Content-Type": "application/json"} | dict(headers or {})
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             record.asked.append((self.command, self.path, self.headers.get("Authorization")))
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.send_response(status)
-            for name, value in sent.items():
+            for name, value in ({"Content-Length": str(len(record.body))} | usual).items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(record.body)
             self.close_connection = True
 
         do_GET = do_POST = do_PUT = _answer
@@ -37,7 +38,7 @@ def answering(status: int, body: bytes = b"", headers: Mapping[str, str] | None 
             """Nothing on the terminal."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    record = Answering(f"http://127.0.0.1:{server.server_port}")
+    record = Answering(f"http://127.0.0.1:{server.server_port}", body)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Brief, storyboard_of
 from video_pipeline.clips import GeneratedClip
-from video_pipeline.generation import PROVIDERS, GenerationEngine
+from video_pipeline.generation import NO_WEBHOOKS, PROVIDERS, GenerationEngine, Webhooks
 from video_pipeline.ledger import Job, JobState, Ledger
 from video_pipeline.ledger.schema import jobs, spend
 from video_pipeline.policy import Policy, ProviderLimits
@@ -60,6 +60,7 @@ class Stage:
     catalogue: Catalogue
     policy: Policy
     providers: tuple[str, ...] = ("fal",)
+    webhooks: Webhooks = NO_WEBHOOKS
     day: date = field(default_factory=lambda: DAY + timedelta(days=20 * next(_STAGES)))
     _runs: count = field(default_factory=lambda: count(1))
     _before: int = 0
@@ -105,6 +106,7 @@ class Stage:
                     catalogue=self.catalogue,
                     policy=policy or self.policy,
                     notifier=Notifier([], self.ledger.alerts),
+                    webhooks=self.webhooks,
                     run_id=f"run-{next(self._runs)}",
                 )
                 return await engine.generate(plans)
