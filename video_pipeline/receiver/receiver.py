@@ -4,6 +4,7 @@ Its answers hold nothing that the caller has not said itself.
 """
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
@@ -136,7 +137,9 @@ def serve(receiver: Receiver, *, host: str, port: int) -> None:
         raise ConfigurationError(
             f"The receiver of webhooks cannot listen on {host}, port {port}: {what}. Give another --port or --host."
         ) from None
-    uvicorn.Server(uvicorn_config(receiver)).run(sockets=[listener])
+    # Ctrl-C is how it is meant to end.
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(uvicorn_config(receiver)).run(sockets=[listener])
 
 
 def uvicorn_config(receiver: Receiver) -> uvicorn.Config:

@@ -48,7 +48,7 @@ class Door:
     client: httpx.Client = field(default_factory=plain_client)
 
     def call(self, job_key: str, body: bytes, *, provider: str = "fal", **signing: Any) -> tuple[int, Any]:
-        headers = {name: value.encode() for name, value in self.signer.headers(body, **signing).items()}
+        headers = httpx.Headers(self.signer.headers(body, **signing), encoding="utf-8")
         answer = self.client.post(f"{self.base_url}/webhooks/{provider}/{job_key}", content=body, headers=headers)
         return answer.status_code, answer.json()
 
