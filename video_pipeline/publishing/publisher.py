@@ -28,7 +28,6 @@ from video_pipeline.storage import ObjectStore
 from video_pipeline.wire import clean
 
 _LOG = logging.getLogger(__name__)
-_LEASE_S = 60.0
 _AT_IT = "another worker is at it"
 
 
@@ -50,7 +49,10 @@ class PublishRecord(BaseModel):
 
 
 class Publisher:
-    """Brings clips to platforms; `platforms` holds every one by its name, connected or not."""
+    """Brings clips to platforms; `platforms` holds every one by its name, connected or not.
+
+    `lease_s` is how long the lease on a publication outlives a worker's last sign of life, in seconds.
+    """
 
     def __init__(
         self,
@@ -60,12 +62,14 @@ class Publisher:
         platforms: Mapping[str, Platform],
         notifier: Notifier,
         on_record: Callable[[PublishRecord], None] = lambda record: None,
+        lease_s: float = 60.0,
     ) -> None:
         self._ledger = ledger
         self._store = store
         self._platforms = platforms
         self._notifier = notifier
         self._on_record = on_record
+        self._lease_s = lease_s
 
     def publish(self, request: PublishRequest, *, day: date, media_key: str, media_sha256: str) -> PublishRecord:
         """Bring one clip to one platform, or to a reason why it is not there.
@@ -94,7 +98,7 @@ class Publisher:
                 media_sha256=asked.media_sha256,
             )
         )
-        with self._ledger.leases.held(publication_lease(publication), ttl_s=_LEASE_S) as lease:
+        with self._ledger.leases.held(publication_lease(publication), ttl_s=self._lease_s) as lease:
             publication = publications.get(publication.key)
             if lease is None:
                 return _record(publication, None if publication.state is PublicationState.PUBLISHED else _AT_IT)

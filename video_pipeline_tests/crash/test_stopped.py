@@ -11,18 +11,21 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from video_pipeline.errors import LedgerError
 from video_pipeline.generation import resolve_unknown
-from video_pipeline.ledger import FailureKind, Job, JobState
+from video_pipeline.ledger import FailureKind, Job, JobState, PublicationState
 from video_pipeline.ledger.schema import leases
+from video_pipeline.ledger.schema import publications as rows
 from video_pipeline.policy import load_policy
+from video_pipeline.publishing import resolve_publication
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.crash.conftest import Trial
 from video_pipeline_tests.crash.test_matrix import POINTS
@@ -32,6 +35,7 @@ pytestmark = pytest.mark.crash
 
 _LEASE_S = 1.2
 _GENERATION = [name for name in POINTS if name.startswith("generation.")]
+_PUBLISHING = [name for name in POINTS if name.startswith("publishing.")]
 
 
 @dataclass
@@ -170,3 +174,42 @@ def test_a_worker_that_nobody_has_taken_over_from_does_nothing_before_its_lease_
     stopped.wake()
     assert not stopped.trial.run()
     stopped.trial.compare_books()
+
+
+@pytest.mark.parametrize("name", _PUBLISHING)
+def test_a_publisher_that_wakes_up_after_another_has_taken_over_does_nothing_more(stopped: Stopped) -> None:
+    trial = stopped.trial
+    [publication] = trial.ledger.publications.of_days(trial.orders.day, trial.orders.day)
+    with pytest.raises(LedgerError, match=r"A worker is at it until \d\d:\d\d:\d\d UTC; ask again then"):
+        resolve_publication(trial.ledger, trial.edge.youtube(), publication, found="a-video")
+    stopped.let_its_leases_run_out()
+    assert not trial.run()
+    trial.compare_books()
+    left = trial.ledger.publications.get(publication.key)
+    stopped.wake()
+    assert trial.ledger.publications.get(publication.key) == left, "it has gone on after all"
+    trial.compare_books()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_there"), [("publishing.session", False), ("publishing.sent", False), ("publishing.sent", True)]
+)
+def test_nothing_is_published_by_who_wakes_up_after_a_person_has_answered(
+    stopped: Stopped, name: str, is_there: bool
+) -> None:
+    trial = stopped.trial
+    stopped.let_its_leases_run_out()
+    publications, youtube = trial.ledger.publications, trial.edge.youtube()
+    [publication] = publications.of_days(trial.orders.day, trial.orders.day)
+    publication = publications.unknown(publication, "its session gives no answer")
+    with pytest.raises(LedgerError, match="may still arrive"):
+        resolve_publication(trial.ledger, youtube, publication, found=None)
+    with trial.ledger.engine.begin() as connection:
+        connection.execute(update(rows).values(updated_at=rows.c.updated_at - timedelta(days=1)))
+    there = trial.videos[-1]["video_id"] if is_there else None
+    answered = resolve_publication(trial.ledger, youtube, publication, found=there)
+    # Whatever the person has said: what the session calls public is.
+    assert answered.state is (PublicationState.PUBLISHED if name == "publishing.sent" else PublicationState.FAILED)
+    assert not trial.run()
+    stopped.wake()
+    trial.compare_books()

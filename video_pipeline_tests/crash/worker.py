@@ -75,7 +75,13 @@ def work(orders: Orders) -> None:
         notifier=notifier,
         run_id=orders.run_id,
     )
-    publisher = Publisher(ledger=ledger, store=store, platforms={platform.name: platform}, notifier=notifier)
+    publisher = Publisher(
+        ledger=ledger,
+        store=store,
+        platforms={platform.name: platform},
+        notifier=notifier,
+        lease_s=orders.lease_s,
+    )
     for brief, clip in zip(briefs, clips, strict=True):
         if clip.status is ClipStatus.GENERATED:
             _publish(publisher, store, brief, clip)
