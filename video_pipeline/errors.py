@@ -15,6 +15,7 @@ Those that only one room raises are in that room, below one of these:
         StorageError
         UpscalingError
         VendorError
+            Forged
             JobFailed
             NoAnswer
             NotAccepted

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.errors import ConnectionTimeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import ExceptionContext
 
@@ -67,10 +68,6 @@ class Server(NamedTuple):
     start: Callable[[], str] | None = None
 
 
-class _Silent(psycopg.OperationalError):
-    """The server did not answer in time."""
-
-
 class _Bounded(psycopg.Connection[Any]):
     """A connection on which no answer is waited for longer than `patience_s`; None waits for ever."""
 
@@ -87,7 +84,7 @@ class _Bounded(psycopg.Connection[Any]):
                 raise
             # What the server may still send belongs to nobody's question.
             self.pgconn.finish()
-            raise _Silent(f"no answer within {self.patience_s:g} s") from None
+            raise ConnectionTimeout(f"no answer within {self.patience_s:g} s") from None
 
 
 def bounded_engine(server: Server) -> Engine:
@@ -192,8 +189,8 @@ def _tell(server: Server, error: psycopg.Error, *, lost: bool) -> None:
         say(f"has no room left on its disk ({words}). Free some space there. {again}")
     if state == "53300" or _CROWDED.search(str(error)):
         say(f"has no connection left ({words}). Run fewer workers at once, or raise its max_connections. {again}")
-    if isinstance(error, _Silent):
-        say(f"is reached and does not answer ({words}). See whether it is stopped, or its disk is. {again}")
+    if isinstance(error, ConnectionTimeout):
+        say(f"does not answer ({words}). See whether it is stopped, or its disk is. {again}")
     if state == "55P03":
         say(f"kept a change waiting for {LOCK_S} s behind a worker that does not go on. {again}")
     if state == "57014":
