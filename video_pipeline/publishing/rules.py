@@ -110,8 +110,6 @@ def check_rules(request: PublishRequest, limits: Limits) -> list[str]:
     """Every limit that the request breaks, a sentence each; empty when it may go."""
     width, height = request.size
     broken: list[str] = []
-    if not request.title.strip():
-        broken.append("the title holds nothing that can be shown")
     if len(request.title) > limits.title:
         broken.append(f"the title has {len(request.title)} characters, {request.platform} allows {limits.title}")
     length = len(request.description.encode()) if limits.description_in_bytes else len(request.description)

@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 
 from video_pipeline.alerts import Alert, Delivery, DiscordWebhook, Notifier, SlackWebhook
-from video_pipeline.ledger import Ledger
+from video_pipeline.ledger import Actor, Ledger, Outcome, TierState
 from video_pipeline.ledger.schema import alerts
 from video_pipeline.policy import AlertPolicy, Policy
 from video_pipeline_tests.alerts.conftest import Receiver
@@ -197,7 +198,7 @@ notifier.flush(30)
 """
 
 
-def test_what_a_killed_sender_had_is_sent_once_by_another(ledger: Ledger, receiver: Receiver, tmp_path: Any):
+def test_what_a_killed_sender_had_is_sent_once_by_another(ledger: Ledger, receiver: Receiver, tmp_path: Path):
     url = ledger.engine.url.render_as_string(hide_password=False)
     killed = subprocess.run([sys.executable, "-c", _DIE, url, str(tmp_path)], env=os.environ, timeout=60)
     assert killed.returncode == -signal.SIGKILL
@@ -209,14 +210,25 @@ def test_what_a_killed_sender_had_is_sent_once_by_another(ledger: Ledger, receiv
     assert receiver.titles == ["Job 7 is stuck"]
 
 
+def test_what_a_command_tells_goes_out_before_it_ends(ledger: Ledger, receiver: Receiver, tmp_path: Path):
+    ledger.governance.set_tier("preview", TierState.FROZEN, by=Actor.PERSON, day=date(2026, 11, 21), evidence={})
+    surroundings = {
+        "VIDEO_PIPELINE_LEDGER_URL": ledger.engine.url.render_as_string(hide_password=False),
+        "VIDEO_PIPELINE_STATE_DIR": str(tmp_path),
+        "VIDEO_PIPELINE_SLACK_WEBHOOK_URL": receiver.url,
+    }
+    command = [sys.executable, "-m", "video_pipeline.cli", "thaw", "preview"]
+    subprocess.run(command, env=os.environ | surroundings, check=True, timeout=60, capture_output=True)
+    assert receiver.titles == ["The preview tier is open"]
+    assert [item["outcome"] for item in ledger.alerts.latest()[0]["deliveries"]] == ["sent"]
+
+
 def test_a_sender_that_lost_its_claim_writes_nothing(ledger: Ledger):
     _keep(ledger, ALERT)
     stale = ledger.alerts.claim(hold_s=60, messages_a_minute=20)
     _earlier(ledger, timedelta(minutes=2))
     claim = ledger.alerts.claim(hold_s=60, messages_a_minute=20)
     assert stale is not None and claim is not None
-    from video_pipeline.ledger import Outcome
-
     failed = Outcome(stale.alerts[0], (Delivery("Slack", "failed", "woke late"),), None)
     ledger.alerts.settle(stale, [failed], posted=True)
     assert _row(ledger)["deliveries"] == []
