@@ -1,8 +1,11 @@
 """Every command as a user types it: what it prints, its exit code, and one clear sentence where it cannot work."""
 
 import json
+import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +17,7 @@ from pathlib import Path
 from threading import Thread
 
 import av
+import httpx
 import imageio_ffmpeg
 import pytest
 import yaml
@@ -470,10 +474,45 @@ def small_disk() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+class TestWebhooks:
+    def test_it_answers_until_ctrl_c(self, machine: Machine) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = machine.start("webhooks", "--port", str(port))
+        try:
+            said = command.stdout.readline()
+            answer = _forged_call(f"http://127.0.0.1:{port}/webhooks/fal/{'0' * 64}", limit_s=20)
+            os.kill(command.pid, signal.SIGINT)
+            assert command.wait(20) == 0
+        finally:
+            kill_group(command)
+        assert "VIDEO_PIPELINE_WEBHOOK_URL is not set" in said
+        # The keys were fetched from the sandbox: without them nothing could be said of a signature.
+        assert (answer.status_code, "signature" in answer.json()["detail"]) == (401, True)
+        assert "Traceback" not in command.stdout.read()
+
+    def test_a_taken_port_is_one_sentence(self, machine: Machine) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            result = machine.run("webhooks", "--port", str(taken.getsockname()[1]))
+        assert result.returncode == 1
+        assert "another program has the port. Give another --port or --host." in result.stderr
+
+
+def _forged_call(url: str, *, limit_s: float) -> httpx.Response:
+    """What is answered to a call that nobody has signed, once the server is there."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        try:
+            return httpx.post(url, content=b"{}", trust_env=False)
+        except httpx.ConnectError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 def test_help_names_every_command(machine: Machine) -> None:
     result = machine.run_afresh("--help")
     assert result.returncode == 0
-    for command in ("plan", "demo", "run-day", "dev", "upscale", "review", "decide", "resolve", "thaw"):
+    for command in ("plan", "demo", "run-day", "dev", "upscale", "webhooks", "review", "decide", "resolve", "thaw"):
         assert command in result.stdout
 
 
