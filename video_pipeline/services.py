@@ -177,7 +177,6 @@ class Services:
         """
         from video_pipeline.generation import PROVIDERS
         from video_pipeline.receiver import Caller, KeySet, Receiver
-        from video_pipeline.wire import Line
 
         callers = {}
         for name, vendor in PROVIDERS.items():
@@ -186,7 +185,7 @@ class Services:
                 continue
             terms = vendor.webhook
             url = terms.sandbox_keys_url(self.sandbox.base_url) if self._sandboxed else terms.keys_url(section)
-            callers[name] = Caller(KeySet(Line(name, origins=[url]), url), terms.verify)
+            callers[name] = Caller(KeySet(name, url), terms.verify)
         if not callers:
             able = [name for name, vendor in PROVIDERS.items() if vendor.webhook is not None]
             raise ConfigurationError(f"No connected provider calls webhooks; connect {_listed(able)}, which does.")

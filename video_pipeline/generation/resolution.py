@@ -40,11 +40,18 @@ def resolve_unknown(
 
     `lost`: it was bought, and the provider will never hand a file over; it is paid for and counts as failed. Raises
     LedgerError, with the moment to ask again, while a worker is at the clip, and while what a worker has sent may
-    still arrive.
+    still arrive; and when nothing is to have been bought, and a webhook has told of it.
     """
     with ledger.leases.for_a_person(clip_lease(job.clip_id)) as lease:
         jobs = ledger.jobs.under(lease)
         job = jobs.get(job.key)
+        told = ledger.webhook_calls.named(job)
+        if told and request_id is None and not lost:
+            raise LedgerError(
+                f"{job.provider} has told by a webhook that job {job.key[:16]} is its request {told[0]}. Materialise "
+                f"{job.day} again: it goes on by itself. If its file will never be had, answer "
+                f"`video-pipeline resolve {job.key[:16]} --lost`."
+            )
         # Whoever sent it held a lease then and had this long for an answer; the doubt was noted afterwards.
         ledger.leases.settled(jobs.moved_at(job.key), after_s=policy.lease_s + Bounds().total_s)
         if request_id is not None and job.state is JobState.UNKNOWN:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import time
 
+import httpx
 from pydantic import BaseModel, Field
 
 from video_pipeline.errors import VendorError
@@ -37,10 +38,10 @@ class _KeySet(BaseModel):
 
 
 class KeySet:
-    """The Ed25519 keys of one vendor, each of 32 bytes."""
+    """The Ed25519 keys of the vendor `name`, each of 32 bytes; they are at `url`, which is its own."""
 
-    def __init__(self, line: Line, url: str, *, pause_s: float = _PAUSE_S) -> None:
-        self._line, self._url, self._pause_s = line, url, pause_s
+    def __init__(self, name: str, url: str, *, pause_s: float = _PAUSE_S) -> None:
+        self._name, self._url, self._pause_s = name, url, pause_s
         self._keys: tuple[bytes, ...] = ()
         self._fetched_at = self._asked_at = float("-inf")
         self._asking = asyncio.Lock()
@@ -62,17 +63,19 @@ class KeySet:
                     if not self._keys:
                         raise
         if not self._keys:
-            raise VendorError(f"the keys of {self._line.name} could not be fetched a moment ago")
+            raise VendorError(f"the keys of {self._name} could not be fetched a moment ago")
         return self._keys
 
     async def _fetch(self) -> tuple[bytes, ...]:
-        answer = await self._line.ask("GET", self._url, bounds=_BOUNDS)
+        async with httpx.AsyncClient(trust_env=False) as client:
+            line = Line(self._name, origins=[self._url], client=client)
+            answer = await line.ask("GET", self._url, bounds=_BOUNDS)
         if answer.status != 200:
-            raise VendorError(f"{self._line.name} answered {answer.status} when it was asked for its keys")
+            raise VendorError(f"{self._name} answered {answer.status} when it was asked for its keys")
         try:
             keys = tuple(raw for key in answer.read(_KeySet).keys if (raw := key.raw()) is not None)
         except Unreadable as error:
-            raise VendorError(f"the keys of {self._line.name} cannot be read: {error}") from None
+            raise VendorError(f"the keys of {self._name} cannot be read: {error}") from None
         if not keys:
-            raise VendorError(f"{self._line.name} names no Ed25519 key")
+            raise VendorError(f"{self._name} names no Ed25519 key")
         return keys

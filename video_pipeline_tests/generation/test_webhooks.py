@@ -4,16 +4,17 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus
-from video_pipeline.generation import PROVIDERS, Webhooks
+from video_pipeline.errors import LedgerError
+from video_pipeline.generation import PROVIDERS, Webhooks, resolve_unknown
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.ledger import Job, JobState, Ledger, Receipt
 from video_pipeline.policy import Policy
 from video_pipeline.receiver import Caller, KeySet, Receiver
-from video_pipeline.wire import Line
 from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.generation.stage import Stage, quick
@@ -29,7 +30,7 @@ def called(stage: Stage, ledger: Ledger, edge: Edge) -> Iterator[Stage]:
     terms = PROVIDERS["fal"].webhook
     assert terms is not None
     url = terms.sandbox_keys_url(edge.base_url)
-    callers = {"fal": Caller(KeySet(Line("fal", origins=[url]), url), terms.verify)}
+    callers = {"fal": Caller(KeySet("fal", url), terms.verify)}
     receiver = Receiver(ledger=ledger, notifier=Notifier([], ledger.alerts), callers=callers)
     with served(receiver) as base_url:
         stage.webhooks = Webhooks(base_url)
@@ -93,6 +94,9 @@ def test_a_job_in_doubt_goes_on_when_a_webhook_names_it_later(called: Stage) -> 
     wait_for(lambda: called.ledger.webhook_calls.count(job))
     # A call by itself changes nothing.
     assert called.ledger.jobs.get(job.key).state is JobState.UNKNOWN
+    # It would be bought a second time.
+    with pytest.raises(LedgerError, match="has told by a webhook"):
+        resolve_unknown(called.ledger, called.edge.fal(httpx.AsyncClient()), job, policy=called.policy.generation)
     assert called.one(brief_of(HARBOUR)).status is ClipStatus.GENERATED
     [job] = called.jobs()
     assert (job.provider_job_id, "told by a webhook" in notes(called, job)) == (

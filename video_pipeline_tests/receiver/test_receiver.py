@@ -19,7 +19,6 @@ from video_pipeline.ledger import Job, Ledger, Receipt
 from video_pipeline.ledger.schema import webhook_calls
 from video_pipeline.receiver import Caller, KeySet, Receiver, serve
 from video_pipeline.receiver.receiver import MAX_BYTES
-from video_pipeline.wire import Line
 from video_pipeline_tests.contract.answering import Answering, answering
 from video_pipeline_tests.contract.edge import plain_client
 from video_pipeline_tests.contract.signing import Signer, call_body
@@ -34,7 +33,7 @@ NO_SUCH = (404, {"detail": "There is no such webhook."})
 def caller(base_url: str, *, pause_s: float = 60.0) -> Caller:
     url = f"{base_url}/jwks.json"
     assert FAL is not None
-    return Caller(KeySet(Line("fal", origins=[url]), url, pause_s=pause_s), FAL.verify)
+    return Caller(KeySet("fal", url, pause_s=pause_s), FAL.verify)
 
 
 @dataclass
