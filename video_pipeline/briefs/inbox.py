@@ -21,6 +21,7 @@ import yaml
 from pydantic import ValidationError
 
 from video_pipeline.briefs.brief import Brief, KnownNames
+from video_pipeline.wire import clean
 
 SUFFIXES = (".yaml", ".yml", ".json", ".csv")
 MAX_FILE_BYTES = 1_000_000
@@ -73,15 +74,15 @@ def claim_day_files(
     own = _brief_files(inbox / day.isoformat())
     top = [(path, _file_sha256(path)) for path in _brief_files(inbox)]
     if day != today:
-        return own + [path for path, sha256 in top if claimed.get((path.name, sha256)) == day]
-    return own + [path for path, sha256 in top if claim(path.name, sha256) == day]
+        return own + [path for path, sha256 in top if claimed.get((_name(path), sha256)) == day]
+    return own + [path for path, sha256 in top if claim(_name(path), sha256) == day]
 
 
 def day_fingerprint(inbox: Path, day: date, claimed: Mapping[tuple[str, str], date]) -> str | None:
     """A hash that changes when files arrive for `day`, being today, or change; None while there are none."""
-    top = [(path.name, _file_sha256(path)) for path in _brief_files(inbox)]
+    top = [(_name(path), _file_sha256(path)) for path in _brief_files(inbox)]
     mine = [f"{name} {sha256}" for name, sha256 in top if claimed.get((name, sha256), day) == day]
-    own = [f"{day}/{path.name} {_file_sha256(path)}" for path in _brief_files(inbox / day.isoformat())]
+    own = [f"{day}/{_name(path)} {_file_sha256(path)}" for path in _brief_files(inbox / day.isoformat())]
     arrived = sorted(own + mine)
     return hashlib.sha256("\n".join(arrived).encode()).hexdigest() if arrived else None
 
@@ -92,7 +93,9 @@ def files_not_taken(inbox: Path, day: date) -> list[str]:
     if not folder.is_dir():
         return []
     taken = {path.name for path in _brief_files(folder)}
-    return sorted(path.name for path in folder.iterdir() if path.name not in taken and not path.name.startswith("."))
+    return sorted(
+        _name(path) for path in folder.iterdir() if path.name not in taken and not path.name.startswith(".")
+    )
 
 
 def example_files() -> list[Path]:
@@ -115,11 +118,11 @@ def read_files(files: Iterable[Path], *, platforms: Iterable[str]) -> InboxReadi
             try:
                 brief = Brief.model_validate(document, context=known)
             except ValidationError as error:
-                reading.quarantined.append(Quarantined(path.name, source, _reasons(error), raw))
+                reading.quarantined.append(Quarantined(_name(path), source, _reasons(error), raw))
                 continue
             if brief.brief_id in sources:
                 reason = f"brief_id: {brief.brief_id} is already used by {sources[brief.brief_id]}"
-                reading.quarantined.append(Quarantined(path.name, source, (reason,), raw))
+                reading.quarantined.append(Quarantined(_name(path), source, (reason,), raw))
                 continue
             sources[brief.brief_id] = source
             reading.briefs.append(brief)
@@ -133,6 +136,11 @@ def _brief_files(folder: Path) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith("."))
 
 
+def _name(path: Path) -> str:
+    """A file's name as it can be kept and shown; a file system may hold names that are no text."""
+    return clean(path.name)
+
+
 def _file_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -142,7 +150,7 @@ def _documents(path: Path, reading: InboxReading) -> list[tuple[str, Any, str]]:
     """(source, document, raw text) of every document in a file; an unreadable file is quarantined whole."""
     if path.stat().st_size > MAX_FILE_BYTES:
         reason = f"the file is larger than {MAX_FILE_BYTES:,} bytes"
-        reading.quarantined.append(Quarantined(path.name, path.name, (reason,), f"{path.name}: not read"))
+        reading.quarantined.append(Quarantined(_name(path), _name(path), (reason,), f"{_name(path)}: not read"))
         return []
     data = path.read_bytes()
     # What is shown of a file may be inexact; what is parsed may not.
@@ -154,15 +162,15 @@ def _documents(path: Path, reading: InboxReading) -> list[tuple[str, Any, str]]:
     except (yaml.YAMLError, ValueError, csv.Error, RecursionError) as error:
         kind = "Unicode text" if isinstance(error, UnicodeDecodeError) else path.suffix.lstrip(".").upper()
         reason = _printable(f"the file is not valid {kind}: {' '.join(str(error).split())}")
-        reading.quarantined.append(Quarantined(path.name, path.name, (reason,), raw))
+        reading.quarantined.append(Quarantined(_name(path), _name(path), (reason,), raw))
         return []
     if not documents:
-        reading.quarantined.append(Quarantined(path.name, path.name, ("the file holds no brief",), raw))
+        reading.quarantined.append(Quarantined(_name(path), _name(path), ("the file holds no brief",), raw))
         return []
     if len(documents) == 1:
-        return [(path.name, documents[0], raw)]
+        return [(_name(path), documents[0], raw)]
     return [
-        (f"{path.name}#{number}", document, _shown(document)) for number, document in enumerate(documents, start=1)
+        (f"{_name(path)}#{number}", document, _shown(document)) for number, document in enumerate(documents, start=1)
     ]
 
 

@@ -1,6 +1,7 @@
 """Taking a day in: ledger, quarantine, alerts, and whose a file is."""
 
 import json
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -158,6 +159,18 @@ def test_what_is_no_file_of_briefs_is_told_once(inbox: Path, take: TakeIn, told:
         take()
     (alert,) = told.alerts
     assert "Nothing is read from brief.yaml.txt, briefs.xlsx, team-a in the folder of 2026-11-21" in alert.text
+
+
+def test_a_file_whose_name_is_no_text_does_not_stop_the_day(ledger: Ledger, inbox: Path, take: TakeIn):
+    odd = os.fsencode(inbox) + b"/\xff\x1b[2J.yaml"
+    try:
+        Path(os.fsdecode(odd)).write_text("mood: cosy\n")
+    except OSError:
+        pytest.skip("this file system takes only names that are text")
+    _drop(inbox, "b.json", a_document("one"))
+    assert _ids(take()) == ["one"]
+    (item,) = ledger.intake.quarantined(DAY)
+    assert item["source"] == "\ufffd\ufffd[2J.yaml"
 
 
 def test_missing_routing_metadata_is_counted_and_alerted_once(inbox: Path, take: TakeIn, told: Recorder):
