@@ -56,7 +56,7 @@ class Sender:
         self._left_alone_until = dict.fromkeys((channel.name for channel in channels), 0.0)
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._asked, self._done = 0, 0
+        self._asked, self._done, self._waited_for = 0, 0, 0
 
     def wake(self) -> None:
         """Something is to be told: the thread looks, and is started where there is none."""
@@ -69,10 +69,12 @@ class Sender:
             self._changed.notify_all()
 
     def flush(self, within_s: float) -> None:
-        """Wait until what this process has to tell was tried once; at most `within_s` seconds."""
+        """Wait until what this process has to tell was tried once; at most `within_s` seconds, and once for each."""
         with self._changed:
             asked = self._asked
-            self._changed.wait_for(lambda: self._done >= asked or not self._running(), within_s)
+            if asked > self._waited_for:
+                self._waited_for = asked
+                self._changed.wait_for(lambda: self._done >= asked or not self._running(), within_s)
 
     def deliver(self, within_s: float | None = None) -> Progress:
         """Send what is due now; no message is begun after `within_s` seconds. Raises LedgerError."""
