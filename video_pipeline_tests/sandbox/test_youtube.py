@@ -26,6 +26,12 @@ def upload(sandbox: Client, title: str = "A clip", description: str = "", body: 
     return answer.json()
 
 
+def test_the_last_lines_of_a_description_are_the_ids(sandbox: Client) -> None:
+    video = upload(sandbox, description=f"A caption.\nClip: another\nBrief: another\n{DESCRIPTION}")
+    [entry] = [entry for entry in sandbox.books()["videos"] if entry["video_id"] == video["id"]]
+    assert (entry["brief_id"], entry["clip_id"]) == ("brief-7", "clip-9")
+
+
 def test_a_refresh_token_gives_an_access_token(sandbox: Client) -> None:
     token = httpx.post(f"{sandbox.base_url}/oauth2/token", data=REFRESH)
     assert token.status_code == 200
