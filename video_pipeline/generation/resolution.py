@@ -52,8 +52,9 @@ def resolve_unknown(
                 f"{job.day} again: it goes on by itself. If its file will never be had, answer "
                 f"`video-pipeline resolve {job.key[:16]} --lost`."
             )
-        # Whoever sent it held a lease then and had this long for an answer; the doubt was noted afterwards.
-        ledger.leases.settled(jobs.moved_at(job.key), after_s=policy.lease_s + Bounds().total_s)
+        # Whoever sends it, for the first time or again, holds a lease then, and has this long for an answer.
+        last_sent_at = max(filter(None, (jobs.moved_at(job.key), lease.taken_from)))
+        ledger.leases.settled(last_sent_at, after_s=policy.lease_s + Bounds().total_s)
         if request_id is not None and job.state is JobState.UNKNOWN:
             resolved = jobs.submitted(job, provider.receipt(job, request_id), note="found by a person")
         elif request_id is not None or job.state not in _DOUBTFUL:

@@ -35,13 +35,26 @@ class LeaseLost(LedgerError):
 
 
 class Lease:
-    """One owner's hold on `resource`: `token` is this hold's alone. Safe to share between threads."""
+    """One owner's hold on `resource`: `token` is this hold's alone. Safe to share between threads.
 
-    def __init__(self, resource: str, owner: str, token: int, *, ttl_s: float, asked_at: float) -> None:
+    `taken_from` is until when somebody had it before who never gave it back, who may be stopped or dead; else None.
+    """
+
+    def __init__(
+        self,
+        resource: str,
+        owner: str,
+        token: int,
+        *,
+        ttl_s: float,
+        asked_at: float,
+        taken_from: datetime | None = None,
+    ) -> None:
         self.resource = resource
         self.owner = owner
         self.token = token
         self.ttl_s = ttl_s
+        self.taken_from = taken_from
         self._asked_at = asked_at
         self._lost = False
 
@@ -82,24 +95,25 @@ class Leases:
     def acquire(self, resource: str, owner: str, *, ttl_s: float) -> Lease | None:
         """Take the lease for `ttl_s` seconds; None while another live owner holds it."""
         asked_at = _now_s()
+        asked = {"resource": resource, "owner": owner, "ttl": ttl_s}
         with self._engine.begin() as connection:
-            asked = {"resource": resource, "owner": owner, "ttl": ttl_s}
-            token = connection.execute(
+            former = connection.execute(
                 text(
-                    "INSERT INTO leases (resource, owner, token, until) VALUES (:resource, :owner, "
-                    "nextval('lease_tokens'), clock_timestamp() + make_interval(secs => :ttl)) "
-                    "ON CONFLICT (resource) DO UPDATE SET owner = excluded.owner, token = nextval('lease_tokens'), "
-                    "until = clock_timestamp() + make_interval(secs => :ttl) "
-                    "WHERE leases.until < clock_timestamp() RETURNING token"
+                    "SELECT owner, until, until < clock_timestamp() AS over FROM leases "
+                    "WHERE resource = :resource FOR UPDATE"
                 ),
                 asked,
-            ).scalar_one_or_none()
-            if token is None:
-                holder = connection.execute(
-                    text("SELECT owner FROM leases WHERE resource = :resource FOR UPDATE"), {"resource": resource}
+            ).one_or_none()
+            if former is None:
+                token = connection.execute(
+                    text(
+                        "INSERT INTO leases (resource, owner, token, until) VALUES (:resource, :owner, "
+                        "nextval('lease_tokens'), clock_timestamp() + make_interval(secs => :ttl)) "
+                        "ON CONFLICT DO NOTHING RETURNING token"
+                    ),
+                    asked,
                 ).scalar_one_or_none()
-                if holder is None or not _is_dead(holder):
-                    return None
+            elif former.over or _is_dead(former.owner):
                 token = connection.execute(
                     text(
                         "UPDATE leases SET owner = :owner, token = nextval('lease_tokens'), "
@@ -108,7 +122,12 @@ class Leases:
                     ),
                     asked,
                 ).scalar_one()
-        return Lease(resource, owner, token, ttl_s=ttl_s, asked_at=asked_at)
+            else:
+                token = None
+        if token is None:
+            return None
+        taken_from = None if former is None else former.until
+        return Lease(resource, owner, token, ttl_s=ttl_s, asked_at=asked_at, taken_from=taken_from)
 
     def renew(self, lease: Lease) -> None:
         """Hold it for its time from now on. Raises LeaseLost when it is another's, or nobody's any more."""

@@ -1,10 +1,12 @@
 """The engine from plans to clips: what a clip is made of, what is served for nothing, what waits."""
 
+import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event, text
@@ -15,8 +17,9 @@ from video_pipeline.clips import ClipStatus
 from video_pipeline.errors import LedgerError
 from video_pipeline.generation import generate_day
 from video_pipeline.generation.ladder import Attempt, Strategy
+from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.generation.requests import build_job
-from video_pipeline.ledger import Actor, Job, JobState, Lease, Ledger, TierState, open_ledger
+from video_pipeline.ledger import Actor, Job, JobState, Lease, LeaseLost, Ledger, Receipt, TierState, open_ledger
 from video_pipeline.ledger.leases import Leases
 from video_pipeline.media import probe
 from video_pipeline.routing import ClipPlan, RoutingState
@@ -398,6 +401,26 @@ def test_a_clip_that_is_taken_over_ends_here_and_the_others_go_on(
     assert clips[0].reason == "another worker has taken this clip over, or may do so"
     assert stage.alerts() == {}
     assert [request["input"]["prompt"] for request in stage.requests] == ["a lake"]
+
+
+def test_a_clip_that_is_taken_over_while_its_submit_connects_is_not_bought(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = FalProvider.submit
+
+    async def connect_slowly(fal: FalProvider, job: Job, *, before: Callable[[], None], **more: Any) -> Receipt:
+        _to_another_worker(stage.ledger, f"generate {job.clip_id}")
+        with pytest.raises(LeaseLost):
+            while True:
+                before()
+                await asyncio.sleep(0.01)
+        return await submit(fal, job, before=before, **more)
+
+    monkeypatch.setattr(FalProvider, "submit", connect_slowly)
+    clip = stage.one(brief_of(HARBOUR), policy=quick(stage.policy, lease_s=0.6))
+    assert (clip.status, stage.requests, stage.alerts()) == (ClipStatus.WAITING, [], {})
+    [job] = stage.jobs()
+    assert job.state is JobState.SUBMITTING
 
 
 def test_a_worker_whose_heart_has_stopped_stops(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

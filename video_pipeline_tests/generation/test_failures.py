@@ -333,6 +333,14 @@ def test_nobody_answers_while_what_was_sent_may_still_arrive(stage: Stage, doubt
     assert stage.ledger.jobs.get(doubtful.key) == doubtful
 
 
+def test_nobody_answers_while_what_a_stopped_worker_sent_last_may_still_arrive(stage: Stage, doubtful: Job) -> None:
+    """It may have sent it again long after its first try, up to the end of its lease."""
+    stopped = "another-host:1:cafe0000"
+    assert stage.ledger.leases.acquire(f"generate {doubtful.clip_id}", stopped, ttl_s=0)
+    with pytest.raises(LedgerError, match="may still arrive"):
+        resolve(stage, doubtful, None)
+
+
 def test_a_clip_with_two_doubtful_submits_waits_until_both_are_looked_up(stage: Stage) -> None:
     stage.edge.fault("drop_before_accept", times=2)
     shots = ({"prompt": "a hill", "duration_s": 1}, {"prompt": "a lake", "duration_s": 1})

@@ -101,8 +101,10 @@ def test_its_owner_renews_it(ledger: Ledger):
 def test_an_expired_lease_is_taken_over_under_a_later_token(ledger: Ledger):
     first = _acquire(ledger)
     _expire(ledger, "gpu")
+    ran_out_at = _until(ledger, "gpu")
     second = _acquire(ledger)
     assert second.token > first.token
+    assert (first.taken_from, second.taken_from) == (None, ran_out_at)
     assert not _is_free(ledger)
 
 
