@@ -182,3 +182,26 @@ def test_a_worker_is_given_what_is_named_and_nothing_else(monkeypatch: pytest.Mo
     travels = pickle.dumps(given)
     for value in (*_SECRETS.values(), "hunter2-new"):
         assert (value.encode() in travels) is (value == _SECRETS["VIDEO_PIPELINE_LEDGER_URL"]), value
+
+
+def test_the_webhooks_address_has_no_slash_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _read().webhook_url is None
+    monkeypatch.setenv("VIDEO_PIPELINE_WEBHOOK_URL", "https://pipeline.example/in/")
+    assert _read().webhook_url == "https://pipeline.example/in"
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["pipeline.example", "ftp://a.example", "https://", "https://u:hunter2@a.example", "https://a.example?b=c"],
+)
+def test_a_webhooks_address_that_is_none_is_said(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("VIDEO_PIPELINE_WEBHOOK_URL", given)
+    with pytest.raises(ConfigurationError, match=r"VIDEO_PIPELINE_WEBHOOK_URL: .*write it as https://host") as caught:
+        _read()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_only_a_connected_provider_can_be_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIDEO_PIPELINE_MODE", "live")
+    with pytest.raises(ConfigurationError, match="No connected provider calls webhooks; connect fal"):
+        _ = Services(_read()).receiver

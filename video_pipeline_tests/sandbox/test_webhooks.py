@@ -119,15 +119,14 @@ def test_a_request_whose_answer_was_lost_is_told_of_all_the_same(sandbox: Client
 
 
 def test_faults_of_webhooks(sandbox: Client, receiver: Receiver) -> None:
-    sandbox.fault("webhook_forged")
-    submit(sandbox, receiver)
+    # Each fault has a request of its own: they end in any order.
+    for fault, prompt in (("forged", "a river"), ("twice", "a forest"), ("lost", "a desert"), ("late", "rain")):
+        sandbox.fault(f"webhook_{fault}", match=prompt, value=0.2)
+    submit(sandbox, receiver, prompt="a river")
     assert not is_signed(sandbox, receiver.next())
-    sandbox.fault("webhook_twice")
-    submit(sandbox, receiver)
+    submit(sandbox, receiver, prompt="a forest")
     assert receiver.next() == receiver.next()
-    sandbox.fault("webhook_lost")
-    sandbox.fault("webhook_late", value=0.2)
-    lost, late = submit(sandbox, receiver), submit(sandbox, receiver)
+    lost, late = (submit(sandbox, receiver, prompt=prompt) for prompt in ("a desert", "rain"))
     assert document(receiver.next())["request_id"] == late != lost
     assert receiver.calls.empty()
 
