@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Brief, storyboard_of
 from video_pipeline.clips import GeneratedClip
-from video_pipeline.generation import NO_WEBHOOKS, PROVIDERS, GenerationEngine, Webhooks
+from video_pipeline.generation import NO_WEBHOOKS, PROVIDERS, GenerationEngine, Provider, Webhooks
 from video_pipeline.ledger import Job, JobState, Ledger
 from video_pipeline.ledger.schema import jobs, spend
 from video_pipeline.policy import Policy, ProviderLimits
@@ -62,6 +62,7 @@ class Stage:
     providers: tuple[str, ...] = ("fal",)
     webhooks: Webhooks = NO_WEBHOOKS
     day: date = field(default_factory=lambda: DAY + timedelta(days=20 * next(_STAGES)))
+    timeout_s: float = 10.0
     _runs: count = field(default_factory=lambda: count(1))
     _before: int = 0
 
@@ -86,6 +87,10 @@ class Stage:
             max_attempts=MAX_ATTEMPTS,
         )
 
+    def connect(self, client: httpx.AsyncClient) -> dict[str, Provider]:
+        """The providers as the engine meets them."""
+        return {name: PROVIDERS[name].connect_sandbox(self.edge.base_url, client) for name in self.providers}
+
     def run(
         self, plans: Sequence[ClipPlan], *, policy: Policy | None = None, limit_s: float = 15.0
     ) -> list[GeneratedClip]:
@@ -94,14 +99,12 @@ class Stage:
         async def run() -> list[GeneratedClip]:
             async with (
                 asyncio.timeout(limit_s),
-                httpx.AsyncClient(timeout=10, trust_env=False, verify=False) as client,
+                httpx.AsyncClient(timeout=self.timeout_s, trust_env=False, verify=False) as client,
             ):
                 engine = GenerationEngine(
                     ledger=self.ledger,
                     store=self.store,
-                    providers={
-                        name: PROVIDERS[name].connect_sandbox(self.edge.base_url, client) for name in self.providers
-                    },
+                    providers=self.connect(client),
                     client=client,
                     catalogue=self.catalogue,
                     policy=policy or self.policy,
