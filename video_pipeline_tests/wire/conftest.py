@@ -22,7 +22,7 @@ from video_pipeline.storage import LocalStore
 from video_pipeline.wire import Bounds, Line
 from video_pipeline_tests.contract.answering import Answering, answering
 from video_pipeline_tests.contract.edge import Edge
-from video_pipeline_tests.generation.stage import Stage, check_books, quick, sent
+from video_pipeline_tests.generation.stage import Stage, check_books, let_settle, quick, sent
 from video_pipeline_tests.wire.proxy import Proxy, proxy_before
 
 FAL_KEY = "canary-fal-1c7e90d2:5f41a8be"
@@ -36,6 +36,11 @@ PATIENCE_S = 0.3
 _HELD = (JobState.RESERVED, JobState.SUBMITTING, JobState.SUBMITTED, JobState.PROCESSING, JobState.UNKNOWN)
 
 
+def behind(proxy: Proxy, edge: Edge) -> Edge:
+    """The sandbox as the adapters meet it; for its books, ask the sandbox itself."""
+    return replace(edge, base_url=proxy.base_url)
+
+
 @dataclass
 class WildStage(Stage):
     """A stage whose adapters meet the sandbox through the proxy, with a key that must be seen nowhere."""
@@ -44,7 +49,7 @@ class WildStage(Stage):
     timeout_s: float = PATIENCE_S
 
     def connect(self, client: httpx.AsyncClient) -> dict[str, Provider]:
-        return {"fal": replace(self.edge, base_url=self.proxy.base_url).fal(client, key=FAL_KEY)}
+        return {"fal": behind(self.proxy, self.edge).fal(client, key=FAL_KEY)}
 
     def bought(self, prompt: str) -> list[dict[str, Any]]:
         """What the sandbox has sold for `prompt`."""
@@ -78,8 +83,13 @@ class WildStage(Stage):
         for job in self.jobs():
             if job.state is JobState.UNKNOWN:
                 there = [request["request_id"] for request in self.requests if request["input"] == sent(job)]
+                let_settle(self.ledger, job)
                 resolve_unknown(
-                    self.ledger, self.connect(httpx.AsyncClient())["fal"], job, request_id=there[0] if there else None
+                    self.ledger,
+                    self.connect(httpx.AsyncClient())["fal"],
+                    job,
+                    request_id=there[0] if there else None,
+                    policy=self.policy.generation,
                 )
 
 

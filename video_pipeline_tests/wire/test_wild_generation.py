@@ -22,9 +22,7 @@ from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.wire import answers as wild
 from video_pipeline_tests.wire.conftest import CANARIES, NewStage, WildStage, canaries_in, canaries_under
 from video_pipeline_tests.wire.proxy import Answering, Call, Rule
-
-Make = Callable[[str], Answering]
-"""Makes an answer that may name the stranger's address."""
+from video_pipeline_tests.wire.rows import Answers, WithAddress, made, picked
 
 
 class End(Enum):
@@ -53,7 +51,7 @@ class Row:
 
     call: Call
     name: str
-    make: Make
+    make: Callable[[str], Answering]
     end: End
     times: int | None = 1
     passed_on: bool = True
@@ -65,20 +63,9 @@ class Row:
         return f"{self.call}-{self.name.replace(' ', '_')}-{often}-{'sent' if self.passed_on else 'kept'}"
 
 
-def _rows(call: Call, answers: dict[str, Answering | Make], end: End, names: str = "", **more: object) -> list[Row]:
+def _rows(call: Call, answers: Answers, end: End, names: str = "", **more: Any) -> list[Row]:
     """A row for each of the answers that are named, separated by commas; of all of them without names."""
-    chosen = [name.strip() for name in names.split(",")] if names else list(answers)
-    return [Row(call, name, _made(answers[name]), end, **more) for name in chosen]  # pyright: ignore[reportArgumentType]
-
-
-def _made(answer: Answering | Make) -> Make:
-    return answer if getattr(answer, "wants_address", False) else (lambda _: answer)  # pyright: ignore[reportReturnType]
-
-
-def _at(make: Make) -> Make:
-    """Marks what is made from the stranger's address."""
-    make.wants_address = True  # pyright: ignore[reportFunctionMemberAccess]
-    return make
+    return [Row(call, name, made(answer), end, **more) for name, answer in picked(answers, names)]
 
 
 def _refusal(name: str, status: int, words: str, kind: FailureKind) -> Row:
@@ -89,7 +76,7 @@ def _refusal(name: str, status: int, words: str, kind: FailureKind) -> Row:
 
 _MB = "x" * 1_000_000
 # --- what only a submit may be answered
-_RECEIPTS: dict[str, Answering | Make] = {
+_RECEIPTS: Answers = {
     "id object": wild.put("request_id", {"a": 1}),
     "id null": wild.put("request_id", None),
     "id number": wild.put("request_id", 17),
@@ -98,32 +85,32 @@ _RECEIPTS: dict[str, Answering | Make] = {
     "id NUL": wild.put("request_id", wild.UNFIT),
     "id of a path": wild.put("request_id", "../../../x?y=1#z"),
     "status_url object": wild.put("status_url", {"a": "b"}),
-    "status_url elsewhere": _at(lambda to: wild.put("status_url", f"{to}/status")),
-    "response_url elsewhere": _at(lambda to: wild.put("response_url", f"{to}/result")),
-    "status_url with a user": _at(lambda to: wild.put("status_url", to.replace("://", "://fal.run@"))),
+    "status_url elsewhere": WithAddress(lambda to: wild.put("status_url", f"{to}/status")),
+    "response_url elsewhere": WithAddress(lambda to: wild.put("response_url", f"{to}/result")),
+    "status_url with a user": WithAddress(lambda to: wild.put("status_url", to.replace("://", "://fal.run@"))),
     "status_url javascript": wild.put("status_url", "javascript:alert(1)"),
     "status_url no address": wild.put("status_url", "\x00 ::: [::1"),
     "unfit words": wild.unfit_words,
     "extra words": wild.extra_words,
     "duplicate keys": wild.duplicate_keys,
     "truncated": wild.truncated,
-    "307 elsewhere": _at(lambda to: wild.redirect(307, f"{to}/submit")),
+    "307 elsewhere": WithAddress(lambda to: wild.redirect(307, f"{to}/submit")),
     "422 flat": wild.status(422, b'{"detail": "The body must be a JSON object"}'),
     "422 details of nothing": wild.status(422, b'{"detail": [1, null, {"type": {"a": 1}}]}'),
 }
 # --- what only a status may be answered
-_STATUSES: dict[str, Answering | Make] = {
+_STATUSES: Answers = {
     "status object": wild.put("status", {"a": 1}),
     "status null": wild.put("status", None),
     "status list": wild.put("status", ["COMPLETED"]),
     "status 1 MB": wild.put("status", _MB),
     "status NUL": wild.put("status", wild.UNFIT),
     "unfit words": wild.unfit_words,
-    "302 elsewhere": _at(lambda to: wild.redirect(302, f"{to}/status")),
+    "302 elsewhere": WithAddress(lambda to: wild.redirect(302, f"{to}/status")),
     "301 to nothing": wild.redirect(301, "javascript:alert(1)"),
 }
 # --- what only a result may be answered
-_RESULTS: dict[str, Answering | Make] = {
+_RESULTS: Answers = {
     "video null": wild.put("video", None),
     "video list": wild.put("video", ["a"]),
     "video text": wild.put("video", "http://127.0.0.1/x.mp4"),
@@ -134,42 +121,42 @@ _RESULTS: dict[str, Answering | Make] = {
     "url NUL": wild.put("video.url", f"https://media.invalid/{wild.UNFIT}.mp4"),
     "url javascript": wild.put("video.url", "javascript:alert(1)"),
     "url file": wild.put("video.url", "file:///etc/passwd"),
-    "url elsewhere": _at(lambda to: wild.put("video.url", f"{to}/x.mp4")),
-    "url with a user": _at(lambda to: wild.put("video.url", to.replace("://", "://media.invalid@"))),
+    "url elsewhere": WithAddress(lambda to: wild.put("video.url", f"{to}/x.mp4")),
+    "url with a user": WithAddress(lambda to: wild.put("video.url", to.replace("://", "://media.invalid@"))),
     "url inside": wild.put("video.url", "https://169.254.169.254/latest/meta-data"),
     "unfit words": wild.unfit_words,
     "truncated": wild.truncated,
     "too long": wild.too_long,
     "too short": wild.too_short,
-    "302 elsewhere": _at(lambda to: wild.redirect(302, f"{to}/result")),
+    "302 elsewhere": WithAddress(lambda to: wild.redirect(302, f"{to}/result")),
     "400 in progress": wild.status(400, b'{"detail": "Request is still in progress"}'),
     "404 flat": wild.status(404, b'{"detail": "Request not found"}'),
     "401 flat": wild.status(401, b'{"detail": "Authentication is required"}'),
     "nsfw of nothing": wild.put("has_nsfw_concepts", {"a": [True]}),
 }
 # --- what only a file may be
-_FILES: dict[str, Answering | Make] = {
+_FILES: Answers = {
     "gzipped": wild.gzipped,
     "brotli": wild.brotli,
     "truncated": wild.truncated,
     "too long": wild.too_long,
     "too short": wild.too_short,
-    "302 elsewhere": _at(lambda to: wild.redirect(302, f"{to}/x.mp4")),
+    "302 elsewhere": WithAddress(lambda to: wild.redirect(302, f"{to}/x.mp4")),
     "410": wild.status(410),
     "another file": wild.status(200, b"\x89PNG\r\n\x1a\n" + bytes(5000), "Content-Type: video/mp4"),
     "zeros": wild.status(200, bytes(200_000), "Content-Type: video/mp4"),
 }
 # --- what only a history may be
-_HISTORIES: dict[str, Answering | Make] = {
+_HISTORIES: Answers = {
     "items null": wild.put("items", None),
     "items text": wild.put("items", "none"),
     "items of nothing": wild.put("items", [None, 1, "a", {}, {"request_id": {}, "json_input": []}]),
     "pages without end": wild.status(200, b'{"items": [], "has_more": true, "next_cursor": "again"}'),
     "a cursor of null": wild.status(200, b'{"items": [], "has_more": true, "next_cursor": null}'),
     "unfit words": wild.unfit_words,
-    "302 elsewhere": _at(lambda to: wild.redirect(302, f"{to}/history")),
+    "302 elsewhere": WithAddress(lambda to: wild.redirect(302, f"{to}/history")),
 }
-_ANY: dict[str, Answering | Make] = {**wild.NONSENSE}
+_ANY: Answers = {**wild.NONSENSE}
 
 ROWS = [
     # Taken by fal, and its answer says nothing: found in the history, in the same run.
