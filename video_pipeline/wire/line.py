@@ -138,7 +138,8 @@ class Line:
             if sent:
                 raise NoAnswer(f"the request to {self.name} broke off") from None
             raise Unsendable(f"what would be sent to {self.name} cannot be written as a request") from None
-        except (httpx.TransportError, TimeoutError, OSError) as error:
+        except (httpx.TransportError, httpx.InvalidURL, ValueError, TimeoutError, OSError) as error:
+            # An address of a redirect is read although it is not followed, and may be none.
             # Without the cause: its words may hold what the other side has said.
             if begun:
                 raise NoAnswer(f"no answer came from {self.name} ({_kind(error)})") from None
