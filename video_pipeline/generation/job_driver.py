@@ -325,7 +325,8 @@ class JobDriver:
     async def _looked_up(self, job: Job) -> tuple[Receipt, str] | None:
         """Look for it twice among the provider's requests; a webhook may tell of it meanwhile.
 
-        The receipt, and how it was found; None when neither look finds it. Raises Undecided.
+        The receipt, and how it was found; None when neither look finds it. Raises Undecided when neither does and
+        the second could not be read: a request may be listed late.
         """
         provider = self._provider(job)
         for look in range(2):
@@ -335,7 +336,13 @@ class JobDriver:
                 if told is not None:
                     return told, _TOLD
             known = await self._db(self._jobs.provider_ids, job.provider)
-            found = await provider.find(job, known_ids=known)
+            try:
+                found = await provider.find(job, known_ids=known)
+            except Undecided as error:
+                if look:
+                    raise
+                _LOG.warning("%s could not be asked for its history, trying again: %s", job.provider, error)
+                continue
             if found is not None:
                 return found, f"found at {job.provider}"
         return None
