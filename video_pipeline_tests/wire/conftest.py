@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import func, select, text
 
-from video_pipeline.generation import Provider, resolve_unknown
+from video_pipeline.generation import Provider, media_collector, resolve_unknown
 from video_pipeline.ledger import Job, JobState, Ledger
 from video_pipeline.ledger.schema import spend
 from video_pipeline.policy import Policy, ProviderLimits
@@ -147,6 +148,7 @@ def impatient() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Line, "ask", ask)
+        patch.setattr(media_collector, "download", partial(media_collector.download, deadline_s=PATIENCE_S))
         yield
 
 

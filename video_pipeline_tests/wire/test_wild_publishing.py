@@ -306,7 +306,7 @@ _NUMBERS: Answers = {
     "columns null": wild.put("columnHeaders", None),
     "unfit words": wild.unfit_words,
     "307 elsewhere": WithAddress(lambda to: wild.redirect(307, f"{to}/numbers")),
-    **{name: answer for name, answer in picked(_ANY, "200 html, 200 NaN, 200 deep, gzip bomb, drips, echo 400")},
+    **dict(picked(_ANY, "200 html, 200 NaN, 200 deep, gzip bomb, drips, echo 400")),
 }
 
 
