@@ -36,6 +36,11 @@ class Tier(StrEnum):
         dearer = list(Tier)[list(Tier).index(self) + 1 :]
         return dearer[0] if dearer else None
 
+    @property
+    def cheaper(self) -> "tuple[Tier, ...]":
+        """The tiers that are cheaper, cheapest first."""
+        return tuple(Tier)[: list(Tier).index(self)]
+
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

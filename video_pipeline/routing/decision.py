@@ -1,7 +1,9 @@
 """The decision tree of Gate 1: a shot and its brief in, a tier, a model, a size and the reasons out.
 
 Small, pure and total: every shot gets a decision with its predicted cost and its reasons, or the reason why there
-is none. The brief's dial is a ceiling: the tree may go to a cheaper tier, never to a dearer one (G1.6).
+is none. The brief's dial is a ceiling: the tree may go to a cheaper tier, never to a dearer one (G1.6). A dearer
+tier's model serves a tier too, where it is adequate there and this very shot costs less with it; the clip stays one
+of the brief's tier.
 """
 
 import hashlib
@@ -11,9 +13,12 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
 
-from video_pipeline.briefs import Brief, Quality, ShotKind, StoryboardShot
+from video_pipeline.briefs import Brief, Quality, StoryboardShot
 from video_pipeline.policy import RoutingThresholds
 from video_pipeline.routing.catalogue import Catalogue, Model, Resolution, Tier
+
+# How many of the models that were passed over a decision tells of, cheapest first.
+MAX_ALTERNATIVES = 5
 
 _CEILING = {Quality.DRAFT: Tier.PREVIEW, Quality.STANDARD: Tier.PRODUCTION, Quality.PREMIUM: Tier.CINEMATIC}
 
@@ -47,8 +52,23 @@ class RoutingState:
     probation_share: float = 0.0
 
 
+class Alternative(BaseModel):
+    """A model that was passed over: its own tier, what an attempt would have cost (US dollars), and why not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    tier: Tier
+    usd: Decimal
+    why_not: str
+
+
 class Decision(BaseModel):
-    """Where a shot goes and what that is expected to cost; `held` says why it goes nowhere for now."""
+    """Where a shot goes and what that is expected to cost; `held` says why it goes nowhere for now.
+
+    `tier` is the brief's, also where a model of another tier serves it. `alternatives` are at most MAX_ALTERNATIVES,
+    the one with the cheapest accepted clip first.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -64,11 +84,21 @@ class Decision(BaseModel):
     acceptance: float = 1.0
     reasons: tuple[str, ...] = ()
     held: str | None = None
+    alternatives: tuple[Alternative, ...] = ()
+
+    @property
+    def instead(self) -> str:
+        """What the alternatives would have cost, in words; empty without any."""
+        return "; ".join(f"{one.model} ${one.usd:.4f}: {one.why_not}" for one in self.alternatives)
 
 
 @dataclass(frozen=True)
 class _Option:
-    """A model that can serve the shot. `usd` is an attempt's price; the option with the lowest `cost_usd` wins."""
+    """A model that can serve the shot. `usd` is an attempt's price, `accepted_usd` that of an accepted clip.
+
+    Of a tier's models the one with the lowest `cost_usd` wins, which is `accepted_usd` shifted by what the brief's
+    style has liked. Between tiers nothing is shifted.
+    """
 
     model: Model
     resolution: Resolution
@@ -76,7 +106,21 @@ class _Option:
     rendered_s: int
     usd: Decimal
     acceptance: float
+    accepted_usd: float
     cost_usd: float
+
+    def fidelity(self, shot: StoryboardShot) -> float:
+        return self.model.fidelity[shot.kind]
+
+
+@dataclass(frozen=True)
+class _Serving:
+    """Who serves a shot in a tier and why, or None; `notes` say why others are out, `audio` whether with sound."""
+
+    chosen: _Option | None
+    why: str
+    notes: tuple[str, ...]
+    audio: bool
 
 
 def decide(
@@ -87,12 +131,13 @@ def decide(
     if tier.value in state.frozen:
         held = f"the {tier} tier is frozen for new generation; the clip waits until it thaws"
         return Decision(shot=shot.index, tier=tier, reasons=(*reasons, held), held=held)
-    own, promoted, notes = _options(shot, brief, tier, catalogue, policy, state)
-    reasons += notes
-    if not own and not promoted:
+    serving = _serve(shot, brief, tier, catalogue, policy, state)
+    reasons += serving.notes
+    chosen = serving.chosen
+    alternatives = _alternatives(shot, brief, tier, serving, catalogue, policy, state)
+    if chosen is None:
         held = f"no model of the {tier} tier can serve this shot"
-        return Decision(shot=shot.index, tier=tier, reasons=(*reasons, held), held=held)
-    chosen, why = _choose(shot, brief, own, promoted, policy, state)
+        return Decision(shot=shot.index, tier=tier, reasons=(*reasons, held), held=held, alternatives=alternatives)
     width, height = chosen.resolution.size(brief.orientation)
     factor = policy.delivered_short_side / min(width, height)
     return Decision(
@@ -106,7 +151,8 @@ def decide(
         requested_s=chosen.rendered_s,
         attempt_usd=chosen.usd,
         acceptance=chosen.acceptance,
-        reasons=(*reasons, why, f"rendered at {width}x{height}, upscaled {factor:.1f}x on our own GPU"),
+        reasons=(*reasons, serving.why, f"rendered at {width}x{height}, upscaled {factor:.1f}x on our own GPU"),
+        alternatives=alternatives,
     )
 
 
@@ -130,22 +176,40 @@ def _tier(brief: Brief, policy: RoutingThresholds) -> tuple[Tier, tuple[str, ...
     return ceiling, tuple(reasons)
 
 
-def _options(
+def _serve(
     shot: StoryboardShot,
     brief: Brief,
     tier: Tier,
     catalogue: Catalogue,
     policy: RoutingThresholds,
     state: RoutingState,
+) -> _Serving:
+    """Who would serve this shot in `tier`, frozen or not."""
+    models = catalogue.of_tier(tier)
+    with_audio = brief.native_audio and any(model.offers_audio for model in models)
+    own, promoted, notes = _options(shot, brief, tier, catalogue, with_audio, policy, state)
+    if not own and not promoted:
+        return _Serving(None, "", notes, with_audio)
+    dearer = _dearer(shot, brief, tier, catalogue, with_audio, policy, state)
+    chosen, why = _choose(shot, brief, tier, own, promoted, dearer, policy, state)
+    return _Serving(chosen, why, notes, with_audio)
+
+
+def _options(
+    shot: StoryboardShot,
+    brief: Brief,
+    tier: Tier,
+    catalogue: Catalogue,
+    with_audio: bool,
+    policy: RoutingThresholds,
+    state: RoutingState,
 ) -> tuple[list[_Option], list[_Option], tuple[str, ...]]:
     """The models of the tier that can serve, those promoted to it that can, and why the others are out."""
     notes: list[str] = []
     able: list[_Option] = []
-    models = catalogue.of_tier(tier)
-    with_audio = brief.native_audio and any(model.offers_audio for model in models)
     if brief.native_audio and not with_audio:
         notes.append("sound is asked for, but no model of this tier has any: the clip will be silent")
-    for model in models:
+    for model in catalogue.of_tier(tier):
         unfit = _unfit(model, shot, with_audio)
         if unfit:
             notes.append(unfit)
@@ -177,10 +241,8 @@ def _promoted(
     notes: list[str] = []
     able: list[_Option] = []
     for model in catalogue.models:
-        promotion = state.promoted.get(model.model)
-        if model.tier.above is not tier or promotion is None or promotion.version != model.version:
-            continue
-        if promotion.tier != model.tier:
+        promotion = _promotion(model, tier, state)
+        if promotion is None:
             continue
         unfit = _unfit(model, shot, with_audio)
         if shot.kind not in promotion.kinds:
@@ -192,6 +254,51 @@ def _promoted(
         else:
             able.append(_cheapest_size(model, shot, brief, with_audio, policy, state))
     return able, notes
+
+
+def _promotion(model: Model, tier: Tier, state: RoutingState) -> Promotion | None:
+    """What promotes this very version of the model to `tier`, if anything does."""
+    promotion = state.promoted.get(model.model)
+    if promotion is None or model.tier.above is not tier:
+        return None
+    return promotion if (promotion.version, promotion.tier) == (model.version, model.tier) else None
+
+
+def _dearer(
+    shot: StoryboardShot,
+    brief: Brief,
+    tier: Tier,
+    catalogue: Catalogue,
+    with_audio: bool,
+    policy: RoutingThresholds,
+    state: RoutingState,
+) -> list[_Option]:
+    """Models of dearer tiers that are adequate for `tier`, cheapest accepted clip first.
+
+    What serves this very shot in a dearer tier is adequate too, whatever its fidelity: a preview may be the clip that
+    it previews, and so never costs more. Demoted models are left to their own tier.
+    """
+    adequate = [
+        model
+        for model in catalogue.models
+        if tier in model.tier.cheaper
+        and model.fidelity[shot.kind] >= policy.adequate_fidelity[tier]
+        and _reachable(model, with_audio, policy)
+    ]
+    for above in (other for other in Tier if tier in other.cheaper):
+        serving = _serve(shot, brief, above, catalogue, policy, state).chosen
+        if serving is not None and serving.model not in adequate:
+            adequate.append(serving.model)
+    options = [
+        _cheapest_size(model, shot, brief, with_audio, policy, state)
+        for model in adequate
+        if model.model not in state.demoted and not _unfit(model, shot, with_audio)
+    ]
+    return sorted(options, key=_by_accepted_usd)
+
+
+def _by_accepted_usd(option: _Option) -> tuple[float, str]:
+    return option.accepted_usd, option.model.model
 
 
 def _unfit(model: Model, shot: StoryboardShot, with_audio: bool) -> str:
@@ -242,6 +349,8 @@ def _cheapest_size(
     acceptance = state.acceptance.get(model.model, model.acceptance_prior)
     affinity = state.affinity.get(brief.style, {}).get(model.model, 0.0)
     shift = max(-policy.preference_limit, min(policy.preference_limit, affinity))
+    # A model that is nearly never accepted is dear, not infinitely so.
+    accepted_usd = float(usd) / max(acceptance, 0.05)
     return _Option(
         model=model,
         resolution=resolution,
@@ -249,55 +358,138 @@ def _cheapest_size(
         rendered_s=rendered_s,
         usd=usd,
         acceptance=acceptance,
-        # Expected cost of one accepted clip, shifted by what this style has liked.
-        cost_usd=float(usd) / max(acceptance, 0.05) * (1 - shift),
+        accepted_usd=accepted_usd,
+        cost_usd=accepted_usd * (1 - shift),
     )
 
 
 def _choose(
     shot: StoryboardShot,
     brief: Brief,
+    tier: Tier,
     own: list[_Option],
     promoted: list[_Option],
+    dearer: list[_Option],
     policy: RoutingThresholds,
     state: RoutingState,
 ) -> tuple[_Option, str]:
-    """The tier's own choice, unless a promoted model is cheaper per accepted clip.
+    """The tier's own choice, unless a promoted or a dearer tier's model is cheaper per accepted clip.
 
-    A complex shot stays with the tier's own models: it needs the strongest, and a promotion proves only "as good as".
+    A complex shot needs the strongest. So it is not for promoted models, which are proven only "as good as", and for
+    a dearer tier's only where that is no weaker than the tier's strongest.
     """
-    complex_shot = brief.visual_complexity >= policy.complex_complexity and brief.quality is not Quality.DRAFT
-    rival = min(promoted, key=lambda option: (option.cost_usd, option.model.model), default=None)
-    if rival is None:
-        return _own_choice(shot, brief, own, complex_shot, policy)
-    if own:
-        chosen, why = _own_choice(shot, brief, own, complex_shot, policy)
-        if complex_shot or rival.cost_usd >= chosen.cost_usd:
-            return chosen, why
-    name, promotion = rival.model.model, state.promoted[rival.model.model]
-    return rival, (
-        f"{name} is the cheapest for a {shot.kind} shot: ${rival.usd:.4f} an attempt, {rival.acceptance:.0%} of "
-        f"attempts accepted; promoted from {promotion.tier}: {promotion.reason}"
-    )
-
-
-def _own_choice(
-    shot: StoryboardShot, brief: Brief, options: list[_Option], complex_shot: bool, policy: RoutingThresholds
-) -> tuple[_Option, str]:
-    kind: ShotKind = shot.kind
-    needed = policy.adequate_fidelity[options[0].model.tier]
-    adequate = [option for option in options if option.model.fidelity[kind] >= needed]
-    if not adequate:
-        best = max(options, key=lambda option: (option.model.fidelity[kind], -option.cost_usd))
-        return best, f"{best.model.model} is the best of the tier for a {kind} shot; none reaches {needed:.2f}"
+    complex_shot = bool(own) and _is_complex(brief, policy)
+    fit = _adequate(shot, own, tier, policy)
     if complex_shot:
-        best = max(adequate, key=lambda option: (option.model.fidelity[kind], -option.cost_usd))
-        return best, (
-            f"{best.model.model} is the strongest of the tier for a {kind} shot "
-            f"(complexity {brief.visual_complexity:.2f}), ${best.usd:.4f} an attempt"
+        fit, promoted = [max(fit, key=lambda option: (option.fidelity(shot), -option.cost_usd))], []
+        dearer = [option for option in dearer if option.fidelity(shot) >= fit[0].fidelity(shot)]
+    if dearer:
+        cheapest = min([*fit, *promoted], key=_by_accepted_usd)
+        limit = dearer[0].accepted_usd
+        fit, promoted = ([one for one in options if one.accepted_usd <= limit] for options in (fit, promoted))
+        if not fit and not promoted:
+            return dearer[0], _why_dearer(shot, tier, dearer[0], cheapest)
+    chosen = min([*fit, *promoted], key=lambda option: (option.cost_usd, option in promoted, option.model.model))
+    if chosen in promoted:
+        name, promotion = chosen.model.model, state.promoted[chosen.model.model]
+        return chosen, (
+            f"{name} is the cheapest for a {shot.kind} shot: {_price(chosen)}; promoted from {promotion.tier}: "
+            f"{promotion.reason}"
         )
-    cheapest = min(adequate, key=lambda option: (option.cost_usd, option.model.model))
-    return cheapest, (
-        f"{cheapest.model.model} is the cheapest adequate model for a {kind} shot: ${cheapest.usd:.4f} an attempt, "
-        f"{cheapest.acceptance:.0%} of attempts accepted"
+    return chosen, _why_own(shot, brief, tier, chosen, complex_shot=complex_shot, policy=policy)
+
+
+def _is_complex(brief: Brief, policy: RoutingThresholds) -> bool:
+    return brief.visual_complexity >= policy.complex_complexity and brief.quality is not Quality.DRAFT
+
+
+def _adequate(shot: StoryboardShot, own: list[_Option], tier: Tier, policy: RoutingThresholds) -> list[_Option]:
+    """Those of the tier's own models that are adequate for the shot, else the best of them."""
+    adequate = [option for option in own if option.fidelity(shot) >= policy.adequate_fidelity[tier]]
+    return adequate or sorted(own, key=lambda option: (-option.fidelity(shot), option.cost_usd))[:1]
+
+
+def _why_own(
+    shot: StoryboardShot, brief: Brief, tier: Tier, chosen: _Option, *, complex_shot: bool, policy: RoutingThresholds
+) -> str:
+    name, needed = chosen.model.model, policy.adequate_fidelity[tier]
+    if chosen.fidelity(shot) < needed:
+        return f"{name} is the best of the tier for a {shot.kind} shot; none reaches {needed:.2f}"
+    if complex_shot:
+        return (
+            f"{name} is the strongest of the tier for a {shot.kind} shot (complexity {brief.visual_complexity:.2f}), "
+            f"${chosen.usd:.4f} an attempt"
+        )
+    return f"{name} is the cheapest adequate model for a {shot.kind} shot: {_price(chosen)}"
+
+
+def _why_dearer(shot: StoryboardShot, tier: Tier, chosen: _Option, own: _Option) -> str:
+    return (
+        f"{chosen.model.model} of the {chosen.model.tier} tier costs less for {shot.duration_s:g} s of a {shot.kind} "
+        f"shot than the {tier} tier's own choice: {_price(chosen)}; {own.model.model} bills {own.rendered_s} s, "
+        f"${own.usd:.4f} an attempt, {own.acceptance:.0%} accepted"
     )
+
+
+def _price(option: _Option) -> str:
+    return f"${option.usd:.4f} an attempt, {option.acceptance:.0%} of attempts accepted"
+
+
+def _alternatives(
+    shot: StoryboardShot,
+    brief: Brief,
+    tier: Tier,
+    serving: _Serving,
+    catalogue: Catalogue,
+    policy: RoutingThresholds,
+    state: RoutingState,
+) -> tuple[Alternative, ...]:
+    """What the shot would have cost with others that can render it: the tier's, those promoted to it, dearer ones."""
+    chosen = serving.chosen
+    options = [
+        _cheapest_size(model, shot, brief, serving.audio, policy, state)
+        for model in catalogue.models
+        if (model.tier is tier or tier in model.tier.cheaper or _promotion(model, tier, state))
+        and not (chosen and model is chosen.model)
+        and not _unfit(model, shot, serving.audio)
+    ]
+    return tuple(
+        Alternative(
+            model=option.model.model,
+            tier=option.model.tier,
+            usd=option.usd,
+            why_not=_why_not(shot, brief, tier, option, chosen, policy, state),
+        )
+        for option in sorted(options, key=_by_accepted_usd)[:MAX_ALTERNATIVES]
+    )
+
+
+def _why_not(
+    shot: StoryboardShot,
+    brief: Brief,
+    tier: Tier,
+    option: _Option,
+    chosen: _Option | None,
+    policy: RoutingThresholds,
+    state: RoutingState,
+) -> str:
+    """Why the option was passed over, the first of the reasons that would have been enough."""
+    model, needed = option.model, policy.adequate_fidelity[tier]
+    promotion = _promotion(model, tier, state)
+    if model.model in state.demoted:
+        return "demoted"
+    if model.tier is not tier and not _reachable(model, option.audio, policy):
+        return "renders too small"
+    if promotion is None and option.fidelity(shot) < needed:
+        return f"not good enough for a {shot.kind} shot: {option.fidelity(shot):.2f} of {needed:.2f}"
+    if promotion is not None and shot.kind not in promotion.kinds:
+        return f"not proven on {shot.kind} shots"
+    if chosen is None:
+        return f"of the {model.tier} tier, which serves {tier} only where it costs less than {tier} itself"
+    if option.accepted_usd > chosen.accepted_usd:
+        return f"${option.accepted_usd:.4f} an accepted clip, not ${chosen.accepted_usd:.4f}"
+    if _is_complex(brief, policy):
+        return "not the strongest for so complex a shot"
+    if promotion is not None:
+        return "stands back for a demoted model that may prove itself"
+    return f"costs no less, and its tier or the style {brief.style or 'none'} prefers {chosen.model.model}"

@@ -12,7 +12,9 @@ from hypothesis import example, given, settings
 from video_pipeline.briefs import Brief, Quality, ShotKind, StoryboardShot, storyboard_of
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, Decision, Model, Promotion, RoutingState, Tier, decide, load_catalogue
+from video_pipeline.routing.decision import MAX_ALTERNATIVES
 from video_pipeline_tests.briefs.documents import BRIEFS, a_brief, a_document
+from video_pipeline_tests.routing.catalogues import RANDOM_CATALOGUES, states_of
 
 DAY = date(2026, 11, 21)
 PACKAGED = [load_catalogue(sandbox=True), load_catalogue(sandbox=False)]
@@ -21,34 +23,9 @@ _DIAL = {Quality.DRAFT: Tier.PREVIEW, Quality.STANDARD: Tier.PRODUCTION, Quality
 _MODELS = [model.model for catalogue in PACKAGED for model in catalogue.models]
 
 CATALOGUES = st.sampled_from(PACKAGED)
-PROMOTIONS = st.fixed_dictionaries(
-    {},
-    optional={
-        model.model: st.builds(
-            Promotion,
-            tier=st.just(model.tier.value),
-            version=st.just(model.version),
-            kinds=st.frozensets(st.sampled_from([kind.value for kind in ShotKind])),
-            reason=st.just("as good as its betters"),
-        )
-        for catalogue in PACKAGED
-        for model in catalogue.models
-    },
-)
-STATES = st.builds(
-    RoutingState,
-    frozen=st.frozensets(st.sampled_from([tier.value for tier in Tier]), max_size=2),
-    demoted=st.frozensets(st.sampled_from(_MODELS)),
-    acceptance=st.dictionaries(st.sampled_from(_MODELS), st.floats(0, 1)),
-    affinity=st.dictionaries(
-        st.sampled_from(["wide", "warm"]), st.dictionaries(st.sampled_from(_MODELS), st.floats(-1, 1))
-    ),
-    probation_share=st.sampled_from([0.0, 0.1, 0.5]),
-    promoted=PROMOTIONS,
-).map(
-    # A model has one standing.
-    lambda state: replace(state, promoted={n: p for n, p in state.promoted.items() if n not in state.demoted})
-)
+STATES = states_of(*PACKAGED)
+# Both packaged catalogues and random ones, each with a state of its own models.
+WORLDS = st.one_of(CATALOGUES, RANDOM_CATALOGUES).flatmap(lambda one: st.tuples(st.just(one), states_of(one)))
 _OPEN = RoutingState()
 
 
@@ -77,6 +54,10 @@ def _with(catalogue: Catalogue, **changes: dict) -> Catalogue:
     return Catalogue.model_validate(document)
 
 
+def _only(catalogue: Catalogue, tier: Tier) -> Catalogue:
+    return catalogue.model_copy(update={"models": catalogue.of_tier(tier)})
+
+
 @given(brief=BRIEFS, catalogue=CATALOGUES, state=STATES)
 def test_every_shot_gets_a_decision_or_the_reason_why_there_is_none(policy: Policy, brief, catalogue, state):
     for shot, decision in zip(_shots(brief), _decide(brief, catalogue, policy, state), strict=True):
@@ -85,9 +66,9 @@ def test_every_shot_gets_a_decision_or_the_reason_why_there_is_none(policy: Poli
         assert (decision.model is None) is (decision.held is not None)
         if decision.model is not None:
             model = catalogue.named(decision.model)
-            assert model.tier is decision.tier or (
-                model.tier.above is decision.tier and model.model in state.promoted
-            )
+            promoted = model.tier.above is decision.tier and model.model in state.promoted
+            dearer = decision.tier in model.tier.cheaper and model.model not in state.demoted
+            assert model.tier is decision.tier or promoted or dearer
             assert model.version == decision.model_version
             assert decision.requested_s >= shot.duration_s - 1e-6
             assert decision.size is not None and all(side > 0 and side % 2 == 0 for side in decision.size)
@@ -267,7 +248,9 @@ def test_the_cheapest_adequate_model_serves_an_ordinary_shot(policy: Policy, san
         chosen = sandbox_catalogue.named(decision.model or "")
         needed = policy.routing.adequate_fidelity[decision.tier]
         assert chosen.fidelity[shot.kind] >= needed
-        for other in sandbox_catalogue.of_tier(decision.tier):
+        for other in sandbox_catalogue.models:
+            if decision.tier not in other.tier.cheaper and decision.tier is not other.tier:
+                continue
             if other.fidelity[shot.kind] >= needed:
                 assert _usd_per_accepted(chosen, decision, state) <= _usd_per_accepted(other, decision, state) + 1e-12
 
@@ -314,6 +297,7 @@ def test_an_affinity_never_pays_for_more_than_the_limit(policy: Policy, sandbox_
             for name, cents in zip(names, usd, strict=True)
         },
     )
+    catalogue = _only(catalogue, Tier.PREVIEW)
     state = RoutingState(
         acceptance=dict(zip(names, acceptance, strict=True)),
         affinity={"warm": dict(zip(names, affinity, strict=True))},
@@ -356,7 +340,8 @@ def test_the_cheapest_size_that_upscaling_can_bring_up_is_rendered(
         {"name": "middle", "short_side": 480, "usd_per_s": "0.05"},
         {"name": "small", "short_side": 180, "usd_per_s": "0.02"},
     ]
-    catalogue = _with(sandbox_catalogue, sprint={"resolutions": sizes}, dash={"resolutions": sizes})
+    catalogue = _only(sandbox_catalogue, Tier.PREVIEW)
+    catalogue = _with(catalogue, sprint={"resolutions": sizes}, dash={"resolutions": sizes})
     routing = policy.routing.model_copy(update={"max_upscale_factor": factor})
     (shot,) = _shots(a_brief())
     decision = decide(shot, a_brief(), catalogue, routing, _OPEN)
@@ -503,3 +488,156 @@ def test_a_promotion_never_stops_a_shot_silences_it_or_makes_it_dearer(policy: P
         if before.model not in state.demoted:
             usd = [float(one.attempt_usd) / max(one.acceptance, 0.05) for one in (before, after)]
             assert usd[1] <= usd[0] * (1 + limit) / (1 - limit) * (1 + 1e-9)
+
+
+# Models of dearer tiers
+
+
+def _dialled(brief: Brief, quality: Quality) -> Brief:
+    return Brief.model_validate(brief.model_dump(exclude_unset=True) | {"quality": quality})
+
+
+def _accepted_usd(decision: Decision) -> float:
+    """What an accepted clip is expected to cost."""
+    return float(decision.attempt_usd) / max(decision.acceptance, 0.05)
+
+
+@settings(max_examples=300)
+@given(brief=BRIEFS, world=WORLDS)
+def test_a_preview_never_costs_more_than_the_clip_that_it_previews(policy: Policy, brief, world):
+    """Whatever was measured. A clip by a demoted model is no measure, nor one without the sound of its preview."""
+    catalogue, state = world
+    state = replace(state, frozen=frozenset())
+    previews = _decide(_dialled(brief, Quality.DRAFT), catalogue, policy, state)
+    for dial in (Quality.STANDARD, Quality.PREMIUM):
+        for preview, clip in zip(previews, _decide(_dialled(brief, dial), catalogue, policy, state), strict=True):
+            if clip.model is None or clip.model in state.demoted or (preview.audio and not clip.audio):
+                continue
+            if preview.model is not None:
+                assert _accepted_usd(preview) <= _accepted_usd(clip) * (1 + 1e-9)
+
+
+@settings(max_examples=200)
+@given(brief=BRIEFS, world=WORLDS)
+def test_a_dearer_tiers_model_serves_only_what_it_is_good_enough_for_and_the_tier_has_dearer(
+    policy: Policy, brief, world
+):
+    catalogue, state = world
+    for shot, decision in zip(_shots(brief), _decide(brief, catalogue, policy, state), strict=True):
+        model = catalogue.find(decision.model or "")
+        if model is None or decision.tier not in model.tier.cheaper:
+            continue
+        assert model.model not in state.demoted
+        own = catalogue.model_copy(
+            update={"models": [one for one in catalogue.models if decision.tier not in one.tier.cheaper]}
+        )
+        alone = decide(shot, brief, own, policy.routing, state)
+        assert alone.model is not None and alone.audio == decision.audio
+        assert _accepted_usd(decision) < _accepted_usd(alone)
+        reasons = " ".join(decision.reasons)
+        assert f"{model.model} of the {model.tier} tier costs less" in reasons
+        assert f"than the {decision.tier} tier's own choice" in reasons
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "model", "usd"),
+    [
+        # Billed by the second from the first one on: 1 s and 2 s at $0.07.
+        (1, "fal-ai/vidu-q3", "0.07"),
+        (2, "fal-ai/vidu-q3", "0.14"),
+        # 4 s at least at $0.05, which holds against 3 s at $0.07 and 6 s at $0.04.
+        (2.1, "fal-ai/minimax/h3", "0.20"),
+        (4, "fal-ai/minimax/h3", "0.20"),
+        # 6 s at least at $0.04.
+        (4.5, "fal-ai/ltx-2.3-fast", "0.24"),
+    ],
+)
+def test_a_draft_at_list_prices_goes_to_who_bills_least_for_its_length(policy: Policy, duration_s, model, usd):
+    decision = _one(a_brief(duration_s=duration_s), PACKAGED[1], policy)
+    assert (decision.tier, decision.model, decision.attempt_usd) == (Tier.PREVIEW, model, Decimal(usd))
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        pytest.param({"fidelity": dict.fromkeys(ShotKind, 0.35)}, _OPEN, id="fidelity"),
+        pytest.param({"durations": {"max_s": 1}}, _OPEN, id="length"),
+        # Good enough for a preview and not for cinematic, where it would serve for want of a larger one.
+        pytest.param(
+            {
+                "resolutions": [{"name": "tiny", "short_side": 90, "usd_per_s": "0.001"}],
+                "fidelity": dict.fromkeys(ShotKind, 0.5),
+            },
+            _OPEN,
+            id="size",
+        ),
+        pytest.param({}, RoutingState(demoted=frozenset({"sandbox/grand"})), id="demoted"),
+        pytest.param({}, RoutingState(acceptance={"sandbox/grand": 0.04}), id="hardly ever accepted"),
+    ],
+)
+def test_a_dearer_tiers_model_bypasses_nothing_that_the_tier_asks(
+    policy: Policy, sandbox_catalogue: Catalogue, changes: dict, state: RoutingState
+):
+    bargain = {"resolutions": [{"name": "180p", "short_side": 180, "usd_per_s": "0.005"}]}
+    serving = _one(a_brief(), _with(sandbox_catalogue, grand=bargain), policy)
+    assert (serving.tier, serving.model) == (Tier.PREVIEW, "sandbox/grand")
+    catalogue = _with(sandbox_catalogue, grand=bargain | changes)
+    assert _one(a_brief(), catalogue, policy, state).model == "sandbox/sprint"
+
+
+def test_a_complex_shot_goes_to_a_dearer_tier_only_for_what_is_no_weaker(
+    policy: Policy, sandbox_catalogue: Catalogue
+):
+    brief = a_brief(quality="standard", visual_complexity=0.8)
+    bargain = {"resolutions": [{"name": "180p", "short_side": 180, "usd_per_s": "0.05"}]}
+    for fidelity, model in ((0.65, "sandbox/steady"), (0.70, "sandbox/grand")):
+        catalogue = _with(sandbox_catalogue, grand=bargain | {"fidelity": dict.fromkeys(ShotKind, fidelity)})
+        assert _one(brief, catalogue, policy).model == model
+
+
+def test_an_affinity_moves_nothing_between_tiers(policy: Policy, sandbox_catalogue: Catalogue):
+    same = {"resolutions": [{"name": "180p", "short_side": 180, "usd_per_s": "0.022"}], "acceptance_prior": 0.85}
+    catalogue = _with(sandbox_catalogue, steady=same)
+    loved = RoutingState(affinity={"warm": {"sandbox/steady": 0.05}})
+    assert _one(a_brief(style="warm"), catalogue, policy, loved).model == "sandbox/sprint"
+
+
+def test_a_freeze_of_previews_holds_those_that_a_dearer_tiers_model_would_serve(policy: Policy):
+    for frozen, held in (("preview", True), ("production", False)):
+        decision = _one(a_brief(duration_s=2), PACKAGED[1], policy, RoutingState(frozen=frozenset({frozen})))
+        assert (decision.tier, decision.held is not None) == (Tier.PREVIEW, held)
+
+
+# What the alternatives would have cost
+
+
+def test_a_decision_tells_what_others_would_have_cost_and_why_not(policy: Policy):
+    state = RoutingState(demoted=frozenset({"fal-ai/ltx-2.3-fast"}))
+    decision = _one(a_brief(duration_s=2), PACKAGED[1], policy, state)
+    told = [(one.model, one.tier, one.usd, one.why_not) for one in decision.alternatives]
+    assert told == [
+        ("fal-ai/wan-2.7", "production", Decimal("0.20"), "$0.2273 an accepted clip, not $0.1647"),
+        ("fal-ai/minimax/h3", "preview", Decimal("0.20"), "$0.2353 an accepted clip, not $0.1647"),
+        ("fal-ai/ltx-2.3-fast", "preview", Decimal("0.24"), "demoted"),
+        ("fal-ai/kling-3-standard", "cinematic", Decimal("0.252"), "$0.2965 an accepted clip, not $0.1647"),
+        ("bytedance/seedance-2.0", "cinematic", Decimal("0.5384"), "$0.6334 an accepted clip, not $0.1647"),
+    ]
+    assert "fal-ai/minimax/h3 $0.2000: $0.2353 an accepted clip, not $0.1647" in decision.instead
+
+
+def test_a_model_that_is_not_good_enough_is_told_with_its_price(policy: Policy, sandbox_catalogue: Catalogue):
+    weak = _with(sandbox_catalogue, sprint={"fidelity": dict.fromkeys(ShotKind, 0.3)})
+    first = _one(a_brief(), weak, policy).alternatives[0]
+    assert (first.model, first.usd) == ("sandbox/sprint", Decimal("0.110"))
+    assert first.why_not == "not good enough for a default shot: 0.30 of 0.40"
+
+
+@given(brief=BRIEFS, world=WORLDS)
+def test_the_alternatives_are_few_others_with_a_price_and_a_reason(policy: Policy, brief, world):
+    catalogue, state = world
+    for decision in _decide(brief, catalogue, policy, state):
+        names = [one.model for one in decision.alternatives]
+        assert len(names) == len(set(names)) <= MAX_ALTERNATIVES
+        assert decision.model not in names
+        for one in decision.alternatives:
+            assert catalogue.named(one.model).tier is one.tier and one.usd > 0 and one.why_not
