@@ -102,7 +102,7 @@ def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, *, quaran
             "yes" if first.audio else "",
             f"{one.expected_usd:.4f}",
             f"{one.p90_usd:.4f}",
-            escaped("; ".join(first.reasons)),
+            escaped("; ".join(first.reasons) + (f"\nOthers: {first.instead}." if first.instead else "")),
         )
     console.print(table)
     per_tier = ", ".join(f"{tier} ${usd:.4f}" for tier, usd in total.by_tier.items())

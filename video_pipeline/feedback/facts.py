@@ -17,8 +17,9 @@ from video_pipeline.publishing import Engagement, PublishRecord
 class ModelAttempts(BaseModel):
     """How a clip's attempts at one model ended; money in US dollars, rendered length in seconds.
 
-    `tier` is the one that the shots were of, which for a promoted model is not its own. `kinds` maps a kind of shot
-    to (attempts, accepted).
+    `tier` is the one that the shots were of, `own_tier` the model's in the catalogue: a promoted model serves a
+    dearer tier too, and one that costs less for a shot a cheaper one. `own_tier` is empty for a model that the
+    catalogue had lost, and in rows of older releases. `kinds` maps a kind of shot to (attempts, accepted).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,6 +35,7 @@ class ModelAttempts(BaseModel):
     billed_usd: Decimal = Decimal(0)
     billed_s: float = 0.0
     kinds: dict[str, tuple[int, int]] = {}
+    own_tier: str = ""
 
 
 class ClipFact(BaseModel):
@@ -88,8 +90,12 @@ def build_facts(
     costs: Mapping[str, Mapping[SpendCategory, Decimal]],
     records: Sequence[PublishRecord],
     engagement: Sequence[Engagement],
+    own_tiers: Mapping[str, str],
 ) -> list[ClipFact]:
-    """One fact a clip of the day; `storyboards` and `costs` by clip id, `clips` with the final verdicts."""
+    """One fact a clip of the day; `storyboards` and `costs` by clip id, `clips` with the final verdicts.
+
+    `own_tiers` maps a model to its tier in the catalogue.
+    """
     jobs_of: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         jobs_of[job.clip_id].append(job)
@@ -107,6 +113,7 @@ def build_facts(
             costs.get(clip.clip_id, {}),
             records_of[clip.clip_id],
             metrics_of[clip.clip_id],
+            own_tiers,
         )
         for clip in clips
     ]
@@ -119,6 +126,7 @@ def _fact(
     costs: Mapping[SpendCategory, Decimal],
     records: Sequence[PublishRecord],
     metrics: Sequence[Engagement],
+    own_tiers: Mapping[str, str],
 ) -> ClipFact:
     line = {category: costs.get(category, Decimal(0)) for category in SpendCategory}
     usable = clip.status is ClipStatus.PASSED
@@ -155,7 +163,7 @@ def _fact(
         hook=brief.hook,
         style=brief.style,
         **metrics_of(metrics),
-        by_model=_by_model(jobs, {storyboard.shot_sha256(shot): shot.kind for shot in storyboard.shots}),
+        by_model=_by_model(jobs, {storyboard.shot_sha256(shot): shot.kind for shot in storyboard.shots}, own_tiers),
     )
 
 
@@ -183,7 +191,9 @@ def _waste(jobs: Sequence[Job], *, usable: bool, status: ClipStatus) -> dict[str
     return dict(waste)
 
 
-def _by_model(jobs: Sequence[Job], kinds: Mapping[str, ShotKind]) -> tuple[ModelAttempts, ...]:
+def _by_model(
+    jobs: Sequence[Job], kinds: Mapping[str, ShotKind], own_tiers: Mapping[str, str]
+) -> tuple[ModelAttempts, ...]:
     """Attempts that reached a model: not those served from the cache or never sent.
 
     `kinds` maps a shot's hash to its kind; what was tried for a shot as it stood before an edit is of no known kind.
@@ -193,7 +203,10 @@ def _by_model(jobs: Sequence[Job], kinds: Mapping[str, ShotKind]) -> tuple[Model
         if job.kind is not JobKind.VIDEO or job.cached_from or not job.state.final or job.submitted_at is None:
             continue
         known = counted.get((job.model, job.model_version)) or ModelAttempts(
-            model=job.model, model_version=job.model_version, tier=job.tier
+            model=job.model,
+            model_version=job.model_version,
+            tier=job.tier,
+            own_tier=own_tiers.get(job.model, ""),
         )
         failure = job.failure_kind
         accepted = job.state is JobState.ACCEPTED

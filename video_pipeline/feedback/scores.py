@@ -26,7 +26,7 @@ _NO_TIERS: Mapping[str, str] = MappingProxyType({})
 class ModelScore(BaseModel):
     """A row of `model_scores`; rates and scores 0..1, None where nothing was measured. A score alone decides nothing.
 
-    `tier` is the model's own, also where it serves the one above. `engagement` is the mean and `engagement_sd` the
+    `tier` is the model's own, also where it serves another. `engagement` is the mean and `engagement_sd` the
     standard deviation over `engaged_clips` clips. `mixed_clips` counts seen clips that hold another model as well.
     `proven_kinds` are kinds of shot with enough attempts on which it does no worse than elsewhere.
     """
@@ -65,11 +65,11 @@ def score_models(
 ) -> list[ModelScore]:
     """Score every model that was tried in the trailing days, best first within its tier.
 
-    `own_tiers` maps a model to its tier in the catalogue. A model that left the catalogue counts as of the cheapest
-    tier that it served.
+    `own_tiers` maps a model to its tier in the catalogue. A model that left it counts as of the tier that it had when
+    it was last tried, or where that is not known of the cheapest tier that it served.
     """
     counts = {
-        key: entry.model_copy(update={"tier": own_tiers.get(entry.model, entry.tier)})
+        key: entry.model_copy(update={"tier": own_tiers.get(entry.model, entry.own_tier or entry.tier)})
         for key, entry in sum_attempts(fact.by_model for fact in facts).items()
     }
     pooled = _pooled_acceptance(counts.values())
@@ -109,7 +109,7 @@ def with_engagement(facts: Sequence[ClipFact], engagement: Sequence[Engagement])
 
 
 def sum_attempts(groups: Iterable[Sequence[ModelAttempts]]) -> dict[tuple[str, str], ModelAttempts]:
-    """(model, version) -> all its attempts, with the cheapest tier that it served."""
+    """(model, version) -> all its attempts, with the cheapest tier that it served and the last known of its own."""
     total: dict[tuple[str, str], ModelAttempts] = {}
     for group in groups:
         for entry in group:
@@ -122,7 +122,11 @@ def sum_attempts(groups: Iterable[Sequence[ModelAttempts]]) -> dict[tuple[str, s
             summed = ("attempts", "accepted", "refusals", "failures", "rejections", "billed_usd", "billed_s")
             total[key] = known.model_copy(
                 update={name: getattr(known, name) + getattr(entry, name) for name in summed}
-                | {"tier": tier, "kinds": _sum_kinds(known.kinds, entry.kinds)}
+                | {
+                    "tier": tier,
+                    "own_tier": entry.own_tier or known.own_tier,
+                    "kinds": _sum_kinds(known.kinds, entry.kinds),
+                }
             )
     return total
 

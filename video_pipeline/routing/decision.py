@@ -89,7 +89,7 @@ class Decision(BaseModel):
     @property
     def instead(self) -> str:
         """What the alternatives would have cost, in words; empty without any."""
-        return "; ".join(f"{one.model} ${one.usd:.4f}: {one.why_not}" for one in self.alternatives)
+        return "; ".join(f"{one.model} ${one.usd:.4f} ({one.why_not})" for one in self.alternatives)
 
 
 @dataclass(frozen=True)
@@ -487,7 +487,7 @@ def _why_not(
     if chosen is None:
         return f"of the {model.tier} tier, which serves {tier} only where it costs less than {tier} itself"
     if option.accepted_usd > chosen.accepted_usd:
-        return f"${option.accepted_usd:.4f} an accepted clip, not ${chosen.accepted_usd:.4f}"
+        return f"dearer: ${option.accepted_usd:.4f} an accepted clip"
     if _is_complex(brief, policy):
         return "not the strongest for so complex a shot"
     if promotion is not None:

@@ -73,7 +73,7 @@ class TestPlan:
     def test_it_prints_a_table_with_prices_and_reasons(self, machine: Machine) -> None:
         result = machine.run("plan")
         assert result.returncode == 0, result.stderr
-        for text in ("lantern", "kettle", "sandbox/sprint", "Expected $", "1 briefs are malformed"):
+        for text in ("lantern", "kettle", "sandbox/sprint", "Expected $", "Others: ", "1 briefs are malformed"):
             assert text in result.stdout
 
     def test_json_is_json_and_buys_and_claims_nothing(self, machine: Machine) -> None:

@@ -21,6 +21,7 @@ def attempts(
     tier: str = "preview",
     usd: str = "0",
     billed_s: float = 0.0,
+    own_tier: str = "",
 ) -> ModelAttempts:
     return ModelAttempts(
         model=model,
@@ -33,6 +34,7 @@ def attempts(
         rejections=rejections,
         billed_usd=Decimal(usd),
         billed_s=billed_s,
+        own_tier=own_tier,
     )
 
 

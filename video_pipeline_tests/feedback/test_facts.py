@@ -48,7 +48,13 @@ def _ended(name: str, state: JobState, **fields: Any) -> Job:
 
 
 def _fact(*jobs: Job, clip: ReviewedClip | None = None, **sources: Any) -> ClipFact:
-    values: dict[str, Any] = {"storyboards": {_CLIP: _BOARD}, "costs": {}, "records": [], "engagement": []}
+    values: dict[str, Any] = {
+        "storyboards": {_CLIP: _BOARD},
+        "costs": {},
+        "records": [],
+        "engagement": [],
+        "own_tiers": {"sandbox/sprint": "preview"},
+    }
     (fact,) = build_facts(clips=[clip or _clip()], jobs=jobs, **(values | sources))
     return fact
 
@@ -230,3 +236,9 @@ def test_jobs_of_another_clip_are_not_in_the_fact():
 @pytest.mark.parametrize("status", ClipStatus)
 def test_only_a_clip_that_passed_is_usable(status: ClipStatus):
     assert _fact(clip=_clip(status=status)).usable is (status is ClipStatus.PASSED)
+
+
+def test_an_attempt_is_of_the_clips_tier_and_tells_the_models_own():
+    fact = _fact(_ended("one", JobState.ACCEPTED), own_tiers={"sandbox/sprint": "production"})
+    assert [(entry.tier, entry.own_tier) for entry in fact.by_model] == [("preview", "production")]
+    assert [entry.own_tier for entry in _fact(_ended("one", JobState.ACCEPTED), own_tiers={}).by_model] == [""]

@@ -232,6 +232,18 @@ def test_a_model_is_scored_within_its_own_tier_wherever_it_serves(policy: Policy
     assert score_models(DAY, facts[:1], policy.scoring)[0].tier == "production"
 
 
+def test_what_a_model_does_for_a_cheaper_tier_is_scored_within_its_own(policy: Policy):
+    downstairs = a_fact("a", attempts("one", accepted=5, refusals=5, tier="preview", own_tier="production"))
+    preview = a_fact("b", attempts("two", accepted=10, tier="preview", own_tier="preview"))
+    # As long as it is in the catalogue, and after.
+    for own_tiers in ({"one": "production", "two": "preview"}, {}):
+        scores = score_models(DAY, [downstairs, preview], policy.scoring, own_tiers=own_tiers)
+        assert {score.model: (score.tier, score.acceptance) for score in scores} == {
+            "one": ("production", 0.5),
+            "two": ("preview", 1.0),
+        }
+
+
 def test_engagement_that_came_later_is_laid_over_the_facts():
     facts = [a_fact("seen", views=1, completion=0.1), a_fact("unseen")]
     rows = [

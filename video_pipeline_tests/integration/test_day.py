@@ -136,6 +136,8 @@ def test_the_decisions_are_a_table_with_reasons(shown: Metadata) -> None:
     assert {record["shot"] for record in records} == {"lantern #0", "lantern-again #0", "rally #0"}
     assert all(record["tier"] == "preview" and record["why"] for record in records)
     assert all("/" in str(record["model"]) and float(str(record["usd"])) > 0 for record in records)
+    # What others would have cost stands beside it: 1 s of the next cheapest.
+    assert all("Others: sandbox/dash $0.0260 (dearer" in str(record["why"]) for record in records)
 
 
 def test_every_check_has_a_result_for_the_day(house: House) -> None:

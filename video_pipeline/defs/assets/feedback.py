@@ -43,6 +43,7 @@ def clip_facts(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
     policy: dg.ResourceParam[Policy],
+    catalogue: dg.ResourceParam[Catalogue],
     storyboards: list[Storyboard],
     reviewed_clips: list[ReviewedClip],
     publish_records: list[PublishRecord],
@@ -58,6 +59,7 @@ def clip_facts(
         costs=ledger.spend.by_clip(day),
         records=publish_records,
         engagement=engagement,
+        own_tiers=catalogue.tiers,
     )
     return dg.MaterializeResult(
         value=facts,

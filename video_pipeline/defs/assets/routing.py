@@ -61,7 +61,7 @@ def generation_plan(
                 "tier": decision.tier.value,
                 "model": f"{decision.model or 'none'}{' with sound' if decision.audio else ''}",
                 "usd": float(decision.attempt_usd),
-                "why": "; ".join(decision.reasons),
+                "why": "; ".join(decision.reasons) + (f". Others: {decision.instead}" if decision.instead else ""),
             }
         )
         for plan in plans
