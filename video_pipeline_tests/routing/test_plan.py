@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from video_pipeline.briefs import Storyboard, example_files, read_files, storyboard_of
+from video_pipeline.briefs import Brief, Quality, ShotKind, Storyboard, example_files, read_files, storyboard_of
 from video_pipeline.errors import BudgetExceeded
 from video_pipeline.ledger import JobState, Ledger
 from video_pipeline.policy import Policy
@@ -19,6 +19,7 @@ from video_pipeline.routing import (
     RoutingState,
     Tier,
     check_cap,
+    load_catalogue,
     plan_clip,
     plan_day,
     price_day,
@@ -26,6 +27,7 @@ from video_pipeline.routing import (
 from video_pipeline.routing.plan import cost_moments
 from video_pipeline_tests.briefs.documents import BRIEFS, PLATFORMS, a_brief
 from video_pipeline_tests.ledger.rows import a_job
+from video_pipeline_tests.routing.catalogues import RANDOM_CATALOGUES
 
 DAY = date(2026, 11, 21)
 _OPEN = RoutingState()
@@ -190,3 +192,66 @@ def test_a_plan_comes_back_from_the_ledger_as_it_was_made(
     fresh = plan_clip(board, sandbox_catalogue, policy.routing, _OPEN, max_attempts=4)
     (kept,) = plan_day(ledger_of_module, [board], sandbox_catalogue, policy.routing, _OPEN, max_attempts=4)
     assert kept == fresh
+
+
+# A preview and what it previews
+
+_PROMPTS = {
+    ShotKind.DEFAULT: "A red scarf in the snow",
+    ShotKind.EMOTIONAL_CLOSE_UP: "Close-up of a smiling woman",
+    ShotKind.ACTION: "A trail runner jumping over rocks",
+    ShotKind.ESTABLISHING: "A wide skyline at dawn",
+}
+
+
+@pytest.mark.parametrize("sandbox", [True, False])
+@pytest.mark.parametrize("kind", _PROMPTS)
+def test_no_preview_is_shown_dearer_than_what_it_previews_in_a_packaged_catalogue(
+    policy: Policy, sandbox: bool, kind: ShotKind
+):
+    catalogue = load_catalogue(sandbox=sandbox)
+    for duration_s in range(1, 16):
+        for audio in (False, True):
+            for complexity in (0.1, 0.5, 0.9):
+                fields = {"prompt": _PROMPTS[kind], "duration_s": duration_s, "native_audio": audio}
+                boards = [_board(quality=dial, visual_complexity=complexity, **fields) for dial in Quality]
+                assert {board.shots[0].kind for board in boards} == {kind}
+                plans = [plan_clip(one, catalogue, policy.routing, _OPEN, max_attempts=4) for one in boards]
+                draft, standard, premium = (plan.expected_usd for plan in plans)
+                if plans[0].held:
+                    # Nothing of the preview tier has sound for so long; what others would cost is told.
+                    assert not sandbox and audio and duration_s > 10 and plans[0].decisions[0].alternatives
+                else:
+                    assert 0 < draft <= standard <= premium
+
+
+@settings(max_examples=200)
+@given(brief=BRIEFS, catalogue=RANDOM_CATALOGUES, max_attempts=_ATTEMPTS)
+def test_no_preview_is_shown_dearer_than_what_it_previews(policy: Policy, brief, catalogue, max_attempts: int):
+    """For a clip that is delivered: less may be spent on a dearer one whose attempts run out, but for nothing."""
+    document = brief.model_dump(exclude_unset=True)
+    preview, clip = (
+        plan_clip(
+            storyboard_of(Brief.model_validate(document | {"quality": dial}), DAY, cap_s=15),
+            catalogue,
+            policy.routing,
+            _OPEN,
+            max_attempts=max_attempts,
+        )
+        for dial in (Quality.DRAFT, Quality.STANDARD)
+    )
+    if preview.held or clip.held:
+        return
+    heard = any(one.audio and not other.audio for one, other in zip(preview.decisions, clip.decisions, strict=True))
+    if not heard:
+        worst = min(1 - (1 - decision.acceptance) ** max_attempts for decision in clip.decisions)
+        assert float(preview.expected_usd) <= float(clip.expected_usd) / worst + 2e-6 / worst
+
+
+def test_the_packaged_day_at_list_prices(policy: Policy):
+    catalogue = load_catalogue(sandbox=False)
+    plans = [plan_clip(board, catalogue, policy.routing, _OPEN, max_attempts=4) for board in _examples()]
+    usd = {plan.storyboard.brief.brief_id: plan.expected_usd for plan in plans}
+    # A draft and an approved clip, 2 s each. The draft cost $0.2352 while the tree looked only inside its tier.
+    assert usd["coffee-hook"] == usd["founder-story"] == Decimal("0.164623")
+    assert price_day(DAY, plans, max_attempts=4).expected_usd == Decimal("2.847545")
