@@ -7,6 +7,7 @@ process that is killed at that leaves nothing that could be taken for a ledger.
 
 import fcntl
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -60,6 +61,7 @@ def embedded_url(folder: Path) -> str:
                 try:
                     _make(data_dir)
                     _forget_killed_server(data_dir)
+                    _forget_killed_users(data_dir)
                     server = get_server(str(data_dir))
                     # A handle that this process has had for long may be of a server that was killed since.
                     server.start()
@@ -141,6 +143,20 @@ def _forget_killed_server(data_dir: Path) -> None:
         _, _, _, port, socket_dir, *_ = lines
         Path(socket_dir, f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
     lock_file.unlink(missing_ok=True)
+
+
+def _forget_killed_users(data_dir: Path) -> None:
+    """Take killed processes off the wheel's list of users, on which they would keep the server up for ever."""
+    import psutil
+
+    users = data_dir / ".handle_pids.json"
+    try:
+        listed = json.loads(users.read_text() or "[]")
+    except FileNotFoundError:
+        return
+    alive = [pid for pid in listed if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    if alive != listed:
+        users.write_text(json.dumps(alive))
 
 
 def _running_in(folder: Path) -> "list[psutil.Process]":
