@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Generator, Mapping
@@ -21,6 +20,7 @@ import yaml
 
 from video_pipeline.defs.dead_runs import end_dead_runs, process_tags
 from video_pipeline.errors import VideoPipelineError
+from video_pipeline.scratch import scratch_folder
 from video_pipeline.settings import Settings, environment_with
 
 _CODE_LOCATION = "video_pipeline"
@@ -114,8 +114,8 @@ def serve(settings: Settings, *, port: int) -> None:
     # Whoever ends this process ends the others with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     processes: dict[str, subprocess.Popen[bytes]] = {}
-    with tempfile.TemporaryDirectory(prefix="dagster-") as folder:
-        socket, workspace = Path(folder) / "code.sock", Path(folder) / "workspace.yaml"
+    with scratch_folder("dagster") as folder:
+        socket, workspace = folder / "code.sock", folder / "workspace.yaml"
         location = {"grpc_server": {"socket": str(socket), "location_name": _CODE_LOCATION}}
         workspace.write_text(yaml.safe_dump({"load_from": [location]}))
 

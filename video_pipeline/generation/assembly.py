@@ -1,7 +1,6 @@
 """Assembly: the clip that the brief asked for, made of its accepted segments."""
 
 import hashlib
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from video_pipeline.ledger import Job
 from video_pipeline.media import MediaInfo, cut, probe, stitch
+from video_pipeline.scratch import scratch_folder
 from video_pipeline.storage import ObjectStore, StoredObject, clip_key
 
 
@@ -75,12 +75,12 @@ def _made(
 ) -> tuple[StoredObject, MediaInfo]:
     if store.exists(key):
         return _described(store, key)
-    with tempfile.TemporaryDirectory(prefix="assembly-") as folder:
+    with scratch_folder("assembly") as folder:
         files: list[Path] = []
         for segment in segments:
-            files.append(Path(folder) / f"{segment.job.shot:03d}.mp4")
+            files.append(folder / f"{segment.job.shot:03d}.mp4")
             store.fetch(segment.job.media_key or "", files[-1])
-        target = Path(folder) / "clip.mp4"
+        target = folder / "clip.mp4"
         if len(segments) == 1:
             cut(files[0], target, length_s=segments[0].length_s, with_audio=audio)
         else:

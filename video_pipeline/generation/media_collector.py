@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.providers import JobFailed, Provider, Undecided
 from video_pipeline.ledger import Job, JobKind, Lease, Ledger
 from video_pipeline.policy import GenerationPolicy
+from video_pipeline.scratch import scratch_folder
 from video_pipeline.storage import ObjectStore, StoredObject, clip_key
 
 
@@ -51,8 +51,8 @@ class MediaCollector:
 
     async def collect(self, job: Job) -> Job:
         """Download at once and keep it ourselves; a failed download is repeated, a render never is (S1, G2.4)."""
-        with tempfile.TemporaryDirectory(prefix="download-") as name:
-            folder, seen = Path(name), set[str]()
+        with scratch_folder("download") as folder:
+            seen = set[str]()
             for number, wait_s in enumerate((*self._policy.backoff_s, None)):
                 if number or self._address_is_old(job):
                     job = await self._fresh_address(job)

@@ -3,7 +3,6 @@
 Large pictures are stored and linked; what goes inline into Dagster's metadata is small.
 """
 
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from video_pipeline.clips import ReviewedClip
 from video_pipeline.media import thumbnail
 from video_pipeline.reports.inline import inline_jpeg
 from video_pipeline.reports.pictures import SheetEntry, contact_sheet
+from video_pipeline.scratch import scratch_folder
 from video_pipeline.storage import ObjectStore, report_key
 
 # Wide enough for the words on a contact sheet; what holds so many clips that it does not fit becomes smaller.
@@ -36,7 +36,7 @@ def day_gallery(store: ObjectStore, clips: Sequence[ReviewedClip], *, day: date)
 
     Raises MediaError or StorageError when the sheet cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="gallery-") as folder, ExitStack() as files:
+    with scratch_folder("gallery") as folder, ExitStack() as files:
         entries: list[SheetEntry] = []
         first: Path | None = None
         for clip in clips:

@@ -22,6 +22,7 @@ from botocore.exceptions import (
 )
 
 from video_pipeline.errors import StorageError
+from video_pipeline.scratch import scratch_folder
 from video_pipeline.storage.keys import check_key, check_prefix
 from video_pipeline.storage.store import (
     CHUNK_BYTES,
@@ -128,7 +129,7 @@ class S3Store:
     @contextmanager
     def local_copy(self, key: str) -> Generator[Path]:
         """A temporary download, removed afterwards."""
-        with tempfile.TemporaryDirectory(prefix="video-pipeline-") as folder:
+        with scratch_folder("copy") as folder:
             path = Path(folder, key.rpartition("/")[2])
             self.fetch(key, path)
             yield path

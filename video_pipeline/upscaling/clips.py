@@ -1,7 +1,6 @@
 """Upscaling of generated clips from the store into the store, once for each input and settings (G3.4)."""
 
 import logging
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from video_pipeline.errors import MediaError, StorageError
 from video_pipeline.ledger import Ledger, SpendCategory
 from video_pipeline.media import probe
 from video_pipeline.policy import UpscalingPolicy
+from video_pipeline.scratch import scratch_folder
 from video_pipeline.storage import ObjectStore, StoredObject
 from video_pipeline.upscaling.compute.engine import Engine, describe_device
 from video_pipeline.upscaling.compute.weights import load_weights
@@ -126,8 +126,8 @@ class ClipUpscaler:
 
     def _upscale(self, clip: GeneratedClip, media_key: str, key: str) -> tuple[StoredObject, UpscaleReport]:
         engine = self._loaded()
-        with tempfile.TemporaryDirectory(prefix="upscale-") as folder, self._store.local_copy(media_key) as source:
-            target = Path(folder) / "upscaled.mp4"
+        with scratch_folder("upscale") as folder, self._store.local_copy(media_key) as source:
+            target = folder / "upscaled.mp4"
             report = upscale_file(
                 source,
                 target,
