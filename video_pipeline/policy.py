@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from video_pipeline.errors import ConfigurationError
 
@@ -85,6 +85,18 @@ class CostPolicy(_Section):
 class DriftPolicy(_Section):
     freeze_above_usd: Decimal = Field(gt=0)
     consecutive_days: int = Field(ge=1)
+    beyond_share: float = Field(gt=0)
+    trailing_days: int = Field(ge=2)
+    minimum_clips: int = Field(ge=1)
+    confidence: float = Field(gt=0.5, lt=1)
+    probes_a_day: int = Field(ge=1)
+    longest_freeze_days: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _earlier_days(self) -> "DriftPolicy":
+        if self.trailing_days <= self.consecutive_days:
+            raise ValueError("trailing_days must be more than consecutive_days")
+        return self
 
 
 class ScoringPolicy(_Section):

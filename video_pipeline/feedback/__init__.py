@@ -8,7 +8,7 @@ from video_pipeline.feedback.costs import (
     cost_report_of,
     weekly_cost_report_of,
 )
-from video_pipeline.feedback.drift import TierStatus, judge_drift
+from video_pipeline.feedback.drift import DriftVerdict, TierStatus, drift_verdict, judge_drift
 from video_pipeline.feedback.effects import (
     book_delivery,
     put_acceptance_in_force,
@@ -16,7 +16,8 @@ from video_pipeline.feedback.effects import (
     put_guidance_in_force,
     put_proven_kinds_in_force,
 )
-from video_pipeline.feedback.facts import ClipFact, ModelAttempts, build_facts
+from video_pipeline.feedback.expectation import expectations_of
+from video_pipeline.feedback.facts import ClipFact, Expectation, ModelAttempts, build_facts
 from video_pipeline.feedback.messages import transition_alerts, weekly_alert
 from video_pipeline.feedback.patterns import (
     EditorialPattern,
@@ -25,24 +26,31 @@ from video_pipeline.feedback.patterns import (
     style_affinity_of,
 )
 from video_pipeline.feedback.scores import ModelScore, mean_interval, score_models, wilson_interval, with_engagement
+from video_pipeline.feedback.spending import Cause, TierSpending, spending_of
 from video_pipeline.feedback.standings import ModelStanding, judge_standings, routing_state
 
 __all__ = [
+    "Cause",
     "ClipFact",
     "CostLine",
     "CostReport",
     "Dimension",
+    "DriftVerdict",
     "EditorialPattern",
+    "Expectation",
     "FailureMode",
     "ModelAttempts",
     "ModelScore",
     "ModelStanding",
     "StyleAffinity",
+    "TierSpending",
     "TierStatus",
     "book_delivery",
     "build_facts",
     "cost_report_of",
+    "drift_verdict",
     "editorial_patterns_of",
+    "expectations_of",
     "judge_drift",
     "judge_standings",
     "mean_interval",
@@ -52,6 +60,7 @@ __all__ = [
     "put_proven_kinds_in_force",
     "routing_state",
     "score_models",
+    "spending_of",
     "style_affinity_of",
     "transition_alerts",
     "weekly_alert",

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.feedback.facts import ClipFact
+from video_pipeline.feedback.spending import TierSpending, generation_usd_of, spending_of, was_generated
 
 
 class Dimension(StrEnum):
@@ -50,6 +51,7 @@ class CostReport(BaseModel):
     """A row of `cost_report`; money in US dollars.
 
     The totals are the day's own. `lines` and `by_day` are over the trailing days; `waste` maps a cause to money.
+    `spending` is the day's beside what its plan expected, by tier.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -66,6 +68,7 @@ class CostReport(BaseModel):
     waste: dict[str, Decimal]
     lines: tuple[CostLine, ...]
     by_day: dict[str, Decimal]
+    spending: tuple[TierSpending, ...] = ()
 
 
 _SQL = """
@@ -88,15 +91,15 @@ _MICRODOLLAR = Decimal("0.000001")
 def cost_report_of(day: date, facts: Sequence[ClipFact]) -> CostReport:
     """The report of `day` from the facts of the trailing days, the day's own among them."""
     own = [fact for fact in facts if fact.day == day]
-    generation_usd = sum((_generation_usd(fact) for fact in own), Decimal(0))
+    generation_usd = sum((generation_usd_of(fact) for fact in own), Decimal(0))
     total_usd = sum((fact.total_usd for fact in own), Decimal(0))
-    made = [fact for fact in own if _was_generated(fact)]
+    made = [fact for fact in own if was_generated(fact)]
     usable = sum(fact.usable for fact in own)
     waste: dict[str, Decimal] = {}
     for fact in own:
         for cause, usd in fact.waste.items():
             waste[cause] = waste.get(cause, Decimal(0)) + usd
-    lines = _lines([fact for fact in facts if _was_generated(fact)])
+    lines = _lines([fact for fact in facts if was_generated(fact)])
     return CostReport(
         day=day,
         clips=len(own),
@@ -110,6 +113,7 @@ def cost_report_of(day: date, facts: Sequence[ClipFact]) -> CostReport:
         waste=waste,
         lines=tuple(line for line in lines if line.dimension is not Dimension.DAY),
         by_day={line.value: line.generation_usd_per_clip for line in lines if line.dimension is Dimension.DAY},
+        spending=spending_of(own),
     )
 
 
@@ -161,7 +165,7 @@ def _lines(facts: Sequence[ClipFact]) -> list[CostLine]:
             "usable": [fact.usable for fact in facts],
             "rendered_s": [fact.rendered_s for fact in facts],
             "total_usd": [fact.total_usd.quantize(_MICRODOLLAR) for fact in facts],
-            "generation_usd": [_generation_usd(fact).quantize(_MICRODOLLAR) for fact in facts],
+            "generation_usd": [generation_usd_of(fact).quantize(_MICRODOLLAR) for fact in facts],
         }
     )
     with duckdb.connect() as connection:
@@ -185,15 +189,6 @@ def _line(dimension: Dimension, row: tuple[Any, ...]) -> CostLine:
         usd_per_usable_clip=_per(total_usd, int(usable)),
         usd_per_rendered_s=_per(generation_usd, rendered_s),
     )
-
-
-def _was_generated(fact: ClipFact) -> bool:
-    """Clips that were tried at a model or served from the cache; one that waits has not happened yet."""
-    return fact.attempts > 0 or fact.cached
-
-
-def _generation_usd(fact: ClipFact) -> Decimal:
-    return fact.generation_usd + fact.retry_usd
 
 
 def _failure_mode(fact: ClipFact) -> FailureMode:

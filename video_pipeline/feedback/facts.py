@@ -38,8 +38,33 @@ class ModelAttempts(BaseModel):
     own_tier: str = ""
 
 
+class Expectation(BaseModel):
+    """What a clip's plan expected, beside what came of it; money in US dollars.
+
+    `planned_usd` is the whole clip at its plan's prices, also while a freeze holds it. The other fields are of the
+    shots that were tried at a model: what they were expected to cost, how many attempts have ended, how many of them
+    were accepted and expected to be, and what their files were billed beyond an attempt's planned price: `leak_usd`
+    of those that a dearer tier's model made than was planned, `price_usd` of the others. `assumed` says that the
+    brief lacks metadata which steers routing.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    planned_usd: Decimal
+    expected_usd: Decimal
+    attempts: int
+    accepted: int
+    expected_accepted: float
+    price_usd: Decimal
+    leak_usd: Decimal
+    assumed: bool
+
+
 class ClipFact(BaseModel):
-    """A row of the asset `clip_facts`. `waste` maps a cause to what was paid for nothing."""
+    """A row of the asset `clip_facts`. `waste` maps a cause to what was paid for nothing.
+
+    `expectation` is None for a clip without a plan, as are those of versions that did not note it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -75,6 +100,7 @@ class ClipFact(BaseModel):
     completion: float | None
     shares: int | None
     by_model: tuple[ModelAttempts, ...]
+    expectation: Expectation | None = None
 
     @property
     def mixed(self) -> bool:
@@ -91,8 +117,9 @@ def build_facts(
     records: Sequence[PublishRecord],
     engagement: Sequence[Engagement],
     own_tiers: Mapping[str, str],
+    expectations: Mapping[str, Expectation],
 ) -> list[ClipFact]:
-    """One fact a clip of the day; `storyboards` and `costs` by clip id, `clips` with the final verdicts.
+    """One fact a clip of the day; storyboards, costs and expectations by clip id, `clips` with the final verdicts.
 
     `own_tiers` maps a model to its tier in the catalogue.
     """
@@ -114,6 +141,7 @@ def build_facts(
             records_of[clip.clip_id],
             metrics_of[clip.clip_id],
             own_tiers,
+            expectations.get(clip.clip_id),
         )
         for clip in clips
     ]
@@ -127,6 +155,7 @@ def _fact(
     records: Sequence[PublishRecord],
     metrics: Sequence[Engagement],
     own_tiers: Mapping[str, str],
+    expectation: Expectation | None,
 ) -> ClipFact:
     line = {category: costs.get(category, Decimal(0)) for category in SpendCategory}
     usable = clip.status is ClipStatus.PASSED
@@ -164,6 +193,7 @@ def _fact(
         style=brief.style,
         **metrics_of(metrics),
         by_model=_by_model(jobs, {storyboard.shot_sha256(shot): shot.kind for shot in storyboard.shots}, own_tiers),
+        expectation=expectation,
     )
 
 

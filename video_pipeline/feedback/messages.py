@@ -11,10 +11,14 @@ from video_pipeline.feedback.standings import ModelStanding
 
 
 def transition_alerts(rows: Sequence[TierStatus | ModelStanding]) -> list[Alert]:
-    """One alert for each tier or model whose state this night changed, with the numbers that caused it."""
-    return [
+    """One alert for each tier or model whose state this night changed, with the numbers that caused it.
+
+    And one for a tier whose clips begin to be dear at their own expected prices, which changes nothing.
+    """
+    changed = [
         _tier_changed(row) if isinstance(row, TierStatus) else _standing_changed(row) for row in rows if row.changed
     ]
+    return changed + [_dear_as_planned(row) for row in rows if isinstance(row, TierStatus) and row.warning]
 
 
 def weekly_alert(report: CostReport) -> Alert:
@@ -35,6 +39,12 @@ def weekly_alert(report: CostReport) -> Alert:
 
 def _tier_changed(row: TierStatus) -> Alert:
     return _changed(f"the {row.tier} tier", row.state, row.day, row.reason, row.evidence)
+
+
+def _dear_as_planned(row: TierStatus) -> Alert:
+    return Alert(
+        f"dear {row.tier} {row.day}", "Clips cost more than the limit, as planned", row.warning, row.evidence
+    )
 
 
 def _standing_changed(row: ModelStanding) -> Alert:

@@ -101,10 +101,14 @@ def routing_state(ledger: Ledger, policy: ScoringPolicy) -> RoutingState:
     """What Gate 4 has put in force, as Gate 1 reads it."""
     governance = ledger.governance
     standings, kinds = governance.standings(), governance.preference(Preference.PROVEN_KINDS)
+    frozen = {
+        tier: transition.by
+        for tier, transition in governance.tier_states().items()
+        if transition.state is TierState.FROZEN
+    }
     return RoutingState(
-        frozen=frozenset(
-            tier for tier, transition in governance.tier_states().items() if transition.state is TierState.FROZEN
-        ),
+        frozen=frozenset(frozen),
+        probed=frozenset(tier for tier, by in frozen.items() if by is Actor.DRIFT),
         demoted=frozenset(
             model for model, transition in standings.items() if transition.state is StandingStatus.DEMOTED
         ),

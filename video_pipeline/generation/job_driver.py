@@ -92,6 +92,7 @@ class JobDriver:
         self._providers = providers
         self._policy = policy.generation
         self._budget = policy.budget
+        self._probes = policy.drift.probes_a_day
         self._notifier = notifier
         self._collector = MediaCollector(
             ledger=ledger,
@@ -192,6 +193,7 @@ class JobDriver:
                 job,
                 ceiling_usd=self._budget.daily_ceiling_usd,
                 cache_lost=hit is not None and not kept,
+                probes=self._probes,
             )
             if reservation.granted:
                 await self._warn_near_ceiling(reservation)

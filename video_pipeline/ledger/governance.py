@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, Row, func, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from video_pipeline.ledger.locks import lock
@@ -216,13 +216,16 @@ class Governance:
 
 def tier_state(connection: Connection, tier: str) -> TierState:
     """The state in force inside the caller's transaction."""
-    state = connection.execute(
-        select(tier_transitions.c.state)
-        .where(tier_transitions.c.tier == tier)
-        .order_by(tier_transitions.c.id.desc())
-        .limit(1)
-    ).scalar_one_or_none()
-    return TierState(state or TierState.OPEN)
+    latest = latest_transition(connection, tier)
+    return TierState(latest.state) if latest else TierState.OPEN
+
+
+def latest_transition(connection: Connection, tier: str) -> Row[Any] | None:
+    """The tier's newest row, inside the caller's transaction; None of a tier that never changed."""
+    newest = tier_transitions.c.id.desc()
+    return connection.execute(
+        select(tier_transitions).where(tier_transitions.c.tier == tier).order_by(newest).limit(1)
+    ).one_or_none()
 
 
 def _preference(connection: Connection, name: Preference) -> dict[str, Any]:

@@ -15,12 +15,13 @@ from sqlalchemy import Connection, Engine, RowMapping, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.errors import LedgerError
-from video_pipeline.ledger.governance import tier_state
+from video_pipeline.ledger.governance import latest_transition
 from video_pipeline.ledger.leases import Lease, fenced
 from video_pipeline.ledger.locks import lock
 from video_pipeline.ledger.records import (
     JOB_TRANSITIONS,
     NOTHING_BILLED,
+    Actor,
     Bill,
     Failure,
     FailureKind,
@@ -180,12 +181,13 @@ class Jobs:
         )
         return found[0] if found else None
 
-    def reserve(self, job: Job, *, ceiling_usd: Decimal, cache_lost: bool = False) -> Reservation:
+    def reserve(self, job: Job, *, ceiling_usd: Decimal, cache_lost: bool = False, probes: int = 0) -> Reservation:
         """Budget check and reservation in one transaction; holds under any number of processes (G4.4).
 
         The ceiling is the calendar day's, so that running old days again or many days at once cannot pass it. A job
         identical to one in flight, or to one accepted in the meantime, is told to look at the cache (again) instead;
-        `cache_lost` says that the accepted one's media is gone.
+        `cache_lost` says that the accepted one's media is gone. Of a tier that cost drift has frozen, `probes` clips
+        a calendar day are bought all the same.
         """
         on = datetime.now(UTC).date()
         with fenced(self._engine, self._lease) as connection:
@@ -207,7 +209,7 @@ class Jobs:
             if twin is not None:
                 reason = f"waits for the identical job {twin.key[:12]}"
                 return Reservation(on, committed, Hold.IDENTICAL_IN_FLIGHT, reason, twin.key)
-            refused = _refusal(connection, job, on, committed, ceiling_usd)
+            refused = _refusal(connection, job, on, committed, ceiling_usd, probes)
             if refused is not None:
                 if state is not JobState.REFUSED:
                     reason = refused.reason
@@ -355,10 +357,10 @@ class Jobs:
 
 
 def _refusal(
-    connection: Connection, job: Job, on: date, committed: Decimal, ceiling_usd: Decimal
+    connection: Connection, job: Job, on: date, committed: Decimal, ceiling_usd: Decimal, probes: int
 ) -> Reservation | None:
     """Why the job may not be bought, or None."""
-    if tier_state(connection, job.tier) is TierState.FROZEN:
+    if _frozen(connection, job, on, probes):
         return Reservation(on, committed, Hold.FROZEN, f"the {job.tier} tier is frozen for new generation")
     if committed + job.expected_usd > ceiling_usd:
         reason = (
@@ -367,6 +369,27 @@ def _refusal(
         )
         return Reservation(on, committed, Hold.CEILING, reason)
     return None
+
+
+def _frozen(connection: Connection, job: Job, on: date, probes: int) -> bool:
+    """Whether a freeze holds the job. A person's holds all; that of cost drift lets a few clips a day through."""
+    latest = latest_transition(connection, job.tier)
+    if latest is None or latest.state != TierState.FROZEN:
+        return False
+    if latest.by != Actor.DRIFT:
+        return True
+    bought = connection.execute(
+        select(spend.c.clip_id)
+        .distinct()
+        .where(
+            spend.c.spent_on == on,
+            spend.c.tier == job.tier,
+            spend.c.line == SpendLine.RESERVE.value,
+            spend.c.at >= latest.at,
+        )
+    )
+    clips = set(bought.scalars())
+    return job.clip_id not in clips and len(clips) >= probes
 
 
 def _change(

@@ -2,7 +2,15 @@
 
 from video_pipeline.routing.catalogue import Catalogue, ImageModel, Model, Resolution, Tier, load_catalogue
 from video_pipeline.routing.decision import Decision, Promotion, RoutingState, decide
-from video_pipeline.routing.plan import ClipPlan, DayPlan, check_cap, plan_clip, plan_day, price_day
+from video_pipeline.routing.plan import (
+    ClipPlan,
+    DayPlan,
+    attempts_moments,
+    check_cap,
+    plan_clip,
+    plan_day,
+    price_day,
+)
 
 __all__ = [
     "Catalogue",
@@ -15,6 +23,7 @@ __all__ = [
     "Resolution",
     "RoutingState",
     "Tier",
+    "attempts_moments",
     "check_cap",
     "decide",
     "load_catalogue",

@@ -8,7 +8,7 @@ of the brief's tier.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
@@ -40,11 +40,13 @@ class Promotion:
 class RoutingState:
     """What Gate 4 has put in force: frozen tiers, demoted and promoted models, measured acceptance, style affinity.
 
+    `probed` names the frozen tiers through which a few clips a day go, to see whether the cause is gone.
     `acceptance` maps a model to the measured share of its attempts that were accepted. `affinity` maps a style and a
     model to a share by which the model's cost shifts, within the policy's limit.
     """
 
     frozen: frozenset[str] = frozenset()
+    probed: frozenset[str] = frozenset()
     demoted: frozenset[str] = frozenset()
     promoted: Mapping[str, Promotion] = field(default_factory=dict[str, Promotion])
     acceptance: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -68,6 +70,7 @@ class Decision(BaseModel):
 
     `tier` is the brief's, also where a model of another tier serves it. `alternatives` are at most MAX_ALTERNATIVES,
     the one with the cheapest accepted clip first.
+    A shot that a freeze holds keeps the price and the acceptance that it would have without the freeze.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -130,7 +133,15 @@ def decide(
     tier, reasons = _tier(brief, policy)
     if tier.value in state.frozen:
         held = f"the {tier} tier is frozen for new generation; the clip waits until it thaws"
-        return Decision(shot=shot.index, tier=tier, reasons=(*reasons, held), held=held)
+        thawed = decide(shot, brief, catalogue, policy, replace(state, frozen=state.frozen - {tier.value}))
+        return Decision(
+            shot=shot.index,
+            tier=tier,
+            attempt_usd=thawed.attempt_usd,
+            acceptance=thawed.acceptance,
+            reasons=(*reasons, held),
+            held=held,
+        )
     serving = _serve(shot, brief, tier, catalogue, policy, state)
     reasons += serving.notes
     chosen = serving.chosen

@@ -1,7 +1,9 @@
 """The price of a day before anything is bought: expected and 90th-percentile cost (G1.8)."""
 
+import hashlib
 import math
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -79,11 +81,23 @@ def plan_day(
     state: RoutingState,
     *,
     max_attempts: int,
+    probes: int = 0,
 ) -> list[ClipPlan]:
-    """Plan a day's clips; a shot that money was spent on keeps the decision that it was bought under."""
+    """Plan a day's clips; a shot that money was spent on keeps the decision that it was bought under.
+
+    Of each tier in `state.probed`, at most `probes` clips of the day are not held. The ledger holds that bound for
+    the calendar day, whatever is planned.
+    """
     plans: list[ClipPlan] = []
-    for storyboard in storyboards:
-        fresh = plan_clip(storyboard, catalogue, policy, state, max_attempts=max_attempts)
+    open_state = replace(state, frozen=state.frozen - state.probed)
+    planned = [
+        plan_clip(storyboard, catalogue, policy, state, max_attempts=max_attempts) for storyboard in storyboards
+    ]
+    probing = _probing(ledger, planned, state, probes)
+    for fresh in planned:
+        storyboard = fresh.storyboard
+        if fresh.clip_id in probing:
+            fresh = plan_clip(storyboard, catalogue, policy, open_state, max_attempts=max_attempts)
         kept = [
             Decision.model_validate(
                 ledger.governance.stick(
@@ -148,20 +162,40 @@ def check_cap(plan: DayPlan, *, cap_usd: Decimal) -> None:
 
 
 def cost_moments(decision: Decision, max_attempts: int) -> tuple[float, float]:
-    """Mean and variance of what a shot costs when each of at most `max_attempts` attempts is billed.
-
-    The number of attempts is geometric with the acceptance rate, cut off at `max_attempts`.
-    """
+    """Mean and variance of what a shot costs when each of at most `max_attempts` attempts is billed."""
     if decision.held:
         return 0.0, 0.0
-    price, accept = float(decision.attempt_usd), decision.acceptance
+    price = float(decision.attempt_usd)
+    mean, variance = attempts_moments(decision.acceptance, max_attempts)
+    return price * mean, price**2 * variance
+
+
+def attempts_moments(acceptance: float, max_attempts: int) -> tuple[float, float]:
+    """Mean and variance of the number of attempts: geometric with the acceptance rate, cut off at `max_attempts`."""
     mean = square = 0.0
     for attempts in range(1, max_attempts + 1):
         last = attempts == max_attempts
-        probability = (1 - accept) ** (attempts - 1) * (1.0 if last else accept)
+        probability = (1 - acceptance) ** (attempts - 1) * (1.0 if last else acceptance)
         mean += probability * attempts
         square += probability * attempts**2
-    return price * mean, price**2 * (square - mean**2)
+    return mean, square - mean**2
+
+
+def _probing(ledger: Ledger, plans: Sequence[ClipPlan], state: RoutingState, probes: int) -> set[str]:
+    """The clips of frozen tiers that are not held: those begun already, and others up to `probes` a day and tier."""
+    found: set[str] = set()
+    for day in {plan.storyboard.day for plan in plans} if state.probed else ():
+        started = {job.clip_id for job in ledger.jobs.of_day(day) if job.submitted_at}
+        for tier in state.probed:
+            held = [
+                plan.clip_id
+                for plan in plans
+                if plan.storyboard.day == day and plan.held and plan.decisions[0].tier == tier
+            ]
+            begun = started.intersection(held)
+            others = sorted(set(held) - begun, key=lambda clip: hashlib.sha256(clip.encode()).digest())
+            found |= begun | set(others[: max(0, probes - len(begun))])
+    return found
 
 
 def _sum(moments: Iterable[tuple[float, float]]) -> tuple[float, float]:

@@ -26,10 +26,16 @@ DAILY_ASSETS = {
     "engagement": ("publishing", {"publish_records": (-13, 0)}),
     "clip_facts": (
         "feedback",
-        {"storyboards": SAME, "reviewed_clips": SAME, "publish_records": SAME, "engagement": SAME},
+        {
+            "storyboards": SAME,
+            "generation_plan": SAME,
+            "reviewed_clips": SAME,
+            "publish_records": SAME,
+            "engagement": SAME,
+        },
     ),
     "cost_report": ("feedback", {"clip_facts": (-6, 0)}),
-    "tier_status": ("feedback", {"cost_report": (-1, 0)}),
+    "tier_status": ("feedback", {"cost_report": (-13, 0)}),
     "model_scores": ("feedback", {"clip_facts": (-13, 0), "engagement": SAME}),
     "model_standings": ("feedback", {"model_scores": SAME, "clip_facts": (-13, 0), "model_standings": (-1, -1)}),
 }
@@ -156,7 +162,7 @@ def test_another_policy_reads_other_days(policy: Policy) -> None:
     """The windows that are policy are part of the graph; the others are not touched."""
     changed = policy.model_copy(
         update={
-            "drift": policy.drift.model_copy(update={"consecutive_days": 4}),
+            "drift": policy.drift.model_copy(update={"trailing_days": 4}),
             "scoring": policy.scoring.model_copy(update={"trailing_days": 3}),
         }
     )

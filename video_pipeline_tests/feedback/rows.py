@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from video_pipeline.clips import ClipStatus
-from video_pipeline.feedback import ClipFact, CostReport, ModelAttempts
+from video_pipeline.feedback import ClipFact, CostReport, ModelAttempts, TierSpending
 
 DAY = date(2026, 11, 21)
 
@@ -78,19 +78,45 @@ def a_fact(name: str = "clip", *by_model: ModelAttempts, day: date = DAY, **fiel
     return ClipFact(**values)
 
 
-def a_report(day: date, usd_per_clip: str | None) -> CostReport:
-    """A day's report with only its average generation cost; None on a day without generation."""
+def a_tier(
+    tier: str = "preview", *, made: int = 0, waiting: int = 0, planned: str = "0.10", **fields: Any
+) -> TierSpending:
+    """A day of a tier: `made` clips, each of one accepted attempt at its planned price, and some that wait."""
+    usd = Decimal(planned)
+    values: dict[str, Any] = {
+        "tier": tier,
+        "made": made,
+        "waiting": waiting,
+        "assumed": 0,
+        "waiting_usd": usd * waiting,
+        "compared": made,
+        "compared_usd": usd * made,
+        "expected_usd": usd * made,
+        "price_usd": Decimal(0),
+        "leak_usd": Decimal(0),
+        "attempts": made,
+        "accepted": made,
+        "expected_accepted": 0.9 * made,
+    } | fields
+    return TierSpending(**{"paid_usd": values["compared_usd"], **values})
+
+
+def a_report(day: date, *spending: TierSpending) -> CostReport:
+    """A day's report with only what the drift is judged on."""
+    made = sum(row.made for row in spending)
+    paid_usd = sum((row.paid_usd for row in spending), Decimal(0))
     return CostReport(
         day=day,
-        clips=1,
-        generated=0 if usd_per_clip is None else 1,
-        usable=1,
-        total_usd=Decimal(0),
-        generation_usd=Decimal(0),
-        generation_usd_per_clip=None if usd_per_clip is None else Decimal(usd_per_clip),
+        clips=sum(row.clips for row in spending),
+        generated=made,
+        usable=made,
+        total_usd=paid_usd,
+        generation_usd=paid_usd,
+        generation_usd_per_clip=paid_usd / made if made else None,
         usd_per_usable_clip=None,
         saved_by_cache_usd=Decimal(0),
         waste={},
         lines=(),
         by_day={},
+        spending=spending,
     )

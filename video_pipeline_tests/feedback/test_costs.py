@@ -213,7 +213,7 @@ def test_a_week_is_the_sum_of_its_days():
 def test_a_week_of_one_day_says_what_the_day_says(small_day: CostReport):
     week = weekly_cost_report_of(DAY, [small_day])
     assert week.generation_usd_per_clip == small_day.generation_usd_per_clip
-    assert week.model_copy(update={"lines": small_day.lines}) == small_day
+    assert week.model_copy(update={"lines": small_day.lines, "spending": small_day.spending}) == small_day
 
 
 def test_a_week_is_told_with_its_numbers(small_day: CostReport):

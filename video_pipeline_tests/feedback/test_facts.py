@@ -54,6 +54,7 @@ def _fact(*jobs: Job, clip: ReviewedClip | None = None, **sources: Any) -> ClipF
         "records": [],
         "engagement": [],
         "own_tiers": {"sandbox/sprint": "preview"},
+        "expectations": {},
     }
     (fact,) = build_facts(clips=[clip or _clip()], jobs=jobs, **(values | sources))
     return fact

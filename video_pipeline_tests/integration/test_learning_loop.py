@@ -1,6 +1,6 @@
 """Gate 4 back to Gate 1 over days.
 
-Dear days freeze a tier and hold its clips, and a cheap day thaws it. A cheap model
+Days that drift freeze a tier and hold its clips but for a probe, and a day as planned thaws it. A cheap model
 that does as well as the tier above is promoted to it, and is not when it no longer does.
 """
 
@@ -11,6 +11,7 @@ from decimal import Decimal
 from importlib import resources
 
 import dagster as dg
+import httpx
 import pytest
 import yaml
 
@@ -21,8 +22,8 @@ from video_pipeline.routing import ClipPlan, Decision
 from video_pipeline_tests.integration.conftest import House, NewHouse
 from video_pipeline_tests.integration.small_day import a_brief, drop, sandbox_books
 
-# Each clip costs $0.022 to generate: dear under this policy.
-DEAR = {"drift": {"freeze_above_usd": "0.01"}}
+# Each attempt costs $0.022: dear under this policy.
+DEAR = {"drift": {"freeze_above_usd": "0.01", "probes_a_day": 1, "minimum_clips": 2}}
 MONDAY = date(2026, 3, 9)
 # A verdict from a handful of clips, and no demotion in its way.
 HASTY = {
@@ -40,25 +41,31 @@ FIRST, SECOND, THIRD, FOURTH = (MONDAY + timedelta(days=days) for days in range(
 
 @pytest.fixture(scope="module")
 def house(new_house: NewHouse) -> House:
-    """Two days that have run, of a clip each, both dear."""
+    """Two days that have run, of a clip each, black whenever it was tried, and billed."""
     built = new_house()
-    for day, name in ((FIRST, "lantern"), (SECOND, "kettle"), (THIRD, "marble"), (FOURTH, "feather")):
+    names = ((FIRST, "lantern"), (SECOND, "kettle"), (THIRD, "marble"), (THIRD, "pebble"), (FOURTH, "feather"))
+    for day, name in names:
         drop(built.inbox, day, a_brief(name))
+    for name in ("lantern", "kettle"):
+        fault = {"fault": "black", "match": name, "times": 3}
+        url = f"{built.services.sandbox.base_url}/_sandbox/faults"
+        httpx.post(url, json=fault, trust_env=False).raise_for_status()
     for day in (FIRST, SECOND):
         built.run("production_day", day, DEAR)
         built.run("nightly_scoring", day, DEAR)
     return built
 
 
-def test_one_dear_day_freezes_nothing(house: House) -> None:
+def test_one_drifting_day_freezes_nothing(house: House) -> None:
     status = _preview(house, FIRST)
     assert (status.state, status.changed) == (TierState.OPEN, False)
 
 
-def test_two_dear_days_in_a_row_freeze_the_tier_with_the_evidence_and_an_alert(house: House) -> None:
+def test_two_drifting_days_in_a_row_freeze_the_tier_with_the_evidence_and_an_alert(house: House) -> None:
     status = _preview(house, SECOND)
     assert (status.state, status.changed) == (TierState.FROZEN, True)
-    assert status.evidence == {str(FIRST): "$0.0220 a clip", str(SECOND): "$0.0220 a clip"}
+    assert status.evidence[str(FIRST)].startswith("$0.0") and "planned" in status.evidence[str(SECOND)]
+    assert "retries 100%" in status.evidence["causes"]
     titles = [alert["title"] for alert in house.services.ledger.alerts.latest()]
     assert titles.count("The preview tier is frozen") == 1
 
@@ -69,21 +76,24 @@ def test_the_freeze_is_logged_as_a_new_routing_policy(house: House) -> None:
     assert record.asset_materialization.metadata["tiers"].value == {"preview": "frozen"}
 
 
-def test_the_next_days_plan_holds_its_clips_then_a_day_without_spend_thaws_the_tier(house: House) -> None:
+def test_the_next_day_buys_a_probe_and_holds_the_others_until_the_probe_thaws_the_tier(house: House) -> None:
     bought = len(sandbox_books(house.services.sandbox.base_url)["requests"])
     house.run("production_day", THIRD, DEAR)
-    (plan,) = house.rows("generation_plan", THIRD, ClipPlan)
-    assert "the preview tier is frozen" in (plan.held or "")
-    (clip,) = house.rows("generated_clips", THIRD, GeneratedClip)
-    assert (clip.status, clip.attempts) == (ClipStatus.WAITING, 0)
-    assert len(sandbox_books(house.services.sandbox.base_url)["requests"]) == bought
+    held = [plan for plan in house.rows("generation_plan", THIRD, ClipPlan) if plan.held]
+    assert len(held) == 1 and "the preview tier is frozen" in (held[0].held or "")
+    clips = {clip.clip_id: clip for clip in house.rows("generated_clips", THIRD, GeneratedClip)}
+    waiting = clips.pop(held[0].clip_id)
+    assert (waiting.status, waiting.attempts) == (ClipStatus.WAITING, 0)
+    assert [clip.status for clip in clips.values()] == [ClipStatus.GENERATED]
+    assert len(sandbox_books(house.services.sandbox.base_url)["requests"]) == bought + 1
 
     house.run("nightly_scoring", THIRD, DEAR)
     status = _preview(house, THIRD)
     assert (status.state, status.changed) == (TierState.OPEN, True)
+    assert "1 waiting at their planned price" in status.evidence[str(THIRD)]
     house.run("production_day", THIRD, DEAR)
-    (clip,) = house.rows("generated_clips", THIRD, GeneratedClip)
-    assert clip.status is ClipStatus.GENERATED
+    clips = house.rows("generated_clips", THIRD, GeneratedClip)
+    assert [clip.status for clip in clips] == [ClipStatus.GENERATED] * 2
 
 
 def test_a_tier_frozen_between_plan_and_purchase_is_not_bought_from(house: House) -> None:

@@ -149,6 +149,21 @@ def test_a_frozen_tier_buys_nothing_and_the_others_do(ledger: Ledger):
     assert ledger.jobs.reserve(preview, ceiling_usd=CEILING_USD).granted
 
 
+def test_a_freeze_by_drift_lets_a_few_clips_a_day_through_with_all_their_attempts(ledger: Ledger):
+    def granted(name: str, attempt: int = 0) -> bool:
+        job = ledger.jobs.plan(a_job(f"{name} {attempt}", clip_id=f"{DAY}/{name}", attempt=attempt))
+        return ledger.jobs.reserve(job, ceiling_usd=CEILING_USD, probes=2).granted
+
+    assert granted("before")
+    ledger.governance.set_tier("preview", TierState.FROZEN, by=Actor.DRIFT, day=DAY, evidence={})
+    assert [granted(name) for name in ("a", "b", "c")] == [True, True, False]
+    assert not granted("before", attempt=1)
+    assert granted("a", attempt=1)
+    ledger.governance.set_tier("preview", TierState.OPEN, by=Actor.DRIFT, day=DAY, evidence={})
+    ledger.governance.set_tier("preview", TierState.FROZEN, by=Actor.PERSON, day=DAY, evidence={})
+    assert not granted("d"), "a person's freeze holds all"
+
+
 @pytest.mark.parametrize("state", _IN_FLIGHT, ids=str)
 def test_a_job_waits_for_an_identical_one_in_flight(ledger: Ledger, state: JobState):
     _in(ledger, state, "first")

@@ -79,7 +79,8 @@ def test_every_shot_gets_a_decision_or_the_reason_why_there_is_none(policy: Poli
 def test_a_decisions_price_is_the_catalogues_for_what_it_says(policy: Policy, brief, catalogue, state):
     for decision in _decide(brief, catalogue, policy, state):
         if decision.model is None:
-            assert decision.attempt_usd == 0
+            frozen = decision.tier.value in state.frozen
+            assert frozen or decision.attempt_usd == 0
             continue
         sizes = {resolution.name: resolution for resolution in catalogue.named(decision.model).resolutions}
         resolution = sizes[decision.resolution or ""]

@@ -1,7 +1,7 @@
 """The price of a day before it is bought: moments, totals, the cap, and decisions that stick."""
 
 import random
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from statistics import fmean, pvariance
 
@@ -30,6 +30,7 @@ from video_pipeline_tests.ledger.rows import a_job
 from video_pipeline_tests.routing.catalogues import RANDOM_CATALOGUES
 
 DAY = date(2026, 11, 21)
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 _OPEN = RoutingState()
 _ATTEMPTS = st.integers(1, 6)
 # As measured: in ten-thousandths.
@@ -181,6 +182,32 @@ def test_planning_again_follows_the_policy_until_money_was_spent(
     assert [planned(_OPEN), planned(demoted), planned(_OPEN)] == ["sandbox/sprint", "sandbox/dash", "sandbox/sprint"]
     ledger.jobs.plan(a_job(clip_id=board.clip_id, shot_sha256=shot_sha256, state=JobState.SUBMITTING))
     assert planned(demoted) == "sandbox/sprint"
+
+
+def test_a_few_clips_of_a_tier_that_drift_has_frozen_are_planned_and_the_others_keep_their_price(
+    ledger: Ledger, policy: Policy, sandbox_catalogue: Catalogue
+):
+    boards = [storyboard_of(a_brief(f"clip-{number}"), DAY, cap_s=15) for number in range(6)]
+    frozen = frozenset({"preview"})
+
+    def planned(probed: frozenset[str]) -> dict[str, Decision]:
+        state = RoutingState(frozen=frozen, probed=probed)
+        plans = plan_day(ledger, boards, sandbox_catalogue, policy.routing, state, max_attempts=4, probes=2)
+        return {plan.clip_id: plan.decisions[0] for plan in plans}
+
+    assert all(decision.held for decision in planned(frozenset()).values())
+    decisions = planned(frozen)
+    probing = {clip for clip, decision in decisions.items() if not decision.held}
+    assert len(probing) == 2
+    assert {decision.attempt_usd for decision in decisions.values()} == {Decimal("0.110")}
+    # One has begun: it goes on, and counts as one of the two.
+    begun = next(board for board in boards if board.clip_id not in probing)
+    shot_sha256 = begun.shot_sha256(begun.shots[0])
+    job = a_job(clip_id=begun.clip_id, shot_sha256="of before", state=JobState.SUBMITTING, submitted_at=NOON)
+    assert shot_sha256 != job.shot_sha256
+    ledger.jobs.plan(job)
+    again = {clip for clip, decision in planned(frozen).items() if not decision.held}
+    assert begun.clip_id in again and len(again) == 2
 
 
 @settings(max_examples=20)

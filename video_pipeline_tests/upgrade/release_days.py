@@ -32,8 +32,6 @@ POLICY: dict[str, dict[str, Any]] = {
     "upscaling": {"crf": 12},
     "scoring": {"minimum_attempts": 3},
 }
-# One clip costs $0.022 to generate: dear under this policy.
-_DEAR = POLICY | {"drift": {"freeze_above_usd": "0.01"}}
 
 LANTERN = a_brief("lantern")
 RALLY = a_brief("rally", prompt="A politician waving from a stage")
@@ -115,11 +113,11 @@ def live_through(house: House) -> None:
         ("session_expired", "vanished", 1),
     ):
         _fault(house, name, match, times)
-    for day, policy in ((MONDAY, _DEAR), (TUESDAY, _DEAR), (WEDNESDAY, POLICY)):
-        house.run("production_day", day, policy)
+    for day in (MONDAY, TUESDAY, WEDNESDAY):
+        house.run("production_day", day, POLICY)
         # Nobody has seen a video in its first second.
         time.sleep(2)
-        house.run("nightly_scoring", day, policy)
+        house.run("nightly_scoring", day, POLICY)
         if day == TUESDAY:
             _people_decide(house)
     house.run("weekly_learning", MONDAY, POLICY)
@@ -153,11 +151,15 @@ def _drop_loose(house: House) -> None:
 
 
 def _people_decide(house: House) -> None:
-    """A person has answered a question, and opened what two dear days have frozen, and frozen another tier."""
+    """A person has answered a question, and opened what cost drift had frozen, and frozen another tier."""
     ledger = house.services.ledger
     ledger.reviews.decide(f"{MONDAY}/vote", "generation", ReviewState.REJECTED, by="anna", reason_code="off-brand")
-    for tier, state in (("preview", TierState.OPEN), ("cinematic", TierState.FROZEN)):
-        assert ledger.governance.set_tier(tier, state, by=Actor.PERSON, day=TUESDAY, evidence={"why": "agreed"})
+    for tier, state, by in (
+        ("preview", TierState.FROZEN, Actor.DRIFT),
+        ("preview", TierState.OPEN, Actor.PERSON),
+        ("cinematic", TierState.FROZEN, Actor.PERSON),
+    ):
+        assert ledger.governance.set_tier(tier, state, by=by, day=TUESDAY, evidence={"why": "agreed"})
 
 
 def _said(brief: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from video_pipeline.feedback import (
     book_delivery,
     build_facts,
     cost_report_of,
+    expectations_of,
     judge_drift,
     judge_standings,
     put_acceptance_in_force,
@@ -31,7 +32,7 @@ from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.publishing import Engagement, PublishRecord
 from video_pipeline.reports import cost_plot, day_report, score_plot
-from video_pipeline.routing import Catalogue
+from video_pipeline.routing import Catalogue, ClipPlan
 from video_pipeline.storage import ObjectStore
 
 COST_DAYS = 7
@@ -45,6 +46,7 @@ def clip_facts(
     policy: dg.ResourceParam[Policy],
     catalogue: dg.ResourceParam[Catalogue],
     storyboards: list[Storyboard],
+    generation_plan: list[ClipPlan],
     reviewed_clips: list[ReviewedClip],
     publish_records: list[PublishRecord],
     engagement: list[Engagement],
@@ -52,14 +54,18 @@ def clip_facts(
     """One row a clip with everything about it: attempts, strategy, cost lines, size, links, engagement."""
     day = day_of(context.partition_key)
     book_delivery(ledger, policy.costs, reviewed_clips, publish_records)
+    jobs = ledger.jobs.of_day(day)
     facts = build_facts(
         storyboards={board.clip_id: board for board in storyboards},
         clips=reviewed_clips,
-        jobs=ledger.jobs.of_day(day),
+        jobs=jobs,
         costs=ledger.spend.by_clip(day),
         records=publish_records,
         engagement=engagement,
         own_tiers=catalogue.tiers,
+        expectations=expectations_of(
+            generation_plan, jobs, catalogue.tiers, max_attempts=1 + policy.generation.max_ladder_attempts
+        ),
     )
     return dg.MaterializeResult(
         value=facts,
@@ -112,7 +118,7 @@ def tier_status(
     notifier: dg.ResourceParam[Notifier],
     cost_report: list[CostReport],
 ) -> dg.MaterializeResult[list]:
-    """Open or frozen per tier, with the evidence: two dear days in a row freeze the preview tier."""
+    """Open or frozen per tier, with the evidence: a cost drift freezes the preview tier, and its end opens it."""
     day = day_of(context.partition_key)
     statuses = judge_drift(ledger, policy.drift, day=day, reports=cost_report)
     for alert in transition_alerts(statuses):
@@ -120,7 +126,11 @@ def tier_status(
     report_routing_policy(context.instance, ledger)
     return dg.MaterializeResult(
         value=statuses,
-        metadata={status.tier: f"{status.state}: {status.reason}" for status in statuses},
+        metadata={
+            **{status.tier: f"{status.state}: {status.reason}" for status in statuses},
+            **{f"{status.tier} evidence": status.evidence for status in statuses if status.evidence},
+            **{f"{status.tier} causes": status.causes for status in statuses if status.causes},
+        },
     )
 
 
@@ -178,7 +188,7 @@ def model_standings(
 
 def assets_under(policy: Policy) -> list[dg.AssetsDefinition]:
     """The gate's assets; how many days of costs and of facts are judged is policy."""
-    costs = dg.AssetIn(partition_mapping=trailing(policy.drift.consecutive_days))
+    costs = dg.AssetIn(partition_mapping=trailing(policy.drift.trailing_days))
     facts = dg.AssetIn(partition_mapping=trailing(policy.scoring.trailing_days))
     yesterday = dg.AssetDep("model_standings", partition_mapping=DAY_BEFORE)
     return [

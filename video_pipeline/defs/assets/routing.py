@@ -42,6 +42,7 @@ def generation_plan(
         policy.routing,
         routing_state(ledger, policy.scoring),
         max_attempts=max_attempts,
+        probes=policy.drift.probes_a_day,
     )
     total = price_day(
         day_of(context.partition_key),
