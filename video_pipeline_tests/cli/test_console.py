@@ -24,7 +24,7 @@ HOSTILE = "[/x] [link=https://evil.example]here[/link] \x1b]0;title\x07\x9b2J :b
 
 @given(WORDS, WORDS)
 def test_words_are_shown_as_they_are_written(before: str, words: str):
-    shown = Text.from_markup(f"[bold]{escaped(before)} {escaped(words)}[/bold]", emoji=False)
+    shown = Text.from_markup(f"[bold]{escaped(before)}[/bold] [dim]{escaped(words)}[/dim]", emoji=False)
     assert shown.plain == f"{clean(before)} {clean(words)}"
 
 

@@ -118,9 +118,18 @@ def new_machine(new_database: NewDatabase, embedded_folder: Path) -> Iterator[Ne
         shutil.rmtree(machine.folder)
 
 
+def told(result: subprocess.CompletedProcess[str]) -> str:
+    """What a command has complained of, without what it said while it waited for its ledger."""
+    lines = result.stderr.strip().splitlines()
+    return "\n".join(line for line in lines if "takes no connection now, trying again" not in line)
+
+
 def assert_one_sentence(result: subprocess.CompletedProcess[str], *parts: str) -> None:
-    """The command failed, said why in one line of its own, and showed no traceback."""
-    complaint = result.stderr.strip()
+    """The command failed, said why in one line of its own, and showed no traceback.
+
+    Before that it may have told what it waits for.
+    """
+    complaint = told(result)
     assert result.returncode not in (0, None), result.stdout
     assert "Traceback" not in result.stdout + result.stderr
     assert len(complaint.splitlines()) == 1, complaint

@@ -25,7 +25,7 @@ import yaml
 from video_pipeline import cli
 from video_pipeline.ledger import Actor, JobState, TierState
 from video_pipeline.sandbox import stop
-from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, assert_one_sentence
+from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, assert_one_sentence, told
 from video_pipeline_tests.generation.stage import let_settle
 from video_pipeline_tests.integration.small_day import a_brief, drop, today, write_policy
 from video_pipeline_tests.ledger.rows import a_job, reserved
@@ -410,7 +410,7 @@ class TestBrokenSurroundings:
             {"VIDEO_PIPELINE_CATALOGUE_FILE": "nowhere.yaml"},
         ):
             planned, ran = (machine.run(command, environment=surroundings) for command in ("plan", "run-day"))
-            assert_one_sentence(ran, planned.stderr.strip())
+            assert_one_sentence(ran, told(planned))
             assert "hunter2" not in ran.stdout + ran.stderr
 
     def test_a_policy_that_is_not_there_is_named(self, machine: Machine) -> None:

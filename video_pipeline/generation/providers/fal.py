@@ -443,7 +443,9 @@ def _refused_submit(answer: Answer) -> NotAccepted | SubmitUnknown:
     if (findings is not None and status == 422) or (flat is not None and status in (400, 404, 413, 422)):
         moderation = findings is not None and any(found.type == _MODERATION for found in findings.detail)
         kind = FailureKind.MODERATION if moderation else FailureKind.INVALID
-        return NotAccepted(kind, reason, retry_allowed=not moderation, answer=kept)
+        # A model's findings are fal's alone. A sentence may be anybody's on the way: the history has to agree.
+        documented = findings is not None or status == 404
+        return NotAccepted(kind, reason, retry_allowed=not moderation, documented=documented, answer=kept)
     return SubmitUnknown(f"fal answered a submit with {reason}", answer=kept)
 
 
