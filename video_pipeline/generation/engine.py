@@ -16,7 +16,7 @@ import httpx
 from video_pipeline import checkpoints
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, GeneratedClip
-from video_pipeline.errors import VideoPipelineError
+from video_pipeline.errors import LedgerError, VideoPipelineError
 from video_pipeline.generation import messages, questions
 from video_pipeline.generation.assembly import Segment, assemble
 from video_pipeline.generation.clip_rows import clip_row, finished_row
@@ -152,6 +152,11 @@ class GenerationEngine:
         lease = await self._db(held.__enter__)
         try:
             yield lease
+        except LedgerError:
+            # Who slept finds its connections closed: that is the smaller part of what has happened.
+            if lease is not None:
+                lease.check()
+            raise
         finally:
             await self._db(held.__exit__, None, None, None)
 

@@ -20,6 +20,7 @@ from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.generation.requests import build_job
 from video_pipeline.ledger import Actor, Job, JobState, Lease, LeaseLost, Ledger, Receipt, TierState, open_ledger
+from video_pipeline.ledger.jobs import Jobs
 from video_pipeline.ledger.leases import Leases
 from video_pipeline.media import probe
 from video_pipeline.routing import ClipPlan, RoutingState
@@ -421,6 +422,28 @@ def test_a_clip_that_is_taken_over_while_its_submit_connects_is_not_bought(
     assert (clip.status, stage.requests, stage.alerts()) == (ClipStatus.WAITING, [], {})
     [job] = stage.jobs()
     assert job.state is JobState.SUBMITTING
+
+
+def test_a_worker_that_finds_its_connections_closed_when_it_wakes_up_alerts_nobody(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = LedgerError("The ledger cannot be reached.")
+
+    def wake_up(jobs: Jobs, *_: object, **__: object) -> None:
+        _to_another_worker(stage.ledger, f"generate {clip_id}")
+        with pytest.raises(LeaseLost):
+            jobs.plan(planned)
+        raise closed
+
+    [plan] = stage.plan(brief_of(HARBOUR))
+    clip_id, planned = plan.clip_id, _left_reserved(stage, [plan])
+    monkeypatch.setattr(Jobs, "submitting", wake_up)
+    [clip] = stage.run([plan])
+    assert (clip.status, clip.reason) == (
+        ClipStatus.WAITING,
+        "another worker has taken this clip over, or may do so",
+    )
+    assert (stage.alerts(), stage.requests) == ({}, [])
 
 
 def test_a_worker_whose_heart_has_stopped_stops(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
