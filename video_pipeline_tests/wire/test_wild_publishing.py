@@ -266,7 +266,11 @@ def test_a_wild_answer_publishes_nothing_twice_and_loses_nothing(
         [video] = channel.videos(wild_title)
         resolve_publication(channel.ledger, channel.youtube, publication, found=video["video_id"])
 
-    channel.run()
+    # A machine under load may not answer within the short time that these tests allow; the run after it asks again.
+    for _ in range(5):
+        channel.run()
+        if all(channel.publication(title).state is PublicationState.PUBLISHED for title in channel.titles):
+            break
     for title in channel.titles:
         [video] = channel.videos(title)
         publication = channel.publication(title)
