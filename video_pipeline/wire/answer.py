@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -44,7 +45,7 @@ class Answer:
         if self.damage:
             raise Unreadable(f"the answer cannot be read: {self.damage}")
         try:
-            return model.model_validate(self._document())
+            return model.model_validate(self._document)
         except ValidationError as error:
             raise Unreadable(f"the answer is not as documented: {_first(error)}") from None
         except (ValueError, RecursionError):
@@ -74,14 +75,18 @@ class Answer:
         }
         return document | ({"damage": self.damage} if self.damage else {})
 
+    @cached_property
     def _document(self) -> Any:
-        """The body as JSON, every string in it clean. Raises ValueError or RecursionError."""
+        """The body as JSON, every string in it clean; an answer is often read as several types.
+
+        Raises ValueError or RecursionError.
+        """
         return self.secrets.clean(json.loads(self.body.decode("utf-8-sig"), parse_constant=_refused))
 
     def _text(self) -> str:
         # JSON is read first, as its escapes may hide a secret.
         try:
-            return json.dumps(self._document(), ensure_ascii=False)
+            return json.dumps(self._document, ensure_ascii=False)
         except (ValueError, RecursionError):
             return self.secrets.redacted(self.body.decode("utf-8", "replace"))
 

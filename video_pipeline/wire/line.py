@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import httpx
 
@@ -49,6 +49,18 @@ class Bounds:
 
     total_s: float = 60.0
     max_bytes: int = 4 * 1024 * 1024
+
+
+class _Question(TypedDict, total=False):
+    """What may go with a question; `Line.ask` says what each is."""
+
+    headers: Mapping[str, str] | None
+    params: Mapping[str, str] | None
+    json: Any
+    data: Mapping[str, str] | None
+    content: bytes | Path | None
+    bounds: Bounds
+    before: Callable[[], None] | None
 
 
 class Line:
@@ -191,33 +203,9 @@ class BlockingLine:
         """Whether an address is on one of the vendor's own hosts."""
         return self._line.is_ours(url)
 
-    def ask(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str] | None = None,
-        json: Any = None,
-        data: Mapping[str, str] | None = None,
-        content: bytes | Path | None = None,
-        bounds: Bounds = Bounds(),
-        before: Callable[[], None] | None = None,
-    ) -> Answer:
+    def ask(self, method: str, url: str, **question: Unpack[_Question]) -> Answer:
         """See `Line.ask`. Raises NotSent (Unsendable, Stranger) or NoAnswer."""
-        return _wait(
-            self._line.ask(
-                method,
-                url,
-                headers=headers,
-                params=params,
-                json=json,
-                data=data,
-                content=content,
-                bounds=bounds,
-                before=before,
-            )
-        )
+        return _wait(self._line.ask(method, url, **question))
 
 
 def _wait(work: Coroutine[Any, Any, _T]) -> _T:

@@ -33,7 +33,7 @@ REFRESH_TOKEN = "canary-refresh-04fe77a9"
 ACCESS_TOKEN = f"sandbox.{hashlib.sha256(REFRESH_TOKEN.encode()).hexdigest()[:32]}"
 CANARIES = (FAL_KEY, CLIENT_SECRET, REFRESH_TOKEN, ACCESS_TOKEN)
 # What one question may take in these tests, in seconds.
-PATIENCE_S = 0.3
+PATIENCE_S = 0.5
 _HELD = (JobState.RESERVED, JobState.SUBMITTING, JobState.SUBMITTED, JobState.PROCESSING, JobState.UNKNOWN)
 
 

@@ -307,9 +307,9 @@ class FalProvider:
             answer = await self._read(
                 f"{self._api_url}/v1/models/requests/by-endpoint", "history", params=query, bounds=_HISTORY_BOUNDS
             )
-            page = _understood(answer, _History, "history") if answer.status == 200 else None
-            if page is None:
+            if answer.status != 200:
                 raise _undecided(answer, "history")
+            page = _understood(answer, _History, "history")
             for item in page.items:
                 if _same_input(item.json_input, sent) and item.request_id not in known_ids:
                     return self.receipt(job, item.request_id)
