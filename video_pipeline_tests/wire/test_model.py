@@ -73,7 +73,7 @@ _CHECKPOINTS = [
     "generation.stored",
 ]
 # What becomes of a submit. What is late arrives when its sender has given up.
-_SUBMITS = ["yes", "no", "busy", "lost before", "lost after", "late", "unreadable", "killed before", "killed after"]
+_SUBMITS = ["yes", "no", "busy", "late", "late", "lost after", "lost before", "killed before", "killed after"]
 _ENDINGS = ["a file", "failed", "output refused"]
 _READS = ["tells", "says nothing"]
 
@@ -153,8 +153,8 @@ class ModelProvider:
                 request = self.arrive(job)
         if becomes == "killed after":
             raise Killed
-        if becomes in ("lost after", "unreadable"):
-            raise SubmitUnknown(becomes)
+        if becomes == "lost after":
+            raise SubmitUnknown("lost")
         return self.receipt(job, request.request_id)
 
     async def find(self, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
@@ -420,6 +420,8 @@ class Books(RuleBasedStateMachine):
         if self.asleep is not None:
             self.asleep.wake()
         for _ in range(6):
+            if self.house.job().state in _LASTING:
+                break
             self._work(Worker(self.house), [], provider.ending, "tells")
             self.house.a_day_passes(None)
             self.house.a_person_answers()
@@ -440,17 +442,19 @@ class Books(RuleBasedStateMachine):
         worker.start()
 
 
-def test_no_sequence_of_events_buys_twice_or_beside_the_ledger(
+@pytest.fixture
+def make_house(
     ledger_of_module: Ledger,
     tmp_path: Path,
     policy: Policy,
     sandbox_catalogue: Catalogue,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    provider_of: list[ModelProvider] = []
+) -> Callable[[Recovery], House]:
+    """Makes houses whose providers hand over a file without asking the network."""
+    providers: list[ModelProvider] = []
 
     async def download(client: httpx.AsyncClient, url: str, target: Path, **more: Any) -> Downloaded:
-        if provider_of[-1].gone:
+        if providers[-1].gone:
             raise NotFetched("gone")
         target.write_bytes(b"a picture")
         return Downloaded(target, 9, "0" * 64)
@@ -459,13 +463,36 @@ def test_no_sequence_of_events_buys_twice_or_beside_the_ledger(
     monkeypatch.setattr(media_collector, "flaw_of", lambda *_: None)
     monkeypatch.setattr(checkpoints, "on_reach", lambda name: _HERE.worker.reached(name))
     hasty = quick(policy, ceiling_usd="100000", backoff_s=(0.0, 0.0), lookup_wait_s=0.0, poll_timeout_s=0.0)
-    threads = LedgerThreads()
+    threads, store = LedgerThreads(), LocalStore(tmp_path)
 
     def make(recovery: Recovery) -> House:
-        provider_of.append(ModelProvider(recovery))
-        return House(ledger_of_module, LocalStore(tmp_path), hasty, sandbox_catalogue, threads, provider_of[-1])
+        providers.append(ModelProvider(recovery))
+        return House(ledger_of_module, store, hasty, sandbox_catalogue, threads, providers[-1])
 
-    monkeypatch.setattr(Books, "make", staticmethod(make), raising=False)
+    return make
+
+
+@pytest.mark.parametrize("recovery", [Recovery.SEARCH, Recovery.NONE])
+def test_a_person_who_looks_too_early_is_not_believed(
+    make_house: Callable[[Recovery], House], recovery: Recovery
+) -> None:
+    house = make_house(recovery)
+    house.plan()
+    house.provider.submits = ["late"]
+    Worker(house).start()
+    house.a_person_answers()
+    assert (house.job().state, house.provider.books) == (JobState.UNKNOWN, [])
+    house.a_day_passes(None)
+    house.a_person_answers()
+    Worker(house).start()
+    job, [bought] = house.job(), house.provider.books
+    assert (job.state, job.billed_usd) == (JobState.ACCEPTED, bought.usd)
+
+
+def test_no_sequence_of_events_buys_twice_or_beside_the_ledger(
+    make_house: Callable[[Recovery], House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Books, "make", staticmethod(make_house), raising=False)
     run_state_machine_as_test(
         Books,
         settings=settings(max_examples=60, stateful_step_count=12, deadline=None, suppress_health_check=_SLOW),
