@@ -17,6 +17,7 @@ from typing import Any
 
 import dagster as dg
 import yaml
+from sqlalchemy.exc import SQLAlchemyError
 
 from video_pipeline.defs.dead_runs import end_dead_runs, process_tags
 from video_pipeline.errors import VideoPipelineError
@@ -44,21 +45,30 @@ class StageProgress:
 def dagster_instance(settings: Settings) -> Generator[dg.DagsterInstance, None, None]:
     """The instance in DAGSTER_HOME where that is set, else in the state folder; made when it is not there yet.
 
-    One process at a time makes or upgrades its tables: Dagster's own migrations do not bear two at once.
+    One process at a time makes or upgrades its tables: Dagster's own migrations do not bear two at once. Raises
+    RunFailed when it cannot be made, or cannot keep what the block has it keep.
     """
     home = (settings.dagster_home or settings.state_dir / "dagster").absolute()
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / ".starting.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        packaged = Path(__file__).resolve().parent.parent / "dagster.yaml"
-        if packaged.exists() and not (home / "dagster.yaml").exists():
-            # In one step: a file cut short would configure another instance, and stay.
-            part = home / ".dagster.yaml.part"
-            shutil.copy(packaged, part)
-            part.replace(home / "dagster.yaml")
-        instance = dg.DagsterInstance.from_config(str(home))
-    with instance:
-        yield instance
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with (home / ".starting.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            packaged = Path(__file__).resolve().parent.parent / "dagster.yaml"
+            if packaged.exists() and not (home / "dagster.yaml").exists():
+                # In one step: a file cut short would configure another instance, and stay.
+                part = home / ".dagster.yaml.part"
+                shutil.copy(packaged, part)
+                part.replace(home / "dagster.yaml")
+            instance = dg.DagsterInstance.from_config(str(home))
+        with instance:
+            yield instance
+    except (SQLAlchemyError, OSError) as error:
+        # What goes wrong in a step is the step's; this is of Dagster's own books, mostly a full disk.
+        reason = str(error).strip().splitlines()[0]
+        raise RunFailed(
+            f"Dagster cannot keep its records in {home}: {reason}. See whether the disk is full. Run again: the work "
+            "goes on where it stopped."
+        ) from error
 
 
 def run_job(

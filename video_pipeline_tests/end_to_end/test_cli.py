@@ -461,6 +461,10 @@ class TestBrokenSurroundings:
         assert len(billed) == 1, "the clip was bought once, whatever the disk did"
         ledger.close()
 
+    def test_a_full_disk_under_dagster_is_told(self, machine: Machine, small_disk: Path) -> None:
+        result = machine.run("run-day", environment={"DAGSTER_HOME": str(small_disk)})
+        assert_one_sentence(result, "Dagster cannot keep its records in", str(small_disk))
+
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:

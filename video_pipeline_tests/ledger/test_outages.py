@@ -1,6 +1,10 @@
 """The ledger's server is killed, stopped, crowded, locked up or full: work waits for it, and never for ever."""
 
+import itertools
 import logging
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -161,3 +165,48 @@ def test_who_waits_behind_a_change_that_does_not_end_gives_up(home: Path, short:
 def test_a_statement_that_does_not_end_is_ended(home: Path, short: None):
     with closing(open_ledger(None, embedded_dir=home)) as own, own.engine.connect() as connection:
         assert "did not finish" in _sentence(lambda: connection.execute(text("SELECT pg_sleep(9)")))
+
+
+@pytest.fixture
+def small_disk(embedded_folder: Path) -> Iterator[Path]:
+    """A file system of its own, too small for a database; where nobody may mount, a place for no file at all."""
+    folder = Path(tempfile.mkdtemp(prefix="small-disk-", dir=embedded_folder))
+    mounted = _mount(folder, "size=20m,mode=755")
+    yield folder if mounted else Path("/dev/full")
+    if mounted:
+        stop_embedded(folder / "ledger")
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _mount(folder: Path, options: str) -> bool:
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.crash
+def test_a_full_disk_is_a_sentence_and_with_room_the_work_goes_on(small_disk: Path):
+    folder = small_disk / "ledger"
+    with pytest.raises(LedgerError, match=r"did not start: (the disk or quota is full\. |.*Not a directory)"):
+        open_ledger(None, embedded_dir=folder)
+    if not _mount(small_disk, "remount,size=150m"):
+        return
+    with closing(open_ledger(None, embedded_dir=folder)) as own:
+        own.reviews.open("2026-11-21/a", "quality", "dark")
+        ballast = small_disk / "ballast"
+        ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free))
+        number = itertools.count()
+
+        def work() -> None:
+            with own.engine.begin() as connection:
+                connection.execute(
+                    text(f"CREATE TABLE t{next(number)} AS SELECT repeat('x', 99) FROM generate_series(1, 9999)")
+                )
+
+        with pytest.raises(
+            LedgerError, match=r"disk or quota is full|no room left on its disk|cannot be reached|cannot work"
+        ):
+            while True:
+                work()
+        ballast.unlink()
+        assert [review.reason for review in own.reviews.waiting()] == ["dark"]
+        work()
