@@ -19,7 +19,7 @@ from video_pipeline.launcher import StageProgress, run_job
 from video_pipeline.ledger import PublicationState
 from video_pipeline.services import Services
 from video_pipeline.settings import Mode
-from video_pipeline.storage import read_rows, report_key, table_key
+from video_pipeline.storage import ObjectStore, read_rows, report_key, table_key
 
 # The sandbox's platform is quick: this long after an upload there is engagement to score.
 _FIRST_VIEWS_S = 3
@@ -53,7 +53,7 @@ class DemoReport:
     new_billed_jobs: int
     new_published: int
     stage_seconds: dict[str, float]
-    report_path: str
+    report_path: str | None
 
     def as_document(self) -> dict[str, Any]:
         """JSON with numbers, and money as decimal strings."""
@@ -112,9 +112,6 @@ def run_demo(services: Services, *, on_progress: Callable[[StageProgress], None]
     for publication in services.ledger.publications.of_days(day, day):
         if publication.state is PublicationState.NOT_CONNECTED:
             not_connected.setdefault(publication.clip_id, []).append(publication.platform)
-    page = report_key(day, "report.html")
-    with services.store.local_copy(page) as path:
-        shown = str(path) if services.store.url(page).startswith("file:") else services.store.url(page)
     return DemoReport(
         facts=_rows(services, "clip_facts", day, ClipFact),
         quarantined=services.ledger.intake.quarantined(day),
@@ -125,7 +122,7 @@ def run_demo(services: Services, *, on_progress: Callable[[StageProgress], None]
         new_billed_jobs=after.jobs - before.jobs,
         new_published=after.published - before.published,
         stage_seconds=seconds,
-        report_path=shown,
+        report_path=_place_of_page(services.store, day),
     )
 
 
@@ -160,6 +157,17 @@ def sandbox_books(base_url: str, day: date) -> Books:
 
 def write_report(report: DemoReport, path: Path) -> None:
     path.write_text(json.dumps(report.as_document(), indent=2) + "\n", encoding="utf-8")
+
+
+def _place_of_page(store: ObjectStore, day: date) -> str | None:
+    """The day's page, as a path where it is a file; None where it could not be made, which is no failure."""
+    page = report_key(day, "report.html")
+    if not store.exists(page):
+        return None
+    if not store.url(page).startswith("file:"):
+        return store.url(page)
+    with store.local_copy(page) as path:
+        return str(path)
 
 
 def _malformed(item: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from video_pipeline.clips import GeneratedClip
+from video_pipeline.defs.beside import listed
 from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.ledger import JobState, Ledger, SpendCategory
 from video_pipeline.quality import CheckName, TechnicalVerdict
@@ -29,7 +30,7 @@ def technical_results(verdicts: Sequence[TechnicalVerdict]) -> list[dg.AssetChec
                 passed=not failures,
                 severity=dg.AssetCheckSeverity.WARN,
                 metadata={"clips": len(verdicts), "failed": len(failures)}
-                | ({"findings": "; ".join(check.message for check in failures)} if failures else {}),
+                | ({"findings": listed(check.message for check in failures)} if failures else {}),
             )
         )
     return results
@@ -43,7 +44,10 @@ def no_unknown_jobs(context: dg.AssetCheckExecutionContext, ledger: dg.ResourceP
     return dg.AssetCheckResult(
         passed=not unknown,
         severity=dg.AssetCheckSeverity.ERROR,
-        metadata={"unknown": len(unknown), "jobs": ", ".join(job.key[:16] for job in unknown) or "none"},
+        metadata={
+            "unknown": len(unknown),
+            "jobs": listed((job.key[:16] for job in unknown), separator=", ") or "none",
+        },
     )
 
 

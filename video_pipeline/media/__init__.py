@@ -4,7 +4,7 @@ Nothing here knows of briefs or money. Importing this package loads no decoder; 
 """
 
 from video_pipeline.media.ffmpeg import INPUT_GUARD, MAX_PIXELS, ffmpeg_exe, run_ffmpeg
-from video_pipeline.media.frames import fitted, frames_at, jpeg_bytes, save_picture, thumbnail
+from video_pipeline.media.frames import Stills, fitted, frames_at, jpeg_bytes, look_through, save_picture
 from video_pipeline.media.probing import AudioStream, MediaInfo, VideoStream, first_video, open_guarded, probe
 from video_pipeline.media.stitching import cut, stitch
 
@@ -13,6 +13,7 @@ __all__ = [
     "MAX_PIXELS",
     "AudioStream",
     "MediaInfo",
+    "Stills",
     "VideoStream",
     "cut",
     "ffmpeg_exe",
@@ -20,10 +21,10 @@ __all__ = [
     "fitted",
     "frames_at",
     "jpeg_bytes",
+    "look_through",
     "open_guarded",
     "probe",
     "run_ffmpeg",
     "save_picture",
     "stitch",
-    "thumbnail",
 ]

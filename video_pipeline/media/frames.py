@@ -1,26 +1,101 @@
-"""Single frames of a clip as pictures: at a moment, fitted into a box, written to a file; thumbnails (O3)."""
+"""Single frames of a clip as pictures: out of a decode or at a moment, fitted into a box, written to a file (O3)."""
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media.probing import first_video, open_guarded, probe
+from video_pipeline.media.probing import VideoStream, first_video, open_guarded, probe
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from PIL.Image import Image
 
 
-def thumbnail(video: Path, target: Path, *, height: int = 360) -> None:
-    """Write the frame at a third of `video` to `target` (JPEG or PNG by its suffix), `height` pixels high.
+class Stills:
+    """Small pictures at shares (0..1) of a clip's length, taken while somebody else decodes it.
 
-    Raises MediaError when the clip cannot be decoded.
+    Who decodes calls `begin`, then `see` with each frame in the order of display, then `end`. One frame is held at a
+    time. What goes wrong here is kept in `error` and raises nothing: the decode is not for the pictures.
     """
-    [picture] = frames_at(video, [1 / 3])
-    save_picture(fitted(picture, (10 * height, height)), target)
+
+    def __init__(self, shares: Callable[[tuple[int, int]], Sequence[float]], *, side: int) -> None:
+        """`shares` gets the size (width, height) that a player shows; no side of a picture exceeds `side` pixels."""
+        self.pictures: list[Image] = []
+        """What was taken, in the order of display, upright. Fewer than asked for where the clip ends early."""
+        self.error: Exception | None = None
+        self.begun = False
+        """Whether a decode was looked at."""
+        self._shares, self._side = shares, side
+        self._wanted_s: list[float] = []
+        self._shown: VideoFrame | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing more is wanted."""
+        return not self._wanted_s
+
+    def begin(self, video: VideoStream) -> None:
+        """Say what comes; what was taken of another decode is forgotten."""
+        self.begun = True
+        self.pictures, self.error, self._wanted_s, self._shown = [], None, [], None
+        try:
+            shares = sorted(self._shares(video.size))
+        except Exception as error:
+            self.error = error
+            return
+        self._wanted_s = [video.start_s + share * video.duration_s for share in shares]
+
+    def see(self, frame: "VideoFrame") -> None:
+        """Take the frame before `frame` if a wanted moment lies between them."""
+        if not self._wanted_s:
+            return
+        while self._wanted_s and frame.time is not None and frame.time > self._wanted_s[0]:
+            self._take(self._shown or frame)
+        self._shown = frame if self._wanted_s else None
+
+    def end(self) -> None:
+        """The last frame stands for a moment after it, once."""
+        if self._wanted_s and self._shown is not None:
+            self._take(self._shown)
+        self._wanted_s, self._shown = [], None
+
+    def _take(self, frame: "VideoFrame") -> None:
+        self._wanted_s.pop(0)
+        try:
+            scale = min(1.0, self._side / max(frame.width, frame.height))
+            size = {name: max(1, round(getattr(frame, name) * scale)) for name in ("width", "height")}
+            self.pictures.append(_upright(frame, **size, interpolation="AREA"))
+        except Exception as error:
+            self.error, self._wanted_s = error, []
+
+
+def look_through(path: Path, stills: Stills, *, max_s: float = 60.0) -> None:
+    """Decode the clip at `path` as far as `stills` needs it; damage on the way, or `max_s` seconds, end it.
+
+    Raises MediaError when the clip has no picture or cannot be opened.
+    """
+    import av.error
+
+    info = probe(path)
+    if info.video is None:
+        raise MediaError(f"{path} has no picture.")
+    stills.begin(info.video)
+    deadline = time.monotonic() + max_s
+    with open_guarded(path) as container:
+        stream = first_video(container)
+        assert stream is not None
+        stream.thread_type = "AUTO"
+        with suppress(av.error.FFmpegError):
+            for frame in container.decode(stream):
+                stills.see(frame)
+                if stills.complete or time.monotonic() > deadline:
+                    break
+    stills.end()
 
 
 def frames_at(path: Path, shares: Sequence[float]) -> "list[Image]":
@@ -63,7 +138,8 @@ def fitted(picture: "Image", box: tuple[int, int], *, enlarge: bool = True) -> "
 def jpeg_bytes(picture: "Image", quality: int) -> bytes:
     """The picture as a JPEG file; `quality` is Pillow's, 1..95."""
     data = io.BytesIO()
-    picture.convert("RGB").save(data, "JPEG", quality=quality, optimize=True)
+    rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+    rgb.save(data, "JPEG", quality=quality, optimize=True)
     return data.getvalue()
 
 
@@ -93,6 +169,6 @@ def _first_at(frames: "Iterator[VideoFrame]", wanted_s: float) -> "VideoFrame":
     return shown
 
 
-def _upright(frame: "VideoFrame") -> "Image":
-    picture = frame.to_image()
+def _upright(frame: "VideoFrame", **scaled: Any) -> "Image":
+    picture = frame.to_image(**scaled)
     return picture.rotate(frame.rotation, expand=True) if frame.rotation % 360 else picture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from video_pipeline.media import MAX_PIXELS, first_video, open_guarded
+from video_pipeline.media import MAX_PIXELS, Stills, first_video, open_guarded
 from video_pipeline.quality.thresholds import MeasurementThresholds
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class Measurement:
     jump_share: float = 0.0
 
 
-def measure(path: Path, thresholds: MeasurementThresholds) -> Measurement:
-    """Decode every stream of `path` to its end, one frame in memory at a time.
+def measure(path: Path, thresholds: MeasurementThresholds, stills: Stills | None = None) -> Measurement:
+    """Decode every stream of `path` to its end, one frame in memory at a time; `stills` sees the frames too.
 
     Errors inside the streams are counted. Raises MediaError when the container cannot be opened at all.
     """
@@ -56,11 +56,15 @@ def measure(path: Path, thresholds: MeasurementThresholds) -> Measurement:
                 result.audio_peak = max(result.audio_peak, _peak(frame))
             else:
                 pictures.add(frame)
+                if stills is not None:
+                    stills.see(frame)
                 if time.monotonic() > deadline:
                     result.timed_out = True
                     break
     result.audio_s = max(heard_s.values(), default=0.0)
     pictures.finish(result)
+    if stills is not None:
+        stills.end()
     return result
 
 

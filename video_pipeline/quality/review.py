@@ -3,6 +3,7 @@
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, ReviewedClip, UpscaledClip
 from video_pipeline.ledger import Ledger, ReviewStage, ReviewState
+from video_pipeline.media import Stills
 from video_pipeline.quality.messages import clip_rejected, person_needed
 from video_pipeline.quality.technical import Expectation, TechnicalVerdict, check_clip
 from video_pipeline.storage import ObjectStore
@@ -14,11 +15,18 @@ def review_stage(file_sha256: str) -> str:
 
 
 def review_clip(
-    ledger: Ledger, store: ObjectStore, notifier: Notifier, clip: UpscaledClip, *, short_side: int
+    ledger: Ledger,
+    store: ObjectStore,
+    notifier: Notifier,
+    clip: UpscaledClip,
+    *,
+    short_side: int,
+    stills: Stills | None = None,
 ) -> tuple[ReviewedClip, TechnicalVerdict | None]:
     """Check the finished file against what was ordered; a person's word on it, once given, stands.
 
-    `short_side` is the delivered size's, in pixels. The verdict is None for a clip that has no file.
+    `short_side` is the delivered size's, in pixels; `stills` take pictures from the same decode. The verdict is None
+    for a clip that has no file.
     """
     row = ReviewedClip(**clip.model_dump())
     if clip.status is ClipStatus.REJECTED and clip.media_sha256:
@@ -27,7 +35,7 @@ def review_clip(
         return row, None
     expected = Expectation(size=(short_side, short_side), duration_s=clip.expected_s, audio=clip.audio_expected)
     with store.local_copy(clip.final_key) as path:
-        verdict = check_clip(path, expected)
+        verdict = check_clip(path, expected, stills=stills)
     if verdict.passed:
         return row.model_copy(update={"status": ClipStatus.PASSED}), verdict
     failed = tuple(check.name.value for check in verdict.failures)

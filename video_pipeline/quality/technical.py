@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import MediaInfo, VideoStream, probe
+from video_pipeline.media import MediaInfo, Stills, VideoStream, probe
 from video_pipeline.quality.thresholds import MeasurementThresholds
 
 if TYPE_CHECKING:
@@ -114,10 +114,17 @@ class _Answer:
     message: str
 
 
-def check_clip(path: Path, expected: Expectation, thresholds: TechnicalThresholds | None = None) -> TechnicalVerdict:
+def check_clip(
+    path: Path,
+    expected: Expectation,
+    thresholds: TechnicalThresholds | None = None,
+    *,
+    stills: Stills | None = None,
+) -> TechnicalVerdict:
     """Decode the clip at `path` once, completely, and compare it with what was ordered.
 
-    A bad file never raises: its verdict has `playable` failed. Memory does not grow with the length.
+    `stills` take pictures from the same decode, which need none of their own then. A bad file never raises: its
+    verdict has `playable` failed. Memory does not grow with the length.
     """
     from video_pipeline.quality.measurement import measure
 
@@ -125,7 +132,9 @@ def check_clip(path: Path, expected: Expectation, thresholds: TechnicalThreshold
     size_bytes = path.stat().st_size if path.is_file() else 0
     try:
         info = probe(path)
-        measured = measure(path, thresholds)
+        if stills is not None and info.video is not None:
+            stills.begin(info.video)
+        measured = measure(path, thresholds, stills)
     except MediaError as error:
         return _not_decoded(str(error), size_bytes, expected)
     if info.video is None or measured.frames == 0:

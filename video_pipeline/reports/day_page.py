@@ -1,4 +1,4 @@
-"""The day as one HTML page (`day_report.html`) that needs nothing but itself (O3)."""
+"""The day as an HTML page (`day_report.html`) that needs nothing but itself; further pages have more clips (O3)."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from typing import Any
 from video_pipeline.feedback import ClipFact, CostReport
 from video_pipeline.ledger import Ledger
 from video_pipeline.reports.addresses import web_address
-from video_pipeline.reports.gallery import CONTACT_SHEET
+from video_pipeline.reports.gallery import sheet_names
 from video_pipeline.reports.inline import data_uri
 from video_pipeline.reports.plots import cost_svg
 from video_pipeline.storage import ObjectStore, StoredObject, report_key
@@ -17,13 +17,17 @@ from video_pipeline.wire import clean
 
 # What the page leaves inside a card, in pixels.
 _CHART_WIDTH = 1040
+CLIPS_A_PAGE = 200
+# Of what waits for a person, and of what is quarantined.
+_MOST_ROWS = 100
 
 
 def day_report(
     store: ObjectStore, ledger: Ledger, report: CostReport, facts: Sequence[ClipFact], *, limit_usd: Decimal
 ) -> StoredObject:
-    """Write the page of the report's day into the store.
+    """Write the page of the report's day into the store, and a further page for each `CLIPS_A_PAGE` more clips.
 
+    Returns the first. It shows the first contact sheet; the others are linked. Long lists end with how many more.
     `limit_usd` is the average cost a clip at which drift freezes previews. Raises StorageError.
     """
     import jinja2
@@ -31,23 +35,40 @@ def day_report(
     template = resources.files("video_pipeline.reports").joinpath("day_report.html").read_text(encoding="utf-8")
     # Every word is escaped by the template's engine, and clean before that.
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_cleaned)
-    sheet_key = report_key(report.day, CONTACT_SHEET)
-    sheet = None
-    if store.exists(sheet_key):
-        sheet = data_uri("image/jpeg", store.read_bytes(sheet_key))
-    page = environment.from_string(template).render(
-        web_address=web_address,
-        report=report,
-        facts=facts,
-        quarantined=ledger.intake.quarantined(report.day),
-        reviews=ledger.reviews.of_day(report.day),
-        sheet=sheet,
-        cost_svg=cost_svg(report, limit_usd=limit_usd, width=_CHART_WIDTH) if report.by_day else None,
-        made_at=datetime.now(UTC),
-    )
-    return store.put_bytes(
-        report_key(report.day, "report.html"), page.encode(), content_type="text/html", overwrite=True
-    )
+    sheets = sheet_names(store, report.day)
+    shared = {
+        "web_address": web_address,
+        "report": report,
+        "sheets": sheets,
+        "quarantined": ledger.intake.quarantined(report.day),
+        "reviews": ledger.reviews.of_day(report.day),
+        "most_rows": _MOST_ROWS,
+        "sheet": data_uri("image/jpeg", store.read_bytes(report_key(report.day, sheets[0]))) if sheets else None,
+        "cost_svg": cost_svg(report, limit_usd=limit_usd, width=_CHART_WIDTH) if report.by_day else None,
+        "made_at": datetime.now(UTC),
+    }
+    compiled = environment.from_string(template)
+    names = [page_name(number) for number in range(1, pages_for(len(facts)) + 1)]
+    stored: list[StoredObject] = []
+    for index, name in enumerate(names):
+        own = facts[index * CLIPS_A_PAGE : (index + 1) * CLIPS_A_PAGE]
+        page = compiled.render(shared, facts=own, name=name, pages=names)
+        key = report_key(report.day, name)
+        stored.append(store.put_bytes(key, page.encode(), content_type="text/html", overwrite=True))
+    for key in list(store.list(report_key(report.day, "report"))):
+        if key.rsplit("/", 1)[1] not in names:
+            store.delete(key)
+    return stored[0]
+
+
+def pages_for(clips: int) -> int:
+    """How many pages a day of `clips` clips has; one at least."""
+    return max(1, -(-clips // CLIPS_A_PAGE))
+
+
+def page_name(number: int) -> str:
+    """The name of a day's page, counted from 1, among the day's reports."""
+    return "report.html" if number == 1 else f"report-{number}.html"
 
 
 def _cleaned(value: Any) -> Any:

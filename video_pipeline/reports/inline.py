@@ -12,19 +12,23 @@ def data_uri(media_type: str, data: bytes) -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
-def inline_jpeg(path: Path, *, max_bytes: int = 24_000, max_width: int = 480) -> str:
+def inline_jpeg(path: Path, *, max_bytes: int = 24_000, max_width: int = 480, top: int | None = None) -> str:
     """The picture file at `path` as a `data:image/jpeg` URI of at most `max_bytes` characters.
 
     For metadata that is stored in a database: the picture, at most `max_width` pixels wide however high it is, is
-    made coarser and then smaller until it fits.
+    made coarser and then smaller until it fits. `top` keeps only so many pixels of its height.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as opened:
-            picture = opened.convert("RGB")
+            # A large sheet is not copied.
+            opened.load()
+            picture = opened if opened.mode == "RGB" else opened.convert("RGB")
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise MediaError(f"{path} is not a picture that can be opened ({type(error).__name__}).") from error
+    if top is not None and picture.height > top:
+        picture = picture.crop((0, 0, picture.width, top))
     width = max_width
     while width >= 16:
         small = fitted(picture, (width, picture.height), enlarge=False)

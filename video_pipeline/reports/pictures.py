@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from video_pipeline.errors import MediaError
-from video_pipeline.media import fitted, frames_at, save_picture
+from video_pipeline.media import Stills, fitted, frames_at, save_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -39,45 +38,71 @@ _STRIP_WIDTH = _CARD_WIDTH - 2 * _PADDING
 _TEXT_HEIGHT = 58
 _PLACEHOLDER_HEIGHT = 116
 _HEADER_HEIGHT = 84
+# No clip, however tall, makes its card higher than others' cards: sheets have a largest size.
+_STRIP_HEIGHT = 260
+# What a card's frames are drawn from: no smaller than they are on the card, whatever the clip's shape.
+_STILL_SIDE = 320
 
 
 @dataclass(frozen=True)
 class SheetEntry:
     """One clip of a contact sheet.
 
-    `title` says which clip, `subtitle` the facts in a line (tier, model, cost), `status` is a word or two. A clip
-    without a file (refused, in review) has `path` None and shows `reason` instead of pictures.
+    `pictures` are frames in the order of display, as `sheet_stills` takes them; without any (refused, damaged) the
+    card shows `reason`. `title` says which clip, `subtitle` the facts in a line (tier, model, cost), `status` is a
+    word or two.
     """
 
-    path: Path | None
+    pictures: "Sequence[Image]"
     title: str
     subtitle: str
     status: str
     reason: str = ""
 
 
-def contact_sheet(entries: Sequence[SheetEntry], target: Path, *, heading: str = "Clips") -> None:
-    """Write one sheet, 1354 pixels wide, with a card a clip in two columns: frames, title, facts, status.
+def sheet_stills() -> Stills:
+    """What takes a clip's pictures for a contact sheet out of a decode."""
+    return Stills(_shares, side=_STILL_SIDE)
 
-    A clip whose file cannot be decoded gets a card that says so; it never spoils the sheet.
+
+class ContactSheet:
+    """One sheet, 1354 pixels wide, with a card a clip in two columns: frames, title, facts, status.
+
+    A card is drawn when its clip is added, and is all that is kept of it: about 0.6 MB. Two clips take at most 364
+    pixels of height; a JPEG has 65,500.
     """
-    from PIL import Image, ImageDraw
 
-    cards = [_card(entry) for entry in entries]
-    rows = [cards[start : start + 2] for start in range(0, len(cards), 2)]
-    heights = [max(card.height for card in row) for row in rows]
-    width = 2 * _MARGIN + 2 * _CARD_WIDTH + _GAP
-    sheet = Image.new("RGB", (width, _HEADER_HEIGHT + sum(heights) + _GAP * len(rows) + _MARGIN - _GAP), _PAGE)
-    draw = ImageDraw.Draw(sheet)
-    _header(draw, heading, entries, width)
-    top = _HEADER_HEIGHT
-    for row, height in zip(rows, heights, strict=True):
-        for column, card in enumerate(row):
-            left = _MARGIN + column * (_CARD_WIDTH + _GAP)
-            draw.rounded_rectangle((left, top, left + _CARD_WIDTH, top + height), radius=10, fill=_CARD)
-            sheet.paste(card, (left, top), _rounded_mask(card.size))
-        top += height + _GAP
-    save_picture(sheet, target)
+    def __init__(self, heading: str = "Clips") -> None:
+        self._heading = heading
+        self._cards: list[Image] = []
+        self._statuses: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._cards)
+
+    def add(self, entry: SheetEntry) -> None:
+        """Draw the clip's card."""
+        self._cards.append(_card(entry))
+        self._statuses[entry.status] += 1
+
+    def save(self, target: Path) -> None:
+        """Write the sheet, JPEG or PNG by the target's suffix. Raises MediaError when it cannot be written."""
+        from PIL import Image, ImageDraw
+
+        rows = [self._cards[start : start + 2] for start in range(0, len(self._cards), 2)]
+        heights = [max(card.height for card in row) for row in rows]
+        width = 2 * _MARGIN + 2 * _CARD_WIDTH + _GAP
+        sheet = Image.new("RGB", (width, _HEADER_HEIGHT + sum(heights) + _GAP * len(rows) + _MARGIN - _GAP), _PAGE)
+        draw = ImageDraw.Draw(sheet)
+        _header(draw, self._heading, self._statuses, width)
+        top = _HEADER_HEIGHT
+        for row, height in zip(rows, heights, strict=True):
+            for column, card in enumerate(row):
+                left = _MARGIN + column * (_CARD_WIDTH + _GAP)
+                draw.rounded_rectangle((left, top, left + _CARD_WIDTH, top + height), radius=10, fill=_CARD)
+                sheet.paste(card, (left, top), _rounded_mask(card.size))
+            top += height + _GAP
+        save_picture(sheet, target)
 
 
 def before_after_strip(before: Path, after: Path, target: Path, *, height: int = 420) -> None:
@@ -145,27 +170,28 @@ def _card(entry: SheetEntry) -> "Image":
 
 def _strip(entry: SheetEntry) -> "Image":
     """The clip's frames side by side over the card's width, or a panel with the reason why there are none."""
-    if entry.path is None:
-        return _placeholder(entry.reason or "No file.")
-    try:
-        first = frames_at(entry.path, [0.1])[0]
-        # Tall pictures are narrow: more of them fill the same width.
-        count = 5 if first.width < 0.8 * first.height else 3 if first.width > 1.2 * first.height else 4
-        pictures = [first, *frames_at(entry.path, [0.1 + 0.8 * step / (count - 1) for step in range(1, count)])]
-    except MediaError:
-        return _placeholder("The file cannot be decoded.")
-    return _side_by_side(pictures)
-
-
-def _side_by_side(pictures: "Sequence[Image]") -> "Image":
     from PIL import Image
 
-    width = (_STRIP_WIDTH - (len(pictures) - 1) * _FRAME_GAP) / len(pictures)
-    tiles = [fitted(picture, (round(width), 10 * round(width))) for picture in pictures]
-    strip = Image.new("RGB", (_STRIP_WIDTH, tiles[0].height), _CARD)
+    if not entry.pictures:
+        return _placeholder(entry.reason or "No file.")
+    count = _frames_of(entry.pictures[0].size)
+    width = (_STRIP_WIDTH - (count - 1) * _FRAME_GAP) / count
+    tiles = [fitted(picture, (round(width), _STRIP_HEIGHT)) for picture in entry.pictures[:count]]
+    strip = Image.new("RGB", (_STRIP_WIDTH, max(tile.height for tile in tiles)), _CARD)
     for index, tile in enumerate(tiles):
         strip.paste(tile, (round(index * (width + _FRAME_GAP)), 0))
     return strip
+
+
+def _frames_of(size: tuple[int, int]) -> int:
+    """How many frames of a clip stand side by side: tall pictures are narrow, more of them fill the same width."""
+    width, height = size
+    return 5 if width < 0.8 * height else 3 if width > 1.2 * height else 4
+
+
+def _shares(size: tuple[int, int]) -> list[float]:
+    count = _frames_of(size)
+    return [0.1 + 0.8 * step / (count - 1) for step in range(count)]
 
 
 def _placeholder(reason: str) -> "Image":
@@ -183,11 +209,10 @@ def _placeholder(reason: str) -> "Image":
     return panel
 
 
-def _header(draw: "ImageDraw", heading: str, entries: Sequence[SheetEntry], width: int) -> None:
+def _header(draw: "ImageDraw", heading: str, statuses: Counter[str], width: int) -> None:
     draw.text((_MARGIN, 24), _drawable(heading), font=_font(28), fill=_INK)
-    counts = Counter(entry.status for entry in entries)
     right = width - _MARGIN
-    for status, count in reversed(counts.most_common(8)):
+    for status, count in reversed(statuses.most_common(8)):
         right = _pill(draw, f"{count} {status}", right, 28, colour=_status_colour(status)) - 8
 
 

@@ -6,6 +6,7 @@ import dagster as dg
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Brief, Storyboard, storyboard_of, take_in
+from video_pipeline.defs.beside import listed, table
 from video_pipeline.defs.external import report_editorial_guidance
 from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.defs.tables import table_asset
@@ -39,9 +40,7 @@ def briefs(
         today=datetime.now(UTC).date(),
         examples=inbox.examples,
     )
-    quarantined = [
-        dg.TableRecord({"source": item.source, "reasons": "; ".join(item.reasons)}) for item in intake.quarantined
-    ]
+    quarantined = [{"source": item.source, "reasons": listed(item.reasons)} for item in intake.quarantined]
     made, guidance = intake.made_before, ledger.governance.preference(Preference.EDITORIAL_GUIDANCE)
     return dg.MaterializeResult(
         value=intake.briefs,
@@ -52,10 +51,10 @@ def briefs(
             "source": "packaged examples (the inbox is empty)" if intake.examples else str(inbox.folder),
             "quarantined": len(intake.quarantined),
             "missing_routing_metadata": sum(intake.assumed.values()),
-            **({"made_on_another_day": {name: str(when) for name, when in made.items()}} if made else {}),
-            **({"kept_because_paid_for": ", ".join(intake.kept)} if intake.kept else {}),
+            **({"made_on_another_day": listed(f"{name} on {when}" for name, when in made.items())} if made else {}),
+            **({"kept_because_paid_for": listed(intake.kept, separator=", ")} if intake.kept else {}),
             **({"editorial_guidance": dg.MetadataValue.json(guidance)} if guidance else {}),
-            **({"quarantine": dg.MetadataValue.table(quarantined)} if quarantined else {}),
+            **({"quarantine": table(quarantined)} if quarantined else {}),
         },
     )
 

@@ -7,6 +7,7 @@ import dagster as dg
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Storyboard
 from video_pipeline.clips import ReviewedClip
+from video_pipeline.defs.beside import Beside
 from video_pipeline.defs.external import report_routing_policy
 from video_pipeline.defs.partitions import DAILY, DAY_BEFORE, day_of, trailing
 from video_pipeline.defs.tables import place_of, table_asset
@@ -93,7 +94,9 @@ def cost_report(
     day = day_of(context.partition_key)
     report = cost_report_of(day, clip_facts)
     own, limit_usd = [fact for fact in clip_facts if fact.day == day], policy.drift.freeze_above_usd
-    page = day_report(store, ledger, report, own, limit_usd=limit_usd)
+    beside = Beside(context)
+    page = beside.made("the day's page", day_report, store, ledger, report, own, limit_usd=limit_usd)
+    plot = beside.made("the cost plot", cost_plot, report, limit_usd=limit_usd)
     numbers = {
         "generation_usd_per_clip": report.generation_usd_per_clip,
         "usd_per_usable_clip": report.usd_per_usable_clip,
@@ -105,8 +108,9 @@ def cost_report(
             "waste_usd": float(sum(report.waste.values())),
             "saved_by_cache_usd": float(report.saved_by_cache_usd),
             **{name: float(value) for name, value in numbers.items() if value is not None},
-            "report": place_of(page.url),
-            "cost_plot": dg.MetadataValue.md(f"![cost a clip]({cost_plot(report, limit_usd=limit_usd)})"),
+            **({"report": place_of(page.url)} if page else {}),
+            **({"cost_plot": dg.MetadataValue.md(f"![cost a clip]({plot})")} if plot else {}),
+            **beside.warnings(),
         },
     )
 
@@ -144,14 +148,16 @@ def model_scores(
     """The nightly score a model and version, with its interval and n, from the trailing days."""
     facts = with_engagement(clip_facts, engagement)
     scores = score_models(day_of(context.partition_key), facts, policy.scoring, own_tiers=catalogue.tiers)
-    plot = {"score_plot": dg.MetadataValue.md(f"![model scores]({score_plot(scores)})")} if scores else {}
+    beside = Beside(context)
+    plot = beside.made("the score plot", score_plot, scores) if scores else None
     return dg.MaterializeResult(
         value=scores,
         metadata={
             **{f"score {score.model}": round(score.score, 4) for score in scores},
             # Seen, but by which of its models nobody can tell.
             "clips_left_out_of_engagement": sum(fact.mixed and fact.views is not None for fact in facts),
-            **plot,
+            **({"score_plot": dg.MetadataValue.md(f"![model scores]({plot})")} if plot else {}),
+            **beside.warnings(),
         },
     )
 

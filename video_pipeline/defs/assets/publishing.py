@@ -6,6 +6,7 @@ from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Storyboard
 from video_pipeline.clips import ReviewedClip
 from video_pipeline.defs import markdown
+from video_pipeline.defs.beside import listed
 from video_pipeline.defs.partitions import DAILY, day_of, trailing
 from video_pipeline.defs.pools import PLATFORM_API
 from video_pipeline.defs.resources import Platforms
@@ -41,14 +42,12 @@ def publish_records(
     briefs = {board.clip_id: board.brief for board in storyboards}
     records = publish_day(publisher, ledger, reviewed_clips, briefs)
     count = {state.value: sum(record.state is state for record in records) for state in PublicationState}
-    links = [
-        f"- {markdown.link(f'{record.clip_id} on {record.platform}', record.url)}" for record in records if record.url
-    ]
+    links = [markdown.link(f"{record.clip_id} on {record.platform}", record.url) for record in records if record.url]
     return dg.MaterializeResult(
         value=records,
         metadata={
             **{state: number for state, number in count.items() if number},
-            **({"links": dg.MetadataValue.md("\n".join(links))} if links else {}),
+            **({"links": dg.MetadataValue.md("- " + listed(links, separator="\n- "))} if links else {}),
         },
     )
 

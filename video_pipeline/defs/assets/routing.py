@@ -3,6 +3,7 @@
 import dagster as dg
 
 from video_pipeline.briefs import Storyboard
+from video_pipeline.defs.beside import table
 from video_pipeline.defs.external import report_routing_policy
 from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.defs.tables import table_asset
@@ -56,15 +57,13 @@ def generation_plan(
         raise dg.Failure(str(refusal), allow_retries=False) from refusal
     # Few and narrow columns: the UI gives what they leave to the last one, which has most to say.
     decisions = [
-        dg.TableRecord(
-            {
-                "shot": f"{plan.storyboard.brief.brief_id} #{decision.shot}",
-                "tier": decision.tier.value,
-                "model": f"{decision.model or 'none'}{' with sound' if decision.audio else ''}",
-                "usd": float(decision.attempt_usd),
-                "why": "; ".join(decision.reasons) + (f". Others: {decision.instead}" if decision.instead else ""),
-            }
-        )
+        {
+            "shot": f"{plan.storyboard.brief.brief_id} #{decision.shot}",
+            "tier": decision.tier.value,
+            "model": f"{decision.model or 'none'}{' with sound' if decision.audio else ''}",
+            "usd": float(decision.attempt_usd),
+            "why": "; ".join(decision.reasons) + (f". Others: {decision.instead}" if decision.instead else ""),
+        }
         for plan in plans
         for decision in plan.decisions
     ]
@@ -78,7 +77,7 @@ def generation_plan(
             "cap_usd": float(policy.budget.plan_cap_usd),
             "held_clips": total.held,
             "catalogue": catalogue.name,
-            **({"decisions": dg.MetadataValue.table(decisions)} if decisions else {}),
+            **({"decisions": table(decisions)} if decisions else {}),
         },
     )
 
