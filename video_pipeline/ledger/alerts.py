@@ -12,6 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Engine, Interval, and_, bindparam, case, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import JSONB, JSONPATH, insert
 
+from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.locks import lock
 from video_pipeline.ledger.schema import alerts
 
@@ -92,6 +93,7 @@ class AlertRows:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @tried_again
     def add(
         self,
         cause: str,
@@ -128,6 +130,7 @@ class AlertRows:
         with self._engine.begin() as connection:
             return bool(connection.execute(statement).scalar())
 
+    @tried_again
     def close(self, cause: str, deliveries: Sequence[Delivery]) -> None:
         """End the telling of a cause that nobody can be told of."""
         values = {
@@ -139,6 +142,7 @@ class AlertRows:
         with self._engine.begin() as connection:
             connection.execute(alerts.update().where(alerts.c.cause == cause).values(values))
 
+    @tried_again
     def claim(self, *, hold_s: float, messages_a_minute: int) -> Claim | None:
         """Take what is to be told next, for `hold_s` seconds; None when nothing is due, or the minute is full.
 
@@ -170,6 +174,7 @@ class AlertRows:
             connection.execute(taken.values(claimed_until=until, tries=alerts.c.tries + 1))
         return Claim(tuple(_due_alert(row) for row in rows), until)
 
+    @tried_again
     def settle(self, claim: Claim, outcomes: Sequence[Outcome], *, posted: bool) -> None:
         """Keep what became of claimed alerts; nothing where the claim has passed to another sender meanwhile.
 

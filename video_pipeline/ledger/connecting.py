@@ -4,13 +4,14 @@ A server that is gone for a moment (restarted, out of connections, killed) is wa
 silent, locked up or full ends a call within a minute, with a LedgerError that says what to do.
 """
 
+import functools
 import itertools
 import logging
 import re
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn, TypeVar, cast
+from typing import Any, NamedTuple, NoReturn, ParamSpec, TypeVar, cast
 
 import psycopg
 from psycopg.abc import PQGen
@@ -21,6 +22,7 @@ from sqlalchemy.engine import ExceptionContext
 from video_pipeline.errors import LedgerError
 
 _LOG = logging.getLogger(__name__)
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 # How long an outage is waited for; `connect_timeout` in the URL is another time.
@@ -30,12 +32,24 @@ _BACKOFF_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 # In this order: who is stopped in the middle of a transaction loses it before those that wait for its rows give up,
 # and the server gives its word on a statement before this side stops listening. With the wait for a connection that
 # follows it is less than a minute.
-IDLE_S, LOCK_S, STATEMENT_S, SILENCE_S = 15, 20, 25, 30
-_BOUNDED = (
-    f"SET SESSION idle_in_transaction_session_timeout = '{IDLE_S}s'; "
-    f"SET SESSION lock_timeout = '{LOCK_S}s'; SET SESSION statement_timeout = '{STATEMENT_S}s'"
-)
-_UNBOUNDED = _BOUNDED.replace(f"{IDLE_S}s", "0").replace(f"{LOCK_S}s", "0").replace(f"{STATEMENT_S}s", "0")
+# A stopped process may have several connections in line for the same rows: a move of a clip's job and the lease's
+# heartbeat, or all its threads for the budget. Each gets them in turn, without its process, and holds them for IDLE_S
+# more. So IDLE_S is a quarter of what one try waits, and a try that was in vain is made again: a worker whose process
+# goes on waits for a dozen of them. A process that only was slow for IDLE_S does its change again in the same way.
+IDLE_S, LOCK_S, STATEMENT_S, SILENCE_S = 5, 20, 25, 30
+_TRIES = 3
+
+
+def _bounds(idle_s: float, lock_s: float, statement_s: float) -> str:
+    """The server's times for a session, in seconds; 0 is without end."""
+    return (
+        f"SET SESSION idle_in_transaction_session_timeout = '{idle_s}s'; "
+        f"SET SESSION lock_timeout = '{lock_s}s'; SET SESSION statement_timeout = '{statement_s}s'"
+    )
+
+
+_BOUNDED = _bounds(IDLE_S, LOCK_S, STATEMENT_S)
+_UNBOUNDED = _bounds(0, 0, 0)
 # A machine that is gone without a word is noticed by its silence; on a local socket these mean nothing.
 _KEEPALIVE: dict[str, Any] = {
     "keepalives": 1,
@@ -52,9 +66,42 @@ _PASSING = re.compile(
     re.IGNORECASE,
 )
 _FULL = re.compile(r"no space left|could not extend file|disk full|quota exceeded", re.IGNORECASE)
-
+# Nothing of the transaction was written, and not for what it asks: rows that others hold (for too long for one wait,
+# or for a statement's whole time), a pause of this process, a deadlock.
+_UNDONE = {
+    "55P03": f"kept a change waiting for {LOCK_S} s behind a worker that does not go on.",
+    "57014": f"did not finish a statement within {STATEMENT_S} s; see what it is busy with.",
+    "25P03": f"gave up on a change that this process left open for {IDLE_S} s, as if it was stopped.",
+    "40P01": "gave up on a change that waited for another one, which waited for it.",
+}
+_AGAIN = "Run again: the work goes on where it stopped."
 
 _IN_THE_URL = "host, port, database, user, password"
+
+
+class ChangeUndone(LedgerError):
+    """The server has taken a change back, surely all of it, and the same may work now; `why` is a sentence."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why} {_AGAIN}")
+        self.why = why
+
+
+def tried_again(change: Callable[_P, _T]) -> Callable[_P, _T]:
+    """For what is one transaction: done again, a few times, when the server has taken it back."""
+
+    @functools.wraps(change)
+    def patient(*arguments: _P.args, **named: _P.kwargs) -> _T:
+        for left in reversed(range(_TRIES)):
+            try:
+                return change(*arguments, **named)
+            except ChangeUndone as error:
+                if not left:
+                    raise
+                _LOG.warning("%s It is made again.", error.why)
+        raise AssertionError("the last try returns or raises")
+
+    return patient
 
 
 class Server(NamedTuple):
@@ -180,25 +227,20 @@ class _Door:
 def _tell(server: Server, error: psycopg.Error, *, lost: bool) -> None:
     """Raise LedgerError when `error` is the server's trouble, and not the statement's or the settings'."""
     words, state = redacted(str(error), server.url), error.sqlstate or ""
-    again = "Run again: the work goes on where it stopped."
 
     def say(what: str) -> NoReturn:
-        raise LedgerError(f"{server.name} {what}")
+        raise LedgerError(f"{server.name} {what} {_AGAIN}")
 
     if state == "53100" or _FULL.search(str(error)):
-        say(f"has no room left on its disk ({words}). Free some space there. {again}")
+        say(f"has no room left on its disk ({words}). Free some space there.")
     if state == "53300" or _CROWDED.search(str(error)):
-        say(f"has no connection left ({words}). Run fewer workers at once, or raise its max_connections. {again}")
+        say(f"has no connection left ({words}). Run fewer workers at once, or raise its max_connections.")
     if isinstance(error, ConnectionTimeout):
-        say(f"does not answer ({words}). See whether it is stopped, or its disk is. {again}")
-    if state == "55P03":
-        say(f"kept a change waiting for {LOCK_S} s behind a worker that does not go on. {again}")
-    if state == "57014":
-        say(f"did not finish a statement within {STATEMENT_S} s ({words}). See what it is busy with. {again}")
-    if state == "25P03":
-        say(f"gave up on a change that this process left open for {IDLE_S} s, as if it was stopped. {again}")
+        say(f"does not answer ({words}). See whether it is stopped, or its disk is.")
+    if state in _UNDONE:
+        raise ChangeUndone(f"{server.name} {_UNDONE[state]}")
     if state[:2] in ("53", "57", "58") or state == "25006":
-        say(f"cannot work now ({words}). {again}")
+        say(f"cannot work now ({words}).")
     if lost and isinstance(error, psycopg.OperationalError):
         how = "See its log" if server.start else f"Start it, or check VIDEO_PIPELINE_LEDGER_URL ({_IN_THE_URL})"
-        say(f"cannot be reached ({words}). {how}. {again}")
+        say(f"cannot be reached ({words}). {how}.")

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, func, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
+from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.locks import lock
 from video_pipeline.ledger.records import (
     Actor,
@@ -42,6 +43,7 @@ class Governance:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @tried_again
     def stick(self, *, clip_id: str, shot: int, shot_sha256: str, document: dict[str, Any]) -> dict[str, Any]:
         """Keep a routing decision and return the one in force.
 
@@ -96,6 +98,7 @@ class Governance:
                 for row in connection.execute(latest).mappings()
             }
 
+    @tried_again
     def set_tier(self, tier: str, state: TierState, *, by: Actor, day: date, evidence: Mapping[str, Any]) -> bool:
         """Freeze or thaw a tier; False when it is in that state already."""
         with self._engine.begin() as connection:
@@ -128,6 +131,7 @@ class Governance:
                 history.setdefault(change.subject, []).append(change)
         return history
 
+    @tried_again
     def set_standing(
         self,
         model: str,
@@ -168,6 +172,7 @@ class Governance:
         with self._engine.connect() as connection:
             return _preference(connection, name)
 
+    @tried_again
     def set_preference(self, name: Preference, document: Mapping[str, Any], *, learned_from: date) -> bool:
         """Put a learned table in force. False when it is so already, or when the one in force is of a later time.
 
@@ -185,6 +190,7 @@ class Governance:
             )
             return True
 
+    @tried_again
     def judge_night(self, judgement: NightJudgement, day: date) -> bool:
         """Note that the night of `day` is judged; False when a later one was judged, whose outcome stands."""
         with self._engine.begin() as connection:
@@ -197,6 +203,7 @@ class Governance:
             connection.execute(insert(nights_judged).values(subject=judgement, day=day).on_conflict_do_nothing())
             return True
 
+    @tried_again
     def claim_world(self, mode: Mode) -> Mode:
         """The mode that this ledger belongs to. The first to ask decides."""
         with self._engine.begin() as connection:

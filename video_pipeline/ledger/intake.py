@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Engine, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.schema import briefs, inbox_files, jobs, quarantine
 
 
@@ -16,6 +17,7 @@ class Intake:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @tried_again
     def claim_file(self, *, sha256: str, name: str, day: date) -> date:
         """Give an inbox file to `day`; the day it belongs to, which is an earlier one if already claimed."""
         with self._engine.begin() as connection:
@@ -30,6 +32,7 @@ class Intake:
             rows = connection.execute(select(inbox_files.c.name, inbox_files.c.sha256, inbox_files.c.day))
             return {(row.name, row.sha256): row.day for row in rows}
 
+    @tried_again
     def record_brief(self, *, clip_id: str, day: date, brief_id: str, sha256: str, document: Any) -> None:
         """Keep the brief that is in force for a clip; an edited brief replaces it."""
         statement = insert(briefs).values(
@@ -67,6 +70,7 @@ class Intake:
             )
             return list(rows.scalars())
 
+    @tried_again
     def record_quarantined(self, day: date, documents: Sequence[Mapping[str, Any]]) -> None:
         """Keep documents that could not be taken, each with its source, sha256, reasons and raw text, once a day."""
         if not documents:

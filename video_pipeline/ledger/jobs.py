@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, RowMapping, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.errors import LedgerError
+from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.governance import latest_transition
 from video_pipeline.ledger.leases import Lease, fenced
 from video_pipeline.ledger.locks import lock
@@ -82,6 +83,7 @@ class Jobs:
         """The same rows for the holder of `lease`: every write raises LeaseLost when it is not held any more."""
         return Jobs(self._engine, lease)
 
+    @tried_again
     def plan(self, job: Job) -> Job:
         """Write the intent of an attempt; the row that is there already when the key is known."""
         given = {column: getattr(job, name) for name, column in _COLUMNS.items()}
@@ -181,6 +183,7 @@ class Jobs:
         )
         return found[0] if found else None
 
+    @tried_again
     def reserve(self, job: Job, *, ceiling_usd: Decimal, cache_lost: bool = False, probes: int = 0) -> Reservation:
         """Budget check and reservation in one transaction; holds under any number of processes (G4.4).
 
@@ -289,6 +292,7 @@ class Jobs:
         """Nobody can tell whether it was bought; the reservation stays until a person has looked."""
         return self._move(job, JobState.UNKNOWN, {"failure_reason": why}, note=why, answer=answer)
 
+    @tried_again
     def note_media(self, job: Job, media_url: str, media_bytes: int | None) -> Job:
         """Keep a fresher address of a rendered file, and its size in bytes; the state stays."""
         with fenced(self._engine, self._lease) as connection:
@@ -298,6 +302,7 @@ class Jobs:
             )
             return _fetch(connection, job.key)
 
+    @tried_again
     def noted(self, job: Job, note: str, answer: _Values | None = None) -> Job:
         """Keep what was said of a job that decides nothing, once for as long as the same is said; the state stays."""
         with fenced(self._engine, self._lease) as connection:
@@ -311,11 +316,13 @@ class Jobs:
                 _event(connection, job.key, job.state, job.state, note, answer)
             return _fetch(connection, job.key)
 
+    @tried_again
     def _move(self, job: Job, to: JobState, values: _Values, *, note: str = "", answer: _Values | None = None) -> Job:
         with fenced(self._engine, self._lease) as connection:
             _change(connection, job.key, job.state, to, note, values, answer)
             return _fetch(connection, job.key)
 
+    @tried_again
     def _settle(
         self,
         job: Job,

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from video_pipeline.errors import LedgerError
+from video_pipeline.ledger.connecting import tried_again
 
 _LOG = logging.getLogger(__name__)
 # Goes on while the machine sleeps, and nobody can set it; macOS calls that clock the monotonic one.
@@ -92,6 +93,7 @@ class Leases:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @tried_again
     def acquire(self, resource: str, owner: str, *, ttl_s: float) -> Lease | None:
         """Take the lease for `ttl_s` seconds; None while another live owner holds it."""
         asked_at = _now_s()
@@ -129,6 +131,7 @@ class Leases:
         taken_from = None if former is None else former.until
         return Lease(resource, owner, token, ttl_s=ttl_s, asked_at=asked_at, taken_from=taken_from)
 
+    @tried_again
     def renew(self, lease: Lease) -> None:
         """Hold it for its time from now on. Raises LeaseLost when it is another's, or nobody's any more."""
         asked_at = _now_s()
@@ -144,6 +147,7 @@ class Leases:
                 raise lease.lost()
         lease.renewed(asked_at)
 
+    @tried_again
     def release(self, lease: Lease) -> None:
         """Give it back; nothing happens when it is another's by now."""
         with self._engine.begin() as connection:

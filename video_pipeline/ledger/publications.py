@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, fu
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from video_pipeline.errors import LedgerError
+from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.leases import Lease, fenced
 from video_pipeline.ledger.records import Publication, PublicationState
 from video_pipeline.ledger.schema import engagement_snapshots, publication_events, publications
@@ -65,6 +66,7 @@ class Publications:
         """The same rows for the holder of `lease`: every write raises LeaseLost when it is not held any more."""
         return Publications(self._engine, lease)
 
+    @tried_again
     def plan(self, publication: Publication) -> Publication:
         """Write the intent; the row that is there already when the clip was planned for the platform."""
         values = {name: getattr(publication, name) for name in _FIELDS}
@@ -85,6 +87,7 @@ class Publications:
         """Commit the intent to publish; from now on the upload session is asked before anything is sent."""
         return self._move(publication, PublicationState.PUBLISHING, {"reason": None})
 
+    @tried_again
     def with_session(self, publication: Publication, session: dict[str, Any]) -> Publication:
         """Keep the upload session before any byte is sent to it; LedgerError when another worker has one."""
         with fenced(self._engine, self._lease) as connection:
@@ -140,6 +143,7 @@ class Publications:
         values = {"document": document, "media_key": media_key, "media_sha256": media_sha256}
         return self._move(publication, PublicationState.PLANNED, values | {"session": None, "reason": None})
 
+    @tried_again
     def undecided(self, publication: Publication, reason: str, *, answer: _Answer = None) -> Publication:
         """Note, once a different answer, that the platform's word decides nothing; the state stays.
 
@@ -158,6 +162,7 @@ class Publications:
                 connection.execute(_event(publication, publication.state, reason, answer))
             return _fetch(connection, publication.key)
 
+    @tried_again
     def answered(self, publication: Publication) -> Publication:
         """The platform's word decides again: what was undecided before counts no more."""
         with fenced(self._engine, self._lease) as connection:
@@ -184,6 +189,7 @@ class Publications:
         reason = clean(reason, _TEXT_LENGTH)
         return self._move(publication, to, {"reason": reason} | values, note=reason, answer=answer)
 
+    @tried_again
     def _move(
         self,
         publication: Publication,
@@ -240,6 +246,7 @@ class Publications:
     def in_state(self, state: PublicationState) -> list[Publication]:
         return self._where(publications.c.state == state.value)
 
+    @tried_again
     def record_metrics(
         self, publication: Publication, *, day: date, age_days: int, metrics: Mapping[str, Any]
     ) -> None:

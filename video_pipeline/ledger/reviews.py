@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, Engine, RowMapping, delete, func, select, 
 from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.errors import LedgerError
+from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.records import Review, ReviewState
 from video_pipeline.ledger.schema import reviews
 
@@ -16,6 +17,7 @@ class Reviews:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @tried_again
     def open(self, clip_id: str, stage: str, reason: str) -> bool:
         """Ask a person; True the first time. A decision that was taken stays taken."""
         statement = (
@@ -27,6 +29,7 @@ class Reviews:
         with self._engine.begin() as connection:
             return connection.execute(statement).first() is not None
 
+    @tried_again
     def decide(self, clip_id: str, stage: str, state: ReviewState, *, by: str, reason_code: str = "") -> None:
         """Record a person's word on a waiting clip; LedgerError when nothing waits there."""
         with self._engine.begin() as connection:
@@ -42,6 +45,7 @@ class Reviews:
             if changed.rowcount != 1:
                 raise LedgerError(f"No decision on {clip_id} is waiting at the {stage} stage.")
 
+    @tried_again
     def withdraw(self, clip_id: str, stage: str) -> None:
         """Take back a question that nobody has to answer any more; a decision that was taken stays taken."""
         with self._engine.begin() as connection:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.records import SpendCategory, SpendLine
 from video_pipeline.ledger.schema import spend
 
@@ -22,6 +23,7 @@ class Spend:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @tried_again
     def book_once(
         self,
         once: str,

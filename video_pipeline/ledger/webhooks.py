@@ -6,6 +6,7 @@ from enum import StrEnum
 from sqlalchemy import Engine, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.records import Job
 from video_pipeline.ledger.schema import jobs, webhook_calls
 
@@ -29,6 +30,7 @@ class WebhookCalls:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    @tried_again
     def keep(self, provider: str, job_key: str, provider_job_id: str, *, account: str = "") -> CallStanding:
         """Keep a verified call once, and count its repeats.
 

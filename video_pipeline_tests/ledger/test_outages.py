@@ -41,12 +41,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits of moments, in the order of the real ones."""
     monkeypatch.setattr(connecting, "_PATIENCE_S", 1.0)
     monkeypatch.setattr(connecting._Bounded, "patience_s", 1.0)
-    monkeypatch.setattr(
-        connecting,
-        "_BOUNDED",
-        "SET SESSION idle_in_transaction_session_timeout = '200ms'; SET SESSION lock_timeout = '400ms'; "
-        "SET SESSION statement_timeout = '600ms'",
-    )
+    monkeypatch.setattr(connecting, "_BOUNDED", connecting._bounds(0.2, 0.4, 0.6))
 
 
 def _servers(home: Path) -> list[psutil.Process]:
@@ -70,6 +65,13 @@ def _number(ledger: Ledger) -> int:
 def test_the_real_waits_end_within_a_minute_and_in_their_order():
     assert connecting.IDLE_S < connecting.LOCK_S < connecting.STATEMENT_S < connecting.SILENCE_S
     assert connecting.SILENCE_S + connecting._PATIENCE_S < 60
+
+
+def test_what_needs_long_has_no_bounds(own: Ledger):
+    with own.engine.connect() as connection:
+        connecting.without_bounds(connection)
+        for name in ("idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout"):
+            assert connection.execute(text(f"SHOW {name}")).scalar_one() == "0"
 
 
 @pytest.mark.crash
@@ -160,6 +162,45 @@ def test_who_waits_behind_a_change_that_does_not_end_gives_up(home: Path, short:
             busy.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             busy.execute(hold)
             assert "behind a worker" in _sentence(lambda: other.execute(hold))
+
+
+def test_who_waits_behind_a_stopped_process_goes_on_by_itself(
+    home: Path, short: None, caplog: pytest.LogCaptureFixture
+):
+    """All its connections are in line for the row, and get it one after the other without it."""
+    with closing(open_ledger(None, embedded_dir=home)) as own, ExitStack() as stopped:
+        own.reviews.open("2026-11-21/waits", "quality", "dark")
+        for place in range(4):
+            _stop_in_line(stopped, own, place)
+        own.reviews.withdraw("2026-11-21/waits", "quality")
+        assert own.reviews.get("2026-11-21/waits", "quality") is None
+    assert caplog.text.count("behind a worker that does not go on. It is made again.") in (1, 2)
+
+
+def _stop_in_line(stopped: ExitStack, own: Ledger, place: int) -> None:
+    """A connection that has asked for the reviews after `place` others, and whose process does nothing any more."""
+    connection = stopped.enter_context(own.engine.connect()).connection.driver_connection
+    assert connection is not None
+    connection.pgconn.send_query(b"BEGIN; SELECT 1 FROM reviews WHERE clip_id = '2026-11-21/waits' FOR UPDATE")
+    asked = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    with own.engine.connect() as watcher:
+        while watcher.execute(asked).scalar_one() < place:
+            watcher.rollback()
+
+
+def test_who_was_slow_in_the_middle_of_a_change_makes_it_again(home: Path, short: None):
+    with closing(open_ledger(None, embedded_dir=home)) as own:
+        backends: list[int] = []
+
+        @connecting.tried_again
+        def change() -> int:
+            with own.engine.begin() as connection:
+                backends.append(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+                if len(backends) == 1:
+                    psutil.Process(backends[0]).wait(10)
+                return connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+
+        assert change() == backends[1] != backends[0]
 
 
 def test_a_statement_that_does_not_end_is_ended(home: Path, short: None):
