@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from video_pipeline.errors import ProviderError
-from video_pipeline.wire import Line, Unpacker, clean
+from video_pipeline.wire import Line, Unpacker, clean, told_while_it_lasts
 
 # What some Python's `ipaddress` calls global although it is nobody's server: NAT64, 6to4, IPv4-compatible,
 # site-local, segment routing, documentation, protocol assignments, multicast.
@@ -73,16 +73,17 @@ async def download(
     announced, or not the one that its checksum is of.
     """
     try:
-        async with asyncio.timeout(deadline_s):
-            address, headers, extensions = await _pinned(url, trusted_origins, media_origins)
-            request = client.build_request("GET", address, headers=headers, extensions=extensions)
-            response = await client.send(request, stream=True, follow_redirects=False)
-            try:
-                if response.status_code != 200:
-                    raise NotFetched(f"{_shown(url)} answered HTTP {response.status_code}")
-                return await _received(response, target, max_bytes)
-            finally:
-                await response.aclose()
+        with told_while_it_lasts(f"The download of {_shown(url)}", deadline_s):
+            async with asyncio.timeout(deadline_s):
+                address, headers, extensions = await _pinned(url, trusted_origins, media_origins)
+                request = client.build_request("GET", address, headers=headers, extensions=extensions)
+                response = await client.send(request, stream=True, follow_redirects=False)
+                try:
+                    if response.status_code != 200:
+                        raise NotFetched(f"{_shown(url)} answered HTTP {response.status_code}")
+                    return await _received(response, target, max_bytes)
+                finally:
+                    await response.aclose()
     except TimeoutError:
         raise NotFetched(f"{_shown(url)} did not hand the file over within {deadline_s:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:

@@ -8,6 +8,7 @@ from video_pipeline.wire.answer import Answer, Unreadable
 from video_pipeline.wire.line import BlockingLine, Bounds, Line, NoAnswer, NotSent, Stranger, Unsendable
 from video_pipeline.wire.text import Secrets, clean
 from video_pipeline.wire.unpacking import Unpacker
+from video_pipeline.wire.waiting import told_while_it_lasts
 
 __all__ = [
     "Answer",
@@ -22,4 +23,5 @@ __all__ = [
     "Unreadable",
     "Unsendable",
     "clean",
+    "told_while_it_lasts",
 ]

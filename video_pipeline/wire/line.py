@@ -19,6 +19,7 @@ from video_pipeline.errors import VendorError
 from video_pipeline.wire.answer import Answer
 from video_pipeline.wire.text import Secrets, clean
 from video_pipeline.wire.unpacking import Unpacker
+from video_pipeline.wire.waiting import told_while_it_lasts
 
 _T = TypeVar("_T")
 _CONNECT_S = 10.0
@@ -140,12 +141,13 @@ class Line:
         except (httpx.InvalidURL, ValueError, TypeError):
             raise Unsendable(f"what would be sent to {self.name} cannot be written as a request") from None
         try:
-            async with asyncio.timeout(bounds.total_s) as deadline:
-                response = await self._client.send(request, stream=True, follow_redirects=False)
-                try:
-                    return await self._answer(response, bounds, deadline)
-                finally:
-                    await response.aclose()
+            with told_while_it_lasts(f"A call to {self.name}", bounds.total_s):
+                async with asyncio.timeout(bounds.total_s) as deadline:
+                    response = await self._client.send(request, stream=True, follow_redirects=False)
+                    try:
+                        return await self._answer(response, bounds, deadline)
+                    finally:
+                        await response.aclose()
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol):
             if sent:
                 raise NoAnswer(f"the request to {self.name} broke off") from None

@@ -26,6 +26,7 @@ from video_pipeline.wire import (
     Unreadable,
     Unsendable,
     clean,
+    waiting,
 )
 from video_pipeline_tests.wire.raw_server import http, raw_server
 
@@ -146,6 +147,19 @@ def test_a_head_that_drips_is_no_answer() -> None:
 def test_an_answer_that_never_comes_is_none() -> None:
     with pytest.raises(NoAnswer, match="time-out"):
         _asked([], hold=True, bounds=_QUICK)
+
+
+def test_a_long_wait_is_told_while_it_lasts(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(waiting, "TELL_EVERY_S", 0.1)
+    with pytest.raises(NoAnswer):
+        _asked([], hold=True, bounds=_QUICK)
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0] == "A call to the vendor has taken 0 s so far, of 0 s that it may take"
+    assert 1 < len(told) < 5
+    assert _asked([http(200, b"{}")], bounds=_QUICK).status == 200
+    assert len(caplog.records) == len(told), "an answer that came is not told of"
 
 
 @pytest.mark.parametrize(
