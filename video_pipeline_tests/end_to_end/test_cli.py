@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -25,6 +24,7 @@ import yaml
 from video_pipeline import cli
 from video_pipeline.ledger import Actor, JobState, TierState
 from video_pipeline.sandbox import stop
+from video_pipeline_tests.disks import NO_FILE_AT_ALL, small_disk
 from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, assert_one_sentence, told
 from video_pipeline_tests.generation.stage import let_settle
 from video_pipeline_tests.integration.small_day import a_brief, drop, today, write_policy
@@ -448,11 +448,11 @@ class TestBrokenSurroundings:
         assert machine.run("run-day").returncode == 0
 
     def test_a_full_disk_under_the_store_is_told_and_nothing_is_lost(
-        self, new_machine: NewMachine, small_disk: Path
+        self, new_machine: NewMachine, disk: Path
     ) -> None:
         machine = new_machine()
         drop(machine.inbox, today(), a_brief("lantern"))
-        result = machine.run("run-day", environment={"VIDEO_PIPELINE_STORE_URL": str(small_disk)})
+        result = machine.run("run-day", environment={"VIDEO_PIPELINE_STORE_URL": str(disk)})
         assert_one_sentence(result)
         assert re.search(r"No space left|disk|Not a directory", result.stderr), result.stderr
         assert machine.run("run-day").returncode == 0
@@ -461,21 +461,16 @@ class TestBrokenSurroundings:
         assert len(billed) == 1, "the clip was bought once, whatever the disk did"
         ledger.close()
 
-    def test_a_full_disk_under_dagster_is_told(self, machine: Machine, small_disk: Path) -> None:
-        result = machine.run("run-day", environment={"DAGSTER_HOME": str(small_disk)})
-        assert_one_sentence(result, "Dagster cannot keep its records in", str(small_disk))
+    def test_a_full_disk_under_dagster_is_told(self, machine: Machine, disk: Path) -> None:
+        result = machine.run("run-day", environment={"DAGSTER_HOME": str(disk)})
+        assert_one_sentence(result, "Dagster cannot keep its records in", str(disk))
 
 
 @pytest.fixture
-def small_disk() -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system with 16 KiB of room; where mounting is not allowed, a place that takes no file at all."""
-    folder = Path(tempfile.mkdtemp(prefix="small-disk-"))
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
-    mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    yield folder if mounted else Path("/dev/full/store")
-    if mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-    shutil.rmtree(folder)
+    with small_disk(tmp_path, "size=16k") as mounted:
+        yield tmp_path if mounted else NO_FILE_AT_ALL / "store"
 
 
 class TestWebhooks:

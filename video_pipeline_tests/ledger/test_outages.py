@@ -2,8 +2,6 @@
 
 import itertools
 import logging
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -18,6 +16,7 @@ from video_pipeline.errors import LedgerError
 from video_pipeline.ledger import Ledger, connecting, open_ledger
 from video_pipeline.ledger.embedded import embedded_url
 from video_pipeline_tests.conftest import stop_embedded
+from video_pipeline_tests.disks import NO_FILE_AT_ALL, fill, mount, small_disk
 
 
 @pytest.fixture(scope="module")
@@ -209,32 +208,26 @@ def test_a_statement_that_does_not_end_is_ended(home: Path, short: None):
 
 
 @pytest.fixture
-def small_disk(embedded_folder: Path) -> Iterator[Path]:
+def disk(embedded_folder: Path) -> Iterator[Path]:
     """A file system of its own, too small for a database; where nobody may mount, a place for no file at all."""
     folder = Path(tempfile.mkdtemp(prefix="small-disk-", dir=embedded_folder))
-    mounted = _mount(folder, "size=20m,mode=755")
-    yield folder if mounted else Path("/dev/full")
-    if mounted:
-        stop_embedded(folder / "ledger")
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def _mount(folder: Path, options: str) -> bool:
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    with small_disk(folder, "size=20m,mode=755") as mounted:
+        yield folder if mounted else NO_FILE_AT_ALL
+        if mounted:
+            stop_embedded(folder / "ledger")
 
 
 @pytest.mark.crash
-def test_a_full_disk_is_a_sentence_and_with_room_the_work_goes_on(small_disk: Path):
-    folder = small_disk / "ledger"
+def test_a_full_disk_is_a_sentence_and_with_room_the_work_goes_on(disk: Path):
+    folder = disk / "ledger"
     with pytest.raises(LedgerError, match=r"did not start: (the disk or quota is full\. |.*Not a directory)"):
         open_ledger(None, embedded_dir=folder)
-    if not _mount(small_disk, "remount,size=150m"):
+    if not mount(disk, "remount,size=150m"):
         return
     with closing(open_ledger(None, embedded_dir=folder)) as own:
         own.reviews.open("2026-11-21/a", "quality", "dark")
-        ballast = small_disk / "ballast"
-        ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free))
+        ballast = disk / "ballast"
+        fill(ballast)
         number = itertools.count()
 
         def work() -> None:
