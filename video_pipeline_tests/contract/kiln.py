@@ -4,6 +4,7 @@ It is unlike the packaged provider wherever the protocol allows: a lost submit i
 prompts are billed, ids are numbers, and the result comes with the status.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -134,7 +135,9 @@ class KilnProvider:
         return Rendered(piece.files[0].address)
 
     async def cancel(self, job: Job) -> None:
-        await self._line.ask("DELETE", f"{self._pieces}/{job.provider_job_id}", headers=self._headers)
+        # However it is answered, the piece is asked for how it has ended.
+        with contextlib.suppress(NotSent, NoAnswer):
+            await self._line.ask("DELETE", f"{self._pieces}/{job.provider_job_id}", headers=self._headers)
 
     async def _piece(self, job: Job) -> tuple[Answer, _Piece]:
         """The piece as it stands."""

@@ -215,7 +215,8 @@ class Proxy:
 
     def _subject(self, call: Call, target: str, body: bytes) -> str:
         if call is Call.SUBMIT:
-            return str(json.loads(body).get("prompt", ""))
+            bought = json.loads(body)
+            return str(bought.get("prompt", bought.get("text", "")))
         if call is Call.OPEN:
             return str(json.loads(body)["snippet"]["title"])
         found = _ID.search(target)
@@ -255,14 +256,15 @@ class Proxy:
         """Whose request or session it is that the sandbox has just given a number."""
         if asked.call is Call.SUBMIT:
             with suppress(ValueError):
-                self._subjects[json.loads(content).get("request_id", "")] = asked.subject
+                told = json.loads(content)
+                self._subjects[str(told.get("request_id", told.get("piece", "")))] = asked.subject
         if asked.call is Call.OPEN and (
             session := parse_qs(urlsplit(headers.get("location", "")).query).get("upload_id")
         ):
             self._subjects[session[0]] = asked.subject
 
 
-_ID = re.compile(r"(?:/requests/|/media/|upload_id=)(?P<id>[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32})")
+_ID = re.compile(r"(?:/requests/|/media/|/pieces/|upload_id=)(?P<id>[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}|\d+$)")
 
 
 def _call(method: str, target: str, headers: Mapping[str, str]) -> Call:
@@ -273,6 +275,9 @@ def _call(method: str, target: str, headers: Mapping[str, str]) -> Call:
         if path.endswith("/cancel"):
             return Call.CANCEL
         return Call.STATUS if path.endswith("/status") else Call.RESULT
+    if path.startswith("/kiln/"):
+        # Its result comes with the status.
+        return {"POST": Call.SUBMIT, "DELETE": Call.CANCEL}.get(method, Call.STATUS)
     if "/upload/" in path and path.startswith("/youtube/"):
         if method == "POST":
             return Call.OPEN

@@ -182,7 +182,10 @@ class Provider(Protocol):
         ...
 
     async def cancel(self, job: Job) -> None:
-        """Ask that a job be given up; best effort."""
+        """Ask that a job be given up. Raises nothing of the wire, for no answer here says how the job ends.
+
+        The job may still be rendered and billed: `poll` and `result` tell, and are asked until they do.
+        """
         ...
 
 
