@@ -4,8 +4,8 @@ from video_pipeline.briefs.brief import Brief, Quality, Shot, ShotKind, clip_id_
 from video_pipeline.briefs.inbox import (
     InboxReading,
     Quarantined,
+    arrived_days,
     claim_day_files,
-    day_fingerprint,
     example_files,
     read_files,
 )
@@ -22,9 +22,9 @@ __all__ = [
     "ShotKind",
     "Storyboard",
     "StoryboardShot",
+    "arrived_days",
     "claim_day_files",
     "clip_id_of",
-    "day_fingerprint",
     "example_files",
     "read_files",
     "storyboard_of",

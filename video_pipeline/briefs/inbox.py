@@ -10,9 +10,11 @@ import io
 import itertools
 import json
 import reprlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -28,6 +30,7 @@ MAX_FILE_BYTES = 1_000_000
 # A document may hold itself, or a million things: it is shown in part.
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxother = 4, 30, 20, 500, 200
+_JUST_NOW_S = 2.0
 _LIST_COLUMNS = ("platforms", "broll", "bible")
 
 
@@ -78,13 +81,52 @@ def claim_day_files(
     return own + [path for path, sha256 in top if claim(_name(path), sha256) == day]
 
 
-def day_fingerprint(inbox: Path, day: date, claimed: Mapping[tuple[str, str], date]) -> str | None:
-    """A hash that changes when files arrive for `day`, being today, or change; None while there are none."""
-    top = [(_name(path), _file_sha256(path)) for path in _brief_files(inbox)]
-    mine = [f"{name} {sha256}" for name, sha256 in top if claimed.get((name, sha256), day) == day]
-    own = [f"{day}/{_name(path)} {_file_sha256(path)}" for path in _brief_files(inbox / day.isoformat())]
-    arrived = sorted(own + mine)
-    return hashlib.sha256("\n".join(arrived).encode()).hexdigest() if arrived else None
+def files_by_day(inbox: Path, today: date, claimed: Mapping[tuple[str, str], date]) -> dict[date, list[str]]:
+    """Day up to `today` -> its files, each as a line with its name and SHA-256.
+
+    A file at the top is the day's that has claimed it, and today's while none has.
+    """
+    found: dict[date, list[str]] = {}
+    for path in _brief_files(inbox):
+        name, sha256 = _name(path), _file_sha256(path)
+        found.setdefault(claimed.get((name, sha256), today), []).append(f"{name} {sha256}")
+    for day in _day_folders(inbox):
+        own = [f"{day}/{_name(path)} {_file_sha256(path)}" for path in _brief_files(inbox / day.isoformat())]
+        found.setdefault(day, []).extend(own)
+    return {day: files for day, files in found.items() if files and day <= today}
+
+
+def arrived_days(
+    inbox: Path,
+    today: date,
+    *,
+    claimed: Mapping[tuple[str, str], date],
+    taken_in: Mapping[date, Collection[str] | None],
+) -> dict[date, str]:
+    """Day up to `today` -> a hash of those of its files that are new, or have changed, since it was taken in.
+
+    `taken_in` maps a day to its files of then, as `files_by_day` gives them. It is None for a day that was taken in
+    before they were kept: what arrived for such a day is told today only.
+    """
+    arrived: dict[date, str] = {}
+    for day, files in files_by_day(inbox, today, claimed).items():
+        known = taken_in.get(day, ())
+        if known is None and day != today:
+            continue
+        new = sorted(set(files).difference(known or ()))
+        if new:
+            arrived[day] = hashlib.sha256("\n".join(new).encode()).hexdigest()
+    return arrived
+
+
+def _day_folders(inbox: Path) -> list[date]:
+    days: list[date] = []
+    for folder in inbox.iterdir() if inbox.is_dir() else ():
+        try:
+            days.append(date.fromisoformat(folder.name))
+        except ValueError:
+            continue
+    return days
 
 
 def files_not_taken(inbox: Path, day: date) -> list[str]:
@@ -142,6 +184,16 @@ def _name(path: Path) -> str:
 
 
 def _file_sha256(path: Path) -> str:
+    # Sensors ask again and again: what has not been touched is not read again.
+    stat = path.stat()
+    if abs(time.time() - stat.st_ctime) < _JUST_NOW_S:
+        # It may change again under the same time.
+        return _read_sha256.__wrapped__(path)
+    return _read_sha256(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+@lru_cache(maxsize=100_000)
+def _read_sha256(path: Path, *touched: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

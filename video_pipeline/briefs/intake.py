@@ -7,7 +7,7 @@ from pathlib import Path
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs.brief import Brief, clip_id_of
-from video_pipeline.briefs.inbox import Quarantined, claim_day_files, files_not_taken, read_files
+from video_pipeline.briefs.inbox import Quarantined, claim_day_files, files_by_day, files_not_taken, read_files
 from video_pipeline.briefs.messages import briefs_quarantined, files_ignored, metadata_missing
 from video_pipeline.ledger import Ledger
 
@@ -41,16 +41,19 @@ def take_in(
 ) -> DayIntake:
     """The briefs of `day` from `inbox`, or from `examples` when the day's inbox is empty.
 
-    Every brief and every quarantined document is in the ledger when this returns. A brief that another day has with
-    the same content is left to that day. So a corrected file can be dropped again, and the rest of it is not made
-    twice. A brief that money was spent on stays in its day although its file is gone. `platforms` are the names that
-    a brief may give.
+    Every brief and every quarantined document is in the ledger when this returns, and the briefs' clips wait there.
+    A brief that another day has with the same content is left to that day. So a corrected file can be dropped again,
+    and the rest of it is not made twice. A brief that money was spent on stays in its day although its file is gone.
+    `platforms` are the names that a brief may give.
     """
+    claimed = ledger.intake.claimed_files()
+    # Before any of them is read: what changes meanwhile arrives anew.
+    arrived = files_by_day(inbox, max(day, today), claimed).get(day, [])
     files = claim_day_files(
         inbox,
         day,
         today=today,
-        claimed=ledger.intake.claimed_files(),
+        claimed=claimed,
         claim=lambda name, sha256: ledger.intake.claim_file(sha256=sha256, name=name, day=day),
     )
     use_examples = not files and bool(examples)
@@ -85,6 +88,7 @@ def take_in(
     assumed = _assumed(briefs)
     if assumed:
         notifier.notify(metadata_missing(assumed, day))
+    ledger.waits.take_up(day, [clip_id_of(day, brief.brief_id) for brief in briefs + kept], files=arrived)
     return DayIntake(
         briefs=briefs + kept,
         quarantined=reading.quarantined,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from video_pipeline.alerts import Notifier
-from video_pipeline.briefs import day_fingerprint
+from video_pipeline.briefs import arrived_days
 from video_pipeline.defs import messages
 from video_pipeline.defs.dead_runs import end_dead_runs
 from video_pipeline.defs.external import is_news, routing_policy_materialization
@@ -26,12 +26,15 @@ def brief_arrival_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """Briefs have arrived in the inbox: run today's production day."""
     today = datetime.now(UTC).date()
-    fingerprint = day_fingerprint(inbox.folder, today, ledger.intake.claimed_files())
+    arrived = arrived_days(
+        inbox.folder, today, claimed=ledger.intake.claimed_files(), taken_in=ledger.waits.taken_in()
+    )
+    fingerprint = arrived.get(today)
     if fingerprint is None:
-        return dg.SkipReason(f"No briefs for {today} in {inbox.folder}.")
+        return dg.SkipReason(f"No briefs for {today} in {inbox.folder} that are not taken in.")
     run_key = f"briefs-{today}-{fingerprint[:16]}"
     if context.cursor == run_key:
-        return dg.SkipReason(f"The briefs for {today} have been taken in already.")
+        return dg.SkipReason(f"A run for the new briefs of {today} was asked for already.")
     return dg.SensorResult(
         run_requests=[dg.RunRequest(run_key=run_key, partition_key=today.isoformat())], cursor=run_key
     )

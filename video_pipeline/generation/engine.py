@@ -21,14 +21,15 @@ from video_pipeline.generation import messages, questions
 from video_pipeline.generation.assembly import Segment, assemble
 from video_pipeline.generation.clip_rows import clip_row, finished_row
 from video_pipeline.generation.job_driver import JobDriver
-from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, next_step, outlived
+from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, next_step
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.outlook import NOT_HAPPENED
 from video_pipeline.generation.providers import Provider
 from video_pipeline.generation.requests import build_job, can_anchor
 from video_pipeline.generation.resolution import clip_lease
+from video_pipeline.generation.waits import why_held, why_held_back, why_stopped, why_unfinished
 from video_pipeline.generation.webhooks import NO_WEBHOOKS, Webhooks
-from video_pipeline.ledger import Job, JobState, Lease, LeaseLost, Ledger
+from video_pipeline.ledger import Job, JobState, Lease, LeaseLost, Ledger, Wait, WaitCause, What, Why
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan, Decision
 from video_pipeline.storage import ObjectStore
@@ -39,9 +40,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class _ShotOutcome:
+    """A shot's accepted job; without one, why there is none."""
+
     job: Job | None
-    reason: str = ""
-    person: bool = False
+    why: Why | None = None
+
+    @property
+    def person(self) -> bool:
+        return self.why is not None and self.why.cause is WaitCause.PERSON
 
 
 class GenerationEngine:
@@ -127,23 +133,33 @@ class GenerationEngine:
         try:
             async with self._lease(plan.clip_id) as lease:
                 if lease is None:
-                    return clip_row(plan, [], ClipStatus.WAITING, "another worker is generating this clip")
+                    why = Why(WaitCause.LEASE, "another worker is generating this clip")
+                    return await self._waits(plan, why, history=[])
                 if plan.held:
                     await self._end_under_way(plan, plan.held, lease)
-                    return clip_row(plan, await self._history(plan), ClipStatus.WAITING, plan.held)
+                    return await self._waits(plan, await self._db(why_held, self._ledger, plan))
                 outcomes = await self._shots(plan, lease)
                 lease.check()
                 return await self._finish(plan, outcomes)
         except LeaseLost as error:
             # This worker was stopped or cut off for too long. Whoever has the clip now finds all of it in the ledger.
             _LOG.warning("%s: %s", plan.clip_id, error)
-            return clip_row(plan, [], ClipStatus.WAITING, "another worker has taken this clip over, or may do so")
+            why = Why(WaitCause.LEASE, "another worker has taken this clip over, or may do so")
+            return await self._waits(plan, why, history=[])
         except Exception as error:
             # One clip never stops the others, whatever it stumbles over; its jobs are in the ledger.
             _LOG.error("%s stopped: %s", plan.clip_id, error, exc_info=not isinstance(error, VideoPipelineError))
             reason = f"{type(error).__name__}: {error}"
             await asyncio.to_thread(self._notifier.notify, messages.clip_stopped(plan.clip_id, reason))
-            return clip_row(plan, await self._history(plan), ClipStatus.WAITING, reason)
+            return await self._waits(plan, Why(WaitCause.RETRY, reason))
+
+    async def _waits(
+        self, plan: ClipPlan, why: Why, *, status: ClipStatus = ClipStatus.WAITING, history: list[Job] | None = None
+    ) -> GeneratedClip:
+        """The row of a clip that cannot go on in this run, and a note of why for whoever wakes it."""
+        wait = Wait(What.CLIP, plan.clip_id, plan.storyboard.day, why)
+        await self._db(self._ledger.waits.note, [wait])
+        return clip_row(plan, await self._history(plan) if history is None else history, status, why.reason)
 
     @asynccontextmanager
     async def _lease(self, clip_id: str) -> AsyncGenerator[Lease | None, None]:
@@ -187,8 +203,8 @@ class GenerationEngine:
             match next_step(shot, history, self._policy, run_id=self._run_id, can_anchor=anchor):
                 case Done(job):
                     return _ShotOutcome(job)
-                case Stop(reason, person):
-                    return _ShotOutcome(None, reason, person)
+                case Stop() as stop:
+                    return _ShotOutcome(None, why_stopped(stop, history[-1]))
                 case Continue(job):
                     pass
                 case Attempt() as attempt:
@@ -196,14 +212,10 @@ class GenerationEngine:
                     job = await self._db(self._ledger.jobs.under(lease).plan, job)
                     _LOG.info("%s shot %d: attempt %d, %s", plan.clip_id, shot.index, job.attempt, job.strategy)
             job = await driver.drive(job, decision)
-            if job.state is JobState.REFUSED:
-                return _ShotOutcome(None, job.failure_reason or "refused by the budget")
-            if job.state is JobState.PLANNED:
-                return _ShotOutcome(None, "an identical job of another run has not ended")
-            if not job.state.final and self._driver.outlived(job):
-                return _ShotOutcome(None, outlived(job), person=True)
+            if job.state in NOT_HAPPENED:
+                return _ShotOutcome(None, why_held_back(job, self._driver.held_back(job)))
             if not job.state.final:
-                return _ShotOutcome(None, f"{job.provider} has not handed the clip over yet; the next run asks again")
+                return _ShotOutcome(None, why_unfinished(job, outlived=self._driver.outlived(job)))
 
     async def _finish(self, plan: ClipPlan, outcomes: Sequence[_ShotOutcome]) -> GeneratedClip:
         """Join the shots, or say why there is nothing to join."""
@@ -213,12 +225,10 @@ class GenerationEngine:
         stopped = next((outcome for outcome in outcomes if outcome.job is None), None)
         if stopped is None:
             return await self._joined(plan, history, [outcome.job for outcome in outcomes if outcome.job is not None])
-        status = ClipStatus.WAITING
+        why, status = stopped.why or Why(WaitCause.RETRY, ""), ClipStatus.WAITING
         if stopped.person:
-            status = await asyncio.to_thread(
-                questions.ask, self._ledger, self._notifier, plan.clip_id, stopped.reason
-            )
-        return clip_row(plan, history, status, stopped.reason)
+            status = await asyncio.to_thread(questions.ask, self._ledger, self._notifier, plan.clip_id, why.reason)
+        return await self._waits(plan, why, status=status, history=history)
 
     async def _joined(self, plan: ClipPlan, history: Sequence[Job], jobs: list[Job]) -> GeneratedClip:
         storyboard = plan.storyboard

@@ -110,6 +110,7 @@ class JobDriver:
         # Decoding is the one thing here that needs a core.
         self._checks = asyncio.Semaphore(2)
         self._driven: set[str] = set()
+        self._held_back: dict[str, Reservation] = {}
 
     def under(self, lease: Lease) -> "JobDriver":
         """The same driver for the jobs of a clip that `lease` is held on; with it lost, work ends in LeaseLost."""
@@ -164,6 +165,10 @@ class JobDriver:
         elif job.state is JobState.STORED:
             await self._db(self._jobs.rejected, job, None, note=reason)
 
+    def held_back(self, job: Job) -> Reservation | None:
+        """Why this run's budget guard did not let a job be bought; None when it was not asked, or did."""
+        return self._held_back.get(job.key)
+
     async def out_of_doubt(self, job: Job) -> Job:
         """The job; one that nobody could tell of goes on when a webhook has told of it since."""
         if job.state is not JobState.UNKNOWN:
@@ -199,6 +204,7 @@ class JobDriver:
                 await self._warn_near_ceiling(reservation)
                 checkpoints.reached("generation.reserved")
                 return await self._db(self._jobs.get, job.key)
+            self._held_back[job.key] = reservation
             if reservation.hold is not Hold.IDENTICAL_IN_FLIGHT:
                 await self._tell(messages.not_bought(job, reservation))
                 return await self._db(self._jobs.get, job.key)

@@ -27,6 +27,7 @@ from video_pipeline.ledger.records import (
     TierState,
     Transition,
 )
+from video_pipeline.ledger.waits import Standing, Wait, WaitCause, What, Why
 from video_pipeline.ledger.webhooks import CallStanding
 
 __all__ = [
@@ -59,8 +60,13 @@ __all__ = [
     "ReviewState",
     "SpendCategory",
     "SpendLine",
+    "Standing",
     "StandingStatus",
     "TierState",
     "Transition",
+    "Wait",
+    "WaitCause",
+    "What",
+    "Why",
     "open_ledger",
 ]

@@ -214,9 +214,11 @@ class Jobs:
                 return Reservation(on, committed, Hold.IDENTICAL_IN_FLIGHT, reason, twin.key)
             refused = _refusal(connection, job, on, committed, ceiling_usd, probes)
             if refused is not None:
+                reason = refused.reason
                 if state is not JobState.REFUSED:
-                    reason = refused.reason
                     _change(connection, job.key, state, JobState.REFUSED, reason, {"failure_reason": reason})
+                else:
+                    connection.execute(update(jobs).where(jobs.c.key == job.key).values(failure_reason=reason))
                 return refused
             _change(connection, job.key, state, JobState.RESERVED, "", {"failure_reason": None})
             _line(connection, job, SpendLine.RESERVE, job.expected_usd, on)

@@ -241,6 +241,12 @@ def fenced(engine: Engine, lease: Lease | None) -> Generator[Connection, None, N
         yield connection
 
 
+def alive_until(connection: Connection) -> dict[str, datetime]:
+    """Resource -> until when its lease runs, of all leases whose owner may be alive."""
+    rows = connection.execute(text("SELECT resource, owner, until FROM leases WHERE until > clock_timestamp()"))
+    return {row.resource: row.until for row in rows if not _is_dead(row.owner)}
+
+
 def _now_s() -> float:
     """Seconds on the clock that leases are measured by."""
     return time.clock_gettime(_CLOCK)

@@ -18,6 +18,7 @@ from video_pipeline.ledger.leases import Leases
 from video_pipeline.ledger.publications import Publications
 from video_pipeline.ledger.reviews import Reviews
 from video_pipeline.ledger.spend import Spend
+from video_pipeline.ledger.waits import Waits
 from video_pipeline.ledger.webhooks import WebhookCalls
 
 _MIGRATION_LOCK = 7_213_001
@@ -75,6 +76,11 @@ class Ledger:
     def leases(self) -> Leases:
         """Who works on what."""
         return Leases(self.engine)
+
+    @cached_property
+    def waits(self) -> Waits:
+        """What waits, why, since when and until when."""
+        return Waits(self.engine)
 
     def close(self) -> None:
         self.engine.dispose()

@@ -32,6 +32,11 @@ metadata = MetaData(
 
 USD = Numeric(12, 6)
 
+# What is under way or in doubt: few rows of many, so that whoever looks for them need not read the history.
+JOBS_OPEN = "state IN ('reserved', 'submitting', 'submitted', 'processing', 'rendered', 'stored', 'unknown')"
+PUBLICATIONS_OPEN = "state IN ('planned', 'publishing', 'processing', 'failed', 'unknown')"
+REVIEWS_OPEN = "state = 'waiting'"
+
 
 def _at(name: str, *, default: bool = False, nullable: bool = True) -> Column[datetime]:
     if default:
@@ -131,6 +136,8 @@ jobs = Table(
         unique=True,
         postgresql_where=text("provider_job_id IS NOT NULL"),
     ),
+    Index("ix_jobs_open", "state", postgresql_where=text(JOBS_OPEN)),
+    Index(None, "finished_at"),
 )
 
 job_events = Table(
@@ -240,6 +247,7 @@ publications = Table(
     _at("published_at"),
     _at("updated_at", default=True),
     UniqueConstraint("clip_id", "platform"),
+    Index("ix_publications_open", "state", postgresql_where=text(PUBLICATIONS_OPEN)),
 )
 
 publication_events = Table(
@@ -276,6 +284,7 @@ reviews = Table(
     Column("reason_code", Text),
     _at("opened_at", default=True),
     _at("decided_at"),
+    Index("ix_reviews_open", "clip_id", postgresql_where=text(REVIEWS_OPEN)),
 )
 
 leases = Table(
@@ -324,4 +333,46 @@ webhook_calls = Table(
     Column("count", Integer, nullable=False, server_default="1"),
     _at("received_at", default=True),
     UniqueConstraint("provider", "job_key", "provider_job_id"),
+)
+
+# A row for each thing that waits, from the moment that its brief is taken in until it has come to its end.
+waits = Table(
+    "waits",
+    metadata,
+    Column("what", String(16), primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("day", Date, nullable=False, index=True),
+    Column("cause", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    # The tier, the provider, the job: what the cause is about.
+    Column("hinges_on", Text, nullable=False, server_default=""),
+    # What it needs of a ceiling.
+    Column("usd", USD),
+    _at("since", default=True),
+    _at("until"),
+    # A run has taken it up and has not said yet what became of it.
+    _at("taken_up_at"),
+    # Since when it can go on and nobody has said why it does not.
+    _at("woken_at"),
+    # How often in a row it was tried and said the same again.
+    Column("tries", Integer, nullable=False, server_default="0"),
+    _at("tried_at"),
+)
+
+# Which files of a day were taken in last, a line each; none where a release did not keep them.
+intakes = Table(
+    "intakes",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("files", JSONB(none_as_null=True)),
+    _at("at", default=True),
+)
+
+# Signs of life of runs, for those who cannot see their processes.
+run_beats = Table(
+    "run_beats",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("day", Date),
+    _at("beat_at", default=True),
 )

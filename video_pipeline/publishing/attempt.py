@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from video_pipeline import checkpoints
 from video_pipeline.alerts import Notifier
-from video_pipeline.errors import LedgerError, StorageError
+from video_pipeline.errors import LedgerError, StorageError, VideoPipelineError
 from video_pipeline.ledger import Lease, Ledger, Publication, PublicationState
 from video_pipeline.publishing import messages
 from video_pipeline.publishing.platforms import (
@@ -42,6 +42,10 @@ _LOG = logging.getLogger(__name__)
 _SEND_RETRIES_S = (1.0, 2.0, 4.0)
 UNDECIDED_S = 24 * 3600.0
 """How long a session is asked that gives no answer of the platform's documents, until a person is."""
+
+
+class BrokenRules(VideoPipelineError):
+    """The clip or its words are not what the platform takes, whoever sends them and when."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class Attempt:
         self._moves = ledger.publications.under(lease)
         self._store = store
         self._notifier = notifier
+        self.stopped_by: Exception | None = None
+        """What the platform has said last that kept the clip from going public; `BrokenRules` says it is ours."""
 
     def advance(self, asked: Asked) -> Publication:
         """Go on from the state that it is in; `asked` replaces what an attempt that came to nothing had asked."""
@@ -91,7 +97,8 @@ class Attempt:
     def _start(self) -> None:
         broken = check_rules(PublishRequest.model_validate(self._publication.document), self._platform.limits)
         if broken:
-            self._fail("; ".join(broken))
+            self.stopped_by = BrokenRules("; ".join(broken))
+            self._fail(str(self.stopped_by))
         elif not self._platform.connected:
             reason = f"dry run: {self._platform.name} is not connected, the clip would have been published now"
             self._publication = self._moves.not_connected(self._publication, reason)
@@ -147,6 +154,7 @@ class Attempt:
                     time.sleep(wait_s)
                     status = self._status(session)
         except UploadRefused as error:
+            self.stopped_by = error
             self._fail(str(error), lasting=error.lasting, answer=error.answer)
         except UploadInterrupted as error:
             self._undecided(error)
@@ -168,6 +176,7 @@ class Attempt:
 
     def _undecided(self, error: UploadInterrupted) -> None:
         """Nobody can tell now: the next run asks again, and a person is asked when that goes on for too long."""
+        self.stopped_by = error
         if self._publication.state in (PublicationState.PUBLISHING, PublicationState.PROCESSING):
             _LOG.warning("%s on %s: %s", self._publication.clip_id, self._publication.platform, error)
         if not _is_refusal_to_tell(error):

@@ -17,12 +17,24 @@ from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Brief
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.errors import VideoPipelineError
-from video_pipeline.ledger import Lease, LeaseLost, Ledger, Publication, PublicationState, ReviewState
+from video_pipeline.ledger import (
+    Lease,
+    LeaseLost,
+    Ledger,
+    Publication,
+    PublicationState,
+    ReviewState,
+    Wait,
+    WaitCause,
+    What,
+    Why,
+)
 from video_pipeline.publishing import messages
 from video_pipeline.publishing.attempt import Asked, Attempt
 from video_pipeline.publishing.platforms import Platform
 from video_pipeline.publishing.resolution import publication_lease
 from video_pipeline.publishing.rules import PublishRequest, publish_request
+from video_pipeline.publishing.waits import why_unpublished
 from video_pipeline.quality import review_stage
 from video_pipeline.storage import ObjectStore
 from video_pipeline.wire import clean
@@ -77,18 +89,26 @@ class Publisher:
         Raises only what the ledger raises when it cannot be asked.
         """
         try:
-            record = self._published(request, day, media_key, media_sha256)
+            record, why = self._published(request, day, media_key, media_sha256)
         except Exception as error:
-            record = self._stumbled(request, day, media_sha256, error)
+            record, why = self._stumbled(request, day, media_sha256, error)
+        key = publication_key(request.clip_id, request.platform)
+        if why is None:
+            self._ledger.waits.end(What.PUBLICATION, [key])
+        else:
+            self._ledger.waits.note([Wait(What.PUBLICATION, key, day, why)])
         self._on_record(record)
         return record
 
-    def _published(self, request: PublishRequest, day: date, media_key: str, media_sha256: str) -> PublishRecord:
+    def _published(
+        self, request: PublishRequest, day: date, media_key: str, media_sha256: str
+    ) -> tuple[PublishRecord, Why | None]:
+        """The record, and why the publication waits, where it does."""
         asked = Asked(request.model_dump(mode="json"), media_key, media_sha256)
         publications = self._ledger.publications
         publication = publications.plan(
             Publication(
-                key=hashlib.sha256(f"{request.clip_id}\n{request.platform}".encode()).hexdigest(),
+                key=publication_key(request.clip_id, request.platform),
                 day=day,
                 clip_id=request.clip_id,
                 platform=request.platform,
@@ -101,10 +121,12 @@ class Publisher:
         with self._ledger.leases.held(publication_lease(publication), ttl_s=self._lease_s) as lease:
             publication = publications.get(publication.key)
             if lease is None:
-                return _record(publication, None if publication.state is PublicationState.PUBLISHED else _AT_IT)
+                if publication.state is PublicationState.PUBLISHED:
+                    return _record(publication), None
+                return _record(publication, _AT_IT), Why(WaitCause.LEASE, _AT_IT)
             platform = self._platforms.get(publication.platform)
             if platform is None:
-                return _record(self._without_platform(publication, lease))
+                return _record(self._without_platform(publication, lease)), None
             attempt = Attempt(
                 publication,
                 platform,
@@ -113,7 +135,8 @@ class Publisher:
                 store=self._store,
                 notifier=self._notifier,
             )
-            return _record(attempt.advance(asked))
+            publication = attempt.advance(asked)
+            return _record(publication), why_unpublished(publication, attempt.stopped_by)
 
     def _without_platform(self, publication: Publication, lease: Lease) -> Publication:
         """A platform that briefs could name once; what has left for it cannot be asked about."""
@@ -123,7 +146,9 @@ class Publisher:
         self._notifier.notify(messages.not_published(publication, reason))
         return self._ledger.publications.under(lease).failed(publication, reason)
 
-    def _stumbled(self, request: PublishRequest, day: date, media_sha256: str, error: Exception) -> PublishRecord:
+    def _stumbled(
+        self, request: PublishRequest, day: date, media_sha256: str, error: Exception
+    ) -> tuple[PublishRecord, Why]:
         """The record of a clip that an error has stopped, as the ledger has it; the others go on."""
         if isinstance(error, LeaseLost):
             reason = "another worker has taken it over"
@@ -134,9 +159,10 @@ class Publisher:
         publication = self._ledger.publications.find(request.clip_id, request.platform)
         if not isinstance(error, LeaseLost):
             self._notifier.notify(messages.stumbled(request.clip_id, request.platform, reason))
+        cause = WaitCause.LEASE if isinstance(error, LeaseLost) else WaitCause.RETRY
         if publication is not None:
-            return _record(publication, reason)
-        return PublishRecord(
+            return _record(publication, reason), Why(cause, reason)
+        record = PublishRecord(
             clip_id=request.clip_id,
             brief_id=request.clip_id.split("/", 1)[-1],
             day=day,
@@ -145,6 +171,12 @@ class Publisher:
             reason=reason,
             media_sha256=media_sha256,
         )
+        return record, Why(cause, reason)
+
+
+def publication_key(clip_id: str, platform: str) -> str:
+    """The key of a clip's publication on a platform; there is one."""
+    return hashlib.sha256(f"{clip_id}\n{platform}".encode()).hexdigest()
 
 
 def _record(publication: Publication, reason: str | None = None) -> PublishRecord:
@@ -177,11 +209,19 @@ def publish_day(
     A check may have run in another run than this one, so the ledger is asked whether a person still has a say.
     """
     records: list[PublishRecord] = []
+    ended: list[str] = []
     for clip in clips:
         review = ledger.reviews.get(clip.clip_id, review_stage(clip.final_sha256 or ""))
         held = review is not None and review.state is not ReviewState.APPROVED
         if clip.status is not ClipStatus.PASSED or held or clip.final_key is None or clip.final_size is None:
+            if clip.status is ClipStatus.REJECTED or (review is not None and review.state is ReviewState.REJECTED):
+                ended.append(clip.clip_id)
+            elif review is not None and held:
+                why = Why(WaitCause.PERSON, review.reason)
+                ledger.waits.note([Wait(What.CLIP, clip.clip_id, clip.day, why)])
             continue
+        # From here on its publications wait, not the clip.
+        ended.append(clip.clip_id)
         brief = briefs.get(clip.clip_id)
         if brief is None:
             # It was taken out after the clip was made; its words are gone, and nobody wants the clip any more.
@@ -202,4 +242,9 @@ def publish_day(
                     request, day=clip.day, media_key=clip.final_key, media_sha256=clip.final_sha256 or ""
                 )
             )
+    ledger.waits.end(What.CLIP, ended)
+    asked = [publication_key(record.clip_id, record.platform) for record in records]
+    for day in {record.day for record in records}:
+        # A platform that no brief names any more, or a brief that is gone.
+        ledger.waits.end_others(What.PUBLICATION, day, asked)
     return records

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -15,9 +16,9 @@ import pytest
 import yaml
 from hypothesis import given, settings
 
-from video_pipeline.briefs import Brief, InboxReading, day_fingerprint, example_files
+from video_pipeline.briefs import Brief, InboxReading, arrived_days, example_files
 from video_pipeline.briefs import read_files as read_files_for
-from video_pipeline.briefs.inbox import MAX_FILE_BYTES
+from video_pipeline.briefs.inbox import MAX_FILE_BYTES, files_by_day
 from video_pipeline_tests.briefs.documents import PLATFORMS, a_document
 
 DAY = date(2026, 11, 21)
@@ -401,37 +402,62 @@ def test_a_brief_has_another_hash_when_anything_in_it_is_another():
     assert len(changed | {brief.sha256}) == 7
 
 
-def test_a_day_without_files_has_no_fingerprint(tmp_path: Path):
-    assert day_fingerprint(tmp_path / "missing", DAY, {}) is None
+def _arrived(inbox: Path, taken_in: list[str] | None = None) -> dict[date, str]:
+    return arrived_days(inbox, DAY, claimed={}, taken_in={} if taken_in is None else {DAY: taken_in})
+
+
+def test_a_day_without_files_has_none_that_arrived(tmp_path: Path):
+    assert _arrived(tmp_path / "missing") == {}
     (tmp_path / "notes.txt").write_text("not a brief")
     (tmp_path / ".hidden.yaml").write_text("not seen")
     (tmp_path / "folder.yaml").mkdir()
-    assert day_fingerprint(tmp_path, DAY, {}) is None
+    assert _arrived(tmp_path) == {}
 
 
-def test_a_days_fingerprint_changes_when_its_files_do_and_only_then(tmp_path: Path):
+def test_a_day_has_arrived_while_a_file_is_new_or_changed_and_only_then(tmp_path: Path):
     own = tmp_path / DAY.isoformat()
     own.mkdir()
-    (own / "a.yaml").write_text("a: 1")
-    seen = [day_fingerprint(tmp_path, DAY, {})]
-    for change in (
-        lambda: (own / "a.yaml").write_text("a: 2"),
-        lambda: (own / "b.csv").write_text("a"),
-        lambda: (tmp_path / "top.json").write_text("{}"),
-        lambda: (own / "b.csv").rename(own / "c.csv"),
-        lambda: (tmp_path / "top.json").unlink(),
-    ):
+    changes: list[tuple[Callable[[], object], bool]] = [
+        (lambda: (own / "a.yaml").write_text("a: 1"), True),
+        (lambda: (own / "a.yaml").write_text("a: 2"), True),
+        (lambda: (own / "b.csv").write_text("a"), True),
+        (lambda: (tmp_path / "top.json").write_text("{}"), True),
+        (lambda: (own / "b.csv").rename(own / "c.csv"), True),
+        # Whoever tidies up the inbox starts nothing.
+        (lambda: (tmp_path / "top.json").unlink(), False),
+        (lambda: (tmp_path / "notes.txt").write_text("no brief"), False),
+        (lambda: os.utime(own / "a.yaml", (0, 0)), False),
+    ]
+    taken_in: list[str] = []
+    hashes: list[str] = []
+    for change, arrives in changes:
         change()
-        seen.append(day_fingerprint(tmp_path, DAY, {}))
-        (tmp_path / "notes.txt").write_text(str(len(seen)))
-        os.utime(own / "a.yaml", (0, 0))
-        assert day_fingerprint(tmp_path, DAY, {}) == seen[-1]
-    assert len(set(seen)) == len(seen)
+        arrived = _arrived(tmp_path, taken_in)
+        assert (set(arrived) == {DAY}) == arrives
+        assert _arrived(tmp_path, taken_in) == arrived
+        hashes += arrived.values()
+        taken_in = files_by_day(tmp_path, DAY, {})[DAY]
+    assert len(set(hashes)) == len(hashes)
 
 
-def test_a_file_that_another_day_has_claimed_is_not_in_todays_fingerprint(tmp_path: Path):
-    path = tmp_path / "a.json"
-    path.write_text("{}")
-    claim = {("a.json", sha256(b"{}").hexdigest()): DAY - timedelta(days=1)}
-    assert day_fingerprint(tmp_path, DAY, claim) is None
-    assert day_fingerprint(tmp_path, DAY - timedelta(days=1), claim) is not None
+def test_files_of_earlier_days_arrive_too_and_those_of_later_days_do_not(tmp_path: Path):
+    for day in (DAY - timedelta(days=40), DAY - timedelta(days=1), DAY + timedelta(days=1)):
+        (tmp_path / day.isoformat()).mkdir()
+        (tmp_path / day.isoformat() / "a.yaml").write_text("a: 1")
+    assert set(_arrived(tmp_path)) == {DAY - timedelta(days=40), DAY - timedelta(days=1)}
+
+
+def test_a_file_that_a_day_has_claimed_arrives_for_that_day_until_it_is_taken_in(tmp_path: Path):
+    (tmp_path / "a.json").write_text("{}")
+    before = DAY - timedelta(days=1)
+    claimed = {("a.json", sha256(b"{}").hexdigest()): before}
+    assert set(arrived_days(tmp_path, DAY, claimed=claimed, taken_in={})) == {before}
+    taken_in = files_by_day(tmp_path, DAY, claimed)
+    assert arrived_days(tmp_path, DAY, claimed=claimed, taken_in=taken_in) == {}
+
+
+def test_of_a_day_that_was_taken_in_before_its_files_were_kept_nothing_is_asked(tmp_path: Path):
+    before = DAY - timedelta(days=1)
+    (tmp_path / before.isoformat()).mkdir()
+    (tmp_path / before.isoformat() / "a.yaml").write_text("a: 1")
+    assert arrived_days(tmp_path, DAY, claimed={}, taken_in={before: None}) == {}

@@ -7,6 +7,7 @@ vendors.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Generic, Protocol, TypeVar
 
@@ -79,12 +80,20 @@ class Metrics(BaseModel):
 class UploadRefused(VendorError):
     """The platform refused a call in words of its own documents: rules, quota or credentials.
 
-    `lasting` means what it means in `Failed`.
+    `lasting` means what it means in `Failed`. `not_before` is when a quota or a limit lets the next call through.
     """
 
-    def __init__(self, reason: str, *, lasting: bool = False, answer: RawAnswer = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        lasting: bool = False,
+        not_before: datetime | None = None,
+        answer: RawAnswer = None,
+    ) -> None:
         super().__init__(reason)
         self.lasting = lasting
+        self.not_before = not_before
         self.answer = answer
 
 

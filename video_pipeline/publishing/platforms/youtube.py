@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo
 
 import httpx
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError
@@ -95,6 +96,17 @@ _ABOUT_THE_CHANNEL = frozenset(
         "youtubeSignupRequired",
     }
 )
+# The Data API's quota is reset at midnight, Pacific Time. A channel's uploads are counted over 24 hours, and
+# nobody is told their beginning, so that it is asked again now and then.
+_QUOTA_ZONE = ZoneInfo("America/Los_Angeles")
+_DAY_S = 86_400.0
+_LIMITS: dict[str, float | None] = {
+    "dailyLimitExceeded": None,
+    "quotaExceeded": None,
+    "rateLimitExceeded": 60.0,
+    "uploadLimitExceeded": 3 * 3600.0,
+    "userRateLimitExceeded": 60.0,
+}
 _REFUSING = frozenset({400, 401, 403, 429})
 _SESSION_GONE = frozenset({"gone", "notFound"})
 # RFC 6749, section 5.2, and Google's own beside them.
@@ -496,7 +508,22 @@ def _refusal(answer: Answer) -> UploadRefused | None:
     if error is None or answer.status not in _REFUSING or reason not in _ABOUT_THE_CLIP | _ABOUT_THE_CHANNEL:
         return None
     said = f"YouTube refused it ({reason}: {clean(error.message, 300)})"
-    return UploadRefused(said, lasting=reason in _ABOUT_THE_CLIP, answer=answer.kept())
+    not_before = _freed_at(reason, answer.retry_after_s)
+    return UploadRefused(said, lasting=reason in _ABOUT_THE_CLIP, not_before=not_before, answer=answer.kept())
+
+
+def _freed_at(reason: str, retry_after_s: float | None) -> datetime | None:
+    """When a limit lets calls through again: as YouTube says, else as its documents do; None for another reason."""
+    if reason not in _LIMITS:
+        return None
+    now = datetime.now(UTC)
+    if retry_after_s is not None:
+        return now + timedelta(seconds=min(retry_after_s, _DAY_S))
+    pause_s = _LIMITS[reason]
+    if pause_s is not None:
+        return now + timedelta(seconds=pause_s)
+    tomorrow = now.astimezone(_QUOTA_ZONE).date() + timedelta(days=1)
+    return datetime.combine(tomorrow, datetime.min.time(), _QUOTA_ZONE).astimezone(UTC)
 
 
 def _untold(answer: Answer, asked: str) -> UploadInterrupted:
