@@ -1,0 +1,106 @@
+"""The process that works: it runs a job of the graph for a day when it is told to, until it is ended or killed.
+
+One line of JSON on its input is an order, one on its output the answer. The graph, its stages and Dagster are the
+product's own; only what costs pixels is a stub, unless the month is to have them.
+"""
+
+import json
+import os
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from video_pipeline.clips import ClipStatus, GeneratedClip, UpscaledClip
+from video_pipeline.definitions import build_defs
+from video_pipeline.defs.dead_runs import end_dead_runs, process_tags
+from video_pipeline.launcher import dagster_instance
+from video_pipeline.media import probe
+from video_pipeline.services import get_services
+from video_pipeline.storage import ObjectStore
+
+
+class UpscalerStub:
+    """Delivers the file that was generated as it is, under another key: what a clip costs in time is left out."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    def upscale_all(self, clips: Sequence[GeneratedClip]) -> Iterator[UpscaledClip]:
+        for clip in clips:
+            row = UpscaledClip(**clip.model_dump())
+            if clip.status is ClipStatus.GENERATED and clip.media_key is not None:
+                key = f"upscaled/{clip.media_sha256}-bottle.mp4"
+                with self._store.local_copy(clip.media_key) as path:
+                    stored = self._store.stat(key) or self._store.put_file(key, path, content_type="video/mp4")
+                    video = probe(path).video
+                row = row.model_copy(
+                    update={
+                        "status": ClipStatus.UPSCALED,
+                        "final_key": stored.key,
+                        "final_sha256": stored.sha256,
+                        "final_bytes": stored.size_bytes,
+                        "final_size": video.size if video else None,
+                    }
+                )
+            yield row
+
+    def describe(self) -> str:
+        return "a stub"
+
+
+def main() -> None:
+    """Serve orders from the standard input until it is closed."""
+    stubbed = "--pixels" not in sys.argv[1:]
+    services = get_services()
+    stub = UpscalerStub(services.store)
+    definitions = build_defs(resources={"upscaler": lambda on_progress: stub} if stubbed else {})
+    with dagster_instance(services.settings) as instance:
+        answer({"ready": True})
+        for line in sys.stdin:
+            order = json.loads(line)
+            started = _cpu_s()
+            # As `run-day` does it: places in pools of runs that were killed are given back first.
+            end_dead_runs(instance)
+            failure = _run(definitions, instance, order["job"], order["partition"])
+            answer({"cpu_s": _cpu_s() - started, "failure": failure})
+
+
+def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, job: str, partition: str) -> str:
+    """Run a job to its end; what failed, if anything."""
+    run_id = str(uuid.uuid4())
+    result = definitions.resolve_job_def(job).execute_in_process(
+        partition_key=partition,
+        instance=instance,
+        run_id=run_id,
+        tags=process_tags(run_id),
+        raise_on_error=False,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+    if result.success:
+        return ""
+    failures = [event for event in result.all_events if event.is_step_failure]
+    said = [f"{event.step_key}: {_deepest(event.step_failure_data.error)}" for event in failures]
+    return "; ".join(said) or "the run failed, and no step says why"
+
+
+def _deepest(error: Any) -> str:
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error else "no reason was given"
+
+
+def _cpu_s() -> float:
+    """CPU that this process and the programs it has run have taken, in seconds."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+def answer(document: dict[str, Any]) -> None:
+    print(json.dumps(document), flush=True)
+
+
+if __name__ == "__main__":
+    main()
