@@ -124,7 +124,6 @@ def _in_bottle(options: argparse.Namespace) -> int:
             "VIDEO_PIPELINE_STATE_DIR": str(folder / "state"),
             "VIDEO_PIPELINE_POLICY_FILE": str(folder / "policy.yaml"),
             "VIDEO_PIPELINE_CATALOGUE_FILE": str(folder / "catalogue.yaml"),
-            "DAGSTER_HOME": str(folder / "state" / "dagster"),
         }
         return subprocess.run([sys.executable, "-m", "benchmarks.month", *sys.argv[1:]], env=environment).returncode
 

@@ -15,8 +15,6 @@ import dagster as dg
 
 from video_pipeline.clips import ClipStatus, GeneratedClip, UpscaledClip
 from video_pipeline.definitions import build_defs
-from video_pipeline.defs.dead_runs import end_dead_runs, process_tags
-from video_pipeline.launcher import dagster_instance
 from video_pipeline.media import probe
 from video_pipeline.services import get_services
 from video_pipeline.storage import ObjectStore
@@ -57,13 +55,12 @@ def main() -> None:
     services = get_services()
     stub = UpscalerStub(services.store)
     definitions = build_defs(resources={"upscaler": lambda on_progress: stub} if stubbed else {})
-    with dagster_instance(services.settings) as instance:
+    # Dagster's own books are in memory: in files they cost more than all stages, and no stage reads them.
+    with dg.DagsterInstance.ephemeral() as instance:
         answer({"ready": True})
         for line in sys.stdin:
             order = json.loads(line)
             started = _cpu_s()
-            # As `run-day` does it: places in pools of runs that were killed are given back first.
-            end_dead_runs(instance)
             failure = _run(definitions, instance, order["job"], order["partition"])
             answer({"cpu_s": _cpu_s() - started, "failure": failure})
 
@@ -75,7 +72,6 @@ def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, job: str, pa
         partition_key=partition,
         instance=instance,
         run_id=run_id,
-        tags=process_tags(run_id),
         raise_on_error=False,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
