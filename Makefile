@@ -34,6 +34,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/review_scale.py
 	$(BIN)/python -m benchmarks.drift --quick
+	$(BIN)/python -m benchmarks.month --days 5
 
 bench-upscale: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/upscale.py
