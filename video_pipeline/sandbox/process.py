@@ -124,8 +124,8 @@ def _start(state_dir: Path) -> tuple[int, SandboxAddress]:
         if running is not None:
             return running
         raise SandboxPortTaken(
-            f"The sandbox of {state_dir} cannot start because its port {remembered_port(state_dir)} is taken, and who "
-            "has it does not answer as this sandbox: another program listens there, or the sandbox itself is stopped. "
+            f"The sandbox of {state_dir} cannot start because its port {remembered_port(state_dir)} is taken, and "
+            "who has it does not answer as this sandbox: another program listens there, or the sandbox is stopped. "
             f"End that program, or delete {state_dir / 'address.json'} to take a new port (URLs handed out earlier "
             "then stop working)."
         )
