@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -56,17 +56,31 @@ def preloaded() -> ForkServerContext:
     return context
 
 
+def _as_it_is() -> None:
+    pass
+
+
 class Command:
-    """`video-pipeline` in a process and a process group of its own; with `apart`, its errors are a second stream."""
+    """`video-pipeline` in a process and a process group of its own; with `apart`, its errors are a second stream.
+
+    `before` is called in that process, when it is all but the command.
+    """
 
     def __init__(
-        self, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], apart: bool = False
+        self,
+        arguments: Sequence[str],
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        apart: bool = False,
+        before: Callable[[], None] = _as_it_is,
     ) -> None:
         context = preloaded()
         pipes = [context.Pipe(duplex=False) for _ in range(1 + apart)]
         writers = [writer for _, writer in pipes]
         self._process = context.Process(
-            target=_become_command, args=(list(arguments), folder, dict(environment), writers[0], writers[-1])
+            target=_become_command,
+            args=(list(arguments), folder, dict(environment), writers[0], writers[-1], before),
         )
         self._process.start()
         assert self._process.pid is not None
@@ -116,7 +130,12 @@ def _text(reader: Connection) -> TextIO:
 
 
 def _become_command(
-    arguments: list[str], folder: Path, environment: dict[str, str], output: Connection, errors: Connection
+    arguments: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    output: Connection,
+    errors: Connection,
+    before: Callable[[], None],
 ) -> None:
     os.setsid()
     os.chdir(folder)
@@ -132,6 +151,7 @@ def _become_command(
     sys.argv = ["video-pipeline", *arguments]
     from video_pipeline import cli
 
+    before()
     try:
         cli.main()
     finally:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from video_pipeline import sandbox
 from video_pipeline.ledger import Ledger, open_ledger
 from video_pipeline_tests.conftest import NewDatabase, stop_embedded
+from video_pipeline_tests.disks import small_disk
 from video_pipeline_tests.integration.small_day import write_policy
 from video_pipeline_tests.processes import Command, run_command
 
@@ -24,10 +26,14 @@ _OURS = ("VIDEO_PIPELINE_", "FAL_", "YOUTUBE_", "DAGSTER_")
 
 
 class Machine:
-    """State, inbox, policy and Dagster home in one folder; without a `ledger_url` the ledger is embedded."""
+    """State, inbox, policy and Dagster home in one folder; without a `ledger_url` the ledger is embedded.
 
-    def __init__(self, folder: Path, ledger_url: str | None) -> None:
+    `own_disk` says that nothing else is on the folder's file system.
+    """
+
+    def __init__(self, folder: Path, ledger_url: str | None, *, own_disk: bool = False) -> None:
         self.folder = folder
+        self.own_disk = own_disk
         self.state, self.inbox = folder / "state", folder / "inbox"
         self.inbox.mkdir()
         self.ledger_url = ledger_url
@@ -80,9 +86,9 @@ class Machine:
             **options,
         )
 
-    def start(self, *arguments: str | Path) -> Command:
+    def start(self, *arguments: str | Path, **options: Any) -> Command:
         """Start `video-pipeline` in a process group of its own; output and errors come as one stream."""
-        return Command(list(map(str, arguments)), folder=self.folder, environment=self.environment)
+        return Command(list(map(str, arguments)), folder=self.folder, environment=self.environment, **options)
 
     def ledger(self) -> Ledger:
         """The machine's ledger; whoever asks closes it."""
@@ -103,19 +109,24 @@ NewMachine = Callable[..., Machine]
 
 @pytest.fixture(scope="session")
 def new_machine(new_database: NewDatabase, embedded_folder: Path) -> Iterator[NewMachine]:
-    """Sets machines up; `embedded=True` gives one a ledger server of its own, else a database of its own."""
+    """Sets machines up; `embedded=True` gives one a ledger server of its own, else a database of its own.
+
+    With a `disk`, such as `size=400m`, it gets a file system of its own, where mounting is allowed.
+    """
     made: list[Machine] = []
 
-    def make(*, embedded: bool = False) -> Machine:
+    def make(*, embedded: bool = False, disk: str | None = None) -> Machine:
         folder = Path(tempfile.mkdtemp(prefix="machine-", dir=embedded_folder))
         folder.chmod(0o755)
-        made.append(Machine(folder, None if embedded else new_database()))
+        mounted = disk is not None and disks.enter_context(small_disk(folder, disk))
+        made.append(Machine(folder, None if embedded else new_database(), own_disk=mounted))
         return made[-1]
 
-    yield make
-    for machine in made:
-        machine.close()
-        shutil.rmtree(machine.folder)
+    with ExitStack() as disks:
+        yield make
+        for machine in made:
+            machine.close()
+            shutil.rmtree(machine.folder, ignore_errors=machine.own_disk)
 
 
 def told(result: subprocess.CompletedProcess[str]) -> str:

@@ -9,17 +9,15 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date, timedelta
-from decimal import Decimal
 
 import httpx
 import psutil
 import pytest
 
-from video_pipeline.clips import ClipStatus, ReviewedClip
-from video_pipeline.ledger import JobState, Ledger, PublicationState, SpendCategory
-from video_pipeline.storage import open_store, read_rows, table_key
+from video_pipeline.ledger import PublicationState
 from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine
-from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, sandbox_books, today
+from video_pipeline_tests.end_to_end.days import PATIENCE_S, assert_nothing_twice_nothing_lost, finish
+from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, today
 from video_pipeline_tests.processes import Command, kill_group
 
 pytestmark = pytest.mark.crash
@@ -34,7 +32,6 @@ STAGES = (
     "publish_records",
     "cost_report",
 )
-_PATIENCE_S = 90.0
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +51,8 @@ def test_a_day_killed_at_every_stage_in_turn_comes_to_its_end(machine: Machine) 
     drop(machine.inbox, day, a_brief("lantern"), a_brief("kettle"), a_brief("marble", platforms=["tiktok"]))
     for stage in STAGES:
         _kill_when_started(machine, day, stage)
-    _finish(machine, day)
-    _assert_nothing_twice_nothing_lost(machine, day, clips=3, published=2)
+    finish(machine, day, "--score")
+    assert_nothing_twice_nothing_lost(machine, day, clips=3, published=2)
 
 
 def test_a_day_killed_at_random_moments_of_generation_comes_to_its_end(machine: Machine) -> None:
@@ -66,8 +63,8 @@ def test_a_day_killed_at_random_moments_of_generation_comes_to_its_end(machine: 
     moments = random.Random(seed)
     for _ in range(3):
         _kill_when_started(machine, day, "generated_clips", after_s=moments.uniform(0, 2))
-    _finish(machine, day)
-    _assert_nothing_twice_nothing_lost(machine, day, clips=3, published=3)
+    finish(machine, day, "--score")
+    assert_nothing_twice_nothing_lost(machine, day, clips=3, published=3)
 
 
 @pytest.mark.parametrize("stage", ["generated_clips", "publish_records"])
@@ -77,7 +74,7 @@ def test_a_day_survives_the_death_of_the_whole_machine(embedded_machine: Machine
     drop(machine.inbox, day, a_brief(f"thing-of-{stage.replace('_', '-')}"))
     before = len(_published(machine))
     _kill_when_started(machine, day, stage, after_s=0.3, everything=True)
-    _finish(machine, day)
+    finish(machine, day, "--score")
     assert len(_published(machine)) == before + 1
     ledger = machine.ledger()
     assert_books_agree(ledger, machine.sandbox_url())
@@ -89,7 +86,7 @@ def _kill_when_started(
 ) -> None:
     """Run the day with its scoring and kill it as soon as `stage` has started, or `after_s` seconds later."""
     process = machine.start("run-day", str(day), "--score")
-    watchdog = threading.Timer(_PATIENCE_S, kill_group, [process])
+    watchdog = threading.Timer(PATIENCE_S, kill_group, [process])
     watchdog.start()
     try:
         output = list(_until_started(process, stage))
@@ -108,7 +105,7 @@ def _until_started(process: Command, stage: str) -> Iterator[str]:
         yield line
         if re.fullmatch(rf"\d\d:\d\d:\d\d {stage}\s*", line):
             return
-    raise AssertionError(f"the run ended, or hung for {_PATIENCE_S:.0f} s, before {stage} had started")
+    raise AssertionError(f"the run ended, or hung for {PATIENCE_S:.0f} s, before {stage} had started")
 
 
 def _kill_servers(machine: Machine) -> None:
@@ -121,67 +118,8 @@ def _kill_servers(machine: Machine) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _finish(machine: Machine, day: date) -> None:
-    """Run the day to its end, and once more when a person had to say what became of a call."""
-    _run_to_the_end(machine, day)
-    if _answer_as_a_person(machine):
-        _run_to_the_end(machine, day)
-
-
-def _run_to_the_end(machine: Machine, day: date) -> None:
-    result = machine.run("run-day", str(day), "--score", timeout_s=_PATIENCE_S)
-    assert result.returncode == 0, result.stdout + result.stderr
-
-
-def _answer_as_a_person(machine: Machine) -> bool:
-    """Look every call in doubt up in the provider's own books and say what is there; whether there was any.
-
-    A run that dies between the intent and the answer cannot know whether the provider heard it.
-    """
-    ledger = machine.ledger()
-    in_doubt = ledger.jobs.in_state(JobState.UNKNOWN)
-    ledger.close()
-    for job in in_doubt:
-        requests = sandbox_books(machine.sandbox_url())["requests"]
-        found = [one["request_id"] for one in requests if one["input"] == job.request["arguments"]]
-        answer = ("--found", found[0]) if found else ("--not-found",)
-        result = machine.run("resolve", job.key, *answer)
-        assert result.returncode == 0, result.stderr
-    return bool(in_doubt)
-
-
 def _published(machine: Machine) -> list[str]:
     ledger = machine.ledger()
     rows = [row.clip_id for row in ledger.publications.in_state(PublicationState.PUBLISHED)]
     ledger.close()
     return rows
-
-
-def _assert_nothing_twice_nothing_lost(machine: Machine, day: date, *, clips: int, published: int) -> None:
-    ledger = machine.ledger()
-    try:
-        assert_books_agree(ledger, machine.sandbox_url())
-        _assert_every_job_has_ended(ledger, day)
-        rows = read_rows(
-            ReviewedClip, open_store(str(machine.state / "store")).read_bytes(table_key("reviewed_clips", str(day)))
-        )
-        assert [clip.status for clip in rows] == [ClipStatus.PASSED] * clips
-        gone_out = [row for row in ledger.publications.of_days(day, day) if row.state is PublicationState.PUBLISHED]
-        assert len(gone_out) == published
-        settled = ledger.spend.by_clip(day)
-        jobs = ledger.jobs.of_day(day)
-        for clip in rows:
-            billed = sum(job.billed_usd for job in jobs if job.clip_id == clip.clip_id)
-            # A submit that was killed before it left is paid for by its retry alone.
-            lines = settled[clip.clip_id]
-            paid = [lines.get(line, Decimal(0)) for line in (SpendCategory.GENERATION, SpendCategory.RETRY)]
-            assert sum(paid) == billed
-            assert clip.billed_usd == billed
-    finally:
-        ledger.close()
-
-
-def _assert_every_job_has_ended(ledger: Ledger, day: date) -> None:
-    left = [job for job in ledger.jobs.of_day(day) if not job.state.final]
-    assert left == []
-    assert ledger.jobs.in_state(JobState.UNKNOWN) == []
