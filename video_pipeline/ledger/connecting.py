@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn, ParamSpec, TypeVar, cast
 
 import psycopg
@@ -18,6 +19,8 @@ from psycopg.abc import PQGen
 from psycopg.errors import ConnectionTimeout
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
+from sqlalchemy.util.queue import Empty
 
 from video_pipeline.errors import LedgerError
 
@@ -40,16 +43,21 @@ IDLE_S, LOCK_S, STATEMENT_S, SILENCE_S = 5, 20, 25, 30
 _TRIES = 3
 
 
-def _bounds(idle_s: float, lock_s: float, statement_s: float) -> str:
-    """The server's times for a session, in seconds; 0 is without end."""
+def _bounds(idle_s: float, lock_s: float, statement_s: float, unused_s: float) -> str:
+    """The server's times for a session, in seconds; 0 is without end. Before Postgres 14 there is no `unused_s`."""
     return (
         f"SET SESSION idle_in_transaction_session_timeout = '{idle_s}s'; "
-        f"SET SESSION lock_timeout = '{lock_s}s'; SET SESSION statement_timeout = '{statement_s}s'"
+        f"SET SESSION lock_timeout = '{lock_s}s'; SET SESSION statement_timeout = '{statement_s}s'; "
+        f"SELECT set_config(name, '{unused_s}s', false) FROM pg_settings WHERE name = 'idle_session_timeout'"
     )
 
 
-_BOUNDED = _bounds(IDLE_S, LOCK_S, STATEMENT_S)
-_UNBOUNDED = _bounds(0, 0, 0)
+# How long a process keeps a connection that it does not use, while others may be in need of one: less than they wait.
+_UNUSED_S = 10
+_BOUNDED = _bounds(IDLE_S, LOCK_S, STATEMENT_S, _UNUSED_S)
+_UNBOUNDED = _bounds(0, 0, 0, 0)
+# A shortage of connections may come and go all day.
+_TELL_SHORTAGE_EVERY_S = 30.0
 # A machine that is gone without a word is noticed by its silence; on a local socket these mean nothing.
 _KEEPALIVE: dict[str, Any] = {
     "keepalives": 1,
@@ -61,7 +69,7 @@ _KEEPALIVE: dict[str, Any] = {
 _CROWDED = re.compile(r"too many (clients|connections)|remaining connection slots", re.IGNORECASE)
 # In the words of a server that is, or will be, there; a password that is wrong stays wrong.
 _PASSING = re.compile(
-    rf"{_CROWDED.pattern}|starting up|shutting down|recovery|not (yet )?accepting|timeout expired|timed out|"
+    "starting up|shutting down|recovery|not (yet )?accepting|timeout expired|timed out|"
     "refused|no such file or directory|closed the connection|reset by peer|terminating connection",
     re.IGNORECASE,
 )
@@ -134,10 +142,44 @@ class _Bounded(psycopg.Connection[Any]):
             raise ConnectionTimeout(f"no answer within {self.patience_s:g} s") from None
 
 
+class _Crowded(psycopg.OperationalError):
+    """The server has no connection left; worth `patience_s` seconds of waiting."""
+
+    def __init__(self, words: str, patience_s: float) -> None:
+        super().__init__(words)
+        self.patience_s = patience_s
+
+
+class _FrugalPool(QueuePool):
+    """When the server has no connection left, one that another thread of this process gives back does as well."""
+
+    def connect(self) -> PoolProxiedConnection:
+        begun = time.monotonic()
+        for number in itertools.count():
+            try:
+                return super().connect()
+            except _Crowded as error:
+                wait_s = _BACKOFF_S[min(number, len(_BACKOFF_S) - 1)]
+                if time.monotonic() - begun + wait_s > error.patience_s:
+                    raise
+                with suppress(Empty):
+                    self._pool.put(self._pool.get(True, wait_s), False)
+        raise AssertionError("a shortage ends, or the patience with it")
+
+
 def bounded_engine(server: Server) -> Engine:
     """An engine whose calls wait for `server` for a while, and then raise LedgerError with what is wrong."""
     # Its connections are asked for by no more than a dozen threads; the server's own times come first.
-    engine = create_engine(server.url, pool_size=4, max_overflow=8, pool_pre_ping=True, pool_timeout=2 * SILENCE_S)
+    engine = create_engine(
+        server.url,
+        poolclass=_FrugalPool,
+        pool_size=4,
+        max_overflow=8,
+        pool_pre_ping=True,
+        pool_timeout=2 * SILENCE_S,
+        # The same few are used again, and the others given back.
+        pool_use_lifo=True,
+    )
     door = _Door(server)
 
     def connect(dialect: Any, _: object, __: list[Any], options: dict[str, Any]) -> psycopg.Connection[Any]:
@@ -178,6 +220,7 @@ class _Door:
         self._server = server
         self._lock = threading.Lock()
         self._away_since: float | None = None
+        self._shortage_told_at = -_TELL_SHORTAGE_EVERY_S
 
     def connect(self, dialect: Any, options: dict[str, Any]) -> psycopg.Connection[Any]:
         """A connection with its bounds set; psycopg's error when the outage lasts too long, or will not pass."""
@@ -191,6 +234,9 @@ class _Door:
                 connection.execute(_BOUNDED.encode())
                 connection.commit()
             except psycopg.OperationalError as error:
+                if _CROWDED.search(str(error)):
+                    self._note_shortage(error)
+                    raise _Crowded(str(error), patience_s) from error
                 passing = _PASSING.search(str(error))
                 if not (passing or self._server.start):
                     raise
@@ -215,6 +261,18 @@ class _Door:
             if self._away_since is not None:
                 return
             self._away_since = time.monotonic()
+        self._tell(error)
+
+    def _note_shortage(self, error: psycopg.Error) -> None:
+        """Say now and then that one is waited for."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._shortage_told_at < _TELL_SHORTAGE_EVERY_S:
+                return
+            self._shortage_told_at = now
+        self._tell(error)
+
+    def _tell(self, error: psycopg.Error) -> None:
         words = redacted(str(error), self._server.url)
         _LOG.warning("%s takes no connection now, trying again: %s", self._server.name, words)
 

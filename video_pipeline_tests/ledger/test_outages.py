@@ -4,6 +4,7 @@ import itertools
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits of moments, in the order of the real ones."""
     monkeypatch.setattr(connecting, "_PATIENCE_S", 1.0)
     monkeypatch.setattr(connecting._Bounded, "patience_s", 1.0)
-    monkeypatch.setattr(connecting, "_BOUNDED", connecting._bounds(0.2, 0.4, 0.6))
+    monkeypatch.setattr(connecting, "_BOUNDED", connecting._bounds(0.2, 0.4, 0.6, 0))
 
 
 def _servers(home: Path) -> list[psutil.Process]:
@@ -58,7 +59,7 @@ def _sentence(work: Callable[[], object]) -> str:
 
 def _number(ledger: Ledger) -> int:
     with ledger.engine.connect() as connection:
-        return connection.execute(text("SELECT 1")).scalar_one()
+        return connection.execute(text("SELECT 1 FROM pg_sleep(0.02)")).scalar_one()
 
 
 def test_the_real_waits_end_within_a_minute_and_in_their_order():
@@ -69,7 +70,12 @@ def test_the_real_waits_end_within_a_minute_and_in_their_order():
 def test_what_needs_long_has_no_bounds(own: Ledger):
     with own.engine.connect() as connection:
         connecting.without_bounds(connection)
-        for name in ("idle_in_transaction_session_timeout", "lock_timeout", "statement_timeout"):
+        for name in (
+            "idle_in_transaction_session_timeout",
+            "lock_timeout",
+            "statement_timeout",
+            "idle_session_timeout",
+        ):
             assert connection.execute(text(f"SHOW {name}")).scalar_one() == "0"
 
 
@@ -124,6 +130,26 @@ def test_a_shortage_of_connections_is_waited_out(home: Path, own: Ledger, caplog
         finally:
             log.removeFilter(let_go)
     assert "takes no connection now, trying again" in caplog.text
+
+
+def test_in_a_shortage_the_connections_of_a_process_go_round(
+    home: Path, own: Ledger, caplog: pytest.LogCaptureFixture
+):
+    """It has one, which four of its threads want at once; the server has none for a second."""
+    assert _number(own) == 1
+    with ExitStack() as others, ThreadPoolExecutor(4) as threads:
+        _fill(others, home)
+        assert list(threads.map(_number, [own] * 8)) == [1] * 8
+    assert caplog.text.count("takes no connection now, trying again") == 1
+
+
+def test_a_connection_that_is_not_used_is_given_back(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connecting, "_BOUNDED", connecting._bounds(5, 5, 5, 0.1))
+    with closing(open_ledger(None, embedded_dir=home)) as own:
+        with own.engine.connect() as connection:
+            backend = psutil.Process(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+        backend.wait(10)
+        assert _number(own) == 1
 
 
 def test_a_shortage_that_lasts_is_a_sentence(home: Path, own: Ledger, short: None):
