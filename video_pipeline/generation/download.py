@@ -95,6 +95,9 @@ async def download(
 
 async def _received(response: httpx.Response, target: Path, max_bytes: int) -> Downloaded:
     """The body as a file."""
+    told_bytes = response.headers.get("Content-Length", "")
+    if told_bytes.isascii() and told_bytes.isdigit() and int(told_bytes[:20]) > max_bytes:
+        raise NotFetched(f"the file is larger than the {max_bytes:,} bytes allowed")
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     try:
         unpacker = Unpacker(response.headers.get("Content-Encoding", ""))

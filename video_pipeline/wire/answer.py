@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,6 +17,8 @@ from video_pipeline.wire.text import Secrets, clean
 
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 _KEPT_BODY, _KEPT_HEADER, _KEPT_HEADERS = 2000, 200, 20
+# Of this much of a body, its beginning is shown.
+_SHOWN_BYTES = 64 * 1024
 
 
 class Unreadable(VendorError):
@@ -24,13 +27,17 @@ class Unreadable(VendorError):
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. `status` is HTTP's; `damage` says why the body is not whole, and is empty when it is."""
+    """One answer. `status` is HTTP's; `damage` says why the body is not whole, and is empty when it is.
+
+    JSON of more than `max_values` values is not read: each takes far more memory than its bytes.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     damage: str
     secrets: Secrets = field(repr=False)
+    max_values: int = 10_000
 
     def header(self, name: str) -> str:
         """A header, clean; empty without one."""
@@ -70,7 +77,7 @@ class Answer:
         document: dict[str, Any] = {
             "status": self.status,
             "headers": {clean(name, 100): clean(self.header(name), _KEPT_HEADER) for name in headers},
-            "body": clean(self._text(), _KEPT_BODY),
+            "body": clean(self._text()),
             "body_bytes": len(self.body),
         }
         return document | ({"damage": self.damage} if self.damage else {})
@@ -79,16 +86,19 @@ class Answer:
     def _document(self) -> Any:
         """The body as JSON, every string in it clean; an answer is often read as several types.
 
-        Raises ValueError or RecursionError.
+        Raises Unreadable, ValueError or RecursionError.
         """
+        # Each value but the first begins behind one of these, which may also stand in words.
+        if sum(map(self.body.count, (b",", b"[", b"{"))) > self.max_values:
+            raise Unreadable("the answer is not as documented: it holds too many values")
         return self.secrets.clean(json.loads(self.body.decode("utf-8-sig"), parse_constant=_refused))
 
     def _text(self) -> str:
-        # JSON is read first, as its escapes may hide a secret.
-        try:
-            return json.dumps(self._document, ensure_ascii=False)
-        except (ValueError, RecursionError):
-            return self.secrets.redacted(self.body.decode("utf-8", "replace"))
+        """The beginning of the body, redacted; JSON as people read it."""
+        if len(self.body) <= _SHOWN_BYTES:
+            with suppress(Unreadable, ValueError, RecursionError):
+                return json.dumps(self._document, ensure_ascii=False)[:_KEPT_BODY]
+        return self.secrets.redacted(self.body[:_SHOWN_BYTES].decode("utf-8", "replace"))[:_KEPT_BODY]
 
 
 def _refused(constant: str) -> Any:

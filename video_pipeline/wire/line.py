@@ -46,10 +46,14 @@ class NoAnswer(VendorError):
 
 @dataclass(frozen=True)
 class Bounds:
-    """How long a question and its answer may take together, in seconds, and how large the unpacked body may be."""
+    """How long a question and its answer may take together, in seconds, and how large the unpacked body may be.
+
+    As JSON, it may hold `max_values` values.
+    """
 
     total_s: float = 60.0
-    max_bytes: int = 4 * 1024 * 1024
+    max_bytes: int = 1024 * 1024
+    max_values: int = 10_000
 
 
 class _Question(TypedDict, total=False):
@@ -181,7 +185,8 @@ class Line:
         except (httpx.TransportError, TimeoutError, OSError) as error:
             damage = f"it broke off ({_kind(error)})"
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, headers, bytes(body[: bounds.max_bytes]), damage, self.secrets)
+        kept = bytes(memoryview(body)[: bounds.max_bytes])
+        return Answer(response.status_code, headers, kept, damage, self.secrets, bounds.max_values)
 
 
 class BlockingLine:

@@ -4,6 +4,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from itertools import cycle
 from typing import Any
 
 from video_pipeline_tests.wire.proxy import Answering, Asked, Pieces
@@ -126,6 +127,46 @@ def huge(asked: Asked) -> Iterator[bytes | float]:
         yield b"a" * 1024**2
 
 
+def endless(asked: Asked) -> Iterator[bytes | float]:
+    """JSON that never ends, as fast as it is taken."""
+    yield b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"a": "'
+    while True:
+        yield b"a" * 1024**2
+
+
+def gigabytes_declared(asked: Asked) -> Iterator[bytes | float]:
+    """A length of nine gibibytes, and all of them."""
+    yield b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (9 * GIB)
+    for _ in range(9 * 1024):
+        yield bytes(1024**2)
+
+
+def gzip_bomb_of_9_gib(asked: Asked) -> Pieces:
+    """Nine megabytes that unpack to nine gibibytes."""
+    return [http(200, _BOMB + _BLOCK * (8 * 1024), "Content-Encoding: gzip")]
+
+
+def many_values(asked: Asked) -> Pieces:
+    """Small JSON of a third of a million empty values, each of which takes much more memory than its three bytes."""
+    return [http(200, _MANY)]
+
+
+def many_items(asked: Asked) -> Pieces:
+    """A page of more items than hundreds of pages hold, each of which is none."""
+    return [http(200, b'{"items": [' + b"{}," * 45_000 + b'{}], "has_more": true, "next_cursor": "x"}')]
+
+
+def wide_words(asked: Asked) -> Pieces:
+    """JSON of one long word whose every letter takes four bytes in memory for the sake of one."""
+    return [http(200, _WIDE)]
+
+
+def one_after_another(*answers: Answering) -> Answering:
+    """A different answer each time, and the first again after the last."""
+    turns = cycle(answers)
+    return lambda asked: next(turns)(asked)
+
+
 def echo(code: int = 200) -> Answering:
     """The whole request with its secrets: in the reason, in headers and in the body."""
 
@@ -245,15 +286,17 @@ def _real_headers(asked: Asked) -> list[str]:
     return [f"{name}: {value}" for name, value in asked.reply.headers] if asked.reply else []
 
 
-def _bomb() -> bytes:
-    """One gibibyte of zeros in gzip's words; each block stands for itself, so that it is packed in no time."""
+def _bomb() -> tuple[bytes, bytes]:
+    """A mebibyte of zeros in gzip's words, and another that may follow it: each is packed without the one before."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     first = packer.compress(bytes(1024**2)) + packer.flush(zlib.Z_FULL_FLUSH)
-    block = packer.compress(bytes(1024**2)) + packer.flush(zlib.Z_FULL_FLUSH)
-    return first + block * 1023
+    return first, packer.compress(bytes(1024**2)) + packer.flush(zlib.Z_FULL_FLUSH)
 
 
-_BOMB = _bomb()
+_FIRST, _BLOCK = _bomb()
+_BOMB = _FIRST + _BLOCK * 1023
+_MANY = b'{"status": [' + b"{}," * 340_000 + b'{}], "items": []}'
+_WIDE = json.dumps({"status": "a" * 1_000_000 + "\U0001f30a"}, ensure_ascii=False).encode()
 # What any call may be answered, whatever it asks for. None of it says anything.
 NONSENSE: dict[str, Answering] = {
     "200 html": status(200, HTML),

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from video_pipeline.generation import Provider, media_collector, resolve_unknown
 from video_pipeline.ledger import Job, JobState, Ledger
@@ -172,34 +171,3 @@ def said() -> Iterator[list[str]]:
     yield handler.lines
     root.removeHandler(handler)
     root.setLevel(before)
-
-
-def canaries_in(ledger: Ledger, *canaries: str) -> list[str]:
-    """Where in the ledger a canary is: the table and column of each find."""
-    found: list[str] = []
-    with ledger.engine.connect() as connection:
-        columns = connection.execute(
-            text(
-                "SELECT table_name, column_name FROM information_schema.columns "
-                "WHERE table_schema = 'public' "
-                "AND data_type IN ('text', 'character varying', 'json', 'jsonb', 'ARRAY')"
-            )
-        ).all()
-        assert len(columns) > 50, "the ledger was not looked at"
-        for table, column in columns:
-            for canary in canaries:
-                there = text(f'SELECT count(*) FROM "{table}" WHERE strpos(lower("{column}"::text), :canary) > 0')
-                if connection.execute(there, {"canary": canary.lower()}).scalar_one():
-                    found.append(f"{table}.{column} holds {canary}")
-    return found
-
-
-def canaries_under(folder: Path, *canaries: str) -> list[str]:
-    """Which files under `folder` hold a canary."""
-    return [
-        f"{path.name} holds {canary}"
-        for path in folder.rglob("*")
-        if path.is_file()
-        for canary in canaries
-        if canary.encode() in path.read_bytes()
-    ]

@@ -20,7 +20,8 @@ from video_pipeline.storage import LocalStore
 from video_pipeline_tests.contract.answering import Answering as Stranger
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.wire import answers as wild
-from video_pipeline_tests.wire.conftest import CANARIES, NewStage, WildStage, canaries_in, canaries_under
+from video_pipeline_tests.wire.canaries import canaries_in, canaries_under, held_in
+from video_pipeline_tests.wire.conftest import CANARIES, NewStage, WildStage
 from video_pipeline_tests.wire.proxy import Answering, Call, Rule
 from video_pipeline_tests.wire.rows import Answers, WithAddress, made, picked
 
@@ -306,5 +307,5 @@ def test_no_secret_is_in_the_ledger_the_log_or_the_store(
 ) -> None:
     assert len(said) > 100, "nothing was looked at"
     assert canaries_in(ledger_of_module, *CANARIES) == []
-    assert [line for line in said if any(canary in line for canary in CANARIES)] == []
+    assert held_in("\n\x01\n".join(said), CANARIES) == []
     assert canaries_under(wild_store.root, *CANARIES) == []

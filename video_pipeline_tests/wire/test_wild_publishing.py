@@ -5,41 +5,31 @@ sent to it before it has said what it has.
 """
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from enum import Enum
 from itertools import count
 from typing import Any
 
 import pytest
 
-from video_pipeline.alerts import Notifier
-from video_pipeline.briefs import Brief
-from video_pipeline.clips import ClipStatus, ReviewedClip
-from video_pipeline.ledger import Ledger, Publication, PublicationState
-from video_pipeline.publishing import Platform, Publisher, collect_engagement, publish_day, resolve_publication
+from video_pipeline.ledger import Ledger, PublicationState
 from video_pipeline.publishing import attempt as attempts
+from video_pipeline.publishing import collect_engagement, resolve_publication
 from video_pipeline.publishing.platforms import youtube as adapter
 from video_pipeline.storage import LocalStore
 from video_pipeline_tests.contract.answering import Answering as Stranger
 from video_pipeline_tests.contract.edge import Edge
-from video_pipeline_tests.contract.orders import DAY, brief_of
-from video_pipeline_tests.publishing.conftest import MEDIA
+from video_pipeline_tests.contract.orders import DAY
 from video_pipeline_tests.wire import answers as wild
-from video_pipeline_tests.wire.conftest import (
-    CANARIES,
-    CLIENT_SECRET,
-    REFRESH_TOKEN,
-    behind,
-    canaries_in,
-)
+from video_pipeline_tests.wire.canaries import canaries_in, held_in
+from video_pipeline_tests.wire.channel import NAME, Channel
+from video_pipeline_tests.wire.conftest import CANARIES
 from video_pipeline_tests.wire.proxy import Answering, Call, Proxy, Rule
 from video_pipeline_tests.wire.rows import Answers, WithAddress, made, picked
 
 _DAYS = count()
-NAME = "youtube_shorts"
 
 
 class End(Enum):
@@ -59,70 +49,6 @@ _STATES = {
     End.FAILED: {PublicationState.FAILED},
     End.IN_DOUBT: {PublicationState.UNKNOWN},
 }
-
-
-@dataclass
-class Channel:
-    """One day's two clips on their way to a channel behind the proxy; `videos` are those of this day."""
-
-    ledger: Ledger
-    store: LocalStore
-    edge: Edge
-    proxy: Proxy
-    day: date
-
-    @property
-    def youtube(self) -> Platform:
-        return behind(self.proxy, self.edge).youtube(client_secret=CLIENT_SECRET, refresh_token=REFRESH_TOKEN)
-
-    @property
-    def titles(self) -> tuple[str, str]:
-        return f"Wild of {self.day}", f"Plain of {self.day}"
-
-    def videos(self, title: str) -> list[dict[str, Any]]:
-        return [video for video in self.edge.videos() if video["title"] == title]
-
-    def publication(self, title: str) -> Publication:
-        [found] = [
-            publication
-            for publication in self.ledger.publications.of_days(self.day, self.day)
-            if publication.document["title"] == title
-        ]
-        return found
-
-    def run(self) -> float:
-        """One run over the day's clips; how long it took, in seconds."""
-        publisher = Publisher(
-            ledger=self.ledger,
-            store=self.store,
-            platforms={NAME: self.youtube},
-            notifier=Notifier([], self.ledger.alerts),
-        )
-        briefs = {f"{self.day}/{brief.brief_id}": brief for brief in map(self._brief, self.titles)}
-        clips = [self._clip(brief) for brief in briefs.values()]
-        begun = time.monotonic()
-        publish_day(publisher, self.ledger, clips, briefs)
-        return time.monotonic() - begun
-
-    def _brief(self, title: str) -> Brief:
-        return brief_of("waves", brief_id=title.split()[0].lower(), title=title)
-
-    def _clip(self, brief: Brief) -> ReviewedClip:
-        key = f"clips/{self.day}/{brief.brief_id}/final/{brief.brief_id}.mp4"
-        media = self.store.put_bytes(key, MEDIA, content_type="video/mp4")
-        return ReviewedClip(
-            clip_id=f"{self.day}/{brief.brief_id}",
-            brief_id=brief.brief_id,
-            day=self.day,
-            status=ClipStatus.PASSED,
-            tier="preview",
-            model="sandbox/sprint",
-            duration_s=5,
-            final_key=media.key,
-            final_sha256=media.sha256,
-            final_bytes=media.size_bytes,
-            final_size=(1080, 1920),
-        )
 
 
 @dataclass(frozen=True)
@@ -334,4 +260,4 @@ def test_wild_numbers_are_no_numbers_and_stop_nothing(channel: Channel, call: Ca
 def test_no_secret_is_in_the_ledger_or_the_log(ledger_of_module: Ledger, said: list[str]) -> None:
     assert len(said) > 50, "nothing was looked at"
     assert canaries_in(ledger_of_module, *CANARIES) == []
-    assert [line for line in said if any(canary in line for canary in CANARIES)] == []
+    assert held_in("\n\x01\n".join(said), CANARIES) == []

@@ -83,9 +83,11 @@ _INFRASTRUCTURE_TYPES = frozenset(
 # How long the provider keeps our files, should a download have to be repeated.
 _KEEP_S = 7 * 24 * 3600
 _HISTORY_SLACK = timedelta(minutes=2)
-# A history that has not come to an end after so many pages of 100 is none that can be searched.
+# A history that has not come to an end after so many pages is none that can be searched.
 _HISTORY_PAGES = 50
-_HISTORY_BOUNDS = Bounds(total_s=60.0, max_bytes=32 * 1024 * 1024)
+# A page of a hundred is asked for; each request comes with its arguments.
+_HISTORY_PAGE, _LARGEST_PAGE = 100, 1000
+_HISTORY_BOUNDS = Bounds(total_s=60.0, max_bytes=4 * 1024 * 1024, max_values=50_000)
 _SUBMIT_BOUNDS = Bounds(total_s=60.0)
 _READ_BOUNDS = Bounds(total_s=30.0)
 _REQUEST_ID = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,99}$"
@@ -151,7 +153,7 @@ class _Listed(BaseModel):
 
 
 class _History(BaseModel):
-    items: list[_Listed]
+    items: list[_Listed] = Field(max_length=_LARGEST_PAGE)
     has_more: bool
     next_cursor: str | None = None
 
@@ -299,7 +301,7 @@ class FalProvider:
             "endpoint_id": job.request["endpoint"],
             "start": since.isoformat(),
             "expand": "payloads",
-            "limit": "100",
+            "limit": str(_HISTORY_PAGE),
         }
         # What comes back is clean, so what is looked for has to be.
         sent = self._line.secrets.clean(job.request["arguments"])

@@ -47,7 +47,7 @@ from video_pipeline.wire import (
 _T = TypeVar("_T")
 _LOG = logging.getLogger(__name__)
 _RETRIES_S = (1.0, 2.0, 4.0)
-_CALL = Bounds(total_s=30, max_bytes=1024 * 1024)
+_CALL = Bounds(total_s=30)
 # Analytics lag by two to three days; asking for a longer span costs nothing.
 _ANALYTICS_SPAN = timedelta(days=30)
 _VIDEO_ID = r"[A-Za-z0-9_-]{1,64}"
@@ -295,7 +295,7 @@ class YouTubeShorts:
     def send(self, session: Session, path: Path, *, before: Before = None) -> Status:
         upload = _upload(session)
         headers = self._bearer() | {"Content-Type": "video/mp4"}
-        bounds = Bounds(total_s=longest_send_s(upload.size_bytes), max_bytes=_CALL.max_bytes)
+        bounds = Bounds(total_s=longest_send_s(upload.size_bytes))
         try:
             answer = self._api.ask("PUT", upload.url, headers=headers, content=path, bounds=bounds, before=before)
         except (NotSent, NoAnswer) as error:
