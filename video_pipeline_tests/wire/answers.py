@@ -95,6 +95,11 @@ def too_short(asked: Asked) -> Pieces:
     return [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (len(body) // 2) + body]
 
 
+def gzip_cut(body: bytes) -> Answering:
+    """Packed, with a checksum that never came."""
+    return status(200, gzip.compress(body)[:-6], "Content-Encoding: gzip")
+
+
 def brotli(asked: Asked) -> Pieces:
     """A coding that nobody asked for and we do not know."""
     return [http(200, _real_body(asked), "Content-Encoding: br")]

@@ -75,6 +75,7 @@ Answering = Callable[[Asked], Pieces]
 class Rule:
     """Give `answer` to a call: `times` times, or always with None; only to calls about `subject`, when it is given.
 
+    Only to one, too, in whose address or body `within` stands.
     With `passed_on` the sandbox gets the call all the same, so that what it asks for happens.
     """
 
@@ -83,10 +84,12 @@ class Rule:
     times: int | None = 1
     passed_on: bool = False
     subject: str = ""
+    within: str = ""
     used: int = 0
 
     def covers(self, asked: Asked) -> bool:
         about = not asked.subject or self.subject in asked.subject
+        about = about and (self.within in asked.target or self.within.encode() in asked.body)
         return self.call is asked.call and about and (self.times is None or self.used < self.times)
 
 
