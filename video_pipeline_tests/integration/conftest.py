@@ -30,9 +30,7 @@ class House:
             state_dir=folder / "state",
             inbox_dir=self.inbox,
             ledger_url=ledger_url,
-            slack_webhook_url=None,
-            discord_webhook_url=None,
-            **{"mode": Mode.SANDBOX} | settings,
+            **{"mode": Mode.SANDBOX, "slack_webhook_url": None, "discord_webhook_url": None} | settings,
         )
         self.instance = dg.DagsterInstance.ephemeral()
         self.services = self.under({})
@@ -48,13 +46,20 @@ class House:
         return services
 
     def run(
-        self, job: str, day: date | str, policy: dict[str, dict[str, Any]] | None = None, *, succeeds: bool = True
+        self,
+        job: str,
+        day: date | str,
+        policy: dict[str, dict[str, Any]] | None = None,
+        *,
+        succeeds: bool = True,
+        only: str | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """Run a job for `day` in this process."""
+        """Run a job for `day` in this process; with `only`, that asset of it."""
         services = self.under(policy) if policy else self.services
         definitions = build_defs(policy=services.policy, resources=resources_of(services))
         result = definitions.resolve_job_def(job).execute_in_process(
             partition_key=str(day),
+            asset_selection=[dg.AssetKey(only)] if only else None,
             instance=self.instance,
             raise_on_error=succeeds,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
