@@ -205,14 +205,15 @@ def test_a_wild_answer_publishes_nothing_twice_and_loses_nothing(
 
 @pytest.mark.usefixtures("calm")
 @pytest.mark.parametrize("call", [Call.TOKEN, Call.OPEN, Call.SEND, Call.ASK])
-def test_every_status_in_turn_leaves_a_clip_under_way(
+def test_statuses_in_turn_leave_a_clip_under_way(
     channel: Channel, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Some of each kind: that the adapter takes all of them alike is in test_wild_matrix."""
     monkeypatch.setattr(adapter, "_RETRIES_S", ())
     monkeypatch.setattr(attempts, "_SEND_RETRIES_S", ())
     title, _ = channel.titles
     # 308 is what a session says that has not got everything.
-    codes = [code for code in wild.UNDOCUMENTED_STATUSES if not (code == 308 and call is Call.ASK)]
+    codes = [code for code in wild.UNDOCUMENTED_STATUSES[::5] if not (code == 308 and call is Call.ASK)]
     answers = [wild.status(code, list(wild.BODIES.values())[code % 3]) for code in codes]
     rule = Rule(call, wild.in_turn(*answers), len(answers), passed_on=call is Call.ASK, subject=title)
     unheard = [Rule(Call.SEND, wild.hangs_up, passed_on=True, subject=title)] if call is Call.ASK else []
