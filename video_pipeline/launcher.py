@@ -19,10 +19,13 @@ import dagster as dg
 import yaml
 from sqlalchemy.exc import SQLAlchemyError
 
-from video_pipeline.defs.dead_runs import end_dead_runs, process_tags
+from video_pipeline.defs.dead_runs import days_under_way, end_dead_runs, ending_dead_runs, process_tags
+from video_pipeline.defs.partitions import is_partition
 from video_pipeline.errors import VideoPipelineError
 from video_pipeline.scratch import scratch_folder
+from video_pipeline.services import Services, get_services
 from video_pipeline.settings import Settings, environment_with
+from video_pipeline.waiting import look
 
 _CODE_LOCATION = "video_pipeline"
 _PATIENCE_S = 20.0
@@ -97,8 +100,8 @@ def run_job(
         elif event is None and entry.step_key in started and int(entry.level) >= logging.INFO:
             on_progress(StageProgress(entry.step_key, entry.user_message))
 
-    with dagster_instance(settings) as instance:
-        end_dead_runs(instance)
+    ledger = get_services().ledger
+    with dagster_instance(settings) as instance, ending_dead_runs(instance, ledger):
         instance.add_event_listener(run_id, listen)
         result = definitions.resolve_job_def(name).execute_in_process(
             partition_key=day.isoformat(),
@@ -109,8 +112,27 @@ def run_job(
             # Dagster's own log is for its UI, not for the terminal of whoever runs a command.
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
+        ledger.run_beats.ended(run_id)
     _raise_failure(result)
     return seconds
+
+
+@dataclass(frozen=True)
+class GoingOn:
+    """Production days on which something can go on now, oldest first; `under_way` are those that have a run."""
+
+    days: tuple[date, ...]
+    under_way: tuple[date, ...]
+
+
+def days_that_can_go_on(services: Services) -> GoingOn:
+    """What the night watch would run now, however soon after its last try."""
+    with dagster_instance(services.settings) as instance:
+        end_dead_runs(instance, services.ledger)
+        outlook = look(services.ledger, services.policy, services.inbox.folder)
+        under_way = days_under_way(instance, "production_day", services.ledger.run_beats.last())
+    days = [day for day in outlook.days() if is_partition(day)]
+    return GoingOn(tuple(day for day in days if day not in under_way), tuple(day for day in days if day in under_way))
 
 
 def serve(settings: Settings, *, port: int) -> None:

@@ -124,6 +124,11 @@ class AlertPolicy(_Section):
     messages_a_minute: int = Field(ge=1)
 
 
+class WatchPolicy(_Section):
+    runs_at_once: int = Field(ge=1)
+    backoff_s: tuple[float, ...] = Field(min_length=1)
+
+
 class Policy(_Section):
     """Everything that steers the pipeline and is neither a secret nor a place."""
 
@@ -135,6 +140,7 @@ class Policy(_Section):
     drift: DriftPolicy
     scoring: ScoringPolicy
     alerts: AlertPolicy
+    watch: WatchPolicy
 
 
 def load_policy(override: Path | None = None) -> Policy:

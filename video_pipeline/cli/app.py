@@ -13,6 +13,7 @@ from video_pipeline.cli.people import decide, resolve, review, thaw
 from video_pipeline.cli.planning import plan
 from video_pipeline.cli.running import demo, dev, run_day
 from video_pipeline.cli.upscale import upscale
+from video_pipeline.cli.waiting import waiting
 from video_pipeline.cli.webhooks import webhooks
 from video_pipeline.errors import VideoPipelineError
 from video_pipeline.services import flush_alerts
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
 )
 # In the order in which --help lists them.
-for command in (plan, demo, run_day, dev, upscale, webhooks, review, decide, resolve, thaw, alerts):
+for command in (plan, demo, run_day, dev, upscale, webhooks, waiting, review, decide, resolve, thaw, alerts):
     app.command()(command)
 
 

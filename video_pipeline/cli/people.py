@@ -68,6 +68,20 @@ def _questions(ledger: "Ledger") -> Iterator[_Question]:
         yield _Question(f"publication {publication.key[:16]}", "publishing", since, reason, answer_with(publication))
 
 
+def answers(ledger: "Ledger") -> dict[str, str]:
+    """Clip, or key of a publication, that a person is asked about -> the command that answers it."""
+    from video_pipeline.ledger import PublicationState
+    from video_pipeline.publishing import answer_with
+
+    doubtful = ledger.jobs.doubts(late_since=datetime.now(UTC) - _FILE_IS_LATE)
+    found = {job.clip_id: _answer_on(job) for job in doubtful}
+    for row in ledger.reviews.waiting():
+        found[row.clip_id] = _answer_to(row, [job for job in doubtful if job.clip_id == row.clip_id])
+    for publication in ledger.publications.in_state(PublicationState.UNKNOWN):
+        found[publication.key] = answer_with(publication)
+    return found
+
+
 def _answer_to(row: "Review", doubtful: "list[Job]") -> str:
     """The command for a clip; one that waits for a job in doubt goes on when that is settled."""
     from video_pipeline.ledger import ReviewStage
@@ -111,7 +125,7 @@ def decide(
     by: Annotated[str, typer.Option(help="Who says it.")],
     reason_code: Annotated[str, typer.Option(help="Why; feeds the scores.")] = "",
 ) -> None:
-    """Approve or reject a waiting clip; the next run of its day acts on it."""
+    """Approve or reject a waiting clip; the night watch, or the next run of its day, acts on it."""
     from video_pipeline.ledger import ReviewStage, ReviewState
 
     ledger = get_services().ledger
@@ -133,7 +147,7 @@ def decide(
     state = ReviewState.APPROVED if approve else ReviewState.REJECTED
     for review in waiting:
         ledger.reviews.decide(clip_id, review.stage, state, by=by, reason_code=reason_code)
-    console.print(Text(f"{clip_id} is {state}. Materialise its day again to act on it."))
+    console.print(Text(f"{clip_id} is {state}. {_goes_on(clip_id.partition('/')[0])}"), soft_wrap=True)
 
 
 def _doubts_about(ledger: "Ledger", named: str) -> list[str]:
@@ -178,7 +192,7 @@ def resolve(
             raise ConfigurationError(f"There is no platform {publication.platform} any more that could be asked.")
         resolved = resolve_publication(services.ledger, platform, publication, found=found or None)
         said = f"Publication {resolved.key[:16]} is {resolved.state}{f' at {resolved.url}' if resolved.url else ''}."
-        console.print(Text(f"{said} Materialise {resolved.day} again to go on."), soft_wrap=True)
+        console.print(Text(f"{said} {_goes_on(resolved.day)}"), soft_wrap=True)
         return
     unknown = find_unknown(services.ledger, key)
     provider = services.providers(httpx.AsyncClient())[unknown.provider]
@@ -190,7 +204,12 @@ def resolve(
         lost=lost,
         policy=services.policy.generation,
     )
-    console.print(f"Job {job.key[:16]} is {job.state}. Materialise {job.day} again to go on.")
+    console.print(Text(f"Job {job.key[:16]} is {job.state}. {_goes_on(job.day)}"), soft_wrap=True)
+
+
+def _goes_on(day: object) -> str:
+    """What acts on an answer: the night watch at once, and a command where no sensor is on."""
+    return f"The night watch goes on with it at once; without sensors, `video-pipeline run-day {day}` does."
 
 
 def _publication_named(ledger: "Ledger", key: str) -> "Publication | None":
@@ -224,3 +243,6 @@ def thaw(
     ):
         services.notifier.notify(opened_by_hand(tier, today, reason))
     console.print(f"The {tier} tier is open." if changed else f"The {tier} tier was open already.")
+    console.print(
+        "The night watch goes on with clips that have waited. Without sensors, `video-pipeline run-day --all` does."
+    )

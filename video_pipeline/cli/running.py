@@ -13,6 +13,7 @@ from video_pipeline.services import get_services
 
 if TYPE_CHECKING:
     from video_pipeline.launcher import StageProgress
+    from video_pipeline.services import Services
 
 
 def demo(
@@ -31,6 +32,9 @@ def demo(
 
 def run_day(
     day: Day = "today",
+    all_days: Annotated[
+        bool, typer.Option("--all", help="Every day on which something can go on now, oldest first, instead.")
+    ] = False,
     score: Annotated[bool, typer.Option(help="Run the nightly scoring afterwards.")] = False,
 ) -> None:
     """Run (or continue) a production day from the command line."""
@@ -38,8 +42,40 @@ def run_day(
 
     services = get_services()
     print_unused_keys(services)
-    for job in ("production_day", "nightly_scoring")[: 2 if score else 1]:
+    if all_days:
+        _run_all(services, score=score)
+        return
+    for job in _jobs(score=score):
         run_job(job, parse_day(day), services.settings, on_progress=_print_progress)
+
+
+def _run_all(services: "Services", *, score: bool) -> None:
+    """Run each day that can go on; one that fails keeps no other from its run."""
+    from video_pipeline.launcher import RunFailed, days_that_can_go_on, run_job
+
+    found = days_that_can_go_on(services)
+    for day in found.under_way:
+        console.print(f"{day} has a run that is queued or under way.")
+    if not found.days:
+        console.print("Nothing else can go on now." if found.under_way else "Nothing can go on now.")
+        console.print("`video-pipeline waiting` lists what waits, and why.")
+        return
+    console.print(f"These days can go on now: {', '.join(str(day) for day in found.days)}.", highlight=False)
+    failed: list[str] = []
+    for day in found.days:
+        console.print(f"[bold]{day}[/bold]", highlight=False)
+        try:
+            for job in _jobs(score=score):
+                run_job(job, day, services.settings, on_progress=_print_progress)
+        except RunFailed as error:
+            console.print(f"[red]{escaped(str(error))}[/red]", highlight=False, soft_wrap=True)
+            failed.append(str(day))
+    if failed:
+        raise RunFailed(f"The run of {', '.join(failed)} failed, as told above; the other days came to their end.")
+
+
+def _jobs(*, score: bool) -> tuple[str, ...]:
+    return ("production_day", "nightly_scoring") if score else ("production_day",)
 
 
 def dev(port: Annotated[int, typer.Option(help="Port of this machine that the UI answers on.")] = 3000) -> None:

@@ -1,10 +1,15 @@
 """What sensors tell people: an alert for each thing that is wrong with a day, a run or the pipeline."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from video_pipeline.alerts import Alert
+from video_pipeline.ledger import Wait, WaitCause
+
+_SHOWN = 10
 
 
 def committed_today(day: date, committed_usd: Decimal, ceiling_usd: Decimal) -> str:
@@ -30,14 +35,38 @@ def silence(today: date, last_finished: datetime) -> Alert:
     return Alert(f"silence {today}", "The pipeline is silent", text, severity="warning")
 
 
-def work_stuck(today: date, days: Collection[date], since: datetime) -> Alert:
-    """Production days that nobody moves; once a day for the same ones."""
-    shown = ", ".join(str(day) for day in sorted(days))
-    text = f"Work on {shown} has not moved since {since:%H:%M} UTC; it is continued."
-    return Alert(f"stuck {shown} {today}", "Work is stuck", text, severity="warning")
+def work_stuck(at: datetime, waits: Sequence[Wait]) -> Alert:
+    """Things that could go on and that nobody moves; once a day for the same days."""
+    days = sorted({wait.day for wait in waits})
+    shown = ", ".join(str(day) for day in days[:_SHOWN]) + (
+        f" and {len(days) - _SHOWN} more" if days[_SHOWN:] else ""
+    )
+    since = min(wait.woken_at for wait in waits if wait.woken_at is not None)
+    causes = Counter(wait.cause.value for wait in waits)
+    text = (
+        f"{len(waits)} on {shown} could have gone on since {since:%Y-%m-%d %H:%M} UTC and have not moved "
+        f"({_counted(causes)}). They are tried again; `video-pipeline waiting` lists them."
+    )
+    return Alert(f"stuck {shown} {at.date()}", "Work is stuck", text, severity="warning")
+
+
+def what_waits(counts: Mapping[WaitCause, int], days: Sequence[date], later: int, ended: Sequence[str]) -> str:
+    """What a look of the night watch has come to: how much waits for what, and which days are run now."""
+    parts = [f"Waiting: {_counted(counts)}." if counts else "Nothing waits."]
+    if days:
+        parts.append(f"Asked for runs of {', '.join(str(day) for day in days)}.")
+    if later:
+        parts.append(f"{later} more days can go on and come after the runs under way.")
+    if ended:
+        parts.append(f"Ended, as their processes are no more: {', '.join(run_id[:8] for run_id in ended)}.")
+    return " ".join(parts)
+
+
+def _counted(counts: Mapping[Any, int]) -> str:
+    return ", ".join(f"{count} {cause}" for cause, count in sorted(counts.items(), key=lambda item: -item[1]))
 
 
 def run_failed(run_id: str, job: str, partition: str, reason: str) -> Alert:
-    """A run has failed, which no bad clip can cause; once a run."""
+    """A run has failed, which no bad clip can cause; its repeats, as the day is tried again, are counted."""
     text = f"{job} ({partition}), run {run_id[:8]}: {reason}"
-    return Alert(f"run {run_id}", "A run failed", text, severity="critical")
+    return Alert(f"run {job} {partition}", "A run failed", text, severity="critical")

@@ -1,6 +1,6 @@
 """One partition a production day, in UTC; the day is today, so every linked asset ends one partition later."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import dagster as dg
 
@@ -14,6 +14,11 @@ WEEKLY = dg.WeeklyPartitionsDefinition(start_date="2026-01-05", timezone="UTC", 
 def day_of(partition_key: str) -> date:
     """The production day of a daily partition, or the first day of a weekly one."""
     return date.fromisoformat(partition_key)
+
+
+def is_partition(day: date) -> bool:
+    """Whether a production day can be run: none of before the first, and none to come."""
+    return date.fromisoformat(START) <= day <= datetime.now(UTC).date()
 
 
 def trailing(days: int) -> dg.TimeWindowPartitionMapping:

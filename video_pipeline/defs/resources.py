@@ -11,7 +11,8 @@ import dagster as dg
 import httpx
 
 from video_pipeline.alerts import FLUSH_S, Notifier
-from video_pipeline.defs.dead_runs import mark_run
+from video_pipeline.defs.dead_runs import giving_signs_of_life, mark_run
+from video_pipeline.defs.partitions import day_of
 from video_pipeline.defs.tables import ParquetTables
 from video_pipeline.generation import Provider
 from video_pipeline.publishing import Platform
@@ -29,7 +30,7 @@ def resources_of(services: Services) -> dict[str, dg.ResourceDefinition]:
     """The parts of `services` by the names that stages ask for; each is built when it is asked for."""
     return {
         "inbox": _resource(lambda: services.inbox, "Where briefs come from."),
-        "ledger": _resource(lambda: services.ledger, "What was decided, bought and published."),
+        "ledger": _alive(services, lambda: services.ledger, "What was decided, bought and published."),
         "store": _resource(lambda: services.store, "Media and tables."),
         "policy": _resource(lambda: services.policy, "Thresholds, budgets and weights."),
         "catalogue": _resource(lambda: services.catalogue, "The models and their prices."),
@@ -39,7 +40,7 @@ def resources_of(services: Services) -> dict[str, dg.ResourceDefinition]:
             lambda: lambda: services.platforms, "Connects the platforms that clips are published on."
         ),
         "notifier": _notifier(services),
-        "upscaler": _resource(lambda: services.upscaler, "Makes this machine's upscaler, or the cluster's."),
+        "upscaler": _alive(services, lambda: services.upscaler, "Makes this machine's upscaler, or the cluster's."),
         "tables": _tables,
     }
 
@@ -50,6 +51,25 @@ def _resource(give: Callable[[], Any], description: str) -> dg.ResourceDefinitio
         return give()
 
     return dg.ResourceDefinition(create, description=description)
+
+
+def _alive(services: Services, give: Callable[[], Any], description: str) -> dg.ResourceDefinition:
+    """A resource that tells the ledger that its run is alive, for as long as a step has it.
+
+    Every step that works for long asks for one of these.
+    """
+
+    def create(context: dg.InitResourceContext) -> Iterator[Any]:
+        _mark(context)
+        if context.run is None:
+            yield give()
+            return
+        partition = context.run.tags.get("dagster/partition")
+        day = day_of(partition) if partition and context.run.job_name == "production_day" else None
+        with giving_signs_of_life(services.ledger, context.run.run_id, day):
+            yield give()
+
+    return dg.ResourceDefinition(contextmanager(create), description=description)
 
 
 def _mark(context: dg.InitResourceContext) -> None:

@@ -1,23 +1,23 @@
 """Sensors: they start runs, explain and alert. None is a safety: the hard stop is the budget guard in the engine."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import arrived_days
 from video_pipeline.defs import messages
-from video_pipeline.defs.dead_runs import end_dead_runs
+from video_pipeline.defs.dead_runs import days_under_way, end_dead_runs
 from video_pipeline.defs.external import is_news, routing_policy_materialization
 from video_pipeline.defs.jobs import cost_drift, production_day
-from video_pipeline.ledger import JobState, Ledger
+from video_pipeline.defs.partitions import is_partition
+from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.services import Inbox
+from video_pipeline.waiting import look
 
-_FORGETTING = timedelta(days=3)
 # Dagster ends an evaluation after 60 s, and the last message may take 20 more than this.
 _DELIVERING_S = 20.0
-_UNDER_WAY = tuple(state for state in JobState if not state.final and state is not JobState.PLANNED)
 
 
 @dg.sensor(job=production_day, minimum_interval_seconds=30)
@@ -79,44 +79,38 @@ def spend_ceiling_sensor(
     return dg.SkipReason(f"{said}.")
 
 
-@dg.sensor(job=production_day, minimum_interval_seconds=300)
-def stuck_jobs_sensor(
+@dg.sensor(job=production_day, minimum_interval_seconds=30)
+def night_watch(
     context: dg.SensorEvaluationContext,
+    inbox: dg.ResourceParam[Inbox],
     ledger: dg.ResourceParam[Ledger],
     policy: dg.ResourceParam[Policy],
     notifier: dg.ResourceParam[Notifier],
 ) -> dg.SensorResult | dg.SkipReason:
-    """Days that were begun and that nobody moves: run them again, which continues them. Silence is alerted too.
+    """Runs the days on which something waits that can go on now, whatever their age; frees dead runs' places.
 
-    Whatever Dagster makes of a run that was killed, the ledger knows what it left behind.
+    It asks the ledger, which knows what a run that was killed has left behind. Stuck work and silence are alerted.
     """
-    now = datetime.now(UTC)
-    oldest = now - timedelta(seconds=policy.alerts.stuck_after_s)
+    ended = end_dead_runs(context.instance, ledger)
+    outlook = look(ledger, policy, inbox.folder)
     last = ledger.jobs.last_finished_at()
-    if last is not None and (now - last).total_seconds() > policy.alerts.silence_after_s:
-        notifier.notify(messages.silence(now.date(), last))
-    stuck = ledger.jobs.unmoved_since(oldest, _UNDER_WAY)
-    days = {job.day for job in stuck} | ledger.publications.open_days(oldest)
-    forgotten = ledger.jobs.forgotten_days(since=now.date() - _FORGETTING, finished_before=oldest)
-    if not days and not forgotten:
-        return dg.SkipReason("No day is stuck.")
-    notifier.notify(messages.work_stuck(now.date(), days | forgotten, oldest))
-    # A job that stays stuck is tried every hour; a clip that went nowhere, once a day.
-    requests = [
-        dg.RunRequest(
-            run_key=f"stuck-{day}-{now:%Y%m%d%H}" if day in days else f"forgotten-{day}-{now:%Y%m%d}",
-            partition_key=day.isoformat(),
-        )
-        for day in sorted(days | forgotten)
-    ]
-    return dg.SensorResult(run_requests=requests)
-
-
-@dg.sensor(minimum_interval_seconds=60)
-def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """Ends runs of this host whose process was killed, so that others get their places in the pools."""
-    ended = end_dead_runs(context.instance)
-    return dg.SkipReason(f"Ended: {', '.join(run.run_id[:8] for run in ended)}." if ended else "No run is dead.")
+    if last is not None and (outlook.at - last).total_seconds() > policy.alerts.silence_after_s:
+        notifier.notify(messages.silence(outlook.at.date(), last))
+    under_way = days_under_way(context.instance, production_day.name, ledger.run_beats.last())
+    stuck = outlook.stuck(policy.alerts.stuck_after_s, under_way=under_way)
+    if stuck:
+        notifier.notify(messages.work_stuck(outlook.at, stuck))
+    due = outlook.due(policy.watch.backoff_s, among=lambda day: day not in under_way and is_partition(day))
+    days = list(due)[: max(0, policy.watch.runs_at_once - len(under_way))]
+    ledger.waits.tried([wait for day in days for wait in due[day]])
+    said = messages.what_waits(outlook.counts, days, len(due) - len(days), [run.run_id for run in ended])
+    if not days:
+        return dg.SkipReason(said)
+    context.log.info(said)
+    moment = f"{outlook.at:%Y%m%dT%H%M%S}"
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(run_key=f"watch-{day}-{moment}", partition_key=day.isoformat()) for day in days]
+    )
 
 
 @dg.sensor(minimum_interval_seconds=30)
@@ -139,8 +133,7 @@ ALL = [
     brief_arrival_sensor,
     cost_drift_sensor,
     spend_ceiling_sensor,
-    stuck_jobs_sensor,
-    dead_runs_sensor,
+    night_watch,
     alert_outbox_sensor,
     run_failure_alert,
 ]

@@ -27,13 +27,16 @@ from video_pipeline.ledger.records import (
     TierState,
     Transition,
 )
+from video_pipeline.ledger.runs import BEAT_S, Beat
 from video_pipeline.ledger.waits import Standing, Wait, WaitCause, What, Why
 from video_pipeline.ledger.webhooks import CallStanding
 
 __all__ = [
+    "BEAT_S",
     "NOTHING_BILLED",
     "Actor",
     "AlertRows",
+    "Beat",
     "Bill",
     "CallStanding",
     "Claim",

@@ -4,7 +4,6 @@ docs/ledger.md draws the state machine. Every change is one transaction that che
 workers can never make the same change. What the change costs or frees is booked in the same transaction.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -34,7 +33,7 @@ from video_pipeline.ledger.records import (
     SpendLine,
     TierState,
 )
-from video_pipeline.ledger.schema import job_events, jobs, publications, reviews, spend
+from video_pipeline.ledger.schema import job_events, jobs, spend
 from video_pipeline.ledger.spend import committed_usd
 from video_pipeline.orders import RenderOrder
 from video_pipeline.storage import StoredObject
@@ -128,28 +127,6 @@ class Jobs:
                 select(jobs.c.provider_job_id).where(jobs.c.provider == provider, jobs.c.provider_job_id.is_not(None))
             )
             return frozenset(known.scalars())
-
-    def unmoved_since(self, moment: datetime, states: Iterable[JobState]) -> list[Job]:
-        """Jobs in one of `states` that nobody has moved since `moment`."""
-        return self._where(jobs.c.state.in_([state.value for state in states]), jobs.c.updated_at < moment)
-
-    def forgotten_days(self, *, since: date, finished_before: datetime) -> set[date]:
-        """Days from `since` on with an accepted clip that went nowhere: no publication, not rejected, nobody asked.
-
-        A run that died between generation and publishing leaves such a day behind.
-        """
-        elsewhere = select(publications.c.clip_id).union(select(reviews.c.clip_id))
-        with self._engine.connect() as connection:
-            return set(
-                connection.execute(
-                    select(jobs.c.day).where(
-                        jobs.c.day >= since,
-                        jobs.c.state == JobState.ACCEPTED.value,
-                        jobs.c.finished_at < finished_before,
-                        jobs.c.clip_id.not_in(elsewhere),
-                    )
-                ).scalars()
-            )
 
     def doubts(self, late_since: datetime) -> list[Job]:
         """Jobs that a person may look at: in doubt, or bought before `late_since` and still without a file."""

@@ -17,6 +17,7 @@ from video_pipeline.ledger.jobs import Jobs
 from video_pipeline.ledger.leases import Leases
 from video_pipeline.ledger.publications import Publications
 from video_pipeline.ledger.reviews import Reviews
+from video_pipeline.ledger.runs import RunBeats
 from video_pipeline.ledger.spend import Spend
 from video_pipeline.ledger.waits import Waits
 from video_pipeline.ledger.webhooks import WebhookCalls
@@ -81,6 +82,11 @@ class Ledger:
     def waits(self) -> Waits:
         """What waits, why, since when and until when."""
         return Waits(self.engine)
+
+    @cached_property
+    def run_beats(self) -> RunBeats:
+        """Signs of life of runs."""
+        return RunBeats(self.engine)
 
     def close(self) -> None:
         self.engine.dispose()

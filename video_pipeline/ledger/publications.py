@@ -3,7 +3,7 @@
 What a platform says is kept clean; its raw answer, cut by whoever has read it, stands with the event that it led to.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -232,6 +232,10 @@ class Publications:
         """Those whose key starts so."""
         return self._where(func.starts_with(publications.c.key, key_start))
 
+    def with_keys(self, keys: Sequence[str]) -> list[Publication]:
+        """Those with one of these keys."""
+        return self._where(publications.c.key.in_(keys)) if keys else []
+
     def with_remote_id(self, platform: str, remote_id: str) -> list[Publication]:
         """Those that the platform calls so; there is one at most, unless somebody has erred."""
         return self._where(publications.c.platform == platform, publications.c.remote_id == remote_id)
@@ -269,18 +273,6 @@ class Publications:
             return {
                 row["publication_key"]: {"age_days": row["age_days"], **row["metrics"]} for row in rows.mappings()
             }
-
-    def open_days(self, unmoved_since: datetime) -> set[date]:
-        """Days with a publication that was begun and that nobody has moved since."""
-        under_way = [state.value for state in _UNDER_WAY]
-        with self._engine.connect() as connection:
-            return set(
-                connection.execute(
-                    select(publications.c.day).where(
-                        publications.c.state.in_(under_way), publications.c.updated_at < unmoved_since
-                    )
-                ).scalars()
-            )
 
     def _where(self, *conditions: ColumnElement[bool]) -> list[Publication]:
         with self._engine.connect() as connection:

@@ -77,6 +77,11 @@ class Wait:
     def key(self) -> tuple[What, str]:
         return self.what, self.subject
 
+    @property
+    def cause(self) -> WaitCause:
+        """Why it waits now: what a run has in hand waits for that run, whatever it waited for before."""
+        return self.why.cause if self.taken_up_at is None else WaitCause.LEASE
+
 
 @dataclass(frozen=True)
 class Standing:

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from video_pipeline.alerts import Alert, Delivery, Notifier
+from video_pipeline.briefs.inbox import files_by_day
 from video_pipeline.definitions import build_defs
 from video_pipeline.defs.resources import resources_of
 from video_pipeline.defs.schedules import nightly_scoring_schedule, weekly_learning_schedule
@@ -15,11 +16,22 @@ from video_pipeline.defs.sensors import (
     alert_outbox_sensor,
     brief_arrival_sensor,
     cost_drift_sensor,
+    night_watch,
     run_failure_alert,
     spend_ceiling_sensor,
-    stuck_jobs_sensor,
 )
-from video_pipeline.ledger import Actor, JobState, TierState
+from video_pipeline.ledger import (
+    Actor,
+    Failure,
+    FailureKind,
+    JobState,
+    ReviewState,
+    TierState,
+    Wait,
+    WaitCause,
+    What,
+    Why,
+)
 from video_pipeline.services import Services
 from video_pipeline_tests.defs.conftest import ServicesWith, parts
 from video_pipeline_tests.ledger.rows import a_job, accepted, reserved, submitted
@@ -232,32 +244,157 @@ class TestSpendCeiling:
         assert _alerts(services) == {}
 
 
-class TestStuckJobs:
-    def test_a_job_that_nobody_moves_has_its_day_run_again_and_is_alerted_once(
-        self, services: Services, instance: dg.DagsterInstance
-    ) -> None:
-        yesterday = _today() - timedelta(days=1)
-        submitted(services.ledger, a_job("old", day=yesterday, clip_id=f"{yesterday}/old"))
-        submitted(services.ledger, a_job("new", day=_today()))
-        self._age(services, "old", hours=1)
-        answers = [self._tick(services, instance) for _ in range(2)]
-        for answer in answers:
-            assert isinstance(answer, dg.SensorResult)
-            assert [request.partition_key for request in answer.run_requests or []] == [yesterday.isoformat()]
-        assert _alerts(services) == {"Work is stuck": 2}
+NOW = datetime.now(UTC)
+ANCIENT = _today() - timedelta(days=90)
 
-    def test_each_day_with_stuck_jobs_has_a_run_of_its_own(
+
+class TestNightWatch:
+    def test_nothing_waits(self, services: Services, instance: dg.DagsterInstance) -> None:
+        assert self._said(self._tick(services, instance)) == "Nothing waits."
+
+    def test_a_job_that_nobody_moves_has_its_day_run_and_is_alerted_once_with_numbers(
         self, services: Services, instance: dg.DagsterInstance
     ) -> None:
-        days = [_today() - timedelta(days=back) for back in (2, 1)]
+        submitted(services.ledger, a_job("old", day=ANCIENT, clip_id=f"{ANCIENT}/old"))
+        self._age(services, "old", hours=1)
+        assert self._days(self._tick(services, instance)) == [ANCIENT]
+        assert self._said(self._tick(services, instance)) == "Waiting: 1 lease."
+        assert _alerts(services) == {"Work is stuck": 2}
+        (alert,) = services.ledger.alerts.latest()
+        assert f"1 on {ANCIENT} could have gone on since" in alert["text"]
+        assert "(1 lease)" in alert["text"]
+
+    def test_a_clip_in_a_live_workers_hands_is_left_to_it(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        job = submitted(services.ledger, a_job("old", day=ANCIENT, clip_id=f"{ANCIENT}/old"))
+        with services.ledger.leases.held(f"generate {job.clip_id}", ttl_s=60):
+            assert self._days(self._tick(services, instance)) == []
+        assert self._days(self._tick(services, instance)) == [ANCIENT]
+
+    @pytest.mark.parametrize("ends", ["the next day", "a higher ceiling"])
+    def test_a_ceiling_lets_go_on_the_next_day_and_when_it_is_raised(
+        self, services_with: ServicesWith, instance: dg.DagsterInstance, ends: str
+    ) -> None:
+        services = services_with({"budget": {"daily_ceiling_usd": "1.00"}})
+        reserved(services.ledger, a_job(day=_today(), expected_usd=Decimal("0.95")))
+        self._wait(services, Why(WaitCause.CEILING, "full", "day", Decimal("0.10")))
+        with services.ledger.leases.held(f"generate {a_job().clip_id}", ttl_s=60):
+            assert self._days(self._tick(services, instance)) == []
+            if ends == "the next day":
+                with services.ledger.engine.begin() as connection:
+                    connection.execute(text("UPDATE spend SET spent_on = spent_on - 1"))
+            else:
+                services = services_with({"budget": {"daily_ceiling_usd": "1.05"}})
+            assert self._days(self._tick(services, instance)) == [ANCIENT]
+
+    def test_a_thaw_wakes_days_long_past(self, services: Services, instance: dg.DagsterInstance) -> None:
+        governance = services.ledger.governance
+        governance.set_tier("preview", TierState.FROZEN, by=Actor.DRIFT, day=_today(), evidence={})
+        self._wait(services, Why(WaitCause.FROZEN, "frozen", "preview"))
+        assert self._days(self._tick(services, instance)) == []
+        governance.set_tier("preview", TierState.OPEN, by=Actor.PERSON, day=_today(), evidence={})
+        assert self._days(self._tick(services, instance)) == [ANCIENT]
+
+    def test_a_quota_wakes_at_its_time(self, services: Services, instance: dg.DagsterInstance) -> None:
+        self._wait(services, Why(WaitCause.QUOTA, "quota", "youtube_shorts", until=NOW + timedelta(hours=1)))
+        assert self._days(self._tick(services, instance)) == []
+        self._wait(services, Why(WaitCause.QUOTA, "quota", "youtube_shorts", until=NOW - timedelta(seconds=1)))
+        assert self._days(self._tick(services, instance)) == [ANCIENT]
+
+    def test_a_persons_answer_wakes_its_day_at_the_next_look(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        self._wait(services, Why(WaitCause.PERSON, "too dark"))
+        reviews, clip = services.ledger.reviews, f"{ANCIENT}/one"
+        for stage in ("technical 1", "technical 2"):
+            reviews.open(clip, stage, "too dark")
+            assert self._days(self._tick(services, instance)) == []
+            reviews.decide(clip, stage, ReviewState.APPROVED, by="ada")
+            assert self._days(self._tick(services, instance)) == [ANCIENT], "also the second, soon after the first"
+
+    def test_an_identical_job_of_another_run_wakes_it_by_its_end(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        twin = submitted(services.ledger, a_job("twin", day=_today()))
+        self._wait(services, Why(WaitCause.TWIN, "identical", twin.key))
+        with services.ledger.leases.held(f"generate {twin.clip_id}", ttl_s=60):
+            assert self._days(self._tick(services, instance)) == []
+        services.ledger.jobs.failed(twin, Failure(FailureKind.CANCELED, "why"))
+        assert ANCIENT in self._days(self._tick(services, instance))
+
+    def test_files_of_a_day_that_is_over_are_not_lost(self, services: Services, instance: dg.DagsterInstance) -> None:
+        yesterday = _today() - timedelta(days=1)
+        _drop_brief(services, "late", folder=yesterday.isoformat())
+        assert self._days(self._tick(services, instance)) == [yesterday]
+        services.ledger.waits.take_up(
+            yesterday, [], files=files_by_day(services.inbox.folder, _today(), {})[yesterday]
+        )
+        assert self._said(self._tick(services, instance)) == "Nothing waits."
+
+    def test_a_brief_that_was_taken_in_and_whose_run_died_is_run(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        services.ledger.waits.take_up(ANCIENT, [f"{ANCIENT}/one"], files=["one.yaml 1"])
+        assert self._days(self._tick(services, instance)) == [ANCIENT]
+
+    def test_what_says_the_same_again_waits_longer_each_time_and_hourly_in_the_end(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        self._wait(services, Why(WaitCause.RETRY, "broke off"))
+        for pause_s in (0, 60, 300, 900, 3600, 3600):
+            self._rest(services, pause_s - 2)
+            assert pause_s == 0 or self._days(self._tick(services, instance)) == []
+            self._rest(services, pause_s)
+            assert self._days(self._tick(services, instance)) == [ANCIENT]
+            self._wait(services, Why(WaitCause.RETRY, "broke off"))
+
+    def test_progress_resets_the_pause(self, services: Services, instance: dg.DagsterInstance) -> None:
+        for _ in range(4):
+            self._wait(services, Why(WaitCause.RETRY, "broke off"))
+            self._rest(services, 3600)
+            assert self._days(self._tick(services, instance)) == [ANCIENT]
+        self._wait(services, Why(WaitCause.RESULT, "it is being rendered", "fal"))
+        assert self._days(self._tick(services, instance)) == [], "it had a run just now"
+        self._rest(services, 60)
+        assert self._days(self._tick(services, instance)) == [ANCIENT]
+
+    def test_no_flood(self, services: Services, instance: dg.DagsterInstance) -> None:
+        days = [ANCIENT + timedelta(days=number) for number in range(5)]
+        services.ledger.waits.note(
+            Wait(What.CLIP, f"{day}/{name}", day, Why(WaitCause.RUN, "new")) for day in days for name in "abc"
+        )
+        assert self._days(self._tick(services, instance)) == days[:2], "oldest first, and no more than policy says"
+        assert self._days(self._tick(services, instance)) == days[2:4]
+
+    @pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+    def test_a_day_that_has_a_run_gets_no_other_and_counts(
+        self, services: Services, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+    ) -> None:
+        days = [ANCIENT + timedelta(days=number) for number in range(3)]
         for day in days:
-            submitted(services.ledger, a_job(str(day), day=day))
-            self._age(services, str(day), hours=1)
-        answer = self._tick(services, instance)
-        assert isinstance(answer, dg.SensorResult)
-        requests = answer.run_requests or []
-        assert [request.partition_key for request in requests] == [day.isoformat() for day in days]
-        assert len({request.run_key for request in requests}) == 2
+            self._wait(services, Why(WaitCause.RUN, "new"), day=day)
+        tags = {"dagster/partition": str(days[0])}
+        instance.add_run(dg.DagsterRun("production_day", status=status, tags=tags))
+        assert self._days(self._tick(services, instance)) == [days[1]]
+        assert "stuck" not in " ".join(_alerts(services))
+
+    def test_a_run_of_another_instance_is_seen_by_its_signs_of_life(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        self._wait(services, Why(WaitCause.RUN, "new"))
+        services.ledger.run_beats.beat("elsewhere", ANCIENT)
+        assert self._days(self._tick(services, instance)) == []
+        with services.ledger.engine.begin() as connection:
+            connection.execute(text("UPDATE run_beats SET beat_at = now() - interval '1 minute'"))
+        assert self._days(self._tick(services, instance)) == [ANCIENT]
+
+    def test_days_that_are_no_partitions_are_not_asked_for(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        for day in (date(2020, 1, 1), _today() + timedelta(days=1)):
+            self._wait(services, Why(WaitCause.RUN, "new"), day=day)
+        assert self._said(self._tick(services, instance)) == "Waiting: 2 run."
 
     @pytest.mark.parametrize("state", [JobState.PLANNED, JobState.ACCEPTED])
     def test_a_job_that_waits_for_nobody_is_not_stuck(
@@ -274,13 +411,26 @@ class TestStuckJobs:
         with services.ledger.engine.begin() as connection:
             connection.execute(text("UPDATE jobs SET finished_at = now() - interval '27 hours'"))
         for _ in range(2):
-            # The clip that was accepted and went nowhere is continued, too.
-            assert isinstance(self._tick(services, instance), dg.SensorResult)
-        assert _alerts(services) == {"The pipeline is silent": 2, "Work is stuck": 2}
+            self._tick(services, instance)
+        assert _alerts(services) == {"The pipeline is silent": 2}
 
-    def test_a_pipeline_that_never_ran_is_not_silent(self, services: Services, instance: dg.DagsterInstance) -> None:
-        self._tick(services, instance)
-        assert _alerts(services) == {}
+    def test_the_partitions_asked_for_exist(self, services: Services, instance: dg.DagsterInstance) -> None:
+        self._wait(services, Why(WaitCause.RUN, "new"), day=_today())
+        partitions = DEFS.resolve_job_def("production_day").partitions_def
+        assert partitions is not None
+        (day,) = self._days(self._tick(services, instance))
+        assert day.isoformat() in partitions.get_partition_keys(dynamic_partitions_store=instance)
+
+    def _wait(self, services: Services, why: Why, day: date = ANCIENT) -> None:
+        services.ledger.waits.note([Wait(What.CLIP, f"{day}/one", day, why)])
+
+    def _rest(self, services: Services, seconds: float) -> None:
+        """Let `seconds` have passed since everything was tried last."""
+        with services.ledger.engine.begin() as connection:
+            connection.execute(
+                text("UPDATE waits SET tried_at = now() - make_interval(secs => :s) WHERE tried_at IS NOT NULL"),
+                {"s": seconds},
+            )
 
     def _age(self, services: Services, name: str, *, hours: int) -> None:
         with services.ledger.engine.begin() as connection:
@@ -289,9 +439,18 @@ class TestStuckJobs:
                 {"hours": hours, "key": a_job(name).key},
             )
 
+    def _days(self, answer: dg.SensorResult | dg.SkipReason) -> list[date]:
+        requests = (answer.run_requests or []) if isinstance(answer, dg.SensorResult) else []
+        assert len({request.run_key for request in requests}) == len(requests)
+        return [date.fromisoformat(request.partition_key or "") for request in requests]
+
+    def _said(self, answer: dg.SensorResult | dg.SkipReason) -> str:
+        assert isinstance(answer, dg.SkipReason)
+        return answer.skip_message or ""
+
     def _tick(self, services: Services, instance: dg.DagsterInstance) -> dg.SensorResult | dg.SkipReason:
         context = dg.build_sensor_context(instance=instance, resources=parts(services))
-        return stuck_jobs_sensor(context)  # pyright: ignore[reportReturnType]  # typed for every kind of sensor
+        return night_watch(context)  # pyright: ignore[reportReturnType]  # typed for every kind of sensor
 
 
 class Kept:

@@ -4,19 +4,28 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import httpx
 import pytest
+from sqlalchemy import text
 
-from video_pipeline.defs.dead_runs import end_dead_runs, mark_run, process_tags
-from video_pipeline.defs.sensors import dead_runs_sensor
+from video_pipeline.defs.dead_runs import (
+    end_dead_runs,
+    ending_dead_runs,
+    mark_run,
+    process_tags,
+)
+from video_pipeline.ledger import Ledger
 from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine
 from video_pipeline_tests.integration.small_day import a_brief, drop, today
 from video_pipeline_tests.processes import kill_group
@@ -40,6 +49,12 @@ def machine(new_machine: NewMachine) -> Machine:
 @pytest.fixture
 def instance(machine: Machine) -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.from_config(machine.environment["DAGSTER_HOME"]) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ledger(machine: Machine) -> Iterator[Ledger]:
+    with closing(machine.ledger()) as opened:
         yield opened
 
 
@@ -69,64 +84,93 @@ def worker(machine: Machine, instance: dg.DagsterInstance) -> Iterator[subproces
 
 
 def test_a_run_whose_worker_was_killed_is_ended_and_its_place_is_free(
-    worker: subprocess.Popen[Any], instance: dg.DagsterInstance
+    worker: subprocess.Popen[Any], instance: dg.DagsterInstance, ledger: Ledger
 ) -> None:
     (run_id,) = _holders(instance)
-    assert "No run is dead" in _tick(instance), "a run that lives is left alone"
+    assert _ended(instance, ledger) == [], "a run that lives is left alone"
     assert _holders(instance) == {run_id}
 
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait(timeout=30)
     assert _status(instance, run_id) is dg.DagsterRunStatus.STARTED, "Dagster itself does not notice"
 
-    assert run_id[:8] in _tick(instance)
-    assert _status(instance, run_id) is dg.DagsterRunStatus.FAILURE
-    assert _holders(instance) == set()
-    assert "No run is dead" in _tick(instance)
+    with ending_dead_runs(instance, ledger):
+        assert _status(instance, run_id) is dg.DagsterRunStatus.FAILURE
+        assert _holders(instance) == set()
+    assert _ended(instance, ledger) == []
 
 
-def test_a_worker_that_nobody_has_collected_yet_is_dead(
-    worker: subprocess.Popen[Any], instance: dg.DagsterInstance
+def test_whoever_waits_for_a_place_gets_it_when_its_holder_dies(
+    worker: subprocess.Popen[Any], instance: dg.DagsterInstance, machine: Machine
 ) -> None:
-    os.kill(worker.pid, signal.SIGKILL)
-    _wait_for(lambda: end_dead_runs(instance))
-    assert _holders(instance) == set()
+    yesterday = today() - timedelta(days=1)
+    drop(machine.inbox, yesterday, a_brief("lantern"))
+    waiting = machine.start("run-day", str(yesterday))
+    try:
+        _wait_for(lambda: instance.event_log_storage.get_concurrency_info(POOL).pending_run_ids)
+        (holder,) = _holders(instance)
+        # Nobody collects it, so that its number still is a process's.
+        os.kill(worker.pid, signal.SIGKILL)
+        killed_at = time.monotonic()
+        _wait_for(lambda: _holders(instance) - {holder})
+        assert time.monotonic() - killed_at < 60, "the one that waits looks by itself"
+        assert _status(instance, holder) is dg.DagsterRunStatus.FAILURE
+    finally:
+        kill_group(waiting)
 
 
-def test_the_tags_of_another_run_say_nothing_of_this_one() -> None:
+@pytest.mark.parametrize(("silent", "elsewhere"), [(True, True), (False, True), (True, False)])
+def test_of_another_host_a_holder_that_gives_no_sign_of_life_is_ended(
+    instance: dg.DagsterInstance, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, silent: bool, elsewhere: bool
+) -> None:
+    monkeypatch.setattr("video_pipeline.defs.dead_runs.BEAT_S", -2.0)
+    monkeypatch.setattr("video_pipeline.defs.dead_runs._STARTING", timedelta(0))
+    host = "elsewhere" if elsewhere else socket.gethostname()
+    run = dg.DagsterRun("production_day", status=dg.DagsterRunStatus.STARTED, tags={"video_pipeline/host": host})
+    instance.add_run(run)
+    pools = instance.event_log_storage
+    pools.initialize_concurrency_limit_to_default(POOL)
+    assert pools.claim_concurrency_slot(POOL, run.run_id, "generated_clips").is_claimed
+    ledger.run_beats.beat(run.run_id, today())
+    if silent:
+        with ledger.engine.begin() as connection:
+            connection.execute(text("UPDATE run_beats SET beat_at = now() - interval '1 minute'"))
+    dies = silent and elsewhere
+    assert _ended(instance, ledger) == ([run.run_id] if dies else [])
+    assert _holders(instance) == (set() if dies else {run.run_id})
+
+
+def test_the_tags_of_another_run_say_nothing_of_this_one(ledger: Ledger) -> None:
     """A run that is executed again takes over the tags of the one that was killed."""
     with dg.DagsterInstance.ephemeral() as instance:
         tags = {**process_tags("another"), "video_pipeline/process": "another 999999999 0"}
         run = dg.DagsterRun("production_day", status=dg.DagsterRunStatus.STARTED, tags=tags)
         instance.add_run(run)
-        assert end_dead_runs(instance) == []
+        assert end_dead_runs(instance, ledger) == []
         mark_run(instance, run.run_id)
         marked = instance.get_run_by_id(run.run_id)
         assert marked is not None and process_tags(run.run_id).items() <= marked.tags.items()
 
 
-def test_another_process_under_the_same_number_is_not_the_runs() -> None:
+def test_another_process_under_the_same_number_is_not_the_runs(ledger: Ledger) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         run = dg.DagsterRun("production_day", status=dg.DagsterRunStatus.STARTED)
         tags = process_tags(run.run_id)
         before_it = f"{run.run_id} {os.getpid()} 1000000000"
         instance.add_run(run.with_tags({**tags, "video_pipeline/process": before_it}))
-        assert [ended.run_id for ended in end_dead_runs(instance)] == [run.run_id]
+        assert [ended.run_id for ended in end_dead_runs(instance, ledger)] == [run.run_id]
 
 
-def test_a_run_of_another_host_is_not_ours_to_judge() -> None:
+def test_a_run_of_another_host_is_not_ours_to_judge_by_its_process(ledger: Ledger) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         run = dg.DagsterRun("production_day", status=dg.DagsterRunStatus.STARTED)
         tags = {"video_pipeline/host": "elsewhere", "video_pipeline/process": f"{run.run_id} 999999999 0"}
         instance.add_run(run.with_tags(tags))
-        assert end_dead_runs(instance) == []
+        assert end_dead_runs(instance, ledger) == []
 
 
-def _tick(instance: dg.DagsterInstance) -> str:
-    with dg.build_sensor_context(instance=instance) as context:
-        answer = dead_runs_sensor(context)
-    assert isinstance(answer, dg.SkipReason)
-    return answer.skip_message or ""
+def _ended(instance: dg.DagsterInstance, ledger: Ledger) -> list[str]:
+    return [run.run_id for run in end_dead_runs(instance, ledger)]
 
 
 def _holders(instance: dg.DagsterInstance) -> set[str]:

@@ -13,7 +13,6 @@ from video_pipeline_tests.ledger.rows import (
     CEILING_USD,
     DAY,
     a_job,
-    a_publication,
     accepted,
     all_money,
     move,
@@ -255,9 +254,6 @@ def test_jobs_are_found_by_day_state_and_rest(ledger: Ledger):
         processing.key,
         yesterday.key,
     }
-    soon, before = datetime.now(UTC) + timedelta(hours=1), datetime.now(UTC) - timedelta(hours=1)
-    assert [job.key for job in ledger.jobs.unmoved_since(soon, [JobState.PROCESSING])] == [processing.key]
-    assert ledger.jobs.unmoved_since(before, [JobState.PROCESSING]) == []
 
 
 def test_a_providers_own_ids_are_known_over_all_days(ledger: Ledger):
@@ -265,18 +261,6 @@ def test_a_providers_own_ids_are_known_over_all_days(ledger: Ledger):
     submitted(ledger, a_job("other", provider="runway"))
     ledger.jobs.plan(a_job("never sent"))
     assert ledger.jobs.provider_ids("fal") == ids
-
-
-def test_a_day_whose_accepted_clip_went_nowhere_is_forgotten(ledger: Ledger):
-    at = datetime(2026, 11, 21, 12, tzinfo=UTC)
-    window = {"since": DAY, "finished_before": at + timedelta(hours=1)}
-    ledger.jobs.plan(a_job("accepted", state=JobState.ACCEPTED, finished_at=at))
-    ledger.jobs.plan(a_job("failed", day=DAY + timedelta(days=1), state=JobState.FAILED, finished_at=at))
-    ledger.jobs.plan(a_job("older", day=DAY - timedelta(days=1), state=JobState.ACCEPTED, finished_at=at))
-    assert ledger.jobs.forgotten_days(**window) == {DAY}
-    assert ledger.jobs.forgotten_days(since=DAY, finished_before=at) == set()
-    ledger.publications.plan(a_publication("accepted"))
-    assert ledger.jobs.forgotten_days(**window) == set()
 
 
 def test_the_last_end_of_a_job_is_known(ledger: Ledger):

@@ -140,18 +140,3 @@ def test_metrics_are_one_snapshot_a_day_and_the_later_reading_counts(ledger: Led
     assert [tuple(row) for row in rows] == [(0, {"views": 12}), (1, {"views": 30})]
     assert ledger.publications.metrics_on(DAY) == {publication.key: {"age_days": 0, "views": 12}}
     assert ledger.publications.metrics_on(DAY - timedelta(days=1)) == {}
-
-
-def test_a_day_with_a_publication_that_was_begun_and_left_is_open(ledger: Ledger):
-    later = datetime.now(UTC) + timedelta(hours=1)
-    _published(ledger, "published", later)
-    assert ledger.publications.open_days(later) == set()
-    ledger.publications.plan(a_publication("planned"))
-    assert ledger.publications.open_days(later) == {DAY}
-    assert ledger.publications.open_days(later - timedelta(days=1)) == set()
-
-
-def test_a_day_with_a_publication_that_is_being_processed_is_open(ledger: Ledger):
-    publishing = ledger.publications.publishing(ledger.publications.plan(a_publication()))
-    ledger.publications.processing(publishing)
-    assert ledger.publications.open_days(datetime.now(UTC) + timedelta(hours=1)) == {DAY}

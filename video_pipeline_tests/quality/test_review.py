@@ -1,6 +1,6 @@
 """The verdict on a finished clip in the ledger: who is asked, who is told, and what is over for good."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -31,17 +31,11 @@ def review(ledger: Ledger, store: LocalStore, clip: UpscaledClip) -> ClipStatus:
     return reviewed.status
 
 
-def forgotten(ledger: Ledger) -> set[date]:
-    return ledger.jobs.forgotten_days(since=DAY, finished_before=NOW + timedelta(hours=1))
-
-
 def test_a_file_that_cannot_be_used_is_rejected_for_good_and_told_once(ledger: Ledger, store: LocalStore) -> None:
     ledger.jobs.plan(a_job("one", state=JobState.ACCEPTED, finished_at=NOW))
-    assert forgotten(ledger) == {DAY}
     clip = a_clip(status="rejected", reason="the file cannot be read", media_sha256="a" * 64)
     for _ in range(2):
         assert review(ledger, store, clip) is ClipStatus.REJECTED
-    assert forgotten(ledger) == set(), "a clip that is over is not asked for again"
     assert ledger.reviews.waiting() == [], "nobody can approve what is not there"
     [kept] = ledger.reviews.of_day(DAY)
     assert (kept.state, kept.decided_by, kept.reason) == (ReviewState.REJECTED, "checks", clip.reason)
@@ -61,4 +55,3 @@ def test_a_clip_that_a_person_has_rejected_is_not_asked_for_again(
     assert "1.00 s" in asked.reason
     ledger.reviews.decide(clip.clip_id, asked.stage, ReviewState.REJECTED, by="ada")
     assert review(ledger, store, clip) is ClipStatus.REJECTED
-    assert forgotten(ledger) == set()

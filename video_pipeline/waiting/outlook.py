@@ -1,0 +1,66 @@
+"""Whether something that waits may go on now: a pure function of its cause and of what that hinges on."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from video_pipeline.ledger import Standing, Wait, WaitCause, What
+
+
+@dataclass(frozen=True)
+class Now:
+    """All that waits hinge on, as it stands at `at`: money in US dollars, `frozen` tiers, the version of routing."""
+
+    at: datetime
+    standing: Standing = field(default_factory=Standing)
+    committed_usd: Decimal = Decimal(0)
+    ceiling_usd: Decimal = Decimal(0)
+    plan_cap_usd: Decimal = Decimal(0)
+    frozen: frozenset[str] = frozenset()
+    routing: str = ""
+
+
+def may_go_on(wait: Wait, now: Now) -> bool:
+    """Whether a run of its day, now, could bring it on."""
+    why, standing = wait.why, now.standing
+    if wait.taken_up_at is not None:
+        return wait.subject not in standing.at_work
+    match why.cause:
+        case WaitCause.CEILING:
+            return _fits(why.usd or Decimal(0), why.hinges_on, now)
+        case WaitCause.FROZEN:
+            return why.hinges_on not in now.frozen or _is_over(why.until, now)
+        case WaitCause.MODEL:
+            return why.hinges_on != now.routing or _is_over(why.until, now)
+        case WaitCause.PERSON:
+            return _is_answered(wait, standing)
+        case WaitCause.LEASE:
+            return wait.subject not in standing.at_work
+        case WaitCause.TWIN:
+            return why.hinges_on not in standing.jobs_open
+        case WaitCause.PROVIDER:
+            return _is_served(wait, now)
+        case WaitCause.QUOTA | WaitCause.SLOT | WaitCause.RESULT | WaitCause.RETRY | WaitCause.RUN:
+            return why.until is None or _is_over(why.until, now)
+
+
+def _fits(usd: Decimal, ceiling: str, now: Now) -> bool:
+    if ceiling == "plan":
+        return usd <= now.plan_cap_usd
+    return now.committed_usd + usd <= now.ceiling_usd
+
+
+def _is_answered(wait: Wait, standing: Standing) -> bool:
+    """Whether the person has answered; a brief that has to be changed goes on when its file arrives anew."""
+    if wait.why.hinges_on == "brief":
+        return False
+    return wait.subject not in (standing.in_doubt if wait.what is What.PUBLICATION else standing.asked)
+
+
+def _is_served(wait: Wait, now: Now) -> bool:
+    """Whether some adequate model may be asked again: from `until` on, and where nobody knows, by backoff."""
+    return wait.why.until is None or _is_over(wait.why.until, now)
+
+
+def _is_over(until: datetime | None, now: Now) -> bool:
+    return until is not None and until <= now.at

@@ -1,0 +1,99 @@
+"""The night watch's look at the ledger and the inbox: what waits, what of it can go on, and which days to run."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from video_pipeline.briefs import arrived_days
+from video_pipeline.ledger import Ledger, TierState, Wait, WaitCause, What, Why
+from video_pipeline.policy import Policy
+from video_pipeline.waiting.outlook import Now, may_go_on
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What waits at `at`: what a run of its day could bring on, and what it could not."""
+
+    at: datetime
+    can: tuple[Wait, ...]
+    cannot: tuple[Wait, ...]
+
+    @property
+    def counts(self) -> Mapping[WaitCause, int]:
+        """Cause -> how many things wait for it."""
+        return Counter(wait.cause for wait in (*self.can, *self.cannot))
+
+    def days(self) -> list[date]:
+        """The days that can go on, oldest first, whenever they were tried last."""
+        return sorted({wait.day for wait in self.can})
+
+    def due(self, backoff_s: Sequence[float], *, among: Callable[[date], bool]) -> dict[date, list[Wait]]:
+        """The days of `among` to run now and what for, those first that were tried least, then the oldest.
+
+        What has said the same again after a run is left alone for a while, and keeps no other thing waiting.
+        """
+        due: dict[date, list[Wait]] = {}
+        for wait in self.can:
+            if among(wait.day) and self._is_rested(wait, backoff_s):
+                due.setdefault(wait.day, []).append(wait)
+        order = sorted(due, key=lambda day: (min(wait.tries for wait in due[day]), day))
+        return {day: due[day] for day in order}
+
+    def stuck(self, after_s: float, *, under_way: Collection[date]) -> list[Wait]:
+        """What could have gone on for `after_s` seconds, and nobody has moved it or said why it waits."""
+        limit = self.at - timedelta(seconds=after_s)
+        return [
+            wait
+            for wait in self.can
+            if wait.day not in under_way and wait.woken_at is not None and wait.woken_at < limit
+        ]
+
+    def _is_rested(self, wait: Wait, backoff_s: Sequence[float]) -> bool:
+        if wait.tried_at is None:
+            return True
+        # Also what a run has brought on to another cause: it had its run just now.
+        pause_s = backoff_s[min(max(wait.tries, 1), len(backoff_s)) - 1]
+        return wait.tried_at + timedelta(seconds=pause_s) <= self.at
+
+
+def look(ledger: Ledger, policy: Policy, inbox: Path, *, at: datetime | None = None) -> Outlook:
+    """What waits, and what of it can go on; notes files that nobody has taken in, and since when things can go on."""
+    at = at or datetime.now(UTC)
+    ledger.waits.adopt()
+    _note_arrivals(ledger, inbox, at.date())
+    now = _stand(ledger, policy, at)
+    waits = ledger.waits.all()
+    can: list[Wait] = []
+    cannot: list[Wait] = []
+    for wait in waits:
+        (can if may_go_on(wait, now) else cannot).append(wait)
+    ledger.waits.woken(can, cannot)
+    return Outlook(at, tuple(can), tuple(cannot))
+
+
+def _stand(ledger: Ledger, policy: Policy, at: datetime) -> Now:
+    states = ledger.governance.tier_states()
+    return Now(
+        at=at,
+        standing=ledger.waits.standing(),
+        committed_usd=ledger.spend.committed_usd(at.date()),
+        ceiling_usd=policy.budget.daily_ceiling_usd,
+        plan_cap_usd=policy.budget.plan_cap_usd,
+        frozen=frozenset(tier for tier, change in states.items() if change.state is TierState.FROZEN),
+        routing=ledger.governance.version(),
+    )
+
+
+def _note_arrivals(ledger: Ledger, inbox: Path, today: date) -> None:
+    """A row for each day whose files have arrived or changed since it was taken in, and for no other."""
+    arrived = arrived_days(inbox, today, claimed=ledger.intake.claimed_files(), taken_in=ledger.waits.taken_in())
+    known = {wait.subject: wait.why.hinges_on for wait in ledger.waits.all() if wait.what is What.INTAKE}
+    ledger.waits.end(What.INTAKE, [subject for subject in known if date.fromisoformat(subject) not in arrived])
+    reason = f"files in {inbox} are new or changed, and no run has taken them in"
+    ledger.waits.note(
+        Wait(What.INTAKE, day.isoformat(), day, Why(WaitCause.RUN, reason, fingerprint))
+        for day, fingerprint in arrived.items()
+        if known.get(day.isoformat()) != fingerprint
+    )
