@@ -25,7 +25,7 @@ from video_pipeline.feedback.patterns import (
     editorial_patterns_of,
     style_affinity_of,
 )
-from video_pipeline.feedback.scores import ModelScore, mean_interval, score_models, wilson_interval, with_engagement
+from video_pipeline.feedback.scores import ModelScore, score_models, with_engagement
 from video_pipeline.feedback.spending import Cause, TierSpending, spending_of
 from video_pipeline.feedback.standings import ModelStanding, judge_standings, routing_state
 
@@ -53,7 +53,6 @@ __all__ = [
     "expectations_of",
     "judge_drift",
     "judge_standings",
-    "mean_interval",
     "put_acceptance_in_force",
     "put_affinity_in_force",
     "put_guidance_in_force",
@@ -65,6 +64,5 @@ __all__ = [
     "transition_alerts",
     "weekly_alert",
     "weekly_cost_report_of",
-    "wilson_interval",
     "with_engagement",
 ]

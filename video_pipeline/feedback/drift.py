@@ -15,7 +15,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.feedback.costs import CostReport
-from video_pipeline.feedback.scores import wilson_interval
 from video_pipeline.feedback.spending import (
     Cause,
     TierSpending,
@@ -23,6 +22,7 @@ from video_pipeline.feedback.spending import (
     planned_usd_per_clip,
     usd_per_clip,
 )
+from video_pipeline.intervals import wilson_interval
 from video_pipeline.ledger import Actor, Ledger, NightJudgement, TierState, Transition
 from video_pipeline.policy import DriftPolicy
 from video_pipeline.routing import Tier

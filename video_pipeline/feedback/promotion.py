@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from video_pipeline.feedback.scores import ModelScore, mean_interval, wilson_interval
+from video_pipeline.feedback.scores import ModelScore
+from video_pipeline.intervals import mean_interval, wilson_interval
 from video_pipeline.ledger import StandingStatus
 from video_pipeline.policy import ScoringPolicy
 from video_pipeline.routing import Catalogue, Promotion, Tier

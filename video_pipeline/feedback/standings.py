@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.feedback.facts import ClipFact
 from video_pipeline.feedback.promotion import Verdict, bar_of, judge_promotion, promotion_in_force
-from video_pipeline.feedback.scores import ModelScore, wilson_interval
+from video_pipeline.feedback.scores import ModelScore
+from video_pipeline.intervals import wilson_interval
 from video_pipeline.ledger import Actor, Ledger, NightJudgement, Preference, StandingStatus, TierState, Transition
 from video_pipeline.policy import ScoringPolicy
 from video_pipeline.routing import Catalogue, RoutingState, Tier

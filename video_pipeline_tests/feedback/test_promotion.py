@@ -16,13 +16,13 @@ from video_pipeline.feedback import (
     ModelScore,
     ModelStanding,
     judge_standings,
-    mean_interval,
     put_proven_kinds_in_force,
     routing_state,
     score_models,
     transition_alerts,
 )
 from video_pipeline.feedback.promotion import bar_of, judge_promotion
+from video_pipeline.intervals import mean_interval
 from video_pipeline.ledger import Ledger, StandingStatus
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, Tier, load_catalogue

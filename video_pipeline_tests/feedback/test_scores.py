@@ -7,7 +7,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from video_pipeline.feedback import ModelScore, score_models, wilson_interval, with_engagement
+from video_pipeline.feedback import ModelScore, score_models, with_engagement
+from video_pipeline.intervals import wilson_interval
 from video_pipeline.policy import Policy
 from video_pipeline.publishing import Engagement
 from video_pipeline_tests.feedback.rows import DAY, a_fact, attempts
