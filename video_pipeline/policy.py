@@ -54,10 +54,41 @@ class GenerationPolicy(_Section):
     max_ladder_attempts: int = Field(ge=0)
     max_modified_retries: int = Field(ge=0)
     max_quality_failures: int = Field(ge=1)
+    poll_patience_s: float = Field(gt=0)
+    give_up_after_s: float = Field(gt=0)
     lookup_wait_s: float = Field(ge=0)
     lease_s: float = Field(gt=0)
     max_media_bytes: int = Field(gt=0)
     max_segment_s: float = Field(gt=0)
+
+
+_BREAKER_CAUSES = frozenset({"outage", "credit", "auth", "refusals", "slow"})
+
+
+class BreakerPolicy(_Section):
+    outage_failures: int = Field(ge=1)
+    slow_jobs: int = Field(ge=1)
+    slow_after_s: float = Field(gt=0)
+    failure_window_s: float = Field(gt=0)
+    refusal_share: float = Field(gt=0, lt=1)
+    refusal_confidence: float = Field(gt=0.5, lt=1)
+    refusal_window_s: float = Field(gt=0)
+    first_wait_s: dict[str, float]
+    longest_wait_s: dict[str, float]
+    probes: int = Field(ge=1)
+    probe_patience_s: float = Field(ge=0)
+    dearest_fall_over: Decimal = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _waits_grow(self) -> "BreakerPolicy":
+        for name in ("first_wait_s", "longest_wait_s"):
+            waits: dict[str, float] = getattr(self, name)
+            if set(waits) != _BREAKER_CAUSES or min(waits.values()) <= 0:
+                raise ValueError(f"{name} must have a wait over 0 for each of {', '.join(sorted(_BREAKER_CAUSES))}")
+        short = [cause for cause, first_s in self.first_wait_s.items() if self.longest_wait_s[cause] < first_s]
+        if short:
+            raise ValueError(f"longest_wait_s must not be under first_wait_s, as for {', '.join(sorted(short))}")
+        return self
 
 
 Encoder = Literal["auto", "x264", "nvenc"]
@@ -135,6 +166,7 @@ class Policy(_Section):
     budget: BudgetPolicy
     routing: RoutingThresholds
     generation: GenerationPolicy
+    breaker: BreakerPolicy
     upscaling: UpscalingPolicy
     costs: CostPolicy
     drift: DriftPolicy

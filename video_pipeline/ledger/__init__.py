@@ -1,6 +1,8 @@
 """The ledger: whatever costs money, publishes, freezes or was decided, in Postgres. The only SQL that writes."""
 
 from video_pipeline.ledger.alerts import AlertRows, Claim, Delivery, DueAlert, Outcome
+from video_pipeline.ledger.breakers import BreakerTransition
+from video_pipeline.ledger.circuit import Breaker, BreakerCause, BreakerState, Trouble
 from video_pipeline.ledger.jobs import Hold, Reservation
 from video_pipeline.ledger.leases import Lease, LeaseLost
 from video_pipeline.ledger.ledger import Ledger, open_ledger
@@ -38,6 +40,10 @@ __all__ = [
     "AlertRows",
     "Beat",
     "Bill",
+    "Breaker",
+    "BreakerCause",
+    "BreakerState",
+    "BreakerTransition",
     "CallStanding",
     "Claim",
     "Delivery",
@@ -67,6 +73,7 @@ __all__ = [
     "StandingStatus",
     "TierState",
     "Transition",
+    "Trouble",
     "Wait",
     "WaitCause",
     "What",

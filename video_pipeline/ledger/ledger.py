@@ -9,6 +9,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.alerts import AlertRows
+from video_pipeline.ledger.breakers import Breakers
 from video_pipeline.ledger.connecting import Server, bounded_engine, redacted, without_bounds
 from video_pipeline.ledger.embedded import embedded_url
 from video_pipeline.ledger.governance import Governance
@@ -72,6 +73,11 @@ class Ledger:
     def webhook_calls(self) -> WebhookCalls:
         """What providers' webhooks have told of jobs."""
         return WebhookCalls(self.engine)
+
+    @cached_property
+    def breakers(self) -> Breakers:
+        """Which providers and models are left alone."""
+        return Breakers(self.engine)
 
     @cached_property
     def leases(self) -> Leases:

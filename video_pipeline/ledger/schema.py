@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -129,6 +130,7 @@ jobs = Table(
     _at("finished_at"),
     _at("updated_at", default=True),
     Index("ix_jobs_clip_shot", "clip_id", "shot"),
+    Index("ix_jobs_model_submitted", "provider", "model", "submitted_at"),
     Index(
         "uq_jobs_provider_job",
         "provider",
@@ -375,4 +377,44 @@ run_beats = Table(
     Column("run_id", Text, primary_key=True),
     Column("day", Date),
     _at("beat_at", default=True),
+)
+
+breakers = Table(
+    "breakers",
+    metadata,
+    Column("provider", String(32), primary_key=True),
+    # Empty for the provider as a whole.
+    Column("model", Text, primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("cause", String(16)),
+    Column("polling", Boolean, nullable=False),
+    _at("since", nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("failed_models", JSONB, nullable=False),
+    _at("failed_at"),
+    # The newest row of `job_events` at the last failure.
+    Column("seen", BigInteger, nullable=False),
+    Column("openings", Integer, nullable=False),
+    _at("opened_at"),
+    _at("next_probe_at"),
+    Column("probes_left", Integer, nullable=False),
+    Column("probe_key", String(64)),
+    Column("reason", Text, nullable=False),
+    Column("numbers", JSONB, nullable=False),
+)
+
+breaker_transitions = Table(
+    "breaker_transitions",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("provider", String(32), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("from_state", String(16), nullable=False),
+    Column("to_state", String(16), nullable=False),
+    Column("cause", String(16), nullable=False),
+    # The breaker as it was when it had moved, and what of it was told.
+    Column("breaker", JSONB, nullable=False),
+    _at("at", default=True),
+    _at("told_at"),
+    Index("ix_breaker_transitions_untold", "id", postgresql_where=text("told_at IS NULL")),
 )

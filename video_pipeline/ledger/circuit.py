@@ -1,0 +1,221 @@
+"""The breaker as a state machine: what opens it, when it is probed, what closes it. Pure; no clock and no database.
+
+closed -> open -> half-open -> closed, or open again for longer. `breakers.py` keeps the rows and counts the evidence.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from video_pipeline.intervals import wilson_interval
+from video_pipeline.policy import BreakerPolicy
+
+
+class BreakerState(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class BreakerCause(StrEnum):
+    """What makes a provider, or one of its models, be left alone."""
+
+    OUTAGE = "outage"
+    CREDIT = "credit"
+    AUTH = "auth"
+    REFUSALS = "refusals"
+    SLOW = "slow"
+
+
+# How many failures of a cause in a row open a provider at once; a top-up or a new key is a person's to give.
+_AT_ONCE = (BreakerCause.CREDIT, BreakerCause.AUTH)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One failed conversation, after its retries: a submit that was turned away, or polls that were not answered."""
+
+    provider: str
+    model: str
+    cause: BreakerCause
+    job_key: str
+    reason: str
+    polling: bool = False
+
+
+@dataclass(frozen=True)
+class Breaker:
+    """A row of `breakers`. Without `model` it is the provider's as a whole.
+
+    `since` is when it came into its state, `opened_at` when it was first opened and not closed again since.
+    `failures` are counted in a row, from `failed_models`. `openings` are counted until it has stayed closed for long.
+    `seen` is the newest event of the ledger's jobs at the last failure: what came after it is news.
+    """
+
+    provider: str
+    since: datetime
+    model: str = ""
+    state: BreakerState = BreakerState.CLOSED
+    cause: BreakerCause | None = None
+    polling: bool = False
+    failures: int = 0
+    failed_models: tuple[str, ...] = ()
+    failed_at: datetime | None = None
+    seen: int = 0
+    openings: int = 0
+    opened_at: datetime | None = None
+    next_probe_at: datetime | None = None
+    probes_left: int = 0
+    probe_key: str | None = None
+    reason: str = ""
+    numbers: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def subject(self) -> str:
+        """The model, or the provider as a whole."""
+        return self.model or self.provider
+
+    @property
+    def why(self) -> str:
+        """In words, for a decision and for people."""
+        words = {
+            BreakerCause.OUTAGE: "does not work",
+            BreakerCause.CREDIT: "is out of credit",
+            BreakerCause.AUTH: "refuses our key",
+            BreakerCause.REFUSALS: "refuses too much",
+            BreakerCause.SLOW: "is too slow",
+        }
+        return f"{self.subject} {words[self.cause]}" if self.cause else f"{self.subject} works"
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether a probe may be sent now, if nobody else is sending one."""
+        if self.state is BreakerState.HALF_OPEN:
+            return self.probes_left > 0
+        return self.state is BreakerState.OPEN and self.next_probe_at is not None and now >= self.next_probe_at
+
+
+def failed(
+    breaker: Breaker, trouble: Trouble, now: datetime, *, answered: bool, seen: int, rules: BreakerPolicy
+) -> Breaker:
+    """The breaker after a failure; `answered` says that it has worked since the failure before."""
+    if breaker.state is BreakerState.HALF_OPEN:
+        return _open(breaker, now, rules, seen=seen) if trouble.job_key == breaker.probe_key else breaker
+    if breaker.state is BreakerState.OPEN:
+        # Of a job that was on its way: it says nothing new.
+        return breaker
+    window = timedelta(seconds=rules.failure_window_s)
+    goes_on = (
+        not answered
+        and breaker.cause is trouble.cause
+        and breaker.failed_at is not None
+        and now - breaker.failed_at <= window
+    )
+    models = breaker.failed_models if goes_on else ()
+    counted = replace(
+        breaker,
+        cause=trouble.cause,
+        polling=trouble.polling or (goes_on and breaker.polling),
+        failures=breaker.failures + 1 if goes_on else 1,
+        failed_models=tuple(sorted({*models, trouble.model})),
+        failed_at=now,
+        seen=seen,
+        reason=trouble.reason,
+        numbers={},
+    )
+    return _open(counted, now, rules, seen=seen) if _is_enough(counted, rules) else counted
+
+
+def refused(
+    breaker: Breaker, refusals: int, clips: int, now: datetime, *, seen: int, rules: BreakerPolicy
+) -> Breaker:
+    """A model's breaker after one more refusal: `refusals` of the last `clips`, each counted by its first attempt."""
+    if breaker.state is not BreakerState.CLOSED:
+        return breaker
+    low, _ = wilson_interval(refusals, clips, confidence=rules.refusal_confidence)
+    if low < rules.refusal_share:
+        return breaker
+    numbers = {"refusals": refusals, "clips": clips, "at_least": round(low, 4)}
+    reason = f"{refusals} of {clips} clips refused, which is at least {low:.0%} of all"
+    opened = replace(breaker, cause=BreakerCause.REFUSALS, reason=reason, numbers=numbers, failed_at=now)
+    return _open(opened, now, rules, seen=seen)
+
+
+def probing(breaker: Breaker, job_key: str, now: datetime, rules: BreakerPolicy) -> Breaker:
+    """Half-open, with `job_key` as its probe; only for one that `is_due`."""
+    if breaker.state is BreakerState.OPEN:
+        half_open = replace(breaker, state=BreakerState.HALF_OPEN, since=now)
+        return replace(half_open, probes_left=rules.probes - 1, probe_key=job_key)
+    return replace(breaker, probes_left=breaker.probes_left - 1, probe_key=job_key)
+
+
+def answered(breaker: Breaker, good: int, bad: int, now: datetime, *, seen: int, rules: BreakerPolicy) -> Breaker:
+    """The breaker after `good` and `bad` answers that are news to it; only refusals have bad ones."""
+    if breaker.state is BreakerState.CLOSED:
+        return breaker
+    if breaker.cause is BreakerCause.REFUSALS:
+        if bad:
+            return _open(breaker, now, rules, seen=seen)
+        return _closed(breaker, now) if good >= rules.probes else breaker
+    return _closed(breaker, now) if good else breaker
+
+
+def exhausted(breaker: Breaker, now: datetime, rules: BreakerPolicy) -> Breaker:
+    """Open again, for as long as before: its probes have come to nothing, neither good nor bad."""
+    return _opened(breaker, now, rules, openings=breaker.openings)
+
+
+def wait_s(cause: BreakerCause, openings: int, rules: BreakerPolicy) -> float:
+    """Seconds from the `openings`-th opening to its probe; twice as long each time, up to a limit."""
+    return min(rules.longest_wait_s[cause], rules.first_wait_s[cause] * 2 ** min(openings - 1, 40))
+
+
+def _is_enough(breaker: Breaker, rules: BreakerPolicy) -> bool:
+    if not breaker.model:
+        # One model that fails is that model's matter.
+        several = len(breaker.failed_models) > 1 and breaker.failures >= rules.outage_failures
+        return breaker.cause in _AT_ONCE or (breaker.cause is BreakerCause.OUTAGE and several)
+    if breaker.cause is BreakerCause.SLOW:
+        return breaker.failures >= rules.slow_jobs
+    return breaker.cause is not BreakerCause.CREDIT and breaker.failures >= rules.outage_failures
+
+
+def _open(breaker: Breaker, now: datetime, rules: BreakerPolicy, *, seen: int) -> Breaker:
+    assert breaker.cause is not None, "something has opened it"
+    openings = breaker.openings
+    if breaker.state is BreakerState.CLOSED:
+        # One that opens again soon after it was closed is flapping: its waits go on growing.
+        calm = timedelta(seconds=rules.longest_wait_s[breaker.cause])
+        openings = 0 if now - breaker.since > calm else openings
+        breaker = replace(breaker, opened_at=now)
+    return _opened(replace(breaker, seen=seen), now, rules, openings=openings + 1)
+
+
+def _opened(breaker: Breaker, now: datetime, rules: BreakerPolicy, *, openings: int) -> Breaker:
+    assert breaker.cause is not None, "something has opened it"
+    return replace(
+        breaker,
+        state=BreakerState.OPEN,
+        since=now,
+        openings=openings,
+        next_probe_at=now + timedelta(seconds=wait_s(breaker.cause, openings, rules)),
+        probes_left=0,
+        probe_key=None,
+    )
+
+
+def _closed(breaker: Breaker, now: datetime) -> Breaker:
+    return replace(
+        breaker,
+        state=BreakerState.CLOSED,
+        cause=None,
+        polling=False,
+        since=now,
+        failures=0,
+        failed_models=(),
+        failed_at=None,
+        next_probe_at=None,
+        probes_left=0,
+        probe_key=None,
+        reason="",
+        numbers={},
+    )
