@@ -22,7 +22,7 @@ class GeneratedClip(BaseModel):
     """A row of `generated_clips`; money in US dollars, sizes in pixels (width, height), durations in seconds.
 
     `model` and `strategy` name every one that is in the clip, joined by `+`. `expected_s` is what the brief asks for,
-    whatever the models rendered.
+    whatever the models rendered. `fall_over` says which model stood in for which, why, and what more it cost.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,6 +36,7 @@ class GeneratedClip(BaseModel):
     model: str | None = None
     model_version: str | None = None
     strategy: str = ""
+    fall_over: str = ""
     attempts: int = 0
     segments: int = 0
     cached: bool = False

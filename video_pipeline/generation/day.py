@@ -12,7 +12,7 @@ from video_pipeline.generation.providers import Provider
 from video_pipeline.generation.webhooks import NO_WEBHOOKS, Webhooks
 from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
-from video_pipeline.routing import Catalogue, ClipPlan
+from video_pipeline.routing import Catalogue, ClipPlan, RoutingState
 from video_pipeline.storage import ObjectStore
 
 # A submit may take a while to be answered, a download to come; neither hangs for ever.
@@ -30,9 +30,13 @@ def generate_day(
     notifier: Notifier,
     run_id: str,
     webhooks: Webhooks = NO_WEBHOOKS,
+    state: RoutingState | None = None,
     on_clip: Callable[[GeneratedClip], None] = lambda clip: None,
 ) -> list[GeneratedClip]:
-    """Generate, or go on generating, the clips of `plans`; see GenerationEngine."""
+    """Generate, or go on generating, the clips of `plans`; see GenerationEngine.
+
+    `state` is what routing goes by where a shot's model cannot serve and another is to be chosen.
+    """
 
     async def run() -> list[GeneratedClip]:
         # No proxy from the environment: media addresses are checked before they are fetched, and pinned.
@@ -47,6 +51,7 @@ def generate_day(
                 notifier=notifier,
                 run_id=run_id,
                 webhooks=webhooks,
+                state=state,
                 on_clip=on_clip,
             )
             return await engine.generate(plans)

@@ -7,8 +7,8 @@ which attempt comes next (`ladder.next_step`). So a run continues where the last
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import httpx
@@ -21,17 +21,18 @@ from video_pipeline.generation import messages, questions
 from video_pipeline.generation.assembly import Segment, assemble
 from video_pipeline.generation.clip_rows import clip_row, finished_row
 from video_pipeline.generation.job_driver import JobDriver
-from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, next_step
+from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, next_step, owed
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.outlook import NOT_HAPPENED
 from video_pipeline.generation.providers import Provider
-from video_pipeline.generation.requests import build_job, can_anchor
+from video_pipeline.generation.requests import as_ordered, can_anchor
 from video_pipeline.generation.resolution import clip_lease
-from video_pipeline.generation.waits import why_held, why_held_back, why_stopped, why_unfinished
+from video_pipeline.generation.serving import Switchboard, Unserved
+from video_pipeline.generation.waits import why_held, why_held_back, why_stopped, why_unfinished, why_unserved
 from video_pipeline.generation.webhooks import NO_WEBHOOKS, Webhooks
-from video_pipeline.ledger import Job, JobState, Lease, LeaseLost, Ledger, Wait, WaitCause, What, Why
+from video_pipeline.ledger import Job, JobKind, JobState, Lease, LeaseLost, Ledger, Wait, WaitCause, What, Why
 from video_pipeline.policy import Policy
-from video_pipeline.routing import Catalogue, ClipPlan, Decision
+from video_pipeline.routing import Catalogue, ClipPlan, Decision, RoutingState
 from video_pipeline.storage import ObjectStore
 
 _LOG = logging.getLogger(__name__)
@@ -40,9 +41,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class _ShotOutcome:
-    """A shot's accepted job; without one, why there is none."""
+    """A shot's accepted job; without one, why there is none. `decision` is the one in force at the end."""
 
     job: Job | None
+    decision: Decision
     why: Why | None = None
 
     @property
@@ -65,6 +67,7 @@ class GenerationEngine:
         notifier: Notifier,
         run_id: str,
         webhooks: Webhooks = NO_WEBHOOKS,
+        state: RoutingState | None = None,
         on_clip: Callable[[GeneratedClip], None] = lambda clip: None,
     ) -> None:
         self._ledger = ledger
@@ -85,12 +88,22 @@ class GenerationEngine:
             notifier=notifier,
             webhooks=webhooks,
         )
+        self._switchboard = Switchboard(
+            ledger=ledger,
+            threads=self._db,
+            catalogue=catalogue,
+            policy=policy,
+            state=state or RoutingState(),
+            notifier=notifier,
+            run_id=run_id,
+        )
 
     async def generate(self, plans: Sequence[ClipPlan]) -> list[GeneratedClip]:
         """Bring every plan as far as it goes; one row a plan, in the order given.
 
         As many clips are in work as all providers together take jobs, so memory does not grow with their number.
         """
+        await self._switchboard.tell()
         await self._close_abandoned(plans)
         queue = iter(enumerate(plans))
         done: dict[int, GeneratedClip] = {}
@@ -102,6 +115,7 @@ class GenerationEngine:
 
         # Only a ledger that is gone for good stops a worker; what the others have at their providers ends first.
         await _all_ended(worker() for _ in range(self._driver.capacity))
+        await self._switchboard.tell()
         return [done[number] for number in sorted(done)]
 
     async def _close_abandoned(self, plans: Sequence[ClipPlan]) -> None:
@@ -187,39 +201,93 @@ class GenerationEngine:
         reserved = [job for job in jobs if job.state is JobState.RESERVED]
         driver = self._driver.under(lease)
         await _all_ended(driver.close(job, f"not bought: {held}") for job in reserved)
-        await _all_ended(driver.drive(job, decisions[job.shot]) for job in jobs if job not in reserved)
+        await _all_ended(
+            driver.drive(job, as_ordered(job, decisions[job.shot], self._catalogue))
+            for job in jobs
+            if job not in reserved
+        )
 
     async def _shot(self, plan: ClipPlan, decision: Decision, lease: Lease) -> _ShotOutcome:
         """Climb the ladder for one shot until there is a clip or a reason."""
         driver = self._driver.under(lease)
         shot = plan.storyboard.shots[decision.shot]
-        anchor = can_anchor(decision, self._catalogue)
+        looked_at: set[str] = set()
         while True:
             known = await self._db(
                 self._ledger.jobs.history, plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot)
             )
             # What has not happened is planned anew, maybe for another model.
             history = [await driver.out_of_doubt(job) for job in known if job.state not in NOT_HAPPENED]
-            match next_step(shot, history, self._policy, run_id=self._run_id, can_anchor=anchor):
+            made = [job for job in history if job.kind is JobKind.VIDEO and job.state is JobState.ACCEPTED]
+            if made:
+                await self._call_off(driver, [job for job in history if not job.state.final])
+                return _ShotOutcome(made[-1], decision)
+            late = owed(history, driver.overdue)
+            unseen = [job for job in late if job.key not in looked_at]
+            if unseen:
+                looked_at.update(job.key for job in unseen)
+                await _all_ended(driver.look(job, as_ordered(job, decision, self._catalogue)) for job in unseen)
+                continue
+            anchor = can_anchor(decision, self._catalogue)
+            rest = [job for job in history if job not in late]
+            match next_step(shot, rest, self._policy, can_anchor=anchor):
                 case Done(job):
-                    return _ShotOutcome(job)
+                    return _ShotOutcome(job, decision)
                 case Stop() as stop:
-                    return _ShotOutcome(None, why_stopped(stop, history[-1]))
+                    return _ShotOutcome(None, decision, why_stopped(stop))
                 case Continue(job):
-                    pass
+                    job = await self._went_on(driver, job, decision)
                 case Attempt() as attempt:
-                    job = build_job(plan, decision, attempt, self._catalogue, run_id=self._run_id)
-                    job = await self._db(self._ledger.jobs.under(lease).plan, job)
-                    _LOG.info("%s shot %d: attempt %d, %s", plan.clip_id, shot.index, job.attempt, job.strategy)
-            job = await driver.drive(job, decision)
+                    if late and attempt.image is None:
+                        number = max(attempt.number, *(job.attempt + 1 for job in late))
+                        attempt = replace(attempt, number=number)
+                    async with self._switchboard.serving(plan, decision, attempt, history, late) as served:
+                        if isinstance(served, Unserved):
+                            gone = [job for job in late if driver.outlived(job)]
+                            return _ShotOutcome(None, decision, why_unserved(served, gone))
+                        if served.decision.model != decision.model:
+                            await self._switchboard.reroute(plan, served.decision, lease)
+                        decision = served.decision
+                        job = await self._db(self._ledger.jobs.under(lease).plan, served.job)
+                        _LOG.info("%s shot %d: attempt %d, %s", plan.clip_id, shot.index, job.attempt, job.strategy)
+                        job = await driver.drive(job, decision)
+            if job.state is JobState.RESERVED:
+                # Its provider was left alone while it waited for its turn.
+                continue
             if job.state in NOT_HAPPENED:
-                return _ShotOutcome(None, why_held_back(job, self._driver.held_back(job)))
+                return _ShotOutcome(None, decision, why_held_back(job, self._driver.held_back(job)))
+            if not job.state.final and (driver.outlived(job) or not driver.overdue(job)):
+                look_again_at = driver.look_again_at(job)
+                why = why_unfinished(job, outlived=driver.outlived(job), look_again_at=look_again_at)
+                return _ShotOutcome(None, decision, why)
             if not job.state.final:
-                return _ShotOutcome(None, why_unfinished(job, outlived=self._driver.outlived(job)))
+                looked_at.add(job.key)
+
+    async def _went_on(self, driver: JobDriver, job: Job, decision: Decision) -> Job:
+        """Take up a job of an earlier run; one that was not sent yet only where it may still be bought."""
+        async with AsyncExitStack() as probes:
+            if job.state is JobState.RESERVED:
+                why_not = await self._switchboard.may_buy(job, probes)
+                if why_not:
+                    await driver.close(job, f"not bought: {why_not}")
+                    return await self._db(self._ledger.jobs.get, job.key)
+            return await driver.drive(job, as_ordered(job, decision, self._catalogue))
+
+    async def _call_off(self, driver: JobDriver, jobs: Sequence[Job]) -> None:
+        """Let go of what a shot that is served was owed; trouble with it holds nobody up."""
+        for job in jobs:
+            try:
+                await driver.close(job, "the shot is served by another job")
+            except LeaseLost:
+                raise
+            except VideoPipelineError as error:
+                _LOG.warning("%s shot %d: a job could not be called off: %s", job.clip_id, job.shot, error)
 
     async def _finish(self, plan: ClipPlan, outcomes: Sequence[_ShotOutcome]) -> GeneratedClip:
         """Join the shots, or say why there is nothing to join."""
         history = await self._history(plan)
+        # As it was bought in the end: another model may have stood in.
+        plan = plan.model_copy(update={"decisions": tuple(outcome.decision for outcome in outcomes)})
         if not any(outcome.person for outcome in outcomes):
             await self._db(questions.withdraw, self._ledger, plan.clip_id)
         stopped = next((outcome for outcome in outcomes if outcome.job is None), None)

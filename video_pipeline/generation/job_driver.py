@@ -8,7 +8,7 @@ import copy
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -35,6 +35,7 @@ from video_pipeline.generation.resolution import list_price
 from video_pipeline.generation.webhooks import Webhooks
 from video_pipeline.ledger import (
     NOTHING_BILLED,
+    BreakerCause,
     Failure,
     FailureKind,
     Hold,
@@ -45,6 +46,7 @@ from video_pipeline.ledger import (
     Ledger,
     Receipt,
     Reservation,
+    Trouble,
 )
 from video_pipeline.policy import Policy, ProviderLimits
 from video_pipeline.quality import Expectation, TechnicalVerdict, check_clip
@@ -61,6 +63,12 @@ _NEWS_S = 0.5
 _LONGEST_RETRY_S = 60.0
 _LONGEST_REASON = 500
 _TOLD = "told by a webhook"
+# What a failure of the provider, rather than of a shot, is to its breaker.
+_CAUSES = {
+    FailureKind.TRANSIENT: BreakerCause.OUTAGE,
+    FailureKind.AUTH: BreakerCause.AUTH,
+    FailureKind.QUOTA: BreakerCause.CREDIT,
+}
 
 
 class JobDriver:
@@ -91,6 +99,8 @@ class JobDriver:
         self._store = store
         self._providers = providers
         self._policy = policy.generation
+        self._rules = policy.breaker
+        self._breakers = ledger.breakers
         self._budget = policy.budget
         self._probes = policy.drift.probes_a_day
         self._notifier = notifier
@@ -111,6 +121,7 @@ class JobDriver:
         self._checks = asyncio.Semaphore(2)
         self._driven: set[str] = set()
         self._held_back: dict[str, Reservation] = {}
+        self._silent: dict[str, datetime] = {}
 
     def under(self, lease: Lease) -> "JobDriver":
         """The same driver for the jobs of a clip that `lease` is held on; with it lost, work ends in LeaseLost."""
@@ -139,13 +150,19 @@ class JobDriver:
         return self._policy.providers.get(provider, ProviderLimits())
 
     async def drive(self, job: Job, decision: Decision) -> Job:
-        """Take a job from the state that it is in to a final one, or as far as the provider lets it go now."""
+        """Take a job from the state that it is in to a final one, or as far as the provider lets it go now.
+
+        One that had to wait for its turn stays reserved when its provider is left alone by then.
+        """
         self._provider(job)
         self._driven.add(job.key)
         if job.state in (JobState.PLANNED, JobState.REFUSED):
             job = await self._reserve(job)
         if job.state in (JobState.RESERVED, JobState.SUBMITTING, JobState.SUBMITTED, JobState.PROCESSING):
+            waits = self._slots[job.provider].locked()
             async with self._slots[job.provider]:
+                if waits and job.state is JobState.RESERVED and await self._is_left_alone(job):
+                    return job
                 job = await self._render(job)
         if job.state is JobState.RENDERED:
             job = await self._collector.collect(job)
@@ -154,12 +171,23 @@ class JobDriver:
         _LOG.info("%s shot %d: %s %s", job.clip_id, job.shot, job.state, job.failure_reason or "")
         return job
 
+    async def _is_left_alone(self, job: Job) -> bool:
+        """Whether a breaker is in the way of a job that is not its probe."""
+        in_the_way = await self._db(self._breakers.in_the_way, job.provider, job.model, self._rules)
+        return any(one.probe_key != job.key for one in in_the_way)
+
     async def close(self, job: Job, reason: str) -> None:
-        """Settle a job under way whose clip nobody wants any more."""
+        """Settle a job under way whose clip nobody wants any more, at this provider or at all.
+
+        What was bought is called off. Until it has ended it is owed: later runs ask for it, and book what it costs.
+        """
         if job.state is JobState.RESERVED:
             await self._fail(job, Failure(FailureKind.CANCELED, reason))
             return
-        job = await self._render(job)
+        if job.state is JobState.SUBMITTING:
+            job = await self._recovered(job, "the pipeline stopped while submitting")
+        if job.state in (JobState.SUBMITTED, JobState.PROCESSING):
+            job = await self._called_off(job, reason)
         if job.state is JobState.RENDERED:
             await self._db(self._jobs.given_up, job, Failure(FailureKind.CANCELED, reason))
         elif job.state is JobState.STORED:
@@ -168,6 +196,22 @@ class JobDriver:
     def held_back(self, job: Job) -> Reservation | None:
         """Why this run's budget guard did not let a job be bought; None when it was not asked, or did."""
         return self._held_back.get(job.key)
+
+    def look_again_at(self, job: Job) -> datetime | None:
+        """When to ask for a job again that its provider did not tell of; None of others."""
+        return self._silent.get(job.key)
+
+    async def look(self, job: Job, decision: Decision) -> Job:
+        """Take in what a shot is owed, if it is there: a job that the shot does not wait for any more."""
+        if job.provider not in self._providers:
+            return job
+        if job.state in (JobState.SUBMITTED, JobState.PROCESSING):
+            job = await self._await_result(job, limit_s=0.0)
+        if job.state is JobState.RENDERED:
+            job = await self._collector.collect(job)
+        if job.state is JobState.STORED:
+            job = await self._judge(job, decision)
+        return job
 
     async def out_of_doubt(self, job: Job) -> Job:
         """The job; one that nobody could tell of goes on when a webhook has told of it since."""
@@ -239,7 +283,10 @@ class JobDriver:
         try:
             return await self._sent(job)
         except SubmitUnknown as error:
-            return await self._recovered(job, str(error), error.answer)
+            job = await self._recovered(job, str(error), error.answer)
+            if job.state is JobState.UNKNOWN:
+                await self._report(job, BreakerCause.OUTAGE, str(error))
+            return job
 
     async def _sent(self, job: Job) -> Job:
         """Send a submit whose intent is committed. Raises SubmitUnknown."""
@@ -327,6 +374,7 @@ class JobDriver:
                 return await self._submitted(job, receipt, note=f"{why}; sent again under its key")
             if wait_s is not None:
                 await asyncio.sleep(wait_s)
+        await self._report(job, BreakerCause.OUTAGE, said)
         await self._tell(messages.submit_unanswered(job, said))
         return job
 
@@ -377,10 +425,25 @@ class JobDriver:
         await self._tell(messages.submit_in_doubt(job, why))
         return await self._db(self._jobs.unknown, job, why, answer=answer)
 
-    async def _await_result(self, job: Job) -> Job:
-        """Poll until the job ends; trouble on the way never gives the job up (G2.1)."""
+    async def _called_off(self, job: Job, reason: str) -> Job:
+        """Ask the provider to cancel a job, and see what comes of that; it may have ended already."""
+        job = await self._db(self._jobs.noted, job, f"called off: {reason}"[:_LONGEST_REASON])
+        checkpoints.reached("generation.called_off")
+        try:
+            await self._provider(job).cancel(job)
+        except VendorError as error:
+            _LOG.warning("%s could not be asked to cancel a job of %s: %s", job.provider, job.clip_id, error)
+        return await self._await_result(job, limit_s=self._policy.moderation_verdict_s)
+
+    async def _await_result(self, job: Job, *, limit_s: float | None = None) -> Job:
+        """Poll until the job ends; trouble on the way never gives the job up (G2.1).
+
+        A run leaves a job as it is after `limit_s`, when its polls fail for too long, and when it is late, which
+        counts from its submit on. The next run asks again under the same id; it is never bought again.
+        """
         provider, loop = self._provider(job), asyncio.get_running_loop()
         started = loop.time()
+        trouble_since, said = None, ""
         while True:
             waited_s = loop.time() - started
             self._lease.check()
@@ -392,21 +455,49 @@ class JobDriver:
                 billed = error.ending in provider.terms.billed
                 return await self._fail(job, failure, billed=billed, answer=error.answer)
             except Undecided as error:
-                _LOG.warning("%s shot %d: %s; asking again", job.clip_id, job.shot, error)
-                job = await self._db(self._jobs.noted, job, str(error)[:_LONGEST_REASON], error.answer)
+                said = str(error)[:_LONGEST_REASON]
+                if trouble_since is None:
+                    trouble_since = loop.time()
+                    _LOG.warning("%s shot %d: %s; asking again", job.clip_id, job.shot, error)
+                job = await self._db(self._jobs.noted, job, said, error.answer)
+                if await self._is_silent(job, loop.time() - trouble_since):
+                    return await self._left(job, said)
             else:
+                trouble_since = None
                 if rendered is not None:
                     return await self._rendered(job, rendered)
                 if job.state is JobState.SUBMITTED:
                     job = await self._db(self._jobs.processing, job)
                     checkpoints.reached("generation.processing")
-            if waited_s > self._policy.poll_timeout_s:
-                # It may still be rendered and billed: it is asked for again under its id, never bought again.
-                await self._tell(messages.job_late(job, waited_s))
+            if limit_s is not None and waited_s >= limit_s:
                 return job
+            if waited_s >= self._policy.moderation_verdict_s and _age_s(job) > self._policy.poll_timeout_s:
+                return await (self._late(job) if trouble_since is None else self._left(job, said))
             early = waited_s < self._policy.moderation_verdict_s
             interval_s = self._poll_interval_s(job)
             await self._wait(job, min(_QUICK_POLL_S, interval_s) if early else interval_s, since=known)
+
+    async def _is_silent(self, job: Job, trouble_s: float) -> bool:
+        """Whether polls that have failed for so long are enough; one is, where others have found the same."""
+        if trouble_s >= self._policy.poll_patience_s:
+            return True
+        in_the_way = await self._db(self._breakers.in_the_way, job.provider, job.model, self._rules)
+        return any(one.cause is BreakerCause.OUTAGE for one in in_the_way)
+
+    async def _left(self, job: Job, reason: str) -> Job:
+        """The provider does not tell of the job now, whatever becomes of it; a later run asks again."""
+        self._silent[job.key] = datetime.now(UTC) + timedelta(seconds=self._rules.first_wait_s["outage"])
+        await self._report(job, BreakerCause.OUTAGE, reason, polling=True)
+        await self._tell(messages.provider_silent(job, reason))
+        return job
+
+    async def _late(self, job: Job) -> Job:
+        """The provider answers, and is still at it; a later run asks again."""
+        age_s = _age_s(job)
+        if age_s > self._rules.slow_after_s:
+            await self._report(job, BreakerCause.SLOW, f"no result after {age_s:.0f} s")
+        await self._tell(messages.job_late(job, age_s))
+        return job
 
     def _poll_interval_s(self, job: Job) -> float:
         """Seconds between two polls: the policy's, else the longer one of webhooks, else the provider's."""
@@ -446,6 +537,11 @@ class JobDriver:
             bill=list_price(job),
         )
 
+    def overdue(self, job: Job) -> bool:
+        """Whether a bought job no longer keeps its shot from another model (`generation.give_up_after_s`)."""
+        bought = job.state in (JobState.SUBMITTED, JobState.PROCESSING, JobState.RENDERED)
+        return bought and _age_s(job) > self._policy.give_up_after_s
+
     def outlived(self, job: Job) -> bool:
         """Whether a job under way is older than its file would live: a person must look, as asking will not help."""
         provider = self._providers.get(job.provider)
@@ -475,7 +571,19 @@ class JobDriver:
         if failure.kind in (FailureKind.TRANSIENT, FailureKind.AUTH, FailureKind.QUOTA):
             await self._tell(messages.provider_failing(job, failure))
         bill = list_price(job) if billed else NOTHING_BILLED
-        return await self._db(self._jobs.failed, job, failure, bill=bill, answer=answer)
+        asked = job.submitted_at is not None
+        job = await self._db(self._jobs.failed, job, failure, bill=bill, answer=answer)
+        if failure.kind in _CAUSES:
+            await self._report(job, _CAUSES[failure.kind], failure.reason)
+        elif failure.kind is FailureKind.MODERATION and asked:
+            await self._db(self._breakers.judge_refusals, job.provider, job.model, self._rules)
+        return job
+
+    async def _report(self, job: Job, cause: BreakerCause, reason: str, *, polling: bool = False) -> None:
+        """Count trouble with a job's provider, for all workers."""
+        trouble = Trouble(job.provider, job.model, cause, job.key, reason[:_LONGEST_REASON], polling)
+        await self._db(self._breakers.report, trouble, self._rules)
+        checkpoints.reached("generation.reported")
 
     async def _tell(self, alert: Alert) -> None:
         await asyncio.to_thread(self._notifier.notify, alert)

@@ -4,7 +4,7 @@ Because nothing else is remembered, a restart after any crash takes the very ste
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -61,31 +61,54 @@ class Stop:
 Step = Attempt | Continue | Done | Stop
 
 
-def next_step(
-    shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, *, run_id: str, can_anchor: bool
-) -> Step:
-    """The next step for `shot` after `history` (its jobs, in order of attempts)."""
+# Nothing was said of the shot: the provider failed, nobody wanted it for the moment, or a person has settled it. None
+# of these count on the ladder; a 422 says that this model cannot serve the request, which another one may.
+OUTSIDE_THE_SHOT = frozenset(
+    {
+        FailureKind.TRANSIENT,
+        FailureKind.INVALID,
+        FailureKind.AUTH,
+        FailureKind.QUOTA,
+        FailureKind.CANCELED,
+        FailureKind.NOT_SENT,
+        FailureKind.LOST,
+    }
+)
+
+
+def next_step(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, *, can_anchor: bool) -> Step:
+    """The next step for `shot` after `history`: its jobs, in order of attempts, without those that it is owed.
+
+    Which model serves an attempt is not said here (`serving.py`).
+    """
     if not history:
         return Attempt(0, Strategy.ORIGINAL, shot.prompt)
     last = history[-1]
+    judged = [job for job in history if job.failure_kind not in OUTSIDE_THE_SHOT]
     if last.state is JobState.ACCEPTED:
         return Done(last) if last.kind is JobKind.VIDEO else _from_picture(shot, last)
     if last.state is JobState.UNKNOWN:
         return Stop(doubt(last), person=True)
     if last.state is JobState.REJECTED:
-        return _after_rejection(history, policy)
+        return _after_rejection(judged, policy)
     if last.state is not JobState.FAILED:
         return Continue(last)
     if last.failure_kind is FailureKind.MODERATION:
-        return _after_refusal(shot, history, policy, can_anchor=can_anchor)
+        return _after_refusal(shot, judged, policy, can_anchor=can_anchor)
     if last.failure_kind is FailureKind.GENERATION:
-        return _after_failure(history, policy)
-    if last.failure_kind is FailureKind.INVALID:
-        return Stop(f"{last.model} cannot serve this request: {last.failure_reason}", person=True)
-    # Transient, credentials, credit, cancelled, never sent: outside the shot, so a later run tries again.
-    if last.run_id == run_id:
-        return Stop(f"{last.provider} failed ({last.failure_kind}): {last.failure_reason}", person=False)
-    return _again(last, f"the attempt before failed outside the shot ({last.failure_kind})")
+        return _after_failure(judged, policy)
+    return _once_more(history)
+
+
+def owed(history: Sequence[Job], overdue: Callable[[Job], bool]) -> list[Job]:
+    """Bought jobs under way that their shot does not wait for: `overdue` ones, and those that were so before another.
+
+    They stay the shot's: what comes of them is taken in and booked.
+    """
+    bought = (JobState.SUBMITTED, JobState.PROCESSING, JobState.RENDERED, JobState.STORED)
+    return [
+        job for number, job in enumerate(history) if job.state in bought and (history[number + 1 :] or overdue(job))
+    ]
 
 
 def doubt(job: Job) -> str:
@@ -195,6 +218,17 @@ def _after_rejection(history: Sequence[Job], policy: GenerationPolicy) -> Step:
         check["name"] for check in (history[-1].verdict or {}).get("checks", ()) if not check["passed"]
     )
     return _again(history[-1], f"the clip failed its quality checks: {failed or 'see the verdict'}")
+
+
+def _once_more(history: Sequence[Job]) -> Attempt:
+    """The same attempt, after one that failed outside the shot; from the same picture, where it had one."""
+    last = history[-1]
+    reason = f"the attempt before failed outside the shot ({last.failure_kind})"
+    pictures = [job for job in history if job.kind is JobKind.IMAGE and job.state is JobState.ACCEPTED]
+    if last.kind is JobKind.VIDEO and last.order.start_image and pictures:
+        prompt = last.order.prompt
+        return Attempt(last.attempt + 1, Strategy.IMAGE_ANCHORING, prompt, image=pictures[-1], reason=reason)
+    return _again(last, reason)
 
 
 def _again(last: Job, reason: str) -> Attempt:

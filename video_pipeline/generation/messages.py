@@ -3,7 +3,22 @@
 from decimal import Decimal
 
 from video_pipeline.alerts import Alert
-from video_pipeline.ledger import Failure, Hold, Job, Reservation, Review
+from video_pipeline.ledger import (
+    BreakerCause,
+    BreakerState,
+    BreakerTransition,
+    Failure,
+    Hold,
+    Job,
+    Reservation,
+    Review,
+)
+
+# What a person can do about a breaker; the rest ends by itself.
+_TO_DO = {
+    BreakerCause.CREDIT: "Top the account up.",
+    BreakerCause.AUTH: "Check its key and what the account may use.",
+}
 
 
 def clip_stopped(clip_id: str, reason: str) -> Alert:
@@ -57,6 +72,44 @@ def provider_failing(job: Job, failure: Failure) -> Alert:
     text = f"{_shot(job)} on {job.model}: {failure.reason}"
     title = f"{job.provider}: {failure.kind} failure"
     return Alert(f"{failure.kind} {job.provider} {job.day}", title, text, severity="critical")
+
+
+def provider_silent(job: Job, reason: str) -> Alert:
+    """A provider that does not tell of a job that was bought; once a provider and day."""
+    text = (
+        f"{_shot(job)} is bought and not given up: {reason}. Every later run asks again; "
+        f"if {job.provider} has lost it: `video-pipeline resolve {job.key[:16]} --lost`."
+    )
+    return Alert(
+        f"silent {job.provider} {job.day}", f"{job.provider} does not answer for its jobs", text, severity="warning"
+    )
+
+
+def breaker_moved(transition: BreakerTransition) -> Alert | None:
+    """A provider or model is left alone from now on, or works again; None of what is no news (yet).
+
+    That is a probe, and a model whose trouble has turned out to be its provider's.
+
+    One that opens again and again is one cause, so that it is told once and then by the day.
+    """
+    breaker, cause = transition.after, transition.cause
+    numbers = {
+        "since": f"{breaker.opened_at or breaker.since:%Y-%m-%d %H:%M:%S} UTC",
+        "failures": str(breaker.failures),
+        **{name: f"{value:g}" for name, value in breaker.numbers.items()},
+    }
+    named = f"breaker {breaker.provider} {breaker.model} {breaker.opened_at and breaker.opened_at.isoformat()}"
+    if breaker.state is BreakerState.HALF_OPEN or (breaker.state is BreakerState.CLOSED and breaker.reason):
+        return None
+    if breaker.state is BreakerState.CLOSED:
+        text = f"{breaker.subject} serves again. Cause was: {cause}."
+        return Alert(f"{named} closed", f"{breaker.subject} works again", text, fields=numbers, severity="info")
+    then = f"It is asked again with one job from {breaker.next_probe_at:%Y-%m-%d %H:%M:%S} UTC on."
+    text = " ".join(
+        filter(None, (f"{breaker.why}: {breaker.reason}.", "Other models serve meanwhile.", then, _TO_DO.get(cause)))
+    )
+    severity = "critical" if cause in _TO_DO else "warning"
+    return Alert(named, f"{breaker.subject} is left alone ({cause})", text, fields=numbers, severity=severity)
 
 
 def ceiling_near(reservation: Reservation, ceiling_usd: Decimal) -> Alert:

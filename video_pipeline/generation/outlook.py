@@ -26,8 +26,7 @@ def shots_not_to_buy(
         for decision in plan.decisions:
             shot = plan.storyboard.shots[decision.shot]
             history = histories[plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot)]
-            # No run has this name, so that what failed outside the shot is tried again.
-            step = next_step(shot, history, policy, run_id="", can_anchor=can_anchor(decision, catalogue))
+            step = next_step(shot, history, policy, can_anchor=can_anchor(decision, catalogue))
             if not isinstance(step, Attempt):
                 found.add((plan.clip_id, shot.index))
     return frozenset(found)

@@ -46,7 +46,7 @@ def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: C
         shot_sha256=plan.storyboard.shot_sha256(shot),
         attempt=attempt.number,
         strategy=attempt.strategy,
-        reason=attempt.reason,
+        reason="; ".join(filter(None, (attempt.reason, decision.fall_over))),
         tier=decision.tier,
         provider=model.provider,
         model=model.model,
@@ -58,6 +58,16 @@ def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: C
         state=JobState.PLANNED,
         run_id=run_id,
     )
+
+
+def as_ordered(job: Job, decision: Decision, catalogue: Catalogue) -> Decision:
+    """What a job's file is judged by: the decision, or of a job under an earlier one what itself has ordered."""
+    model = catalogue.find(job.model)
+    if job.model == decision.model or model is None or job.kind is JobKind.IMAGE:
+        return decision
+    sizes = [one.size(job.order.orientation) for one in model.resolutions if one.name == job.order.resolution]
+    size = sizes[0] if sizes else decision.size
+    return decision.model_copy(update={"model": job.model, "size": size, "audio": job.order.audio})
 
 
 def can_anchor(decision: Decision, catalogue: Catalogue) -> bool:

@@ -1,12 +1,12 @@
 """Why a clip waits, for whoever wakes it: each sentence with its cause, and with what that hinges on."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from video_pipeline.generation import ladder
-from video_pipeline.ledger import FailureKind, Hold, Job, Ledger, Reservation, TierState, WaitCause, Why
+from video_pipeline.generation.serving import Unserved
+from video_pipeline.ledger import Hold, Job, Ledger, Reservation, TierState, WaitCause, Why
 from video_pipeline.routing import ClipPlan
-
-_PROVIDERS_OWN = (FailureKind.TRANSIENT, FailureKind.AUTH, FailureKind.QUOTA)
 
 
 def why_held(ledger: Ledger, plan: ClipPlan) -> Why:
@@ -35,19 +35,30 @@ def why_held_back(job: Job, reservation: Reservation | None) -> Why:
             return Why(WaitCause.RETRY, reason)
 
 
-def why_stopped(stop: ladder.Stop, last: Job) -> Why:
-    """Why a shot has no next step in this run, after `last`."""
-    if stop.person:
-        return Why(WaitCause.PERSON, stop.reason)
-    if last.failure_kind in _PROVIDERS_OWN:
-        return Why(WaitCause.PROVIDER, stop.reason, last.provider)
-    return Why(WaitCause.RETRY, stop.reason)
+def why_stopped(stop: ladder.Stop) -> Why:
+    """Why a shot has no next step in this run."""
+    return Why(WaitCause.PERSON if stop.person else WaitCause.RETRY, stop.reason)
 
 
-def why_unfinished(job: Job, *, outlived: bool) -> Why:
-    """Why a job that was bought, or may have been, has not come to its end in this run."""
+def why_unserved(unserved: Unserved, gone: Sequence[Job]) -> Why:
+    """Why no model can serve a shot now; a person is asked where it has paid for jobs that are `gone`."""
+    if gone:
+        return Why(WaitCause.PERSON, ladder.outlived(gone[0]))
+    if unserved.person:
+        return Why(WaitCause.PERSON, unserved.reason)
+    return Why(WaitCause.PROVIDER, unserved.reason, unserved.provider, until=unserved.until)
+
+
+def why_unfinished(job: Job, *, outlived: bool, look_again_at: datetime | None) -> Why:
+    """Why a job that was bought, or may have been, has not come to its end in this run.
+
+    `look_again_at` is there when its provider does not answer.
+    """
     if outlived:
         return Why(WaitCause.PERSON, ladder.outlived(job))
+    if look_again_at is not None:
+        reason = f"{job.provider} does not tell what became of its job; it is asked again"
+        return Why(WaitCause.PROVIDER, reason, job.provider, until=look_again_at)
     reason = f"{job.provider} has not handed the clip over yet; the next run asks again"
     return Why(WaitCause.RESULT, reason, job.provider)
 

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from video_pipeline.ledger import circuit
 from video_pipeline.ledger.circuit import Breaker, BreakerCause, BreakerState, Trouble
+from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.locks import lock
 from video_pipeline.ledger.records import FailureKind, JobKind, JobState
 from video_pipeline.ledger.schema import breaker_transitions, breakers, job_events, jobs
@@ -42,17 +43,34 @@ class Breakers:
 
     # --- evidence ----------------------------------------------------------------------------------------------
 
+    @tried_again
     def report(self, trouble: Trouble, rules: BreakerPolicy) -> None:
         """Count a failure against the model and against its provider."""
         with self._engine.begin() as connection:
             lock(connection, f"breaker {trouble.provider}")
             now, seen = _now(connection), _newest_event(connection)
-            for model in (trouble.model, ""):
-                before = _row(connection, trouble.provider, model) or Breaker(trouble.provider, now, model)
-                again = _has_worked(connection, before, trouble, rules) if before.failures else False
-                after = circuit.failed(before, trouble, now, answered=again, seen=seen, rules=rules)
-                _keep(connection, before, after)
+            provider = self._count_failure(connection, trouble, "", now, seen, rules)
+            if provider.state is not BreakerState.CLOSED and provider.cause is BreakerCause.OUTAGE:
+                # Then it is not the model's, and neither was what failed before.
+                self._absorb(connection, trouble.provider, now)
+            else:
+                self._count_failure(connection, trouble, trouble.model, now, seen, rules)
 
+    def _count_failure(
+        self, connection: Connection, trouble: Trouble, model: str, now: datetime, seen: int, rules: BreakerPolicy
+    ) -> Breaker:
+        before = _row(connection, trouble.provider, model) or Breaker(trouble.provider, now, model)
+        again = _has_worked(connection, before, trouble, rules) if before.failures else False
+        after = circuit.failed(before, trouble, now, answered=again, seen=seen, rules=rules)
+        _keep(connection, before, after)
+        return after
+
+    def _absorb(self, connection: Connection, provider: str, now: datetime) -> None:
+        models = (breakers.c.provider == provider, breakers.c.model != "", breakers.c.failed_at.is_not(None))
+        for one in self._select(connection, *models, breakers.c.cause == BreakerCause.OUTAGE.value):
+            _keep(connection, one, circuit.absorbed(one, now))
+
+    @tried_again
     def judge_refusals(self, provider: str, model: str, rules: BreakerPolicy) -> None:
         """Open a model's breaker when it refuses too many of the clips that it was lately tried with."""
         with self._engine.begin() as connection:
@@ -70,6 +88,7 @@ class Breakers:
 
     # --- who may be bought from --------------------------------------------------------------------------------
 
+    @tried_again
     def in_the_way(self, provider: str, model: str, rules: BreakerPolicy) -> list[Breaker]:
         """The breakers, the provider's first, that keep `model` from being bought now; one that works is closed."""
         of_both = (breakers.c.provider == provider, breakers.c.model.in_(("", model)))
@@ -88,6 +107,7 @@ class Breakers:
                     left.append(after)
             return left
 
+    @tried_again
     def probe(self, provider: str, model: str, job_key: str, rules: BreakerPolicy) -> bool:
         """Make a job the probe of a breaker that is due; False when it is not due (any more).
 
@@ -299,6 +319,7 @@ def _values(breaker: Breaker) -> dict[str, Any]:
     return values | {
         "state": breaker.state.value,
         "cause": breaker.cause and breaker.cause.value,
+        "failed_jobs": list(breaker.failed_jobs),
         "failed_models": list(breaker.failed_models),
     }
 
@@ -316,6 +337,7 @@ def _breaker(row: RowMapping | dict[str, Any]) -> Breaker:
     words: dict[str, Any] = {
         "state": BreakerState(values["state"]),
         "cause": BreakerCause(values["cause"]) if values["cause"] else None,
+        "failed_jobs": tuple(values["failed_jobs"]),
         "failed_models": tuple(values["failed_models"]),
     }
     return Breaker(**(values | moments | words))

@@ -48,7 +48,7 @@ class Breaker:
     """A row of `breakers`. Without `model` it is the provider's as a whole.
 
     `since` is when it came into its state, `opened_at` when it was first opened and not closed again since.
-    `failures` are counted in a row, from `failed_models`. `openings` are counted until it has stayed closed for long.
+    `failed_jobs` have failed in a row, on `failed_models`. `openings` count until it has stayed closed for long.
     `seen` is the newest event of the ledger's jobs at the last failure: what came after it is news.
     """
 
@@ -58,7 +58,7 @@ class Breaker:
     state: BreakerState = BreakerState.CLOSED
     cause: BreakerCause | None = None
     polling: bool = False
-    failures: int = 0
+    failed_jobs: tuple[str, ...] = ()
     failed_models: tuple[str, ...] = ()
     failed_at: datetime | None = None
     seen: int = 0
@@ -69,6 +69,11 @@ class Breaker:
     probe_key: str | None = None
     reason: str = ""
     numbers: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def failures(self) -> int:
+        """How many jobs have failed in a row."""
+        return len(self.failed_jobs)
 
     @property
     def subject(self) -> str:
@@ -100,8 +105,8 @@ def failed(
     """The breaker after a failure; `answered` says that it has worked since the failure before."""
     if breaker.state is BreakerState.HALF_OPEN:
         return _open(breaker, now, rules, seen=seen) if trouble.job_key == breaker.probe_key else breaker
-    if breaker.state is BreakerState.OPEN:
-        # Of a job that was on its way: it says nothing new.
+    if breaker.state is BreakerState.OPEN or (trouble.job_key in breaker.failed_jobs and not answered):
+        # Of a job that was on its way, or that every run meets anew: it says nothing new.
         return breaker
     window = timedelta(seconds=rules.failure_window_s)
     goes_on = (
@@ -110,12 +115,12 @@ def failed(
         and breaker.failed_at is not None
         and now - breaker.failed_at <= window
     )
-    models = breaker.failed_models if goes_on else ()
+    models, jobs = (breaker.failed_models, breaker.failed_jobs) if goes_on else ((), ())
     counted = replace(
         breaker,
         cause=trouble.cause,
         polling=trouble.polling or (goes_on and breaker.polling),
-        failures=breaker.failures + 1 if goes_on else 1,
+        failed_jobs=(*jobs, trouble.job_key),
         failed_models=tuple(sorted({*models, trouble.model})),
         failed_at=now,
         seen=seen,
@@ -164,6 +169,11 @@ def exhausted(breaker: Breaker, now: datetime, rules: BreakerPolicy) -> Breaker:
     return _opened(breaker, now, rules, openings=breaker.openings)
 
 
+def absorbed(breaker: Breaker, now: datetime) -> Breaker:
+    """A model's breaker when its provider's was opened by the same outage: what failed is not the model's."""
+    return replace(_closed(breaker, now), reason=f"it is {breaker.provider} as a whole")
+
+
 def wait_s(cause: BreakerCause, openings: int, rules: BreakerPolicy) -> float:
     """Seconds from the `openings`-th opening to its probe; twice as long each time, up to a limit."""
     return min(rules.longest_wait_s[cause], rules.first_wait_s[cause] * 2 ** min(openings - 1, 40))
@@ -210,7 +220,7 @@ def _closed(breaker: Breaker, now: datetime) -> Breaker:
         cause=None,
         polling=False,
         since=now,
-        failures=0,
+        failed_jobs=(),
         failed_models=(),
         failed_at=None,
         next_probe_at=None,

@@ -12,9 +12,11 @@ from sqlalchemy import Connection, Engine, Row, func, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from video_pipeline.ledger.connecting import tried_again
+from video_pipeline.ledger.leases import Lease, fenced
 from video_pipeline.ledger.locks import lock
 from video_pipeline.ledger.records import (
     Actor,
+    FailureKind,
     JobState,
     NightJudgement,
     Preference,
@@ -34,6 +36,15 @@ from video_pipeline.ledger.schema import (
 from video_pipeline.settings import Mode
 
 _UNSPENT = (JobState.PLANNED, JobState.REFUSED)
+# What failed so, and cost nothing, says nothing of the shot: it does not keep the shot at its model.
+_NO_PIN = (
+    FailureKind.TRANSIENT,
+    FailureKind.INVALID,
+    FailureKind.AUTH,
+    FailureKind.QUOTA,
+    FailureKind.CANCELED,
+    FailureKind.NOT_SENT,
+)
 _STEERS_ROUTING = (Preference.STYLE_AFFINITY, Preference.ACCEPTANCE, Preference.PROVEN_KINDS)
 
 
@@ -47,8 +58,8 @@ class Governance:
     def stick(self, *, clip_id: str, shot: int, shot_sha256: str, document: dict[str, Any]) -> dict[str, Any]:
         """Keep a routing decision and return the one in force.
 
-        A shot that money was spent on keeps its decision, whatever the policy says now. So planning a day again
-        never buys it a second time from another model.
+        A shot that money was spent on, or that is under way or refused, keeps its decision, whatever the policy says
+        now. So planning a day again never buys it a second time from another model.
         """
         where = (
             decisions.c.clip_id == clip_id,
@@ -63,6 +74,7 @@ class Governance:
                     jobs.c.shot == shot,
                     jobs.c.shot_sha256 == shot_sha256,
                     jobs.c.state.not_in(_UNSPENT),
+                    jobs.c.failure_kind.is_(None) | jobs.c.failure_kind.not_in(_NO_PIN) | (jobs.c.billed_usd > 0),
                 )
                 .limit(1)
             ).first()
@@ -70,16 +82,16 @@ class Governance:
                 kept = connection.execute(select(decisions.c.document).where(*where)).scalar_one_or_none()
                 if kept is not None:
                     return kept
-            statement = insert(decisions).values(
-                clip_id=clip_id, shot=shot, shot_sha256=shot_sha256, document=document
-            )
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=list(decisions.primary_key.columns),
-                    set_={"document": document, "decided_at": func.clock_timestamp()},
-                )
-            )
+            _decide(connection, clip_id=clip_id, shot=shot, shot_sha256=shot_sha256, document=document)
             return document
+
+    @tried_again
+    def reroute(
+        self, *, clip_id: str, shot: int, shot_sha256: str, document: dict[str, Any], lease: Lease | None = None
+    ) -> None:
+        """Replace the decision in force, as its model cannot serve; for the holder of the clip's lease."""
+        with fenced(self._engine, lease) as connection:
+            _decide(connection, clip_id=clip_id, shot=shot, shot_sha256=shot_sha256, document=document)
 
     def tier_states(self) -> dict[str, Transition[TierState]]:
         """Each tier's latest transition. A tier that never changed is open and not in here."""
@@ -219,6 +231,16 @@ class Governance:
         )
         with self._engine.connect() as connection:
             return "-".join(str(connection.execute(statement).scalar_one() or 0) for statement in newest)
+
+
+def _decide(connection: Connection, **values: Any) -> None:
+    statement = insert(decisions).values(**values)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=list(decisions.primary_key.columns),
+            set_={"document": values["document"], "decided_at": func.clock_timestamp()},
+        )
+    )
 
 
 def tier_state(connection: Connection, tier: str) -> TierState:

@@ -389,7 +389,7 @@ breakers = Table(
     Column("cause", String(16)),
     Column("polling", Boolean, nullable=False),
     _at("since", nullable=False),
-    Column("failures", Integer, nullable=False),
+    Column("failed_jobs", JSONB, nullable=False),
     Column("failed_models", JSONB, nullable=False),
     _at("failed_at"),
     # The newest row of `job_events` at the last failure.

@@ -1,7 +1,7 @@
 """Gate 1: route before you generate. Catalogue, decision tree, plan and price; pure, no calls, no LLM."""
 
 from video_pipeline.routing.catalogue import Catalogue, ImageModel, Model, Resolution, Tier, load_catalogue
-from video_pipeline.routing.decision import Decision, Promotion, RoutingState, decide
+from video_pipeline.routing.decision import Decision, FallOver, Promotion, RoutingState, decide
 from video_pipeline.routing.plan import (
     ClipPlan,
     DayPlan,
@@ -17,6 +17,7 @@ __all__ = [
     "ClipPlan",
     "DayPlan",
     "Decision",
+    "FallOver",
     "ImageModel",
     "Model",
     "Promotion",

@@ -3,10 +3,11 @@
 Small, pure and total: every shot gets a decision with its predicted cost and its reasons, or the reason why there
 is none. The brief's dial is a ceiling: the tree may go to a cheaper tier, never to a dearer one (G1.6). A dearer
 tier's model serves a tier too, where it is adequate there and this very shot costs less with it; the clip stays one
-of the brief's tier.
+of the brief's tier. While models cannot serve, the next adequate one does, within a limit of its price (G2.8).
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -42,7 +43,8 @@ class RoutingState:
 
     `probed` names the frozen tiers through which a few clips a day go, to see whether the cause is gone.
     `acceptance` maps a model to the measured share of its attempts that were accepted. `affinity` maps a style and a
-    model to a share by which the model's cost shifts, within the policy's limit.
+    model to a share by which the model's cost shifts, within the policy's limit. `unavailable` maps models that
+    cannot serve now to why; one that stands in for them costs at most `dearest` times what they would.
     """
 
     frozen: frozenset[str] = frozenset()
@@ -52,6 +54,19 @@ class RoutingState:
     acceptance: Mapping[str, float] = field(default_factory=dict[str, float])
     affinity: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
     probation_share: float = 0.0
+    unavailable: Mapping[str, str] = field(default_factory=dict[str, str])
+    dearest: float = math.inf
+
+
+class FallOver(BaseModel):
+    """What a decision was before its model could not serve: that model, why, and an attempt's price there, in US
+    dollars."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    why: str
+    usd: Decimal
 
 
 class Alternative(BaseModel):
@@ -71,6 +86,7 @@ class Decision(BaseModel):
     `tier` is the brief's, also where a model of another tier serves it. `alternatives` are at most MAX_ALTERNATIVES,
     the one with the cheapest accepted clip first.
     A shot that a freeze holds keeps the price and the acceptance that it would have without the freeze.
+    `fell_over` is there while another model stands in for the one that the shot was first given.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -88,6 +104,16 @@ class Decision(BaseModel):
     reasons: tuple[str, ...] = ()
     held: str | None = None
     alternatives: tuple[Alternative, ...] = ()
+    fell_over: FallOver | None = None
+
+    @property
+    def fall_over(self) -> str:
+        """Which model stands in for which, why, and what more an attempt costs; empty without that."""
+        if self.fell_over is None:
+            return ""
+        more = self.attempt_usd - self.fell_over.usd
+        price = f"${abs(more):.4f} {'more' if more >= 0 else 'less'} an attempt"
+        return f"{self.model} instead of {self.fell_over.model}, as {self.fell_over.why}; {price}"
 
     @property
     def instead(self) -> str:
@@ -202,7 +228,51 @@ def _serve(
     if not own and not promoted:
         return _Serving(None, "", notes, with_audio)
     dearer = _dearer(shot, brief, tier, catalogue, with_audio, policy, state)
-    chosen, why = _choose(shot, brief, tier, own, promoted, dearer, policy, state)
+    if not state.unavailable:
+        chosen, why = _choose(shot, brief, tier, own, promoted, dearer, policy, state)
+        return _Serving(chosen, why, notes, with_audio)
+    return _stand_in(shot, brief, tier, own, promoted, dearer, notes, with_audio, policy, state)
+
+
+def _stand_in(
+    shot: StoryboardShot,
+    brief: Brief,
+    tier: Tier,
+    own: list[_Option],
+    promoted: list[_Option],
+    dearer: list[_Option],
+    notes: tuple[str, ...],
+    with_audio: bool,
+    policy: RoutingThresholds,
+    state: RoutingState,
+) -> _Serving:
+    """Who serves while some cannot: the choice among those that can, as good as the tier asks and not too dear.
+
+    Only while nobody of the tier can does a dearer tier's model serve that costs more than the tier's own would.
+    """
+
+    def able(options: list[_Option]) -> list[_Option]:
+        return [option for option in options if option.model.model not in state.unavailable]
+
+    usual, why = _choose(shot, brief, tier, own, promoted, dearer, policy, state)
+    if usual.model.model not in state.unavailable:
+        return _Serving(usual, why, notes, with_audio)
+    notes = (*notes, *(why for name, why in state.unavailable.items() if name == usual.model.model))
+    limit = float(usual.usd) * state.dearest
+    needed = policy.adequate_fidelity[tier]
+    # Where none of the tier reaches what the tier asks, the best of it serves, and so does the next best.
+    none_adequate = all(option.fidelity(shot) < needed for option in own)
+    own = [one for one in able(own) if none_adequate or one.fidelity(shot) >= needed]
+    own, promoted, dearer = (
+        [one for one in options if float(one.usd) <= limit] for options in (own, able(promoted), able(dearer))
+    )
+    if own or promoted:
+        chosen, why = _choose(shot, brief, tier, own, promoted, dearer, policy, state)
+        return _Serving(chosen, why, notes, with_audio)
+    if not dearer:
+        return _Serving(None, "", notes, with_audio)
+    chosen = dearer[0]
+    why = f"{chosen.model.model} of the {chosen.model.tier} tier stands in: {_price(chosen)}"
     return _Serving(chosen, why, notes, with_audio)
 
 
@@ -487,6 +557,8 @@ def _why_not(
     """Why the option was passed over, the first of the reasons that would have been enough."""
     model, needed = option.model, policy.adequate_fidelity[tier]
     promotion = _promotion(model, tier, state)
+    if model.model in state.unavailable:
+        return state.unavailable[model.model]
     if model.model in state.demoted:
         return "demoted"
     if model.tier is not tier and not _reachable(model, option.audio, policy):

@@ -37,9 +37,19 @@ def quick(policy: Policy, *, ceiling_usd: str = "25", concurrency: int | None = 
         "backoff_s": (0.05, 0.05, 0.05),
         "lookup_wait_s": 0.2,
         "lease_s": 5.0,
+        "poll_patience_s": 5.0,
     }
+    causes = tuple(policy.breaker.first_wait_s)
+    breaker = policy.breaker.model_copy(
+        update={
+            "first_wait_s": dict.fromkeys(causes, 0.05),
+            "longest_wait_s": dict.fromkeys(causes, 0.2),
+            "probe_patience_s": 2.0,
+        }
+    )
     return policy.model_copy(
         update={
+            "breaker": breaker,
             "generation": policy.generation.model_copy(update=waits | generation),
             "budget": policy.budget.model_copy(update={"daily_ceiling_usd": Decimal(ceiling_usd)}),
         }

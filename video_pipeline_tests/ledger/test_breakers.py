@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -24,11 +25,12 @@ from video_pipeline_tests.ledger.rows import a_job, accepted, move, sha256, subm
 
 RULES = load_policy().breaker
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
+_JOBS = count()
 SPRINT, DASH = "sandbox/sprint", "sandbox/dash"
 
 
 def report(ledger: Ledger, model: str = SPRINT, cause: BreakerCause = BreakerCause.OUTAGE, **more: Any) -> None:
-    fields: dict[str, Any] = {"job_key": sha256("job", model), "reason": "HTTP 503"} | more
+    fields: dict[str, Any] = {"job_key": sha256("job", next(_JOBS)), "reason": "HTTP 503"} | more
     ledger.breakers.report(Trouble("fal", model, cause, **fields), RULES)
 
 
@@ -71,8 +73,20 @@ def test_what_works_in_between_begins_the_row_anew(ledger: Ledger) -> None:
     report(ledger, DASH)
     assert states(ledger) == {}
     report(ledger)
-    # The model has made nothing since, which is its own row.
-    assert states(ledger) == {"": OPEN, SPRINT: OPEN}
+    # Three of one model, and the fourth of two models.
+    assert states(ledger) == {"": OPEN}
+
+
+def test_an_outage_of_the_provider_is_not_held_against_its_models(ledger: Ledger) -> None:
+    for _ in range(3):
+        report(ledger)
+    assert states(ledger) == {SPRINT: OPEN}
+    report(ledger, DASH)
+    assert states(ledger) == {"": OPEN}
+    submitted(ledger, a_job("works"))
+    assert ledger.breakers.in_the_way("fal", SPRINT, RULES) == []
+    moves = [(one.after.model, one.after.state, one.after.reason) for one in ledger.breakers.untold()[1:]]
+    assert moves == [("", OPEN, "HTTP 503"), (SPRINT, CLOSED, "it is fal as a whole"), ("", CLOSED, "")]
 
 
 def test_polls_that_fail_are_no_row_only_when_polls_are_answered(ledger: Ledger) -> None:
@@ -182,8 +196,8 @@ def test_a_refused_probe_opens_it_again(ledger: Ledger) -> None:
 
 def test_a_slow_model_comes_back_when_a_probe_is_made_in_time(ledger: Ledger) -> None:
     late = submitted(ledger, a_job("late"))
-    for name in ("late", "later", "latest"):
-        report(ledger, cause=BreakerCause.SLOW, job_key=sha256("job", name))
+    for _ in range(3):
+        report(ledger, cause=BreakerCause.SLOW)
     assert states(ledger) == {SPRINT: OPEN}
     # It was bought before, so it shows nothing.
     move(ledger, late, JobState.RENDERED)
@@ -197,13 +211,13 @@ def test_a_slow_model_comes_back_when_a_probe_is_made_in_time(ledger: Ledger) ->
 
 def test_the_next_probe_of_several_candidates_is_the_earliest_that_nothing_else_holds_up(ledger: Ledger) -> None:
     for _ in range(3):
-        report(ledger)
-    for _ in range(3):
-        report(ledger, DASH)
+        report(ledger, cause=BreakerCause.SLOW)
+    let_pass(ledger, 600)
+    report(ledger, cause=BreakerCause.CREDIT)
     found = {one.model: one.next_probe_at for one in ledger.breakers.not_closed()}
-    assert set(found) == {"", SPRINT, DASH}
-    asked = [("fal", SPRINT), ("fal", DASH)]
-    assert ledger.breakers.next_probe_at(asked) == max(found[""], found[SPRINT])  # type: ignore[type-var]
+    assert set(found) == {"", SPRINT}
+    assert ledger.breakers.next_probe_at([("fal", SPRINT)]) == found[""]
+    assert ledger.breakers.next_probe_at([("fal", SPRINT), ("fal", DASH)]) == found[""]
     assert ledger.breakers.next_probe_at([("kiln", "kiln/one")]) is None
     assert ledger.breakers.next_probe_at() is not None
 

@@ -22,7 +22,7 @@ def after_failures(breaker: Breaker, *models: str, cause: BreakerCause = OUTAGE,
     now = breaker.since
     for model in models:
         now += timedelta(seconds=apart_s)
-        trouble = Trouble("fal", model, cause, f"job of {model}", "HTTP 503")
+        trouble = Trouble("fal", model, cause, f"job {breaker.failures} of {model} at {now}", "HTTP 503")
         breaker = circuit.failed(breaker, trouble, now, answered=False, seen=0, rules=RULES)
     return breaker
 
@@ -57,6 +57,15 @@ def test_failures_that_are_far_apart_or_of_two_causes_are_no_row() -> None:
     assert mixed.state is CLOSED
 
 
+def test_a_job_that_every_run_meets_anew_is_one_failure() -> None:
+    breaker = Breaker("fal", START, "a")
+    for minute in range(9):
+        trouble = Trouble("fal", "a", OUTAGE, "the only job", "HTTP 500", polling=True)
+        now = START + timedelta(minutes=minute)
+        breaker = circuit.failed(breaker, trouble, now, answered=False, seen=0, rules=RULES)
+    assert (breaker.state, breaker.failures) == (CLOSED, 1)
+
+
 def test_what_was_on_its_way_when_it_opened_makes_no_wait_longer() -> None:
     opened = after_failures(Breaker("fal", START), "a", "b", "a")
     assert after_failures(opened, "a", "b", "c") == opened
@@ -80,7 +89,7 @@ def test_waits_double_up_to_their_limit_and_begin_anew_after_a_long_calm() -> No
     calm = after_failures(replace(closed, since=closed.since - timedelta(days=1)), *[], cause=OUTAGE)
     later = closed.since + timedelta(seconds=RULES.longest_wait_s["outage"] + 60)
     for number, model in enumerate("aba"):
-        trouble = Trouble("fal", model, OUTAGE, "x", "HTTP 503")
+        trouble = Trouble("fal", model, OUTAGE, f"job {number}", "HTTP 503")
         now = later + timedelta(seconds=number)
         calm = circuit.failed(calm, trouble, now, answered=False, seen=0, rules=RULES)
     assert (calm.state, calm.openings) == (OPEN, 1)
@@ -144,7 +153,8 @@ class Course(RuleBasedStateMachine):
         again=st.booleans(),
     )
     def fails(self, cause: BreakerCause, model: str, probe: bool, again: bool) -> None:
-        key = self.breaker.probe_key if probe and self.breaker.probe_key else "another"
+        self.jobs += 1
+        key = self.breaker.probe_key if probe and self.breaker.probe_key else f"job {self.jobs}"
         trouble = Trouble("fal", model, cause, key, "why")
         self.move(circuit.failed(self.breaker, trouble, self.now, answered=again, seen=0, rules=RULES))
 

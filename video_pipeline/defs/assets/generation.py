@@ -8,6 +8,7 @@ from video_pipeline.defs.partitions import DAILY
 from video_pipeline.defs.pools import PROVIDER_API
 from video_pipeline.defs.resources import Providers
 from video_pipeline.defs.tables import table_asset
+from video_pipeline.feedback import routing_state
 from video_pipeline.generation import Webhooks, generate_day
 from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
@@ -38,6 +39,7 @@ def generated_clips(
         policy=policy,
         notifier=notifier,
         webhooks=webhooks,
+        state=routing_state(ledger, policy.scoring),
         run_id=context.run.run_id,
         on_clip=lambda clip: context.log.info(
             f"{clip.clip_id}: {clip.status}, {clip.attempts} attempts, ${clip.billed_usd:.4f} {clip.reason}"

@@ -19,7 +19,7 @@ def upgrade() -> None:
         sa.Column("cause", sa.String(16)),
         sa.Column("polling", sa.Boolean(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failed_jobs", JSONB(), nullable=False),
         sa.Column("failed_models", JSONB(), nullable=False),
         sa.Column("failed_at", sa.DateTime(timezone=True)),
         sa.Column("seen", sa.BigInteger(), nullable=False),
