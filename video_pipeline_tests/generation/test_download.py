@@ -12,6 +12,7 @@ import pytest
 
 from video_pipeline.generation.download import Downloaded, NotFetched, download, is_public
 from video_pipeline_tests.contract.answering import answering
+from video_pipeline_tests.wire.raw_server import raw_server
 
 CONTENT = bytes(range(256)) * 200
 
@@ -176,9 +177,16 @@ def test_any_other_answer_is_trouble_worth_a_retry(status: int, tmp_path: Path) 
 
 
 def test_a_body_that_is_too_large_is_stopped_at_the_limit(tmp_path: Path) -> None:
+    target, unsaid = tmp_path / "clip.mp4", b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+    with raw_server([unsaid, CONTENT]) as server, pytest.raises(NotFetched, match="larger"):
+        fetch(f"{server.base_url}/clip.mp4", target, trusted=server.base_url, max_bytes=1000)
+    assert target.stat().st_size <= 1000
+
+
+def test_a_body_that_says_that_it_is_too_large_is_not_begun(tmp_path: Path) -> None:
     with answering(200, CONTENT) as server, pytest.raises(NotFetched, match="larger"):
         fetch(f"{server.base_url}/clip.mp4", tmp_path / "clip.mp4", trusted=server.base_url, max_bytes=1000)
-    assert (tmp_path / "clip.mp4").stat().st_size <= 1000
+    assert not (tmp_path / "clip.mp4").exists()
 
 
 @pytest.mark.parametrize("said", [len(CONTENT) + 1, 10 * len(CONTENT)])
