@@ -273,7 +273,7 @@ def test_no_wild_answer_decides_anything(
         for kind in _NONSENSE
         for name, answer in answers(call, kind, stranger.base_url).items()
     ]
-    rules = {cell: Rule(call, cell.answer, within=cell.name) for cell in cells}
+    rules = {cell: Rule(call, cell.answer, None, within=cell.name) for cell in cells}
 
     def asked(cell: Cell) -> str:
         # A machine under load may have given up before the answer began.
