@@ -1,8 +1,6 @@
 """What tests of every room may ask for: a clean ledger on a real Postgres, a sandbox, the packaged configuration."""
 
 import os
-import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ from video_pipeline.ledger.schema import metadata
 from video_pipeline.policy import Policy, load_policy
 from video_pipeline.publishing import PLATFORMS
 from video_pipeline.routing import Catalogue, load_catalogue
+from video_pipeline.scratch import scratch_folder
 from video_pipeline_tests.contract import kiln, plaza
 from video_pipeline_tests.contract.edge import Edge, running_edge
 from video_pipeline_tests.contract.vendors import register
@@ -59,10 +58,10 @@ def pytest_runtest_makereport(
 @pytest.fixture(scope="session")
 def embedded_folder() -> Iterator[Path]:
     """A folder that the embedded Postgres' own user can enter, which pytest's are not for root."""
-    folder = Path(tempfile.mkdtemp(prefix="video-pipeline-tests-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    # Of a session that was killed, the next one removes it.
+    with scratch_folder("tests") as folder:
+        folder.chmod(0o755)
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -141,6 +142,8 @@ def _become_command(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    # What the server has looked up is its own.
+    tempfile.tempdir = None
     os.dup2(output.fileno(), 1)
     os.dup2(errors.fileno(), 2)
     output.close()

@@ -5,6 +5,7 @@ It is forked off a server that has imported everything, so that a trial costs th
 
 import os
 import signal
+import tempfile
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -52,6 +53,8 @@ class Orders:
 
 def work(orders: Orders) -> None:
     """Run the day to its end, or to the process's."""
+    # What it leaves when it is killed goes with its trial.
+    tempfile.tempdir = str(Path(orders.store).parent)
     _arm(orders)
     register()
     ledger = open_ledger(orders.ledger_url, embedded_dir=Path("unused"))

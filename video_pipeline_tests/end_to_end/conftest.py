@@ -36,6 +36,9 @@ class Machine:
         self.own_disk = own_disk
         self.state, self.inbox = folder / "state", folder / "inbox"
         self.inbox.mkdir()
+        # What a killed command leaves there goes with the machine.
+        temporary = folder / "temporary"
+        temporary.mkdir()
         self.ledger_url = ledger_url
         own = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         self.environment = own | {
@@ -45,6 +48,7 @@ class Machine:
             "DAGSTER_HOME": str(folder / "dagster"),
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(temporary),
         }
         if ledger_url:
             self.environment["VIDEO_PIPELINE_LEDGER_URL"] = ledger_url
