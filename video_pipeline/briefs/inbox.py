@@ -13,7 +13,7 @@ import reprlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -54,10 +54,11 @@ class Quarantined:
 
 @dataclass
 class InboxReading:
-    """What a day's files hold: every document is in one of the two lists."""
+    """What a day's files hold: every document is in one of the two lists; `file_of` is a brief's file, by its id."""
 
     briefs: list[Brief] = field(default_factory=list[Brief])
     quarantined: list[Quarantined] = field(default_factory=list[Quarantined])
+    file_of: dict[str, Path] = field(default_factory=dict[str, Path])
     files: int = 0
 
 
@@ -167,8 +168,23 @@ def read_files(files: Iterable[Path], *, platforms: Iterable[str]) -> InboxReadi
                 reading.quarantined.append(Quarantined(_name(path), source, (reason,), raw))
                 continue
             sources[brief.brief_id] = source
+            reading.file_of[brief.brief_id] = path
             reading.briefs.append(brief)
     return reading
+
+
+def arrived_at(path: Path, day: date) -> datetime | None:
+    """When a file came under its name, or was last written there, by the file system's clock.
+
+    One that was laid into its day's folder ahead of the day has arrived when the day began. None for a file that is
+    gone again.
+    """
+    try:
+        # Unlike the time of its content, this one is not carried along when a file is copied or moved.
+        came = datetime.fromtimestamp(path.stat().st_ctime, UTC)
+    except OSError:
+        return None
+    return max(came, datetime.combine(day, datetime.min.time(), UTC)) if path.parent.name == day.isoformat() else came
 
 
 def _brief_files(folder: Path) -> list[Path]:

@@ -2,12 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs.brief import Brief, clip_id_of
-from video_pipeline.briefs.inbox import Quarantined, claim_day_files, files_by_day, files_not_taken, read_files
+from video_pipeline.briefs.inbox import (
+    Quarantined,
+    arrived_at,
+    claim_day_files,
+    files_by_day,
+    files_not_taken,
+    read_files,
+)
 from video_pipeline.briefs.messages import briefs_quarantined, files_ignored, metadata_missing
 from video_pipeline.ledger import Ledger
 
@@ -46,6 +53,7 @@ def take_in(
     and the rest of it is not made twice. A brief that money was spent on stays in its day although its file is gone.
     `platforms` are the names that a brief may give.
     """
+    begun_at = datetime.now(UTC)
     claimed = ledger.intake.claimed_files()
     # Before any of them is read: what changes meanwhile arrives anew.
     arrived = files_by_day(inbox, max(day, today), claimed).get(day, [])
@@ -72,6 +80,8 @@ def take_in(
             brief_id=brief.brief_id,
             sha256=brief.sha256,
             document=brief.model_dump(mode="json", exclude_unset=True),
+            # An example has lain there for ever: its way begins now.
+            arrived_at=begun_at if use_examples else arrived_at(reading.file_of[brief.brief_id], day),
         )
     ledger.intake.record_quarantined(day, [item.as_row() for item in reading.quarantined])
     by_file: dict[str, list[Quarantined]] = {}

@@ -30,7 +30,7 @@ from video_pipeline.generation.resolution import clip_lease
 from video_pipeline.generation.serving import Switchboard, Unserved
 from video_pipeline.generation.waits import why_held, why_held_back, why_stopped, why_unfinished, why_unserved
 from video_pipeline.generation.webhooks import NO_WEBHOOKS, Webhooks
-from video_pipeline.ledger import Job, JobKind, JobState, Lease, LeaseLost, Ledger, Wait, WaitCause, What, Why
+from video_pipeline.ledger import Job, JobKind, JobState, Lease, LeaseLost, Ledger, Mark, Wait, WaitCause, What, Why
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan, Decision, RoutingState
 from video_pipeline.storage import ObjectStore
@@ -150,6 +150,7 @@ class GenerationEngine:
                     why = Why(WaitCause.LEASE, "another worker is generating this clip")
                     return await self._waits(plan, why, history=[])
                 if plan.held:
+                    await self._db(self._ledger.trails.mark, plan.clip_id, Mark.HELD, unless=Mark.HELD)
                     await self._end_under_way(plan, plan.held, lease)
                     return await self._waits(plan, await self._db(why_held, self._ledger, plan))
                 outcomes = await self._shots(plan, lease)
@@ -212,6 +213,7 @@ class GenerationEngine:
         driver = self._driver.under(lease)
         shot = plan.storyboard.shots[decision.shot]
         looked_at: set[str] = set()
+        begun = False
         while True:
             known = await self._db(
                 self._ledger.jobs.history, plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot)
@@ -222,6 +224,9 @@ class GenerationEngine:
             if made:
                 await self._call_off(driver, [job for job in history if not job.state.final])
                 return _ShotOutcome(made[-1], decision)
+            if known and not begun:
+                await self._db(self._ledger.trails.mark, plan.clip_id, Mark.TAKEN_UP)
+            begun = True
             late = owed(history, driver.overdue)
             unseen = [job for job in late if job.key not in looked_at]
             if unseen:
@@ -259,6 +264,7 @@ class GenerationEngine:
             if not job.state.final and (driver.outlived(job) or not driver.overdue(job)):
                 look_again_at = driver.look_again_at(job)
                 why = why_unfinished(job, outlived=driver.outlived(job), look_again_at=look_again_at)
+                await self._db(self._ledger.trails.mark, plan.clip_id, Mark.LEFT)
                 return _ShotOutcome(None, decision, why)
             if not job.state.final:
                 looked_at.add(job.key)

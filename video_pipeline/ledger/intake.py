@@ -1,7 +1,7 @@
 """What came in: inbox files and the day that claimed them, briefs in force, quarantined documents."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Engine, func, select
@@ -33,10 +33,22 @@ class Intake:
             return {(row.name, row.sha256): row.day for row in rows}
 
     @tried_again
-    def record_brief(self, *, clip_id: str, day: date, brief_id: str, sha256: str, document: Any) -> None:
-        """Keep the brief that is in force for a clip; an edited brief replaces it."""
+    def record_brief(
+        self,
+        *,
+        clip_id: str,
+        day: date,
+        brief_id: str,
+        sha256: str,
+        document: Any,
+        arrived_at: datetime | None = None,
+    ) -> None:
+        """Keep the brief that is in force for a clip; an edited brief replaces it.
+
+        `arrived_at` is when its file came into the inbox; that of the first file stays.
+        """
         statement = insert(briefs).values(
-            clip_id=clip_id, day=day, brief_id=brief_id, sha256=sha256, document=document
+            clip_id=clip_id, day=day, brief_id=brief_id, sha256=sha256, document=document, arrived_at=arrived_at
         )
         statement = statement.on_conflict_do_update(
             index_elements=["clip_id"],

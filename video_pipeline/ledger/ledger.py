@@ -20,6 +20,7 @@ from video_pipeline.ledger.publications import Publications
 from video_pipeline.ledger.reviews import Reviews
 from video_pipeline.ledger.runs import RunBeats
 from video_pipeline.ledger.spend import Spend
+from video_pipeline.ledger.trails import Trails
 from video_pipeline.ledger.waits import Waits
 from video_pipeline.ledger.webhooks import WebhookCalls
 
@@ -78,6 +79,11 @@ class Ledger:
     def breakers(self) -> Breakers:
         """Which providers and models are left alone."""
         return Breakers(self.engine)
+
+    @cached_property
+    def trails(self) -> Trails:
+        """When what happened to a clip."""
+        return Trails(self.engine)
 
     @cached_property
     def leases(self) -> Leases:

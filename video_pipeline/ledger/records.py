@@ -162,6 +162,22 @@ class ReviewState(StrEnum):
     REJECTED = "rejected"
 
 
+class Mark(StrEnum):
+    """What a stage notes of a clip where no other row tells when it was at work on it.
+
+    `taken_up`: a run goes on with what an earlier one left under way. `left`: a run leaves it under way. `held`: it
+    was planned, and may not be bought.
+    """
+
+    TAKEN_UP = "taken up"
+    LEFT = "left"
+    HELD = "held"
+    UPSCALING = "upscaling"
+    UPSCALED = "upscaled"
+    REVIEWING = "reviewing"
+    REVIEWED = "reviewed"
+
+
 @dataclass(frozen=True)
 class Receipt:
     """What a provider gave for a job: its id there, and whatever else the adapter needs to ask for it again."""
@@ -292,3 +308,32 @@ class Transition(Generic[State]):
     day: date
     evidence: dict[str, Any]
     at: datetime
+
+
+@dataclass(frozen=True)
+class Trail:
+    """The moves of a job or of a publication: when it was planned, and when it came into which state, in order.
+
+    An event from a state to the same one is among them. `video` is False for a picture's job.
+    """
+
+    planned_at: datetime
+    moves: tuple[tuple[datetime, str], ...] = ()
+    video: bool = True
+
+
+@dataclass(frozen=True)
+class ClipTrail:
+    """Every moment that the ledger knows of a clip.
+
+    `arrived_at` is by the file system's clock, and None for briefs that releases before took in. `asked` is when a
+    person was asked, and answered.
+    """
+
+    arrived_at: datetime | None
+    taken_in_at: datetime
+    decided_at: datetime | None = None
+    jobs: tuple[Trail, ...] = ()
+    asked: tuple[tuple[datetime, datetime | None], ...] = ()
+    publications: tuple[Trail, ...] = ()
+    marks: tuple[tuple[datetime, Mark], ...] = ()

@@ -62,6 +62,8 @@ briefs = Table(
     Column("brief_id", Text, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("document", JSONB, nullable=False),
+    # When its file came into the inbox, by the file system's clock.
+    _at("arrived_at"),
     _at("created_at", default=True),
     _at("updated_at", default=True),
 )
@@ -417,4 +419,14 @@ breaker_transitions = Table(
     _at("at", default=True),
     _at("told_at"),
     Index("ix_breaker_transitions_untold", "id", postgresql_where=text("told_at IS NULL")),
+)
+
+# What no other row tells of a clip's way: when a stage began and ended work on it. Append-only.
+clip_marks = Table(
+    "clip_marks",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=True),
+    Column("clip_id", Text, nullable=False, index=True),
+    Column("mark", String(16), nullable=False),
+    _at("at", default=True),
 )

@@ -20,7 +20,7 @@ from typing import Any, cast
 from video_pipeline import checkpoints
 from video_pipeline.alerts import Notifier
 from video_pipeline.errors import LedgerError, StorageError, VideoPipelineError
-from video_pipeline.ledger import Lease, Ledger, Publication, PublicationState
+from video_pipeline.ledger import Lease, Ledger, Mark, Publication, PublicationState
 from video_pipeline.publishing import messages
 from video_pipeline.publishing.platforms import (
     Failed,
@@ -74,6 +74,7 @@ class Attempt:
         self._platform = platform
         self._lease = lease
         self._moves = ledger.publications.under(lease)
+        self._trails = ledger.trails
         self._store = store
         self._notifier = notifier
         self.stopped_by: Exception | None = None
@@ -86,6 +87,8 @@ class Attempt:
             return before
         if before.state is PublicationState.REFUSED and asked == _asked_before(before):
             return before
+        if before.state is PublicationState.PUBLISHING:
+            self._trails.mark(before.clip_id, Mark.TAKEN_UP)
         if before.state in (PublicationState.NOT_CONNECTED, PublicationState.FAILED, PublicationState.REFUSED):
             self._replan(asked)
         if self._publication.state is PublicationState.PLANNED:

@@ -2,7 +2,7 @@
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, ReviewedClip, UpscaledClip
-from video_pipeline.ledger import Ledger, ReviewStage, ReviewState
+from video_pipeline.ledger import Ledger, Mark, ReviewStage, ReviewState
 from video_pipeline.media import Stills
 from video_pipeline.quality.messages import clip_rejected, person_needed
 from video_pipeline.quality.technical import Expectation, TechnicalVerdict, check_clip
@@ -33,9 +33,11 @@ def review_clip(
         _reject(ledger, notifier, clip, clip.media_sha256)
     if clip.status is not ClipStatus.UPSCALED or clip.final_key is None:
         return row, None
+    ledger.trails.mark(clip.clip_id, Mark.REVIEWING, unless=Mark.REVIEWED)
     expected = Expectation(size=(short_side, short_side), duration_s=clip.expected_s, audio=clip.audio_expected)
     with store.local_copy(clip.final_key) as path:
         verdict = check_clip(path, expected, stills=stills)
+    ledger.trails.mark(clip.clip_id, Mark.REVIEWED, unless=Mark.REVIEWED)
     if verdict.passed:
         return row.model_copy(update={"status": ClipStatus.PASSED}), verdict
     failed = tuple(check.name.value for check in verdict.failures)

@@ -8,7 +8,7 @@ from pathlib import Path
 from video_pipeline import checkpoints
 from video_pipeline.clips import ClipStatus, GeneratedClip, UpscaledClip
 from video_pipeline.errors import MediaError, StorageError
-from video_pipeline.ledger import Ledger, SpendCategory
+from video_pipeline.ledger import Ledger, Mark, SpendCategory
 from video_pipeline.media import probe
 from video_pipeline.policy import UpscalingPolicy
 from video_pipeline.scratch import scratch_folder
@@ -125,6 +125,7 @@ class ClipUpscaler:
         return f"upscaled/{clip.media_sha256}-{self.fingerprint()[:16]}.mp4"
 
     def _upscale(self, clip: GeneratedClip, media_key: str, key: str) -> tuple[StoredObject, UpscaleReport]:
+        self._ledger.trails.mark(clip.clip_id, Mark.UPSCALING)
         engine = self._loaded()
         with scratch_folder("upscale") as folder, self._store.local_copy(media_key) as source:
             target = folder / "upscaled.mp4"
@@ -141,6 +142,7 @@ class ClipUpscaler:
             self._book(clip, key, report)
             checkpoints.reached("upscaling.booked")
             stored = self._put(key, target)
+        self._ledger.trails.mark(clip.clip_id, Mark.UPSCALED)
         checkpoints.reached("upscaling.stored")
         _LOG.info(
             "%s: %d frames %s -> %s in %.1f s (%.1f fps, %s %s, %s)",

@@ -311,3 +311,37 @@ def test_a_text_that_spells_an_escape_is_only_a_text(ledger: Ledger, inbox: Path
     _drop(inbox / "2026-11-21", "a.json", a_document("spelled", title=r"What \u0000 means"))
     take()
     assert _kept(ledger)["2026-11-21/spelled"]["title"] == r"What \u0000 means"
+
+
+def _arrivals(ledger: Ledger) -> dict[str, datetime | None]:
+    with ledger.engine.connect() as connection:
+        return {row.brief_id: row.arrived_at for row in connection.execute(select(briefs))}
+
+
+def test_a_brief_arrives_when_its_file_does_whatever_time_is_copied_with_it(
+    ledger: Ledger, inbox: Path, take: TakeIn
+):
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    _drop(inbox, "a.json", a_document("copied"))
+    os.utime(inbox / "a.json", (0, 0))
+    take()
+    after = datetime.now(UTC)
+    os.utime(inbox / "a.json")
+    take()
+    arrived = _arrivals(ledger)["copied"]
+    assert arrived is not None and before <= arrived <= after
+
+
+def test_a_brief_that_was_laid_into_a_day_to_come_arrives_when_the_day_begins(
+    ledger: Ledger, inbox: Path, take: TakeIn
+):
+    day = datetime.now(UTC).date() + timedelta(days=3)
+    _drop(inbox / str(day), "a.json", a_document("ahead"))
+    take(day, today=day)
+    assert _arrivals(ledger)["ahead"] == datetime.combine(day, datetime.min.time(), UTC)
+
+
+def test_an_example_arrives_when_it_is_taken_in(ledger: Ledger, take: TakeIn):
+    before = datetime.now(UTC)
+    take(examples=example_files()[:1])
+    assert {arrived is not None and arrived >= before for arrived in _arrivals(ledger).values()} == {True}

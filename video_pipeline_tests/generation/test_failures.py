@@ -7,12 +7,14 @@ from decimal import Decimal
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from video_pipeline.clips import ClipStatus
 from video_pipeline.errors import LedgerError
 from video_pipeline.generation import PROVIDERS, find_unknown, resolve_unknown
 from video_pipeline.generation.providers.fal import FalProvider
-from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, ReviewState
+from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, Mark, ReviewState
+from video_pipeline.ledger.schema import clip_marks
 from video_pipeline_tests.contract.edge import usd
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.generation.stage import Stage, let_settle, quick
@@ -245,6 +247,9 @@ def test_a_job_whose_status_cannot_be_read_is_left_early_and_taken_in_by_the_nex
     clip = stage.one(brief_of(HARBOUR))
     assert (clip.status, clip.attempts, clip.billed_usd) == (ClipStatus.GENERATED, 1, PRICE)
     assert len(stage.requests) == 1
+    with stage.ledger.engine.connect() as connection:
+        marks = connection.execute(select(clip_marks.c.mark).order_by(clip_marks.c.id)).scalars().all()
+    assert marks == [Mark.LEFT, Mark.TAKEN_UP]
 
 
 @pytest.mark.parametrize("fault", ["status_500", "unknown_status", "result_503"])
