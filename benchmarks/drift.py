@@ -244,6 +244,7 @@ def _facts(day: date, plans: Sequence[ClipPlan], jobs: Sequence[Job], catalogue:
         engagement=[],
         own_tiers=catalogue.tiers,
         expectations=expectations_of(plans, jobs, catalogue.tiers, max_attempts=MAX_ATTEMPTS),
+        times={},
     )
 
 

@@ -28,10 +28,12 @@ from video_pipeline.feedback.patterns import (
 from video_pipeline.feedback.scores import ModelScore, score_models, with_engagement
 from video_pipeline.feedback.spending import Cause, TierSpending, spending_of
 from video_pipeline.feedback.standings import ModelStanding, judge_standings, routing_state
+from video_pipeline.feedback.timing import ClipTimes, Part, times_of
 
 __all__ = [
     "Cause",
     "ClipFact",
+    "ClipTimes",
     "CostLine",
     "CostReport",
     "Dimension",
@@ -42,6 +44,7 @@ __all__ = [
     "ModelAttempts",
     "ModelScore",
     "ModelStanding",
+    "Part",
     "StyleAffinity",
     "TierSpending",
     "TierStatus",
@@ -61,6 +64,7 @@ __all__ = [
     "score_models",
     "spending_of",
     "style_affinity_of",
+    "times_of",
     "transition_alerts",
     "weekly_alert",
     "weekly_cost_report_of",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.briefs import ShotKind, Storyboard
 from video_pipeline.clips import ClipStatus, ReviewedClip
+from video_pipeline.feedback.timing import ClipTimes
 from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, PublicationState, SpendCategory
 from video_pipeline.publishing import Engagement, PublishRecord
 
@@ -63,7 +64,8 @@ class Expectation(BaseModel):
 class ClipFact(BaseModel):
     """A row of the asset `clip_facts`. `waste` maps a cause to what was paid for nothing.
 
-    `expectation` is None for a clip without a plan, as are those of versions that did not note it.
+    `expectation` is None for a clip without a plan, as are those of versions that did not note it. The times are
+    those of `ClipTimes`, in seconds; `seconds` maps a part of the way (`Part`) to what it took.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -101,6 +103,11 @@ class ClipFact(BaseModel):
     shares: int | None
     by_model: tuple[ModelAttempts, ...]
     expectation: Expectation | None = None
+    to_preview_s: float | None = None
+    to_preview_provider_s: float | None = None
+    to_published_s: float | None = None
+    to_published_provider_s: float | None = None
+    seconds: dict[str, float] = {}
 
     @property
     def mixed(self) -> bool:
@@ -118,10 +125,11 @@ def build_facts(
     engagement: Sequence[Engagement],
     own_tiers: Mapping[str, str],
     expectations: Mapping[str, Expectation],
+    times: Mapping[str, ClipTimes],
 ) -> list[ClipFact]:
-    """One fact a clip of the day; storyboards, costs and expectations by clip id, `clips` with the final verdicts.
+    """One fact a clip of the day; `clips` with the final verdicts.
 
-    `own_tiers` maps a model to its tier in the catalogue.
+    Storyboards, costs, expectations and times are by clip id. `own_tiers` maps a model to its tier in the catalogue.
     """
     jobs_of: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
@@ -142,6 +150,7 @@ def build_facts(
             metrics_of[clip.clip_id],
             own_tiers,
             expectations.get(clip.clip_id),
+            times.get(clip.clip_id, ClipTimes()),
         )
         for clip in clips
     ]
@@ -156,6 +165,7 @@ def _fact(
     metrics: Sequence[Engagement],
     own_tiers: Mapping[str, str],
     expectation: Expectation | None,
+    times: ClipTimes,
 ) -> ClipFact:
     line = {category: costs.get(category, Decimal(0)) for category in SpendCategory}
     usable = clip.status is ClipStatus.PASSED
@@ -194,6 +204,11 @@ def _fact(
         **metrics_of(metrics),
         by_model=_by_model(jobs, {storyboard.shot_sha256(shot): shot.kind for shot in storyboard.shots}, own_tiers),
         expectation=expectation,
+        to_preview_s=times.to_preview_s,
+        to_preview_provider_s=times.to_preview_provider_s,
+        to_published_s=times.to_published_s,
+        to_published_provider_s=times.to_published_provider_s,
+        seconds=dict(times.parts),
     )
 
 

@@ -55,6 +55,7 @@ def _fact(*jobs: Job, clip: ReviewedClip | None = None, **sources: Any) -> ClipF
         "engagement": [],
         "own_tiers": {"sandbox/sprint": "preview"},
         "expectations": {},
+        "times": {},
     }
     (fact,) = build_facts(clips=[clip or _clip()], jobs=jobs, **(values | sources))
     return fact

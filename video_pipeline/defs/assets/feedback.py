@@ -26,6 +26,7 @@ from video_pipeline.feedback import (
     put_acceptance_in_force,
     put_proven_kinds_in_force,
     score_models,
+    times_of,
     transition_alerts,
     with_engagement,
 )
@@ -67,6 +68,7 @@ def clip_facts(
         expectations=expectations_of(
             generation_plan, jobs, catalogue.tiers, max_attempts=1 + policy.generation.max_ladder_attempts
         ),
+        times={clip_id: times_of(trail) for clip_id, trail in ledger.trails.of_day(day).items()},
     )
     return dg.MaterializeResult(
         value=facts,
