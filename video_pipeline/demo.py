@@ -72,6 +72,7 @@ class DemoReport:
             + max(0, self.sandbox.published - self.ledger.published),
             "cost_per_clip_usd": str(round(self.costs.total_usd / clips, 6)) if clips else None,
             "cost_per_usable_clip_usd": str(usable) if usable is not None else None,
+            "median_seconds": {what: round(seconds, 3) for what, seconds in self.costs.median_s.items()},
             "stage_seconds": {stage: round(seconds, 3) for stage, seconds in self.stage_seconds.items()},
             "report": self.report_path,
         }

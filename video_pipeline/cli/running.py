@@ -145,6 +145,14 @@ def _print_money(document: dict[str, Any]) -> None:
         f"Cost a clip ${document['cost_per_clip_usd']}, a usable clip ${document['cost_per_usable_clip_usd']}.",
         highlight=False,
     )
+    seconds = document["median_seconds"]
+    if "to published" in seconds:
+        console.print(
+            f"A brief's first preview after {seconds['to preview']:.1f} s, its clip public after "
+            f"{seconds['to published']:.1f} s, without the provider's time after "
+            f"{seconds['to published, provider apart']:.1f} s (medians).",
+            highlight=False,
+        )
     if document["new_billed_jobs"] == 0 and document["new_published"] == 0:
         console.print("[green]This run paid for nothing and published nothing new: all of it had been done.[/green]")
     else:

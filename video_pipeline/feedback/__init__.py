@@ -28,7 +28,7 @@ from video_pipeline.feedback.patterns import (
 from video_pipeline.feedback.scores import ModelScore, score_models, with_engagement
 from video_pipeline.feedback.spending import Cause, TierSpending, spending_of
 from video_pipeline.feedback.standings import ModelStanding, judge_standings, routing_state
-from video_pipeline.feedback.timing import ClipTimes, Part, times_of
+from video_pipeline.feedback.timing import ClipTimes, Part, Total, times_of
 
 __all__ = [
     "Cause",
@@ -48,6 +48,7 @@ __all__ = [
     "StyleAffinity",
     "TierSpending",
     "TierStatus",
+    "Total",
     "book_delivery",
     "build_facts",
     "cost_report_of",

@@ -1,4 +1,4 @@
-"""The cost report: averages by tier, model, weekday and failure mode, cost per usable clip, waste (G4.2)."""
+"""The cost report: averages by tier, model, weekday and failure mode, cost per usable clip, waste, times (G4.2)."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.feedback.facts import ClipFact
 from video_pipeline.feedback.spending import TierSpending, generation_usd_of, spending_of, was_generated
+from video_pipeline.feedback.timing import Part, Total, median_and_p90
 
 
 class Dimension(StrEnum):
@@ -51,7 +52,8 @@ class CostReport(BaseModel):
     """A row of `cost_report`; money in US dollars.
 
     The totals are the day's own. `lines` and `by_day` are over the trailing days; `waste` maps a cause to money.
-    `spending` is the day's beside what its plan expected, by tier.
+    `spending` is the day's beside what its plan expected, by tier. `median_s` and `p90_s` are the day's seconds: of
+    each total (`Total`) over the clips that have come so far, of each part (`Part`) over the published ones.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -69,6 +71,8 @@ class CostReport(BaseModel):
     lines: tuple[CostLine, ...]
     by_day: dict[str, Decimal]
     spending: tuple[TierSpending, ...] = ()
+    median_s: dict[str, float] = {}
+    p90_s: dict[str, float] = {}
 
 
 _SQL = """
@@ -100,6 +104,7 @@ def cost_report_of(day: date, facts: Sequence[ClipFact]) -> CostReport:
         for cause, usd in fact.waste.items():
             waste[cause] = waste.get(cause, Decimal(0)) + usd
     lines = _lines([fact for fact in facts if was_generated(fact)])
+    median_s, p90_s = median_and_p90(_seconds(own))
     return CostReport(
         day=day,
         clips=len(own),
@@ -114,6 +119,8 @@ def cost_report_of(day: date, facts: Sequence[ClipFact]) -> CostReport:
         lines=tuple(line for line in lines if line.dimension is not Dimension.DAY),
         by_day={line.value: line.generation_usd_per_clip for line in lines if line.dimension is Dimension.DAY},
         spending=spending_of(own),
+        median_s=median_s,
+        p90_s=p90_s,
     )
 
 
@@ -189,6 +196,21 @@ def _line(dimension: Dimension, row: tuple[Any, ...]) -> CostLine:
         usd_per_usable_clip=_per(total_usd, int(usable)),
         usd_per_rendered_s=_per(generation_usd, rendered_s),
     )
+
+
+def _seconds(facts: Sequence[ClipFact]) -> dict[str, list[float]]:
+    """What the day's clips took, by total and by part."""
+    seconds: dict[str, list[float]] = {what: [] for what in (*Total, *Part)}
+    for fact in facts:
+        if fact.to_preview_s is not None:
+            seconds[Total.TO_PREVIEW].append(fact.to_preview_s)
+            seconds[Total.TO_PREVIEW_OWN].append(fact.to_preview_s - (fact.to_preview_provider_s or 0))
+        if fact.to_published_s is not None:
+            seconds[Total.TO_PUBLISHED].append(fact.to_published_s)
+            seconds[Total.TO_PUBLISHED_OWN].append(fact.to_published_s - (fact.to_published_provider_s or 0))
+            for part in Part:
+                seconds[part].append(fact.seconds.get(part, 0.0))
+    return seconds
 
 
 def _failure_mode(fact: ClipFact) -> FailureMode:

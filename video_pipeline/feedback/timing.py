@@ -83,6 +83,25 @@ class ClipTimes:
     parts: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
+class Total(StrEnum):
+    """What a clip's times come to; `own` is without the time in which it was at a provider."""
+
+    TO_PREVIEW = "to preview"
+    TO_PREVIEW_OWN = "to preview, provider apart"
+    TO_PUBLISHED = "to published"
+    TO_PUBLISHED_OWN = "to published, provider apart"
+
+
+def median_and_p90(seconds: Mapping[str, Sequence[float]]) -> tuple[dict[str, float], dict[str, float]]:
+    """The median and the 90th percentile of each, by nearest rank: values that were measured; none where none was."""
+    ranked = {what: sorted(values) for what, values in seconds.items() if values}
+
+    def percentile(percent: int) -> dict[str, float]:
+        return {what: values[-(-len(values) * percent // 100) - 1] for what, values in ranked.items()}
+
+    return percentile(50), percentile(90)
+
+
 @dataclass(frozen=True)
 class _Span:
     """A time that went to `part`; `at_work` says that it did so only while a run was at the clip."""

@@ -12,6 +12,7 @@ from video_pipeline.reports.addresses import web_address
 from video_pipeline.reports.gallery import sheet_names
 from video_pipeline.reports.inline import data_uri
 from video_pipeline.reports.plots import cost_svg
+from video_pipeline.reports.timeline import day_times, duration
 from video_pipeline.storage import ObjectStore, StoredObject, report_key
 from video_pipeline.wire import clean
 
@@ -45,6 +46,8 @@ def day_report(
         "most_rows": _MOST_ROWS,
         "sheet": data_uri("image/jpeg", store.read_bytes(report_key(report.day, sheets[0]))) if sheets else None,
         "cost_svg": cost_svg(report, limit_usd=limit_usd, width=_CHART_WIDTH) if report.by_day else None,
+        "times": day_times(report, facts),
+        "duration": duration,
         "made_at": datetime.now(UTC),
     }
     compiled = environment.from_string(template)

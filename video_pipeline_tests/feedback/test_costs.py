@@ -222,3 +222,32 @@ def test_a_week_is_told_with_its_numbers(small_day: CostReport):
     assert alert.fields == {"generation": "$0.18", "waste": "$0.10", "saved by the cache": "$0.01"}
     empty = weekly_alert(weekly_cost_report_of(date(2026, 11, 16), []))
     assert "no usable clip" in empty.text
+
+
+def test_a_days_times_are_values_that_were_measured():
+    """Of nine published clips the fifth and the ninth; one that is under way has no time to publication."""
+    facts = [
+        a_fact(
+            f"clip-{number}",
+            to_preview_s=number,
+            to_preview_provider_s=1.0,
+            to_published_s=10.0 * number,
+            to_published_provider_s=2.0,
+            seconds={"provider": 2.0, "inbox": 10.0 * number - 2},
+        )
+        for number in range(1, 10)
+    ]
+    under_way = a_fact("under-way", to_preview_s=100.0, to_preview_provider_s=90.0, seconds={"provider": 90.0})
+    report = cost_report_of(
+        DAY, [*facts, under_way, a_fact("yesterday", day=DAY - timedelta(days=1), to_preview_s=1)]
+    )
+    assert (report.median_s["to preview"], report.p90_s["to preview"]) == (5, 9)
+    assert (report.median_s["to preview, provider apart"], report.p90_s["to preview, provider apart"]) == (4, 8)
+    assert (report.median_s["to published"], report.p90_s["to published"]) == (50, 90)
+    assert (report.median_s["to published, provider apart"], report.p90_s["provider"]) == (48, 2)
+    assert (report.median_s["inbox"], report.median_s["person"]) == (48, 0)
+
+
+def test_a_day_of_clips_without_times_tells_none():
+    report = cost_report_of(DAY, [a_fact()])
+    assert (report.median_s, report.p90_s) == ({}, {})

@@ -1,5 +1,6 @@
 """Gate 4, nightly: facts, costs, freezes, scores and standings."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,7 @@ from video_pipeline.feedback import (
     ModelScore,
     ModelStanding,
     TierStatus,
+    Total,
     book_delivery,
     build_facts,
     cost_report_of,
@@ -53,7 +55,7 @@ def clip_facts(
     publish_records: list[PublishRecord],
     engagement: list[Engagement],
 ) -> dg.MaterializeResult[list]:
-    """One row a clip with everything about it: attempts, strategy, cost lines, size, links, engagement."""
+    """One row a clip with everything about it: attempts, strategy, cost lines, times, size, links, engagement."""
     day = day_of(context.partition_key)
     book_delivery(ledger, policy.costs, reviewed_clips, publish_records)
     jobs = ledger.jobs.of_day(day)
@@ -75,6 +77,8 @@ def clip_facts(
         metadata={
             "usable": sum(fact.usable for fact in facts),
             "total_usd": float(sum(fact.total_usd for fact in facts)),
+            "published": sum(fact.to_published_s is not None for fact in facts),
+            "slowest_to_published_s": round(max((fact.to_published_s or 0 for fact in facts), default=0.0), 1),
         },
     )
 
@@ -92,7 +96,7 @@ def cost_report(
     policy: dg.ResourceParam[Policy],
     clip_facts: list[ClipFact],
 ) -> dg.MaterializeResult[list]:
-    """What a clip cost, by tier, model, weekday and failure mode; cost per usable clip; waste; the day's page."""
+    """What a clip cost, by tier, model, weekday and failure mode; cost per usable clip; waste; times; a page."""
     day = day_of(context.partition_key)
     report = cost_report_of(day, clip_facts)
     own, limit_usd = [fact for fact in clip_facts if fact.day == day], policy.drift.freeze_above_usd
@@ -110,11 +114,20 @@ def cost_report(
             "waste_usd": float(sum(report.waste.values())),
             "saved_by_cache_usd": float(report.saved_by_cache_usd),
             **{name: float(value) for name, value in numbers.items() if value is not None},
+            **{
+                f"median seconds {what}": round(report.median_s[what], 1) for what in Total if what in report.median_s
+            },
+            **{f"p90 seconds {what}": round(report.p90_s[what], 1) for what in Total if what in report.p90_s},
             **({"report": place_of(page.url)} if page else {}),
             **({"cost_plot": dg.MetadataValue.md(f"![cost a clip]({plot})")} if plot else {}),
             **beside.warnings(),
         },
     )
+
+
+def _seconds(which: str, seconds: Mapping[str, float]) -> dict[str, float]:
+    """The totals of a day's times; the parts stand on its page."""
+    return {f"{which} seconds {what}": round(seconds[what], 1) for what in Total if what in seconds}
 
 
 def tier_status(
