@@ -6,7 +6,6 @@ the ledger has signs of life: one that holds a place in a pool and gives none an
 """
 
 import logging
-import multiprocessing
 import os
 import socket
 import threading
@@ -27,15 +26,14 @@ _HOST_TAG, _PROCESS_TAG = "video_pipeline/host", "video_pipeline/process"
 _UNDER_WAY = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 # The system tells a process's start to the second or better, but not always the same.
 _SAME_START_S = 2.0
-# A step that is given a place starts a process, which gives its first sign of life when it has imported everything.
+# A run gives its first sign of life when its process has imported everything.
 _STARTING = timedelta(seconds=90)
 _LOOK_S = 15.0
 
 
 def process_tags(run_id: str) -> dict[str, str]:
-    """Tags that say which process the run dies with: this one or, for a step's own process, the run worker."""
-    parent = multiprocessing.parent_process()
-    pid = parent.pid if parent is not None and parent.pid is not None else os.getpid()
+    """Tags that say which process the run dies with: this one, in which all of its steps run."""
+    pid = os.getpid()
     # Its start, as the system gives the same number to another process some day, a restarted container at once; the
     # run's id, as a run that is executed again takes its tags over.
     return {_HOST_TAG: socket.gethostname(), _PROCESS_TAG: f"{run_id} {pid} {_started_at(pid) or 0:.0f}"}

@@ -3,7 +3,6 @@
 import dagster as dg
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
-from dagster._core.definitions.definition_config_schema import ConfiguredDefinitionConfigSchema
 
 from video_pipeline.definitions import build_defs, defs
 from video_pipeline.defs import jobs
@@ -129,18 +128,10 @@ def test_checks_are_partitioned_by_day_and_block_nothing() -> None:
     }
 
 
-def test_steps_start_from_a_forkserver_and_two_run_at_once() -> None:
+def test_the_steps_of_a_run_share_its_process() -> None:
     executor = DEFS.resolve_job_def("production_day").executor_def
     assert executor is jobs.EXECUTOR
-    assert executor.name == "multiprocess"
-    schema = executor.config_schema
-    assert isinstance(schema, ConfiguredDefinitionConfigSchema)
-    resolved = schema.resolve_config({}).value
-    assert resolved is not None
-    config = resolved["config"]
-    assert config["max_concurrent"] == 2
-    assert list(config["start_method"]) == ["forkserver"]
-    assert config["start_method"]["forkserver"]["preload_modules"] == ["video_pipeline.definitions"]
+    assert executor.name == "in_process"
 
 
 def test_the_jobs_cover_every_asset_that_can_be_materialised() -> None:
