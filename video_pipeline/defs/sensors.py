@@ -20,7 +20,7 @@ from video_pipeline.waiting import look
 _DELIVERING_S = 20.0
 
 
-@dg.sensor(job=production_day, minimum_interval_seconds=30)
+@dg.sensor(job=production_day, minimum_interval_seconds=5)
 def brief_arrival_sensor(
     context: dg.SensorEvaluationContext, inbox: dg.ResourceParam[Inbox], ledger: dg.ResourceParam[Ledger]
 ) -> dg.SensorResult | dg.SkipReason:
