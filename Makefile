@@ -33,6 +33,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/upscale_memory.py --quick
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/review_scale.py
+	$(BIN)/python benchmarks/first_clip.py
 	$(BIN)/python -m benchmarks.drift --quick
 	$(BIN)/python -m benchmarks.month --days 5
 
