@@ -9,6 +9,7 @@ import hashlib
 import io
 import itertools
 import json
+import os
 import reprlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -190,8 +191,9 @@ def arrived_at(path: Path, day: date) -> datetime | None:
 def _brief_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    found = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted(path for path in found if not path.name.startswith("."))
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name.lower().endswith(SUFFIXES) and entry.is_file()]
+    return [folder / name for name in sorted(names) if not name.startswith(".")]
 
 
 def _name(path: Path) -> str:

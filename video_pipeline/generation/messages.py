@@ -124,7 +124,7 @@ def not_bought(job: Job, reservation: Reservation) -> Alert:
         cause, title = f"frozen {job.tier} {job.day}", f"The {job.tier} tier is frozen"
     else:
         cause, title = f"ceiling reached {reservation.on}", "The daily ceiling is reached"
-    again = "It goes on when the partition is materialised again."
+    again = "The night watch goes on with it when that ends."
     return Alert(cause, title, f"{job.clip_id} was not bought: {reservation.reason}. {again}", severity="critical")
 
 

@@ -168,6 +168,13 @@ class Waits:
         with self._engine.connect() as connection:
             return [_wait(row) for row in connection.execute(select(waits).order_by(*order)).mappings()]
 
+    def causes(self, day: date, what: What) -> dict[WaitCause, int]:
+        """Cause -> how many of `day` wait for it, of those of which a run has said why."""
+        mine = (waits.c.day == day) & (waits.c.what == what) & waits.c.taken_up_at.is_(None)
+        counted = select(waits.c.cause, func.count().label("number")).where(mine).group_by(waits.c.cause)
+        with self._engine.connect() as connection:
+            return {WaitCause(row.cause): row.number for row in connection.execute(counted.order_by(waits.c.cause))}
+
     def adopt(self) -> None:
         """Give work under way that has no row one of its own: whoever had it in hand may have died."""
         with self._engine.begin() as connection:

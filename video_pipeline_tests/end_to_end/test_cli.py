@@ -327,11 +327,19 @@ class TestPeople:
 
     def test_review_lists_the_clip_and_decide_takes_it_off(self, held: Machine) -> None:
         assert f"{today()}/rally" in held.run("review").stdout
+        (waits,) = json.loads(held.run("waiting", "--json").stdout)["waiting"]
+        assert (waits["subject"], waits["day"], waits["cause"]) == (f"{today()}/rally", str(today()), "person")
+        assert "--reject" in waits["command"] and not waits["can_go_on"]
+        assert "Nothing can go on now." in held.run("run-day", "--all").stdout
         approved = held.run("decide", f"{today()}/rally", "--approve", "--by", "kim")
         assert_one_sentence(approved, "no picture to approve", "--reject it")
         decided = held.run("decide", f"{today()}/rally", "--reject", "--by", "kim")
         assert decided.returncode == 0, decided.stderr
-        assert "is rejected" in decided.stdout
+        assert "is rejected" in decided.stdout and f"`video-pipeline run-day {today()}`" in decided.stdout
+        assert "run-day --all` runs 1 days" in held.run("waiting").stdout
+        went_on = held.run("run-day", "--all")
+        assert f"These days can go on now: {today()}." in went_on.stdout, went_on.stderr
+        assert held.run("waiting").stdout == "Nothing waits.\n"
         assert "Nothing waits" in held.run("review").stdout
         again = held.run("decide", f"{today()}/rally", "--reject", "--by", "kim")
         assert_one_sentence(again, f"{today()}/rally", "`video-pipeline review` lists what does")
@@ -511,7 +519,19 @@ def _forged_call(url: str, *, limit_s: float) -> httpx.Response:
 def test_help_names_every_command(machine: Machine) -> None:
     result = machine.run_afresh("--help")
     assert result.returncode == 0
-    for command in ("plan", "demo", "run-day", "dev", "upscale", "webhooks", "review", "decide", "resolve", "thaw"):
+    for command in (
+        "plan",
+        "demo",
+        "run-day",
+        "dev",
+        "upscale",
+        "webhooks",
+        "waiting",
+        "review",
+        "decide",
+        "resolve",
+        "thaw",
+    ):
         assert command in result.stdout
 
 

@@ -4,13 +4,13 @@ import dagster as dg
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, GeneratedClip
-from video_pipeline.defs.partitions import DAILY
+from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.defs.pools import PROVIDER_API
 from video_pipeline.defs.resources import Providers
 from video_pipeline.defs.tables import table_asset
 from video_pipeline.feedback import routing_state
 from video_pipeline.generation import Webhooks, generate_day
-from video_pipeline.ledger import Ledger
+from video_pipeline.ledger import Ledger, What
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan
 from video_pipeline.storage import ObjectStore
@@ -45,12 +45,14 @@ def generated_clips(
             f"{clip.clip_id}: {clip.status}, {clip.attempts} attempts, ${clip.billed_usd:.4f} {clip.reason}"
         ),
     )
+    causes = ledger.waits.causes(day_of(context.partition_key), What.CLIP)
     count = {status: sum(clip.status is status for clip in clips) for status in ClipStatus}
     return dg.MaterializeResult(
         value=clips,
         metadata={
             "generated": count[ClipStatus.GENERATED],
             "waiting": count[ClipStatus.WAITING],
+            **{f"waiting: {cause}": number for cause, number in causes.items()},
             "for_a_person": count[ClipStatus.REVIEW],
             "attempts": sum(clip.attempts for clip in clips),
             "billed_usd": float(sum(clip.billed_usd for clip in clips)),

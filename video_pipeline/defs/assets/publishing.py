@@ -11,7 +11,7 @@ from video_pipeline.defs.partitions import DAILY, day_of, trailing
 from video_pipeline.defs.pools import PLATFORM_API
 from video_pipeline.defs.resources import Platforms
 from video_pipeline.defs.tables import table_asset
-from video_pipeline.ledger import Ledger, PublicationState
+from video_pipeline.ledger import Ledger, PublicationState, What
 from video_pipeline.publishing import Engagement, Publisher, PublishRecord, collect_engagement, publish_day
 from video_pipeline.storage import ObjectStore
 
@@ -41,12 +41,14 @@ def publish_records(
     )
     briefs = {board.clip_id: board.brief for board in storyboards}
     records = publish_day(publisher, ledger, reviewed_clips, briefs)
+    causes = ledger.waits.causes(day_of(context.partition_key), What.PUBLICATION)
     count = {state.value: sum(record.state is state for record in records) for state in PublicationState}
     links = [markdown.link(f"{record.clip_id} on {record.platform}", record.url) for record in records if record.url]
     return dg.MaterializeResult(
         value=records,
         metadata={
             **{state: number for state, number in count.items() if number},
+            **{f"waiting: {cause}": number for cause, number in causes.items()},
             **({"links": dg.MetadataValue.md("- " + listed(links, separator="\n- "))} if links else {}),
         },
     )

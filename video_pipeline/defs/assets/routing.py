@@ -10,7 +10,7 @@ from video_pipeline.defs.tables import table_asset
 from video_pipeline.errors import BudgetExceeded
 from video_pipeline.feedback import routing_state
 from video_pipeline.generation import shots_not_to_buy
-from video_pipeline.ledger import Ledger
+from video_pipeline.ledger import Ledger, Wait, WaitCause, What, Why
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan, check_cap, plan_day, price_day
 
@@ -54,6 +54,8 @@ def generation_plan(
     try:
         check_cap(total, cap_usd=policy.budget.plan_cap_usd)
     except BudgetExceeded as refusal:
+        why = Why(WaitCause.CEILING, str(refusal), "plan", total.to_buy_usd)
+        ledger.waits.note(Wait(What.CLIP, plan.clip_id, plan.storyboard.day, why) for plan in plans)
         raise dg.Failure(str(refusal), allow_retries=False) from refusal
     # Few and narrow columns: the UI gives what they leave to the last one, which has most to say.
     decisions = [
