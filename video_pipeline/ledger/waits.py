@@ -16,6 +16,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.ledger.leases import alive_until
 from video_pipeline.ledger.schema import JOBS_OPEN, PUBLICATIONS_OPEN, REVIEWS_OPEN, intakes, waits
+from video_pipeline.wire import clean
+
+_TEXT_LENGTH = 1000
 
 
 class What(StrEnum):
@@ -246,7 +249,7 @@ def _row(wait: Wait) -> dict[str, Any]:
         "subject": wait.subject,
         "day": wait.day,
         "cause": why.cause.value,
-        "reason": why.reason,
+        "reason": clean(why.reason, _TEXT_LENGTH),
         "hinges_on": why.hinges_on,
         "usd": why.usd,
         "until": why.until,

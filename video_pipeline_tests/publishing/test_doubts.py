@@ -349,7 +349,7 @@ def test_a_doubt_is_listed_with_its_command_until_it_is_settled(
     assert f"{desk.day}/a-clip on tiktok: no such session [bold]" in shown
     assert f"video-pipeline resolve {doubtful.key[:16]} --found VIDEO_ID (or --not-found)\n" in shown
     people.resolve(doubtful.key[:16], found="clip-7")
-    assert f"is published at https://slow.example/clip-7. Materialise {desk.day} again" in said()
+    assert "is published at https://slow.example/clip-7. The night watch goes on" in said()
     people.review()
     assert said() == "Nothing waits for a person.\n"
     record = run()
