@@ -37,10 +37,17 @@ def plan(
     bought = shots_not_to_buy(services.ledger, clips, services.policy.generation, catalogue) if not prices else ()
     total = price_day(when, clips, max_attempts=_max_attempts(services), bought=bought)
     if json:
-        document = {"total": total.model_dump(mode="json"), "clips": [one.model_dump(mode="json") for one in clips]}
+        left_alone = [breaker.sentence for breaker in services.ledger.breakers.not_closed()]
+        document = {
+            "total": total.model_dump(mode="json"),
+            "clips": [one.model_dump(mode="json") for one in clips],
+            "left_alone": left_alone,
+        }
         console.print_json(data=document, ensure_ascii=True)
     else:
         _print_plan(clips, total, f"{catalogue.name}, {source}", quarantined=len(reading.quarantined))
+        for breaker in services.ledger.breakers.not_closed():
+            console.print(f"{escaped(breaker.sentence)}. Other models serve meanwhile, where they are good enough.")
         print_unused_keys(services)
     check_cap(total, cap_usd=services.policy.budget.plan_cap_usd)
 

@@ -1,7 +1,8 @@
 """A day's generation as one call: the engine with its HTTP client, from plans to clips."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
 
 import httpx
 
@@ -31,11 +32,13 @@ def generate_day(
     run_id: str,
     webhooks: Webhooks = NO_WEBHOOKS,
     state: RoutingState | None = None,
+    days: Collection[date] = (),
     on_clip: Callable[[GeneratedClip], None] = lambda clip: None,
 ) -> list[GeneratedClip]:
     """Generate, or go on generating, the clips of `plans`; see GenerationEngine.
 
-    `state` is what routing goes by where a shot's model cannot serve and another is to be chosen.
+    `state` is what routing goes by where a shot's model cannot serve and another is to be chosen. `days` are those
+    that `plans` are all of, should they have none.
     """
 
     async def run() -> list[GeneratedClip]:
@@ -54,6 +57,6 @@ def generate_day(
                 state=state,
                 on_clip=on_clip,
             )
-            return await engine.generate(plans)
+            return await engine.generate(plans, days)
 
     return asyncio.run(run())

@@ -6,9 +6,10 @@ which attempt comes next (`ladder.next_step`). So a run continues where the last
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import TypeVar
 
 import httpx
@@ -98,13 +99,15 @@ class GenerationEngine:
             run_id=run_id,
         )
 
-    async def generate(self, plans: Sequence[ClipPlan]) -> list[GeneratedClip]:
+    async def generate(self, plans: Sequence[ClipPlan], days: Collection[date] = ()) -> list[GeneratedClip]:
         """Bring every plan as far as it goes; one row a plan, in the order given.
+
+        `days` are those that the plans are all of, should they have none: what is under way there is called off.
 
         As many clips are in work as all providers together take jobs, so memory does not grow with their number.
         """
         await self._switchboard.tell()
-        await self._close_abandoned(plans)
+        await self._close_abandoned(plans, days)
         queue = iter(enumerate(plans))
         done: dict[int, GeneratedClip] = {}
 
@@ -118,14 +121,14 @@ class GenerationEngine:
         await self._switchboard.tell()
         return [done[number] for number in sorted(done)]
 
-    async def _close_abandoned(self, plans: Sequence[ClipPlan]) -> None:
+    async def _close_abandoned(self, plans: Sequence[ClipPlan], days: Collection[date]) -> None:
         """Settle jobs under way that no plan of their day asks for: a brief was edited or removed."""
         wanted = {
             (plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot))
             for plan in plans
             for shot in plan.storyboard.shots
         }
-        for day in {plan.storyboard.day for plan in plans}:
+        for day in {*days, *(plan.storyboard.day for plan in plans)}:
             for job in await self._db(self._ledger.jobs.of_day, day):
                 begun = not job.state.final and job.state is not JobState.PLANNED
                 if begun and (job.clip_id, job.shot, job.shot_sha256) not in wanted:

@@ -92,6 +92,15 @@ class Breaker:
         }
         return f"{self.subject} {words[self.cause]}" if self.cause else f"{self.subject} works"
 
+    @property
+    def sentence(self) -> str:
+        """All of it in words: why, since when, and when it is probed."""
+        since = f"{self.opened_at or self.since:%Y-%m-%d %H:%M} UTC"
+        then = f"asked again from {self.next_probe_at:%H:%M:%S} UTC on" if self.next_probe_at else "not left alone"
+        if self.state is BreakerState.HALF_OPEN:
+            then = "one job is asking now"
+        return f"{self.why} since {since} ({self.reason or 'no reason given'}); {then}"
+
     def is_due(self, now: datetime) -> bool:
         """Whether a probe may be sent now, if nobody else is sending one."""
         if self.state is BreakerState.HALF_OPEN:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import video_pipeline
-from video_pipeline_tests.crash.conftest import FROM_OUTSIDE, PACKAGED, PRICE, Trial
+from video_pipeline_tests.crash.conftest import FROM_OUTSIDE, PACKAGED, PRICE, Trial, small_day
 
 pytestmark = pytest.mark.crash
 
@@ -37,6 +37,8 @@ POINTS = {
     "publishing.session": 2,
     "publishing.sent": 2,
 }
+# Points that only trouble leads to: a failure is counted, a shot moves to another model, a job is called off.
+ON_TROUBLE = ("generation.reported", "generation.rerouted", "generation.called_off")
 IN_DOUBT = "generation.submitting"
 ANY_VENDORS = pytest.mark.parametrize("vendors", [PACKAGED, FROM_OUTSIDE], ids=["packaged", "from outside"])
 # The first time, the second (another shot is under way by then) and the last.
@@ -69,7 +71,7 @@ def test_every_named_point_is_in_the_matrix() -> None:
         for path in (package / room).rglob("*.py")
         for name in re.findall(r'checkpoints\.reached\("([^"]+)"\)', path.read_text())
     }
-    assert named == set(POINTS)
+    assert named == {*POINTS, *ON_TROUBLE}
 
 
 @ANY_VENDORS
@@ -145,5 +147,26 @@ def test_a_day_that_is_killed_over_and_over_comes_to_its_end(trial: Trial) -> No
         trial.run(name, 2)
     assert not trial.run()
     trial.compare_books()
+    assert not trial.run()
+    trial.compare_books()
+
+
+@pytest.mark.parametrize("name", ["generation.reported", "generation.rerouted", "generation.accepted"])
+def test_a_day_that_is_killed_where_a_shot_moves_to_another_model_buys_it_once(trial: Trial, name: str) -> None:
+    trial.edge.fault("submit_503", match="sprint", times=99)
+    assert trial.run(name, 1)
+    assert not trial.run()
+    trial.compare_books()
+    assert {job.model for job in trial.jobs() if job.billed_usd} == {"sandbox/dash"}
+
+
+def test_a_job_that_is_called_off_while_it_is_killed_is_still_followed_to_its_end(trial: Trial) -> None:
+    trial.edge.fault("stuck", match="night sea")
+    trial.orders = replace(trial.orders, concurrency=1)
+    # Both segments are bought, and one of them will never be made.
+    assert trial.run("generation.submitted", 4)
+    other = small_day(int(trial.orders.day.strftime("%j")) + 1000, trial.briefs[0].platforms[0])
+    trial.orders = replace(trial.orders, briefs=tuple(brief.model_dump_json(exclude_unset=True) for brief in other))
+    assert trial.run("generation.called_off", 1)
     assert not trial.run()
     trial.compare_books()

@@ -1,7 +1,7 @@
 """A stage for the engine: a ledger, a store and a sandbox, on which days are run and the books are compared."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -102,7 +102,12 @@ class Stage:
         return {name: PROVIDERS[name].connect_sandbox(self.edge.base_url, client) for name in self.providers}
 
     def run(
-        self, plans: Sequence[ClipPlan], *, policy: Policy | None = None, limit_s: float = 15.0
+        self,
+        plans: Sequence[ClipPlan],
+        *,
+        policy: Policy | None = None,
+        limit_s: float = 15.0,
+        days: Collection[date] = (),
     ) -> list[GeneratedClip]:
         """One run of the engine over `plans`; TimeoutError when it does not come to an end."""
 
@@ -122,7 +127,7 @@ class Stage:
                     webhooks=self.webhooks,
                     run_id=f"run-{next(self._runs)}",
                 )
-                return await engine.generate(plans)
+                return await engine.generate(plans, days)
 
         return asyncio.run(run())
 

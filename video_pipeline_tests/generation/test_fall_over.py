@@ -338,6 +338,14 @@ def test_a_job_that_nobody_wants_any_more_is_called_off_and_followed_to_its_end(
     assert (called_off.state, called_off.failure_kind) == (JobState.FAILED, FailureKind.CANCELED)
 
 
+def test_what_was_bought_for_a_brief_that_is_withdrawn_is_called_off_although_its_day_is_empty(stage: Stage) -> None:
+    stage.edge.fault("stuck", match="sprint")
+    assert stage.one(brief_of(HARBOUR), policy=quick(stage.policy, poll_timeout_s=0.3)).status is ClipStatus.WAITING
+    assert stage.run([], days=[stage.day]) == []
+    [job] = stage.jobs()
+    assert (job.state, job.failure_kind, job.billed_usd) == (JobState.FAILED, FailureKind.CANCELED, PRICES[SPRINT])
+
+
 def test_a_model_that_takes_too_long_is_slow_once_a_job(stage: Stage) -> None:
     stage.edge.fault("stuck", match="sprint", times=3)
     policy = patient(quick(stage.policy, poll_timeout_s=0.3), slow_after_s=0.3)

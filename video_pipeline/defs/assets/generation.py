@@ -4,6 +4,7 @@ import dagster as dg
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, GeneratedClip
+from video_pipeline.defs.breakers import left_alone
 from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.defs.pools import PROVIDER_API
 from video_pipeline.defs.resources import Providers
@@ -40,6 +41,7 @@ def generated_clips(
         notifier=notifier,
         webhooks=webhooks,
         state=routing_state(ledger, policy.scoring),
+        days=[day_of(context.partition_key)],
         run_id=context.run.run_id,
         on_clip=lambda clip: context.log.info(
             f"{clip.clip_id}: {clip.status}, {clip.attempts} attempts, ${clip.billed_usd:.4f} {clip.reason}"
@@ -56,6 +58,8 @@ def generated_clips(
             "for_a_person": count[ClipStatus.REVIEW],
             "attempts": sum(clip.attempts for clip in clips),
             "billed_usd": float(sum(clip.billed_usd for clip in clips)),
+            "moved_to_another_model": sum(bool(clip.fall_over) for clip in clips),
+            **left_alone(ledger),
             "saved_by_cache_usd": float(sum(clip.saved_usd for clip in clips)),
         },
     )

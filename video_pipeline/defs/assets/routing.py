@@ -4,6 +4,7 @@ import dagster as dg
 
 from video_pipeline.briefs import Storyboard
 from video_pipeline.defs.beside import table
+from video_pipeline.defs.breakers import left_alone
 from video_pipeline.defs.external import report_routing_policy
 from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.defs.tables import table_asset
@@ -79,6 +80,7 @@ def generation_plan(
             "cap_usd": float(policy.budget.plan_cap_usd),
             "held_clips": total.held,
             "catalogue": catalogue.name,
+            **left_alone(ledger),
             **({"decisions": table(decisions)} if decisions else {}),
         },
     )
