@@ -257,6 +257,9 @@ class GenerationEngine:
                             await self._switchboard.reroute(plan, served.decision, lease)
                         decision = served.decision
                         job = await self._db(self._ledger.jobs.under(lease).plan, served.job)
+                        # What was planned for a model that does not serve now will never happen.
+                        others = [old for old in known if old.state in NOT_HAPPENED and old.key != job.key]
+                        await self._call_off(driver, others)
                         _LOG.info("%s shot %d: attempt %d, %s", plan.clip_id, shot.index, job.attempt, job.strategy)
                         job = await driver.drive(job, decision)
             if job.state is JobState.RESERVED:

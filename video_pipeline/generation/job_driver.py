@@ -181,7 +181,7 @@ class JobDriver:
 
         What was bought is called off. Until it has ended it is owed: later runs ask for it, and book what it costs.
         """
-        if job.state is JobState.RESERVED:
+        if job.state in (JobState.PLANNED, JobState.REFUSED, JobState.RESERVED):
             await self._fail(job, Failure(FailureKind.CANCELED, reason))
             return
         if job.state is JobState.SUBMITTING:

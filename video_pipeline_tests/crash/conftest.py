@@ -88,9 +88,9 @@ class Trial:
         lost = {
             job.key
             for job in jobs
-            # A person has looked, and it was not there.
+            # A person has looked, and it was not there; or it was surely turned away.
             if job.submitted_at
-            and job.failure_kind is not FailureKind.NOT_SENT
+            and job.failure_kind not in (FailureKind.NOT_SENT, FailureKind.TRANSIENT)
             and _purchase(sent(job)) not in bought
         }
         if self.orders.provider == kiln.VENDOR.name:
