@@ -456,11 +456,14 @@ class JobDriver:
                 return await self._fail(job, failure, billed=billed, answer=error.answer)
             except Undecided as error:
                 said = str(error)[:_LONGEST_REASON]
+                first = trouble_since is None
                 if trouble_since is None:
                     trouble_since = loop.time()
                     _LOG.warning("%s shot %d: %s; asking again", job.clip_id, job.shot, error)
                 job = await self._db(self._jobs.noted, job, said, error.answer)
-                if await self._is_silent(job, loop.time() - trouble_since):
+                silent = loop.time() - trouble_since >= self._policy.poll_patience_s
+                # One failed poll is enough where others have found the same.
+                if silent or (first and await self._is_down(job)):
                     return await self._left(job, said)
             else:
                 trouble_since = None
@@ -477,10 +480,8 @@ class JobDriver:
             interval_s = self._poll_interval_s(job)
             await self._wait(job, min(_QUICK_POLL_S, interval_s) if early else interval_s, since=known)
 
-    async def _is_silent(self, job: Job, trouble_s: float) -> bool:
-        """Whether polls that have failed for so long are enough; one is, where others have found the same."""
-        if trouble_s >= self._policy.poll_patience_s:
-            return True
+    async def _is_down(self, job: Job) -> bool:
+        """Whether a job's provider or model is left alone because it does not work."""
         in_the_way = await self._db(self._breakers.in_the_way, job.provider, job.model, self._rules)
         return any(one.cause is BreakerCause.OUTAGE for one in in_the_way)
 

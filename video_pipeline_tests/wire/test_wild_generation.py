@@ -233,7 +233,9 @@ def test_a_wild_answer_buys_nothing_twice_and_loses_nothing(
     assert job.state in _STATES[row.end], f"{job.state}: {job.failure_reason}"
     stage.check_money()
     if row.end is End.REFUSED:
-        assert (job.failure_kind, job.billed_usd, stage.bought(prompt)) == (row.kind, 0, [])
+        assert (job.failure_kind, job.billed_usd) == (row.kind, 0)
+        # The probe of a provider that is left alone for moments only may have served the shot already.
+        assert len(stage.bought(prompt)) <= 1
     else:
         assert (job.billed_usd == job.expected_usd) is (row.end in (End.MADE, End.AT_FILE))
     if row.end is End.IN_DOUBT:
@@ -278,7 +280,7 @@ def test_every_answer_that_says_nothing_in_turn_is_only_asked_again(
     rule = Rule(call, wild.in_turn(*answers), len(answers), passed_on=True, subject=prompt)
     said_before = len(said)
     with stage.proxy.under(rule):
-        [clip], _ = _run(stage, brief, backoff_s=(0.0,) * (len(answers) + 5))
+        [clip], _ = _run(stage, brief, backoff_s=(0.0,) * (len(answers) + 5), poll_patience_s=600.0)
     assert rule.used == len(answers), f"after {rule.used} answers the job was {stage.job(prompt).state}"
     assert clip.status is ClipStatus.GENERATED
     assert not [line for line in said[said_before:] if "Traceback" in line]
