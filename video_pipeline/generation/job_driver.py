@@ -69,6 +69,9 @@ _CAUSES = {
     FailureKind.AUTH: BreakerCause.AUTH,
     FailureKind.QUOTA: BreakerCause.CREDIT,
 }
+# How long a provider is asked that cannot tell what became of a submit, until a person is.
+_UNTOLD_S = 3 * 24 * 3600.0
+_TURNED_AWAY = "turned away: "
 
 
 class JobDriver:
@@ -322,6 +325,8 @@ class JobDriver:
         try:
             return await self._looked_up(job)
         except Undecided as undecided:
+            # A later run that finds the history readable has to know that it was no lost answer.
+            await self._db(self._jobs.noted, job, f"{_TURNED_AWAY}{error.reason}"[:_LONGEST_REASON], error.answer)
             raise SubmitUnknown(f"{error.reason}; {undecided}", answer=error.answer) from undecided
 
     async def _refused(self, job: Job, error: NotAccepted) -> Job:
@@ -345,12 +350,31 @@ class JobDriver:
             try:
                 found = await self._looked_up(job)
             except Undecided as error:
-                return await self._in_doubt(job, f"{why}; {error}", answer or error.answer)
+                why, answer = f"{why}; {error}", answer or error.answer
+                # Who cannot be asked now can be later; a person would have to wait for the same.
+                return await (self._untold if _age_s(job) < _UNTOLD_S else self._in_doubt)(job, why, answer)
             if found is not None:
                 receipt, how = found
                 return await self._submitted(job, receipt, note=f"{why}; {how}")
+            if turned_away := await self._turned_away(job):
+                # Its breaker has heard of it when it happened.
+                failure = Failure(FailureKind.TRANSIENT, turned_away)
+                return await self._db(self._jobs.failed, job, failure, bill=NOTHING_BILLED)
             why = f"{why}, and {job.provider} does not list it"
         return await self._in_doubt(job, why, answer)
+
+    async def _untold(self, job: Job, why: str, answer: Kept | None) -> Job:
+        """Leave a submit as it is, as the provider cannot be asked what became of it; the next run asks again."""
+        why = why[:_LONGEST_REASON]
+        await self._tell(messages.submit_untold(job, why))
+        await self._report(job, BreakerCause.OUTAGE, why)
+        return await self._db(self._jobs.noted, job, why, answer)
+
+    async def _turned_away(self, job: Job) -> str:
+        """The words in which the submit was turned away, which nobody could confirm then; empty for a lost answer."""
+        events = await self._db(self._ledger.jobs.events, job.key)
+        notes = [event["note"] for event in events if event["note"].startswith(_TURNED_AWAY)]
+        return notes[-1].removeprefix(_TURNED_AWAY) if notes else ""
 
     async def _sent_again(self, job: Job, why: str) -> Job:
         """The same key gives the job that is there, or buys it for the first time.

@@ -49,6 +49,12 @@ def submit_unanswered(job: Job, why: str) -> Alert:
     return Alert(f"unanswered {job.key}", "A paid call is not answered", text, severity="warning")
 
 
+def submit_untold(job: Job, why: str) -> Alert:
+    """A submit of which the provider cannot be asked what became of it."""
+    text = f"{_shot(job)}: {why}. The next run asks {job.provider} again; nothing is bought meanwhile."
+    return Alert(f"untold {job.key}", "A paid call is not answered", text, severity="warning")
+
+
 def job_late(job: Job, waited_s: float) -> Alert:
     """A job that the provider has not ended in the time allowed."""
     text = (

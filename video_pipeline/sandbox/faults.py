@@ -39,6 +39,7 @@ READ_FAULTS = {
     "status_500": "a status read fails with 500",
     "unknown_status": "a status read gives a status word that nobody knows",
     "result_503": "a result read fails with 503",
+    "listing_503": "the listing of requests fails with 503",
     "slow_body": "a media download is spread over `value` (3) seconds",
     "truncated_file": "a media download announces the whole length and is cut at half",
     "expired_url": "the media URL has expired, 404 from now on",

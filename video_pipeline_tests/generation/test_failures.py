@@ -7,14 +7,14 @@ from decimal import Decimal
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from video_pipeline.clips import ClipStatus
 from video_pipeline.errors import LedgerError
 from video_pipeline.generation import PROVIDERS, find_unknown, resolve_unknown
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, Mark, ReviewState
-from video_pipeline.ledger.schema import clip_marks
+from video_pipeline.ledger.schema import clip_marks, jobs
 from video_pipeline_tests.contract.edge import usd
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.generation.stage import Stage, let_settle, quick
@@ -288,6 +288,36 @@ def test_a_submit_that_nobody_can_find_is_never_sent_again_and_asks_a_person(sta
     assert_waits_for_a_person(stage, clip.clip_id)
     [told] = [text for cause, text in stage.alerts().items() if cause.startswith("unknown")]
     assert f"video-pipeline resolve {job.key[:16]}" in told
+
+
+@pytest.mark.parametrize(
+    ("fault", "attempts"), [("drop_after_accept", 1), ("submit_503", 2), ("drop_before_accept", None)]
+)
+def test_a_submit_that_nobody_can_be_asked_about_waits_for_the_provider(
+    stage: Stage, fault: str, attempts: int | None
+) -> None:
+    stage.edge.fault(fault)
+    stage.edge.fault("listing_503", times=100)
+    for _ in range(2):
+        clip = stage.one(brief_of(HARBOUR))
+        assert (clip.status, [job.state for job in stage.jobs()]) == (ClipStatus.WAITING, [JobState.SUBMITTING])
+    assert stage.ledger.reviews.waiting() == []
+    assert [cause for cause in stage.alerts() if cause.startswith("untold")]
+    stage.edge.clear_faults()
+    clip = stage.one(brief_of(HARBOUR))
+    if attempts is None:
+        assert (clip.status, stage.requests) == (ClipStatus.REVIEW, [])
+    else:
+        assert (clip.status, clip.attempts, len(stage.requests)) == (ClipStatus.GENERATED, attempts, 1)
+
+
+def test_a_provider_that_can_never_be_asked_leaves_a_submit_to_a_person(stage: Stage) -> None:
+    stage.edge.fault("drop_after_accept")
+    stage.edge.fault("listing_503", times=100)
+    stage.one(brief_of(HARBOUR))
+    with stage.ledger.engine.begin() as connection:
+        connection.execute(update(jobs).values(submitted_at=jobs.c.submitted_at - timedelta(days=4)))
+    assert stage.one(brief_of(HARBOUR)).status is ClipStatus.REVIEW
 
 
 @pytest.fixture

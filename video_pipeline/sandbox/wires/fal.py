@@ -264,6 +264,8 @@ class Fal:
         query = request.query_params
         if "endpoint_id" not in query:
             return _flat(422, "endpoint_id is required")
+        if self._faults.take("listing_503", query["endpoint_id"]):
+            return _flat(503, "Service Unavailable")
         try:
             start = stamp(parse_stamp(query["start"])) if "start" in query else ""
             end = stamp(parse_stamp(query["end"])) if "end" in query else "9999"
