@@ -31,7 +31,20 @@ from video_pipeline.generation.resolution import clip_lease
 from video_pipeline.generation.serving import Switchboard, Unserved
 from video_pipeline.generation.waits import why_held, why_held_back, why_stopped, why_unfinished, why_unserved
 from video_pipeline.generation.webhooks import NO_WEBHOOKS, Webhooks
-from video_pipeline.ledger import Job, JobKind, JobState, Lease, LeaseLost, Ledger, Mark, Wait, WaitCause, What, Why
+from video_pipeline.ledger import (
+    Job,
+    JobKind,
+    JobState,
+    Lease,
+    LeaseLost,
+    Ledger,
+    Mark,
+    Wait,
+    WaitCause,
+    What,
+    Why,
+    new_owner,
+)
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan, Decision, RoutingState
 from video_pipeline.storage import ObjectStore
@@ -182,17 +195,20 @@ class GenerationEngine:
     @asynccontextmanager
     async def _lease(self, clip_id: str) -> AsyncGenerator[Lease | None, None]:
         """Hold a clip against other workers and people; None when another has it."""
-        held = self._ledger.leases.held(clip_lease(clip_id), ttl_s=self._policy.lease_s)
-        lease = await self._db(held.__enter__)
+        leases = self._ledger.leases
+        lease = await self._db(leases.acquire, clip_lease(clip_id), new_owner(), ttl_s=self._policy.lease_s)
+        if lease is None:
+            yield None
+            return
         try:
-            yield lease
+            with leases.kept(lease):
+                yield lease
         except LedgerError:
             # Who slept finds its connections closed: that is the smaller part of what has happened.
-            if lease is not None:
-                lease.check()
+            lease.check()
             raise
         finally:
-            await self._db(held.__exit__, None, None, None)
+            await self._db(leases.release, lease)
 
     async def _shots(self, plan: ClipPlan, lease: Lease) -> list[_ShotOutcome]:
         """Every shot ends before the error of one is raised, so that no purchase is left half-way."""

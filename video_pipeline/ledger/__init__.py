@@ -3,8 +3,7 @@
 from video_pipeline.ledger.alerts import AlertRows, Claim, Delivery, DueAlert, Outcome
 from video_pipeline.ledger.breakers import BreakerTransition
 from video_pipeline.ledger.circuit import Breaker, BreakerCause, BreakerState, Trouble
-from video_pipeline.ledger.jobs import Hold, Reservation
-from video_pipeline.ledger.leases import Lease, LeaseLost
+from video_pipeline.ledger.leases import Lease, LeaseLost, new_owner
 from video_pipeline.ledger.ledger import Ledger, open_ledger
 from video_pipeline.ledger.records import (
     NOTHING_BILLED,
@@ -32,7 +31,9 @@ from video_pipeline.ledger.records import (
     Trail,
     Transition,
 )
+from video_pipeline.ledger.reserving import Hold, Reservation
 from video_pipeline.ledger.runs import BEAT_S, Beat
+from video_pipeline.ledger.together import Together
 from video_pipeline.ledger.waits import Standing, Wait, WaitCause, What, Why
 from video_pipeline.ledger.webhooks import CallStanding
 
@@ -77,6 +78,7 @@ __all__ = [
     "Standing",
     "StandingStatus",
     "TierState",
+    "Together",
     "Trail",
     "Transition",
     "Trouble",
@@ -84,5 +86,6 @@ __all__ = [
     "WaitCause",
     "What",
     "Why",
+    "new_owner",
     "open_ledger",
 ]

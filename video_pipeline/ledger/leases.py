@@ -5,22 +5,24 @@ it still does: every transaction that writes asks the database (`fenced`), and r
 taken back the lease itself is asked (`Lease.check`), which needs no database. No worker's wall clock is read.
 """
 
+import functools
 import logging
 import os
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, TextClause, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from video_pipeline.errors import LedgerError
-from video_pipeline.ledger.connecting import tried_again
+from video_pipeline.ledger.together import made, together
 
 _LOG = logging.getLogger(__name__)
 # Goes on while the machine sleeps, and nobody can set it; macOS calls that clock the monotonic one.
@@ -87,74 +89,149 @@ def _place() -> str:
     return f"{socket.gethostname()}/{inner}".replace(":", "")
 
 
+class _Wish(NamedTuple):
+    resource: str
+    owner: str
+    ttl_s: float
+
+
+def _acquired(engine: Engine, wishes: Sequence[_Wish]) -> Sequence[Lease | Exception | None]:
+    asked_at = _now_s()
+    with engine.begin() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT resource, owner, until, until < clock_timestamp() AS over FROM leases "
+                "WHERE resource = ANY(:resources) ORDER BY resource FOR UPDATE"
+            ),
+            {"resources": [wish.resource for wish in wishes]},
+        )
+        former = {row.resource: row for row in rows}
+        # Who asks twice for the same thing gets it once, as two workers would.
+        first = {wish.resource: wish for wish in reversed(wishes)}
+        new = [wish for wish in first.values() if wish.resource not in former]
+        old = [first[row.resource] for row in former.values() if row.over or _is_dead(row.owner)]
+        tokens = _taken(connection, _INSERTED, new) | _taken(connection, _TAKEN_OVER, old)
+    return [
+        None
+        if wish.resource not in tokens or first[wish.resource] is not wish
+        else Lease(
+            *wish[:2],
+            tokens[wish.resource],
+            ttl_s=wish.ttl_s,
+            asked_at=asked_at,
+            taken_from=former[wish.resource].until if wish.resource in former else None,
+        )
+        for wish in wishes
+    ]
+
+
+_WISHES = (
+    "unnest(CAST(:resources AS text[]), CAST(:owners AS text[]), CAST(:ttls AS float[])) "
+    "AS wish (resource, owner, ttl)"
+)
+_INSERTED = text(
+    "INSERT INTO leases (resource, owner, token, until) SELECT resource, owner, nextval('lease_tokens'), "
+    f"clock_timestamp() + make_interval(secs => ttl) FROM {_WISHES} ORDER BY resource "
+    "ON CONFLICT DO NOTHING RETURNING resource, token"
+)
+_TAKEN_OVER = text(
+    "UPDATE leases SET owner = wish.owner, token = nextval('lease_tokens'), "
+    f"until = clock_timestamp() + make_interval(secs => wish.ttl) FROM {_WISHES} "
+    "WHERE leases.resource = wish.resource RETURNING leases.resource, token"
+)
+
+
+def _taken(connection: Connection, statement: TextClause, wishes: Sequence[_Wish]) -> dict[str, int]:
+    """The tokens of the leases that were had, by resource."""
+    if not wishes:
+        return {}
+    resources, owners, ttls = zip(*wishes, strict=True)
+    rows = connection.execute(statement, {"resources": [*resources], "owners": [*owners], "ttls": [*ttls]})
+    return {row.resource: row.token for row in rows}
+
+
+# Whoever locks several leases locks them in this order.
+_OURS = (
+    "SELECT resource, token, ttl FROM leases JOIN unnest(CAST(:resources AS text[]), CAST(:tokens AS bigint[]), "
+    "CAST(:ttls AS float[])) AS ours (resource, token, ttl) USING (resource, token) "
+    "ORDER BY resource FOR UPDATE OF leases"
+)
+
+
+def _renewed(engine: Engine, leases: Sequence[Lease], *, waiting: bool = True) -> Sequence[Exception | None]:
+    """Without `waiting`, a lease that a change holds at the moment is not renewed; so one holds up no other."""
+    asked_at = _now_s()
+    statement = text(
+        f"WITH ours AS MATERIALIZED ({_OURS}{'' if waiting else ' SKIP LOCKED'}), renewed AS ("
+        "UPDATE leases SET until = clock_timestamp() + make_interval(secs => ours.ttl) FROM ours "
+        "WHERE leases.resource = ours.resource AND leases.token = ours.token RETURNING leases.token"
+        ") SELECT leases.token, renewed.token IS NOT NULL AS renewed FROM leases LEFT JOIN renewed USING (token) "
+        "WHERE leases.token = ANY(:tokens)"
+    )
+    with engine.begin() as connection:
+        there = {row.token: row.renewed for row in connection.execute(statement, _given(leases))}
+    outcomes: list[Exception | None] = []
+    for lease in leases:
+        if there.get(lease.token):
+            lease.renewed(asked_at)
+            outcomes.append(None)
+        elif lease.token in there and not waiting:
+            outcomes.append(LedgerError(f"a change holds the lease on {lease.resource}"))
+        else:
+            outcomes.append(lease.lost())
+    return outcomes
+
+
+def _released(engine: Engine, leases: Sequence[Lease]) -> Sequence[Exception | None]:
+    statement = text(
+        f"WITH ours AS MATERIALIZED ({_OURS}) DELETE FROM leases USING ours "
+        "WHERE leases.resource = ours.resource AND leases.token = ours.token"
+    )
+    try:
+        with engine.begin() as connection:
+            connection.execute(statement, _given(leases))
+    except (SQLAlchemyError, LedgerError) as error:
+        names = ", ".join(lease.resource for lease in leases)
+        _LOG.warning("The lease on %s could not be given back: %s", names, _reason(error))
+    return [None] * len(leases)
+
+
+def _given(leases: Sequence[Lease]) -> dict[str, Any]:
+    return {
+        "resources": [lease.resource for lease in leases],
+        "tokens": [lease.token for lease in leases],
+        "ttls": [lease.ttl_s for lease in leases],
+    }
+
+
 class Leases:
     """One owner at a time for each resource, named by any string; by the database's clock, not the workers'."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._heart = _Heart(engine)
 
-    @tried_again
-    def acquire(self, resource: str, owner: str, *, ttl_s: float) -> Lease | None:
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    @together(_acquired)
+    def acquire(self, resource: str, owner: str, *, ttl_s: float) -> _Wish:
         """Take the lease for `ttl_s` seconds; None while another live owner holds it."""
-        asked_at = _now_s()
-        asked = {"resource": resource, "owner": owner, "ttl": ttl_s}
-        with self._engine.begin() as connection:
-            former = connection.execute(
-                text(
-                    "SELECT owner, until, until < clock_timestamp() AS over FROM leases "
-                    "WHERE resource = :resource FOR UPDATE"
-                ),
-                asked,
-            ).one_or_none()
-            if former is None:
-                token = connection.execute(
-                    text(
-                        "INSERT INTO leases (resource, owner, token, until) VALUES (:resource, :owner, "
-                        "nextval('lease_tokens'), clock_timestamp() + make_interval(secs => :ttl)) "
-                        "ON CONFLICT DO NOTHING RETURNING token"
-                    ),
-                    asked,
-                ).scalar_one_or_none()
-            elif former.over or _is_dead(former.owner):
-                token = connection.execute(
-                    text(
-                        "UPDATE leases SET owner = :owner, token = nextval('lease_tokens'), "
-                        "until = clock_timestamp() + make_interval(secs => :ttl) "
-                        "WHERE resource = :resource RETURNING token"
-                    ),
-                    asked,
-                ).scalar_one()
-            else:
-                token = None
-        if token is None:
-            return None
-        taken_from = None if former is None else former.until
-        return Lease(resource, owner, token, ttl_s=ttl_s, asked_at=asked_at, taken_from=taken_from)
+        return _Wish(resource, owner, ttl_s)
 
-    @tried_again
-    def renew(self, lease: Lease) -> None:
+    @together(_renewed)
+    def renew(self, lease: Lease) -> Lease:
         """Hold it for its time from now on. Raises LeaseLost when it is another's, or nobody's any more."""
-        asked_at = _now_s()
-        with self._engine.begin() as connection:
-            renewed = connection.execute(
-                text(
-                    "UPDATE leases SET until = clock_timestamp() + make_interval(secs => :ttl) "
-                    "WHERE resource = :resource AND token = :token"
-                ),
-                {"resource": lease.resource, "token": lease.token, "ttl": lease.ttl_s},
-            )
-            if renewed.rowcount != 1:
-                raise lease.lost()
-        lease.renewed(asked_at)
+        return lease
 
-    @tried_again
-    def release(self, lease: Lease) -> None:
-        """Give it back; nothing happens when it is another's by now."""
-        with self._engine.begin() as connection:
-            connection.execute(
-                text("DELETE FROM leases WHERE resource = :resource AND token = :token"),
-                {"resource": lease.resource, "token": lease.token},
-            )
+    @together(_released)
+    def release(self, lease: Lease) -> Lease:
+        """Give it back; nothing happens when it is another's by now.
+
+        Never raises: what ended the work says more, and a lease that cannot be given back runs out by itself.
+        """
+        return lease
 
     @contextmanager
     def held(self, resource: str, *, ttl_s: float) -> Generator[Lease | None, None, None]:
@@ -163,33 +240,20 @@ class Leases:
         if lease is None:
             yield None
             return
-        done = threading.Event()
-        beat = threading.Thread(target=self._keep_renewing, args=(lease, done), name=f"lease {resource}", daemon=True)
-        beat.start()
         try:
-            yield lease
+            with self.kept(lease):
+                yield lease
         finally:
-            done.set()
-            beat.join(timeout=ttl_s)
-            try:
-                self.release(lease)
-            except (DBAPIError, LedgerError) as error:
-                # What ended the block says more than this does, and the lease runs out by itself.
-                _LOG.warning("The lease on %s could not be given back: %s", resource, _reason(error))
+            self.release(lease)
 
-    def _keep_renewing(self, lease: Lease, done: threading.Event) -> None:
-        wait_s = lease.ttl_s / 3
-        while not done.wait(wait_s):
-            wait_s = lease.ttl_s / 3
-            try:
-                self.renew(lease)
-            except LeaseLost:
-                _LOG.error("The lease on %s was lost to another worker; its work ends here", lease.resource)
-                return
-            except (DBAPIError, LedgerError) as error:
-                _LOG.warning("The lease on %s could not be renewed, trying again: %s", lease.resource, _reason(error))
-                # Soon: there are few tries before it runs out.
-                wait_s = lease.ttl_s / 12
+    @contextmanager
+    def kept(self, lease: Lease) -> Generator[None, None, None]:
+        """Renew the lease for the length of the block; one heartbeat serves all leases of the process."""
+        self._heart.keep(lease)
+        try:
+            yield
+        finally:
+            self._heart.leave(lease)
 
     @contextmanager
     def for_a_person(self, resource: str) -> Generator[Lease, None, None]:
@@ -219,6 +283,70 @@ class Leases:
                 text("SELECT until FROM leases WHERE resource = :resource"), {"resource": resource}
             ).scalar_one_or_none()
         return "this very moment" if until is None else _clock_time(until)
+
+
+_renewed_at_once = functools.partial(_renewed, waiting=False)
+
+
+class _Heart:
+    """Renews, in one statement a beat, whatever leases are kept; its thread lives as long as there are any."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._changed = threading.Condition()
+        # When each lease is to be renewed next.
+        self._due: dict[Lease, float] = {}
+        self._beating = False
+
+    def keep(self, lease: Lease) -> None:
+        with self._changed:
+            self._due[lease] = _now_s() + lease.ttl_s / 3
+            if not self._beating:
+                self._beating = True
+                threading.Thread(target=self._beat, name="leases", daemon=True).start()
+            self._changed.notify()
+
+    def leave(self, lease: Lease) -> None:
+        with self._changed:
+            self._due.pop(lease, None)
+            self._changed.notify()
+
+    def _beat(self) -> None:
+        while leases := self._next():
+            asked_at = _now_s()
+            self._note(leases, made(self._engine, leases, _renewed_at_once), asked_at)
+
+    def _next(self) -> list[Lease]:
+        """Waits until a lease is due; the leases to renew then, none when there are none any more."""
+        with self._changed:
+            while self._due:
+                wait_s = min(self._due.values()) - _now_s()
+                if wait_s <= 0:
+                    # Those that are due soon are renewed along with it.
+                    return [lease for lease, due in self._due.items() if due <= _now_s() + lease.ttl_s / 12]
+                self._changed.wait(wait_s)
+            self._beating = False
+            return []
+
+    def _note(self, leases: Sequence[Lease], outcomes: Sequence[Exception | None], asked_at: float) -> None:
+        late: set[str] = set()
+        with self._changed:
+            for lease, error in zip(leases, outcomes, strict=True):
+                if lease not in self._due:
+                    # It was given back meanwhile.
+                    continue
+                if isinstance(error, LeaseLost):
+                    _LOG.error("The lease on %s was lost to another worker; its work ends here", lease.resource)
+                    self._due.pop(lease)
+                elif error is not None:
+                    late.add(_reason(error))
+                    # Soon: there are few tries before it runs out.
+                    self._due[lease] = _now_s() + lease.ttl_s / 12
+                else:
+                    # At once when the answer was long in coming.
+                    self._due[lease] = asked_at + lease.ttl_s / 3
+        for why in late:
+            _LOG.warning("Leases could not be renewed, trying again: %s", why)
 
 
 @contextmanager
@@ -257,7 +385,7 @@ def _clock_time(moment: datetime) -> str:
     return f"{moment.astimezone(UTC) + timedelta(milliseconds=999):%H:%M:%S} UTC"
 
 
-def _reason(error: DBAPIError | LedgerError) -> str:
+def _reason(error: Exception) -> str:
     return str(error.orig if isinstance(error, DBAPIError) else error)
 
 

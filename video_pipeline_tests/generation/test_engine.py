@@ -19,9 +19,8 @@ from video_pipeline.generation import generate_day
 from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.generation.requests import build_job
-from video_pipeline.ledger import Actor, Job, JobState, Lease, LeaseLost, Ledger, Receipt, TierState, open_ledger
+from video_pipeline.ledger import Actor, Job, JobState, LeaseLost, Ledger, Receipt, TierState, open_ledger
 from video_pipeline.ledger.jobs import Jobs
-from video_pipeline.ledger.leases import Leases
 from video_pipeline.media import probe
 from video_pipeline.routing import ClipPlan, RoutingState
 from video_pipeline_tests.contract.edge import usd
@@ -447,19 +446,18 @@ def test_a_worker_that_finds_its_connections_closed_when_it_wakes_up_alerts_nobo
 
 
 def test_a_worker_whose_heart_has_stopped_stops(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    beats, renew = True, Leases.renew
+    beats = True
 
     def stop_the_heart(name: str) -> None:
         nonlocal beats
         beats = beats and name != "generation.submitted"
 
-    def renew_or_not(leases: Leases, lease: Lease) -> None:
-        if not beats:
+    def renew_or_not(*given: Any) -> None:
+        if not beats and "UPDATE leases SET until" in given[2]:
             raise LedgerError("The database does not answer.")
-        renew(leases, lease)
 
     monkeypatch.setattr(checkpoints, "on_reach", stop_the_heart)
-    monkeypatch.setattr(Leases, "renew", renew_or_not)
+    event.listen(stage.ledger.engine, "before_cursor_execute", renew_or_not)
     stage.edge.fault("status_500", times=400)
     clip = stage.one(brief_of(HARBOUR), policy=quick(stage.policy, lease_s=1.0, poll_timeout_s=60.0))
     stage.edge.clear_faults()

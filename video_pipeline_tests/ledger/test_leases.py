@@ -7,15 +7,17 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger import Failure, FailureKind, JobState, Lease, LeaseLost, Ledger
-from video_pipeline.ledger.leases import Leases, fenced, new_owner
+from video_pipeline.ledger.leases import fenced, new_owner
 from video_pipeline.ledger.schema import leases
 from video_pipeline_tests.ledger.rows import a_job, a_publication
 
@@ -164,10 +166,33 @@ def test_a_block_that_outlives_its_time_keeps_its_lease_by_its_heartbeat(ledger:
         assert renewed is not None and renewed > first
 
 
-def test_no_heartbeat_is_left_behind(ledger: Ledger):
-    with ledger.leases.held("gpu", ttl_s=_LONG_S):
-        assert "lease gpu" in {thread.name for thread in threading.enumerate()}
-    assert "lease gpu" not in {thread.name for thread in threading.enumerate()}
+def test_one_heartbeat_renews_all_leases_at_once_and_none_is_left_behind(ledger: Ledger):
+    renewals: list[str] = []
+
+    def note(*given: Any) -> None:
+        if given[2].startswith("WITH ours") and "UPDATE leases" in given[2]:
+            renewals.append(given[2])
+
+    event.listen(ledger.engine, "before_cursor_execute", note)
+    names = [f"gpu {number}" for number in range(40)]
+    with ExitStack() as stack:
+        mine = [stack.enter_context(ledger.leases.held(name, ttl_s=1.2)) for name in names]
+        [beat] = _heartbeats()
+        first = {name: _until(ledger, name) for name in names}
+        deadline = time.monotonic() + 30
+        while any(_until(ledger, name) == first[name] for name in names):
+            assert time.monotonic() < deadline, "no heartbeat"
+            time.sleep(0.02)
+        assert len(renewals) < 10
+        for lease in mine:
+            assert lease is not None
+            lease.check()
+    beat.join(10)
+    assert not _heartbeats()
+
+
+def _heartbeats() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "leases"]
 
 
 # --- a worker who slept ------------------------------------------------------------------------------------------
@@ -207,7 +232,7 @@ def test_a_lease_that_ran_out_and_that_nobody_took_is_renewed(ledger: Ledger):
 def test_a_heartbeat_that_finds_its_lease_gone_marks_it_lost(ledger: Ledger):
     with ledger.leases.held("gpu", ttl_s=0.9) as mine:
         assert mine is not None
-        [beat] = [thread for thread in threading.enumerate() if thread.name == "lease gpu"]
+        [beat] = _heartbeats()
         _take(ledger, "gpu")
         beat.join(10)
         with pytest.raises(LeaseLost):
@@ -321,12 +346,11 @@ def test_what_was_sent_lately_is_not_settled(ledger: Ledger):
     ledger.leases.settled(sent_at, after_s=0)
 
 
-def test_a_lease_that_cannot_be_given_back_does_not_hide_why_its_work_ended(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-):
-    def gone(*_: object) -> None:
-        raise LedgerError("The database is gone.")
+def test_a_lease_that_cannot_be_given_back_does_not_hide_why_its_work_ended(ledger: Ledger):
+    def gone(*given: Any) -> None:
+        if "DELETE FROM leases" in given[2]:
+            raise LedgerError("The database is gone.")
 
-    monkeypatch.setattr(Leases, "release", gone)
+    event.listen(ledger.engine, "before_cursor_execute", gone)
     with pytest.raises(ZeroDivisionError), ledger.leases.held("gpu", ttl_s=_LONG_S):
         _ = 1 / 0
