@@ -165,7 +165,7 @@ spend = Table(
     Column("day", Date, nullable=False, index=True),
     Column("spent_on", Date, nullable=False, index=True),
     Column("clip_id", Text, nullable=False),
-    Column("job_key", String(64)),
+    Column("job_key", String(64), index=True),
     Column("tier", String(16), nullable=False),
     Column("category", String(16), nullable=False),
     Column("line", String(16), nullable=False),
