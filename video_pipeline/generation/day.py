@@ -9,15 +9,19 @@ import httpx
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import GeneratedClip
 from video_pipeline.generation.engine import GenerationEngine
+from video_pipeline.generation.media_collector import DOWNLOADS
 from video_pipeline.generation.providers import Provider
 from video_pipeline.generation.webhooks import NO_WEBHOOKS, Webhooks
 from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan, RoutingState
 from video_pipeline.storage import ObjectStore
+from video_pipeline.wire import AT_ONCE
 
 # A submit may take a while to be answered, a download to come; neither hangs for ever.
 _TIMEOUT = httpx.Timeout(30.0, read=60.0)
+# How many are open at a time is the lines' and the collector's to say; as many stay open for the next question.
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=AT_ONCE + DOWNLOADS)
 
 
 def generate_day(
@@ -43,7 +47,7 @@ def generate_day(
 
     async def run() -> list[GeneratedClip]:
         # No proxy from the environment: media addresses are checked before they are fetched, and pinned.
-        async with httpx.AsyncClient(timeout=_TIMEOUT, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=_TIMEOUT, limits=_LIMITS, trust_env=False) as client:
             engine = GenerationEngine(
                 ledger=ledger,
                 store=store,

@@ -18,6 +18,7 @@ from video_pipeline import checkpoints
 from video_pipeline.alerts import Alert, Notifier
 from video_pipeline.errors import ConfigurationError, LedgerError, VendorError
 from video_pipeline.generation import messages
+from video_pipeline.generation.cadence import Cadence
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.media_collector import MediaCollector
 from video_pipeline.generation.providers import (
@@ -55,8 +56,8 @@ from video_pipeline.storage import ObjectStore
 
 _LOG = logging.getLogger(__name__)
 
-# Early polls are quick, so that a verdict of moderation or a fast render is seen at once.
-_QUICK_POLL_S = 0.25
+# How soon a job whose twin is under way looks for it again.
+_TWIN_POLL_S = 0.25
 # How soon a webhook's call wakes whoever waits for its job.
 _NEWS_S = 0.5
 # What a provider's Retry-After may hold a worker up for.
@@ -120,6 +121,7 @@ class JobDriver:
             name: self._limits(name).concurrency or p.terms.concurrency for name, p in providers.items()
         }
         self._slots = {name: asyncio.Semaphore(limit) for name, limit in self._concurrency.items()}
+        self._cadences = {name: Cadence(limit) for name, limit in self._concurrency.items()}
         # Decoding is the one thing here that needs a core.
         self._checks = asyncio.Semaphore(2)
         self._driven: set[str] = set()
@@ -250,17 +252,17 @@ class JobDriver:
             if reservation.granted:
                 await self._warn_near_ceiling(reservation)
                 checkpoints.reached("generation.reserved")
-                return await self._db(self._jobs.get, job.key)
+                return reservation.job
             self._held_back[job.key] = reservation
             if reservation.hold is not Hold.IDENTICAL_IN_FLIGHT:
                 await self._tell(messages.not_bought(job, reservation))
-                return await self._db(self._jobs.get, job.key)
+                return reservation.job
             # Only a job that this very run drives is waited for: another run's may need what this one holds.
             if reservation.twin not in self._driven:
                 accepted = (await self._db(self._jobs.get, reservation.twin)).state is JobState.ACCEPTED
                 if not accepted:
                     return job
-            await asyncio.sleep(_QUICK_POLL_S)
+            await asyncio.sleep(_TWIN_POLL_S)
 
     async def _warn_near_ceiling(self, reservation: Reservation) -> None:
         ceiling_usd = self._budget.daily_ceiling_usd
@@ -492,6 +494,8 @@ class JobDriver:
             else:
                 trouble_since = None
                 if rendered is not None:
+                    if limit_s is None:
+                        self._cadences[job.provider].rendered(job.model, waited_s)
                     return await self._rendered(job, rendered)
                 if job.state is JobState.SUBMITTED:
                     job = await self._db(self._jobs.processing, job)
@@ -500,9 +504,15 @@ class JobDriver:
                 return job
             if waited_s >= self._policy.moderation_verdict_s and _age_s(job) > self._policy.poll_timeout_s:
                 return await (self._late(job) if trouble_since is None else self._left(job, said))
-            early = waited_s < self._policy.moderation_verdict_s
-            interval_s = self._poll_interval_s(job)
-            await self._wait(job, min(_QUICK_POLL_S, interval_s) if early else interval_s, since=known)
+            await self._until_next_poll(job, waited_s, known)
+
+    async def _until_next_poll(self, job: Job, waited_s: float, known_calls: int) -> None:
+        cadence, early = self._cadences[job.provider], waited_s < self._policy.moderation_verdict_s
+        wait_s = cadence.wait_s(job.model, waited_s, self._poll_interval_s(job), early=early)
+        with cadence.waiting():
+            await self._wait(job, wait_s, since=known_calls)
+            if not early:
+                await cadence.turn(job.model, waited_s + wait_s)
 
     async def _is_down(self, job: Job) -> bool:
         """Whether a job's provider or model is left alone because it does not work."""

@@ -20,6 +20,9 @@ from video_pipeline.policy import GenerationPolicy
 from video_pipeline.scratch import scratch_folder
 from video_pipeline.storage import ObjectStore, StoredObject, clip_key
 
+# So many files come at a time; more would share the same line, and each has a file open here.
+DOWNLOADS = 16
+
 
 class MediaCollector:
     """Takes rendered jobs, whose bill is settled, to `stored`; a failed download costs time and nothing else."""
@@ -40,6 +43,7 @@ class MediaCollector:
         self._store = store
         self._providers = providers
         self._client = client
+        self._downloads = asyncio.Semaphore(DOWNLOADS)
         self._policy = policy
         self._notifier = notifier
 
@@ -77,14 +81,15 @@ class MediaCollector:
         many as it says that there are: then it is the render that is bad, and the quality gate's to reject.
         """
         provider = self._providers[job.provider]
-        file = await download(
-            self._client,
-            job.media_url or "",
-            target,
-            trusted_origins=provider.trusted_origins,
-            media_origins=provider.media_origins,
-            max_bytes=self._policy.max_media_bytes,
-        )
+        async with self._downloads:
+            file = await download(
+                self._client,
+                job.media_url or "",
+                target,
+                trusted_origins=provider.trusted_origins,
+                media_origins=provider.media_origins,
+                max_bytes=self._policy.max_media_bytes,
+            )
         flaw = await asyncio.to_thread(flaw_of, target, job.kind)
         again = file.sha256 in seen
         seen.add(file.sha256)

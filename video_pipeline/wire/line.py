@@ -24,6 +24,9 @@ from video_pipeline.wire.waiting import told_while_it_lasts
 _T = TypeVar("_T")
 _CONNECT_S = 10.0
 _CHUNK_BYTES = 1024 * 1024
+# So many questions are out at a time, the others wait for their turn: what a connection pool does for a question
+# takes as long as there are connections and questions in it.
+AT_ONCE = 32
 # It logs each request's address and the other side's own words, before anything is cleaned or redacted.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
@@ -87,6 +90,7 @@ class Line:
         self.secrets = Secrets(secrets)
         self._origins = tuple(origin for origin in map(_origin, origins) if origin is not None)
         self._client = client
+        self._gate = asyncio.Semaphore(AT_ONCE)
 
     def is_ours(self, url: str) -> bool:
         """Whether an address is on one of the vendor's own hosts."""
