@@ -35,6 +35,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/review_scale.py
 	$(BIN)/python benchmarks/first_clip.py
 	$(BIN)/python -m benchmarks.drift --quick
+	$(BIN)/python -m benchmarks.engine --quick
 	$(BIN)/python -m benchmarks.month --days 5
 
 bench-upscale: $(VENV)/.installed-bench
