@@ -12,8 +12,8 @@ from video_pipeline.ledger import Together
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-# A transaction of so many moves is still over in some ten milliseconds.
-_MOST_TOGETHER = 128
+# As many callers go on at once when a lot is back: what else the loop has to do, deadlines among it, waits for them.
+_MOST_TOGETHER = 32
 
 
 class LedgerThreads:

@@ -149,13 +149,15 @@ class Line:
         except (httpx.InvalidURL, ValueError, TypeError):
             raise Unsendable(f"what would be sent to {self.name} cannot be written as a request") from None
         try:
-            with told_while_it_lasts(f"A call to {self.name}", bounds.total_s):
-                async with asyncio.timeout(bounds.total_s) as deadline:
-                    response = await self._client.send(request, stream=True, follow_redirects=False)
-                    try:
-                        return await self._answer(response, bounds, deadline)
-                    finally:
-                        await response.aclose()
+            # Its time begins with its turn.
+            async with self._gate:
+                with told_while_it_lasts(f"A call to {self.name}", bounds.total_s):
+                    async with asyncio.timeout(bounds.total_s) as deadline:
+                        response = await self._client.send(request, stream=True, follow_redirects=False)
+                        try:
+                            return await self._answer(response, bounds, deadline)
+                        finally:
+                            await response.aclose()
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol):
             if sent:
                 raise NoAnswer(f"the request to {self.name} broke off") from None
