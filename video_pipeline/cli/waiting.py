@@ -26,9 +26,13 @@ def waiting(
     services = get_services()
     outlook = look(services.ledger, services.policy, services.inbox.folder)
     rows = _rows(services.ledger, [*outlook.can, *outlook.cannot], set(outlook.can))
+    left_alone = [breaker.sentence for breaker in services.ledger.breakers.not_closed()]
     if json:
-        console.print_json(data={"at": outlook.at.isoformat(), "waiting": rows}, ensure_ascii=True)
+        document = {"at": outlook.at.isoformat(), "waiting": rows, "left_alone": left_alone}
+        console.print_json(data=document, ensure_ascii=True)
         return
+    for sentence in left_alone:
+        console.print(f"Left alone: {escaped(sentence)}.", highlight=False)
     if not rows:
         console.print("Nothing waits.")
         return

@@ -49,6 +49,10 @@ class Breakers:
         with self._engine.begin() as connection:
             lock(connection, f"breaker {trouble.provider}")
             now, seen = _now(connection), _newest_event(connection)
+            known = _row(connection, trouble.provider, "")
+            if known is not None and known.state is BreakerState.OPEN:
+                # It was on its way when its provider was left alone.
+                return
             provider = self._count_failure(connection, trouble, "", now, seen, rules)
             if provider.state is not BreakerState.CLOSED and provider.cause is BreakerCause.OUTAGE:
                 # Then it is not the model's, and neither was what failed before.
