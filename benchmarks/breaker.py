@@ -139,7 +139,9 @@ class Ledgerish:
         since = at - self.rules.refusal_window_s
         if before.openings:
             since = max(since, (before.since - START).total_seconds())
-        good, bad = self._tried(model, since, at)
+        # As the ledger counts: what is under way is not refused.
+        bad = self._tried(model, since, at)[1]
+        good = sum(name == model and since <= sent <= at for sent, _, name, _ in self.tried) - bad
         after = circuit.refused(before, bad, good + bad, _moment(at), seen=0, rules=self.rules)
         self.keep(before, after, at)
 

@@ -86,7 +86,9 @@ class Breakers:
                 # What it was opened for is not held against it twice.
                 since = max(since, before.since)
             before = before or Breaker(provider, now, model)
-            good, bad = _tried(connection, provider, model, since)
+            # A refusal is told in seconds, a clip in minutes: of a burst, refusals are known first. So what is under way
+            # counts as not refused.
+            good, bad = _tried(connection, provider, model, since, under_way=True)
             seen = _newest_event(connection)
             _keep(connection, before, circuit.refused(before, bad, good + bad, now, seen=seen, rules=rules))
 
@@ -245,10 +247,12 @@ def _count(connection: Connection, seen: int, condition: ColumnElement[bool]) ->
     ).scalar_one()
 
 
-def _tried(connection: Connection, provider: str, model: str, since: datetime) -> tuple[int, int]:
-    """Clips that the model was tried with since a moment: not refused, and refused.
+def _tried(
+    connection: Connection, provider: str, model: str, since: datetime, *, under_way: bool = False
+) -> tuple[int, int]:
+    """Clips that the model was tried with since a moment: not refused, those `under_way` among them or not; refused.
 
-    Attempts at one clip are no independent evidence, so only its first one counts, once it is known how that ended.
+    Attempts at one clip are no independent evidence, so only its first one counts.
     """
     firsts = (
         select(jobs.c.clip_id, jobs.c.state, jobs.c.failure_kind)
@@ -264,6 +268,8 @@ def _tried(connection: Connection, provider: str, model: str, since: datetime) -
     )
     was_refused = and_(firsts.c.state == JobState.FAILED.value, firsts.c.failure_kind == FailureKind.MODERATION.value)
     made = (JobState.RENDERED, JobState.STORED, JobState.ACCEPTED, JobState.REJECTED)
+    if under_way:
+        made = (*made, JobState.SUBMITTED, JobState.PROCESSING)
     was_not = or_(
         firsts.c.state.in_([state.value for state in made]),
         and_(firsts.c.state == JobState.FAILED.value, firsts.c.failure_kind == FailureKind.GENERATION.value),

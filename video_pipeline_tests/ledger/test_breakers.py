@@ -183,6 +183,15 @@ def test_a_model_that_refuses_clip_after_clip_is_left_alone_until_three_probes_g
     assert states(ledger) == {}
 
 
+def test_of_a_burst_of_clips_the_refusals_are_known_first_and_prove_nothing(ledger: Ledger) -> None:
+    for number in range(40):
+        submitted(ledger, a_job(f"under way {number}"))
+    for number in range(8):
+        refuse(ledger, f"clip {number}")
+    ledger.breakers.judge_refusals("fal", SPRINT, RULES)
+    assert states(ledger) == {}
+
+
 def test_a_refused_probe_opens_it_again(ledger: Ledger) -> None:
     for number in range(8):
         refuse(ledger, f"clip {number}")
