@@ -71,7 +71,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         month.start()
-        month.pass_days()
+        # Whoever has seen enough of a month (Ctrl-C) gets what there is.
+        with suppress(KeyboardInterrupt):
+            month.pass_days()
         document = month.reckon()
     finally:
         month.end()
@@ -80,11 +82,12 @@ def main() -> int:
         "title": world.title,
         "seed": options.seed,
         "days": options.days,
+        "days_passed": month.days_passed,
         "clips_a_day": options.clips_a_day,
         "wall_s": round(time.monotonic() - started, 1),
     }
     _print(document)
-    suffix = "" if options.days == 60 else "-quick"
+    suffix = "" if month.days_passed >= 60 else "-quick"
     target = options.output or _RESULTS / f"month-{world.name}-{options.clips_a_day}{suffix}.json"
     target.write_text(json.dumps(document, indent=2) + "\n")
     return 1 if any(promise["broken"] for promise in document["promises"]) else 0
@@ -181,6 +184,7 @@ class Month:
         self._clock = clock.Clock(self._folder / "clock")
         self._desk = Desk(world, options.seed, options.clips_a_day)
         self._rng = random.Random(f"month {options.seed} {world.name}")
+        self.days_passed = 0
         self._vendors: subprocess.Popen[bytes] | None = None
         self._worker = Worker(pixels=options.pixels, log=self._folder / "worker.log")
         self._ceiling = world.daily_ceiling_usd or Decimal(max(6, round(0.9 * options.clips_a_day)))
@@ -271,6 +275,7 @@ class Month:
             started = time.monotonic()
             for hour in range(24):
                 self._hour(number, hour)
+            self.days_passed = number + 1
             frozen = [tier for tier, moments in self.reckoning.frozen.items() if moments[-1] >= _at(number, 23)]
             console.print(
                 f"{FIRST + timedelta(days=number)}: {time.monotonic() - started:.1f} s, "

@@ -194,7 +194,7 @@ _SIGHTS = (
 _MOVES = ("slow pan", "drone shot rising", "tracking shot", "locked-off camera", "gentle push in")
 _STYLES = ("natural-light", "urban-night", "clean-studio", "cinematic-wide", "warm-product")
 _HOOKS = ("sensory-open", "place-first", "in-medias-res", "countdown")
-_SECONDS = (2, 3, 4, 5, 5, 6, 8)
+_SECONDS = (2, 3, 3, 4)
 
 
 @dataclass
