@@ -35,6 +35,7 @@ from video_pipeline.cli.app import app as commands
 from video_pipeline.ledger import JobState, PublicationState, ReviewStage
 from video_pipeline.sandbox import ensure_running
 from video_pipeline.services import get_services
+from video_pipeline.waiting import look
 
 _RESULTS = Path(__file__).resolve().parent / "results"
 _NIGHT, _MORNING, _PERSON = 2, 6, 10
@@ -226,8 +227,11 @@ class Month:
                         "backoff_s": [0.02, 0.04, 0.08],
                         "lookup_wait_s": 0.05,
                         "moderation_verdict_s": 0.5,
-                        "poll_timeout_s": 20.0,
+                        "poll_timeout_s": 60.0,
+                        "poll_patience_s": 3.0,
                     },
+                    # An hour later, at the next look, nothing is left alone any more.
+                    "watch": {"backoff_s": [60, 900, 1800]},
                     **({} if self._options.pixels else {"routing": {"delivered_short_side": 108}}),
                 }
             )
@@ -302,8 +306,12 @@ class Month:
         self.reckoning.look(moment, ceiling_usd=self._ceiling)
 
     def _due_days(self, moment: datetime) -> list[date]:
-        """Days of which something may go on now: those with a clip that has not ended and waits for no person."""
-        return self.reckoning.days_to_try()
+        """The days that the night watch would run now; it is asked once an hour here."""
+        services = self._services
+        outlook = look(services.ledger, services.policy, services.settings.inbox, at=datetime.now(UTC))
+        due = outlook.due(services.policy.watch.backoff_s, among=lambda day: True)
+        services.ledger.waits.tried([wait for waits in due.values() for wait in waits])
+        return list(due)
 
     def _drop(self, number: int) -> None:
         """The morning's briefs, and the vendors' faults that some of them will meet."""

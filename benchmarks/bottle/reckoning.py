@@ -79,10 +79,6 @@ class Reckoning:
         """Days with a brief that has not come to its end."""
         return sorted({track.day for track in self.tracks.values() if not track.ended})
 
-    def days_to_try(self) -> list[date]:
-        """Days with a brief that has not ended, and that waits for nobody's answer as far as the last look knows."""
-        return sorted({track.day for track in self.tracks.values() if not track.ended and track.state != "person"})
-
     def answered(self, clip_id: str) -> None:
         """A person has said what is to become of a clip."""
         if clip_id in self.tracks:
@@ -155,7 +151,7 @@ def _asks(state: ReviewState) -> bool:
 def _standing(track: Track, row: ReviewedClip | None, publication: Any, quarantined: set[str], *, asked: bool) -> Any:
     """Where a clip stands: its state, and what it waits for in words that many share."""
     if row is None:
-        if any(track.order.brief_id in source for source in quarantined):
+        if track.order.source in quarantined:
             return QUARANTINED, QUARANTINED
         return "begun", "not begun"
     if row.status is ClipStatus.REJECTED:

@@ -165,6 +165,8 @@ class BriefOrder:
     """The tier that was meant, whatever the document says."""
     kind: str = "plain"
     """plain, face, hopeless or malformed."""
+    source: str = ""
+    """Where it stands, as a quarantined one is named."""
 
 
 _PLACES = (
@@ -244,4 +246,4 @@ class Desk:
             document["prompt"] = f"A politician waving, {scene}"
         elif kind == "malformed":
             document["duration_s"] = -1
-        return BriefOrder(document["brief_id"], document, _TIERS[quality], kind)
+        return BriefOrder(document["brief_id"], document, _TIERS[quality], kind, source=f"briefs.json#{index + 1}")
