@@ -86,8 +86,8 @@ class Breakers:
                 # What it was opened for is not held against it twice.
                 since = max(since, before.since)
             before = before or Breaker(provider, now, model)
-            # A refusal is told in seconds, a clip in minutes: of a burst, refusals are known first. So what is under way
-            # counts as not refused.
+            # A refusal is told in seconds, a clip in minutes: of a burst, refusals are known first. So what is under
+            # way counts as not refused.
             good, bad = _tried(connection, provider, model, since, under_way=True)
             seen = _newest_event(connection)
             _keep(connection, before, circuit.refused(before, bad, good + bad, now, seen=seen, rules=rules))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from video_pipeline.briefs import Brief, Quality, StoryboardShot
 from video_pipeline.policy import RoutingThresholds
@@ -104,7 +104,8 @@ class Decision(BaseModel):
     reasons: tuple[str, ...] = ()
     held: str | None = None
     alternatives: tuple[Alternative, ...] = ()
-    fell_over: FallOver | None = None
+    # Found by the run that needs it, so no plan that is kept has one.
+    fell_over: FallOver | None = Field(default=None, exclude=True)
 
     @property
     def fall_over(self) -> str:
