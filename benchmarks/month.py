@@ -374,6 +374,7 @@ class Month:
 
     def reckon(self) -> dict[str, Any]:
         books, ledger = self._books(), self._services.ledger
+        self.reckoning.leave_out(FIRST + timedelta(days=self.days_passed))
         kept = promises(self.reckoning, ledger, self._world, books)
         return as_document(self.reckoning, kept, ledger, books)
 

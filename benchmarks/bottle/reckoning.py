@@ -79,6 +79,10 @@ class Reckoning:
         """Days with a brief that has not come to its end."""
         return sorted({track.day for track in self.tracks.values() if not track.ended})
 
+    def leave_out(self, first: date) -> None:
+        """Forget the briefs from `first` on: that day was broken off."""
+        self.tracks = {clip_id: track for clip_id, track in self.tracks.items() if track.day < first}
+
     def answered(self, clip_id: str) -> None:
         """A person has said what is to become of a clip."""
         if clip_id in self.tracks:
