@@ -40,11 +40,13 @@ class Served:
 class Unserved:
     """No adequate model can serve now; `until` is the next probe of one that could, where there is one.
 
-    `person` says that none ever will as things stand.
+    `breaker` is the provider or model whose breaker is in that one's way; `person` says that none ever will as things
+    stand.
     """
 
     reason: str
     provider: str = ""
+    breaker: str = ""
     until: datetime | None = None
     person: bool = False
 
@@ -207,14 +209,14 @@ class Switchboard:
             others = {found[0].why for found in blocked.values()} - {first.why}
             and_so = f" ({'; '.join(sorted(others))})" if others else ""
             reason = f"{first.why}{and_so}; it is asked again from {until:%Y-%m-%d %H:%M:%S} UTC on"
-            return Unserved(reason, first.provider, until)
+            return Unserved(reason, first.provider, first.subject, until)
         last = history[-1] if history else None
         if last is not None and last.failure_kind is FailureKind.INVALID:
             return Unserved(f"{last.model} cannot serve this request: {last.failure_reason}", person=True)
         why = "; ".join(out.values()) or "no model of the catalogue can serve it"
         provider = last.provider if last else ""
         wait = timedelta(seconds=self._rules.first_wait_s["outage"])
-        return Unserved(f"no adequate model can serve now: {why}", provider, datetime.now(UTC) + wait)
+        return Unserved(f"no adequate model can serve now: {why}", provider, until=datetime.now(UTC) + wait)
 
 
 def _tell(ledger: Ledger, notifier: Notifier) -> None:

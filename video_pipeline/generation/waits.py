@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from video_pipeline.generation import ladder
 from video_pipeline.generation.serving import Unserved
-from video_pipeline.ledger import Hold, Job, Ledger, Reservation, TierState, WaitCause, Why
+from video_pipeline.ledger import Hold, Job, Ledger, Reservation, TierState, WaitCause, Why, breaker_of
 from video_pipeline.routing import ClipPlan
 
 
@@ -46,7 +46,8 @@ def why_unserved(unserved: Unserved, gone: Sequence[Job]) -> Why:
         return Why(WaitCause.PERSON, ladder.outlived(gone[0]))
     if unserved.person:
         return Why(WaitCause.PERSON, unserved.reason)
-    return Why(WaitCause.PROVIDER, unserved.reason, unserved.provider, until=unserved.until)
+    hinges_on = breaker_of(unserved.breaker) if unserved.breaker else unserved.provider
+    return Why(WaitCause.PROVIDER, unserved.reason, hinges_on, until=unserved.until)
 
 
 def why_unfinished(job: Job, *, outlived: bool, look_again_at: datetime | None) -> Why:

@@ -34,11 +34,12 @@ from video_pipeline.ledger.records import (
 from video_pipeline.ledger.reserving import Hold, Reservation
 from video_pipeline.ledger.runs import BEAT_S, Beat
 from video_pipeline.ledger.together import Together
-from video_pipeline.ledger.waits import Standing, Wait, WaitCause, What, Why
+from video_pipeline.ledger.waits import BREAKER, Standing, Wait, WaitCause, What, Why, breaker_of
 from video_pipeline.ledger.webhooks import CallStanding
 
 __all__ = [
     "BEAT_S",
+    "BREAKER",
     "NOTHING_BILLED",
     "Actor",
     "AlertRows",
@@ -86,6 +87,7 @@ __all__ = [
     "WaitCause",
     "What",
     "Why",
+    "breaker_of",
     "new_owner",
     "open_ledger",
 ]

@@ -46,13 +46,22 @@ class WaitCause(StrEnum):
     RETRY = "retry"
 
 
+BREAKER = "breaker "
+"""What a wait's `hinges_on` begins with where a breaker is in the way; the name of who is left alone follows."""
+
+
+def breaker_of(subject: str) -> str:
+    """`hinges_on` of a wait for the breaker of a provider or a model."""
+    return f"{BREAKER}{subject}"
+
+
 @dataclass(frozen=True)
 class Why:
     """Why something waits, in words, and what that hinges on.
 
-    `hinges_on` is the tier (frozen), the provider or platform (provider, quota, result), the other job's key (twin),
-    the version of routing (model), or which ceiling: `day` or `plan`. `usd` is what it needs of the ceiling. `until`
-    is the moment at which it can go on, where that is known.
+    `hinges_on` is the tier (frozen), the provider or platform (provider, quota, result), what `breaker_of` gives
+    (provider), the other job's key (twin), the version of routing (model), or which ceiling: `day` or `plan`.
+    `usd` is what it needs of the ceiling. `until` is the moment at which it can go on, where that is known.
     """
 
     cause: WaitCause

@@ -4,12 +4,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from video_pipeline.ledger import Standing, Wait, WaitCause, What
+from video_pipeline.ledger import BREAKER, Standing, Wait, WaitCause, What
 
 
 @dataclass(frozen=True)
 class Now:
-    """All that waits hinge on, as it stands at `at`: money in US dollars, `frozen` tiers, the version of routing."""
+    """All that waits hinge on, as it stands at `at`: money in US dollars, `frozen` tiers, the version of routing.
+
+    `left_alone` are the breakers that are not closed, as waits name them.
+    """
 
     at: datetime
     standing: Standing = field(default_factory=Standing)
@@ -17,6 +20,7 @@ class Now:
     ceiling_usd: Decimal = Decimal(0)
     plan_cap_usd: Decimal = Decimal(0)
     frozen: frozenset[str] = frozenset()
+    left_alone: frozenset[str] = frozenset()
     routing: str = ""
 
 
@@ -58,8 +62,13 @@ def _is_answered(wait: Wait, standing: Standing) -> bool:
 
 
 def _is_served(wait: Wait, now: Now) -> bool:
-    """Whether some adequate model may be asked again: from `until` on, and where nobody knows, by backoff."""
-    return wait.why.until is None or _is_over(wait.why.until, now)
+    """Whether some adequate model may be asked again: from `until` on, and where nobody knows, by backoff.
+
+    A breaker may close before that, by a job of another clip.
+    """
+    why = wait.why
+    closed = why.hinges_on.startswith(BREAKER) and why.hinges_on not in now.left_alone
+    return closed or why.until is None or _is_over(why.until, now)
 
 
 def _is_over(until: datetime | None, now: Now) -> bool:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from video_pipeline.briefs import arrived_days
-from video_pipeline.ledger import Ledger, TierState, Wait, WaitCause, What, Why
+from video_pipeline.ledger import Ledger, TierState, Wait, WaitCause, What, Why, breaker_of
 from video_pipeline.policy import Policy
 from video_pipeline.waiting.outlook import Now, may_go_on
 
@@ -82,6 +82,7 @@ def _stand(ledger: Ledger, policy: Policy, at: datetime) -> Now:
         ceiling_usd=policy.budget.daily_ceiling_usd,
         plan_cap_usd=policy.budget.plan_cap_usd,
         frozen=frozenset(tier for tier, change in states.items() if change.state is TierState.FROZEN),
+        left_alone=frozenset(breaker_of(one.subject) for one in ledger.breakers.not_closed()),
         routing=ledger.governance.version(),
     )
 

@@ -1,6 +1,6 @@
 """What wakes something that waits, in words for people; and the command, where that is a person's."""
 
-from video_pipeline.ledger import Wait, WaitCause, What
+from video_pipeline.ledger import BREAKER, Wait, WaitCause, What
 
 
 def waker(wait: Wait) -> str:
@@ -18,7 +18,7 @@ def waker(wait: Wait) -> str:
         case WaitCause.MODEL:
             return "a model's return, another catalogue, or a changed brief"
         case WaitCause.PROVIDER:
-            return f"{hinges_on or 'the provider'}, when it serves again"
+            return f"{hinges_on.removeprefix(BREAKER) or 'the provider'}, when it serves again"
         case WaitCause.QUOTA:
             return f"{hinges_on or 'the platform'}'s quota"
         case WaitCause.SLOT:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from video_pipeline.ledger import Standing, Wait, WaitCause, What, Why
+from video_pipeline.ledger import Standing, Wait, WaitCause, What, Why, breaker_of
 from video_pipeline.waiting import Now, may_go_on, waker
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -50,6 +50,12 @@ HELD_UP = {
         [replace(NOW, routing="3-2-0"), replace(NOW, at=LATER)],
     ),
     "a provider": (_wait(WaitCause.PROVIDER, "fal", until=LATER), NOW, [replace(NOW, at=LATER)]),
+    "a breaker": (
+        _wait(WaitCause.PROVIDER, breaker_of("fal"), until=LATER),
+        replace(NOW, left_alone=frozenset({breaker_of("fal")})),
+        # Closed by another clip's job before the time that was told.
+        [NOW, replace(NOW, left_alone=frozenset({breaker_of("fal")}), at=LATER)],
+    ),
     "a quota": (_wait(WaitCause.QUOTA, "youtube_shorts", until=LATER), NOW, [replace(NOW, at=LATER)]),
     "a posting slot": (_wait(WaitCause.SLOT, until=LATER), NOW, [replace(NOW, at=LATER)]),
     "a person": (_wait(WaitCause.PERSON), _standing(asked=frozenset({CLIP})), [NOW]),
