@@ -166,7 +166,7 @@ class Switchboard:
             return None
         if found.model == first.model:
             return found
-        first = first.model_copy(update={"why": unavailable.get(first.model, first.why)})
+        first = replace(first, why=unavailable.get(first.model, first.why))
         moved = found.model_copy(update={"fell_over": first})
         return moved.model_copy(update={"reasons": (*moved.reasons, moved.fall_over)})
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.briefs import Brief, Quality, StoryboardShot
 from video_pipeline.policy import RoutingThresholds
@@ -58,11 +58,10 @@ class RoutingState:
     dearest: float = math.inf
 
 
-class FallOver(BaseModel):
+@dataclass(frozen=True)
+class FallOver:
     """What a decision was before its model could not serve: that model, why, and an attempt's price there, in US
-    dollars."""
-
-    model_config = ConfigDict(frozen=True)
+    dollars. Found by the run that needs it: jobs keep it, and no table of plans has one."""
 
     model: str
     why: str
@@ -104,8 +103,7 @@ class Decision(BaseModel):
     reasons: tuple[str, ...] = ()
     held: str | None = None
     alternatives: tuple[Alternative, ...] = ()
-    # Found by the run that needs it, so no plan that is kept has one.
-    fell_over: FallOver | None = Field(default=None, exclude=True)
+    fell_over: FallOver | None = None
 
     @property
     def fall_over(self) -> str:

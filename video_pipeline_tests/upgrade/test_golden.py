@@ -73,11 +73,10 @@ def _cell(name: str, cell: Any) -> Any:
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Every model that what is kept of a type's values is made of, itself among them."""
+    """Every model that values of a type are made of, itself among them."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
         for field in annotation.model_fields.values():
-            if not field.exclude:
-                yield from _models(field.annotation)
+            yield from _models(field.annotation)
     for argument in typing.get_args(annotation):
         yield from _models(argument)
