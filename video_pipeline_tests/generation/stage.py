@@ -16,7 +16,7 @@ from video_pipeline.briefs import Brief, storyboard_of
 from video_pipeline.clips import GeneratedClip
 from video_pipeline.generation import NO_WEBHOOKS, PROVIDERS, GenerationEngine, Provider, Webhooks
 from video_pipeline.ledger import Job, JobState, Ledger
-from video_pipeline.ledger.schema import jobs, spend
+from video_pipeline.ledger.schema import breakers, jobs, spend
 from video_pipeline.policy import Policy, ProviderLimits
 from video_pipeline.routing import Catalogue, ClipPlan, RoutingState, plan_day
 from video_pipeline.storage import ObjectStore
@@ -158,6 +158,12 @@ def let_settle(ledger: Ledger, job: Job) -> None:
     with ledger.engine.begin() as connection:
         moved_at = jobs.c.updated_at - timedelta(days=1)
         connection.execute(update(jobs).where(jobs.c.key == job.key).values(updated_at=moved_at))
+
+
+def let_probe(ledger: Ledger) -> None:
+    """As if the waits of all breakers were over."""
+    with ledger.engine.begin() as connection:
+        connection.execute(update(breakers).values(next_probe_at=func.clock_timestamp()))
 
 
 def sent(job: Job) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, Mark, Rev
 from video_pipeline.ledger.schema import clip_marks, jobs
 from video_pipeline_tests.contract.edge import usd
 from video_pipeline_tests.contract.orders import brief_of
-from video_pipeline_tests.generation.stage import Stage, let_settle, quick
+from video_pipeline_tests.generation.stage import Stage, let_probe, let_settle, quick
 
 PRICE = Decimal("0.022")
 STILL = Decimal("0.003")
@@ -215,6 +215,7 @@ def test_a_provider_that_stays_busy_fails_the_run_tells_somebody_and_is_asked_by
     assert "HTTP 503" in clip.reason
     assert any(cause.startswith("transient fal") for cause in stage.alerts())
     stage.edge.clear_faults()
+    let_probe(stage.ledger)
     clip = stage.one(brief_of(HARBOUR))
     # Other models of the provider failed as well, and none of that keeps the shot from the cheapest one.
     assert (clip.status, clip.strategy, clip.model) == (ClipStatus.GENERATED, "original", "sandbox/sprint")

@@ -16,13 +16,13 @@ from video_pipeline.clips import ClipStatus, GeneratedClip
 from video_pipeline.generation.providers import NotAccepted
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.ledger import BreakerCause, BreakerState, FailureKind, Job, JobState, Ledger, Receipt
-from video_pipeline.ledger.schema import breakers, jobs
+from video_pipeline.ledger.schema import jobs
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue
 from video_pipeline.storage import LocalStore
 from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of
-from video_pipeline_tests.generation.stage import Stage, quick
+from video_pipeline_tests.generation.stage import Stage, let_probe, quick
 
 SPRINT, DASH, STEADY = "sandbox/sprint", "sandbox/dash", "sandbox/steady"
 HARBOUR = "a harbour at dawn"
@@ -202,6 +202,7 @@ def test_a_clip_that_nobody_can_serve_waits_for_the_next_probe_and_the_probe_bri
     assert all("HTTP 503" in clip.reason or "does not work" in clip.reason for clip in waiting)
     assert stage.ledger.breakers.next_probe_at() is not None
     stage.edge.clear_faults()
+    let_probe(stage.ledger)
     clips = stage.generate(*hills)
     # One of them probes; the others wait for what it hears.
     assert {(clip.status, clip.model) for clip in clips} == {(ClipStatus.GENERATED, SPRINT)}
@@ -220,8 +221,7 @@ def test_a_dead_provider_is_probed_by_one_job_a_wait(stage: Stage, monkeypatch: 
         stage.one(brief_of("the first", brief_id="first"))
         assert len(asked) == 1
         policy = patient(stage.policy)
-        with stage.ledger.engine.begin() as connection:
-            connection.execute(update(breakers).values(next_probe_at=datetime.now(UTC)))
+        let_probe(stage.ledger)
         clips = stage.generate(*(brief_of(f"hill {n}", brief_id=f"hill-{n}") for n in range(8)), policy=policy)
     assert {(clip.status, clip.model) for clip in clips} == {(ClipStatus.GENERATED, DASH)}
     assert len(asked) == 2
