@@ -4,6 +4,9 @@ import asyncio
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import timedelta
+
+from video_pipeline.policy import BreakerPolicy
 
 # Early polls are quick, so that a verdict of moderation or a fast render is seen at once.
 _QUICK_S = 0.25
@@ -18,6 +21,15 @@ _LONGEST_S = 15.0
 _LAST = 32
 _QUICK_RENDER = 0.2
 _BEFORE_SHARE = 0.9
+# A share of the time that has passed already, so that hours of silence are not hours of runs, a minute each.
+_AGAIN_SHARE = 0.25
+
+
+def look_again_in(rules: BreakerPolicy, age_s: float) -> timedelta:
+    """When a later run is to look again at what nobody could tell of, or serve, for `age_s` seconds."""
+    return timedelta(
+        seconds=min(rules.longest_wait_s["outage"], max(rules.first_wait_s["outage"], age_s * _AGAIN_SHARE))
+    )
 
 
 class Cadence:
@@ -53,13 +65,17 @@ class Cadence:
         finally:
             self._waiting -= 1
 
-    async def turn(self, model: str, waited_s: float) -> None:
-        """Wait for a poll's turn; whoever has learned in the queue that it is too early, waits again."""
+    async def turn(self, model: str, waited_s: float, *, told: bool = False) -> None:
+        """Wait for a poll's turn; whoever has learned in the queue that it is too early, waits again, and once.
+
+        So what nobody expects is seen, too, and so is a model that has become quick. Who was `told` waits for its
+        turn only.
+        """
         loop = asyncio.get_running_loop()
         since = loop.time() - waited_s
-        while True:
+        for may_wait in (not told, False):
             async with self._turn:
-                too_early_s = self._too_early_s(model, loop.time() - since)
+                too_early_s = self._too_early_s(model, loop.time() - since) if may_wait else 0.0
                 if not too_early_s:
                     await asyncio.sleep(max(0.0, self._next_at - loop.time()))
                     self._next_at = loop.time() + self._gap_s

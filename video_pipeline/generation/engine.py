@@ -39,6 +39,7 @@ from video_pipeline.ledger import (
     LeaseLost,
     Ledger,
     Mark,
+    ReviewStage,
     Wait,
     WaitCause,
     What,
@@ -51,6 +52,8 @@ from video_pipeline.storage import ObjectStore
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
+# Causes for which nothing more is bought; they say nothing of what is at its provider.
+_HOLDS_WHAT_IS_NEW = (WaitCause.PERSON, WaitCause.CEILING, WaitCause.FROZEN, WaitCause.MODEL)
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,11 @@ class GenerationEngine:
                 if lease is None:
                     why = Why(WaitCause.LEASE, "another worker is generating this clip")
                     return await self._waits(plan, why, history=[])
+                refused = await self._db(self._ledger.reviews.rejected, plan.clip_id, ReviewStage.GENERATION)
+                if refused is not None:
+                    await self._end_under_way(plan, refused.reason, lease)
+                    why = Why(WaitCause.PERSON, refused.reason)
+                    return await self._waits(plan, why, status=ClipStatus.REJECTED)
                 if plan.held:
                     await self._db(self._ledger.trails.mark, plan.clip_id, Mark.HELD, unless=Mark.HELD)
                     await self._end_under_way(plan, plan.held, lease)
@@ -188,9 +196,14 @@ class GenerationEngine:
         self, plan: ClipPlan, why: Why, *, status: ClipStatus = ClipStatus.WAITING, history: list[Job] | None = None
     ) -> GeneratedClip:
         """The row of a clip that cannot go on in this run, and a note of why for whoever wakes it."""
+        history = await self._history(plan) if history is None else history
+        bought = next((job for job in history if self._driver.is_owed(job)), None)
+        if bought is not None and why.cause in _HOLDS_WHAT_IS_NEW:
+            # What is paid for is asked for meanwhile, whatever keeps the clip from buying more.
+            why = Why(WaitCause.RESULT, why.reason, bought.provider)
         wait = Wait(What.CLIP, plan.clip_id, plan.storyboard.day, why)
         await self._db(self._ledger.waits.note, [wait])
-        return clip_row(plan, await self._history(plan) if history is None else history, status, why.reason)
+        return clip_row(plan, history, status, why.reason)
 
     @asynccontextmanager
     async def _lease(self, clip_id: str) -> AsyncGenerator[Lease | None, None]:

@@ -8,7 +8,7 @@ import copy
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,7 @@ from video_pipeline import checkpoints
 from video_pipeline.alerts import Alert, Notifier
 from video_pipeline.errors import ConfigurationError, LedgerError, VendorError
 from video_pipeline.generation import messages
-from video_pipeline.generation.cadence import Cadence
+from video_pipeline.generation.cadence import Cadence, look_again_in
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.media_collector import MediaCollector
 from video_pipeline.generation.providers import (
@@ -500,7 +500,8 @@ class JobDriver:
                 if job.state is JobState.SUBMITTED:
                     job = await self._db(self._jobs.processing, job)
                     checkpoints.reached("generation.processing")
-            if limit_s is not None and waited_s >= limit_s:
+            # Who was asked and said nothing may have had it all along.
+            if limit_s is not None and waited_s >= limit_s and trouble_since is None:
                 return job
             if waited_s >= self._policy.moderation_verdict_s and _age_s(job) > self._policy.poll_timeout_s:
                 return await (self._late(job) if trouble_since is None else self._left(job, said))
@@ -510,9 +511,9 @@ class JobDriver:
         cadence, early = self._cadences[job.provider], waited_s < self._policy.moderation_verdict_s
         wait_s = cadence.wait_s(job.model, waited_s, self._poll_interval_s(job), early=early)
         with cadence.waiting():
-            await self._wait(job, wait_s, since=known_calls)
+            told = await self._wait(job, wait_s, since=known_calls)
             if not early:
-                await cadence.turn(job.model, waited_s + wait_s)
+                await cadence.turn(job.model, waited_s + wait_s, told=told)
 
     async def _is_down(self, job: Job) -> bool:
         """Whether a job's provider or model is left alone because it does not work."""
@@ -521,7 +522,7 @@ class JobDriver:
 
     async def _left(self, job: Job, reason: str) -> Job:
         """The provider does not tell of the job now, whatever becomes of it; a later run asks again."""
-        self._silent[job.key] = datetime.now(UTC) + timedelta(seconds=self._rules.first_wait_s["outage"])
+        self._silent[job.key] = datetime.now(UTC) + look_again_in(self._rules, _age_s(job))
         await self._report(job, BreakerCause.OUTAGE, reason, polling=True)
         await self._tell(messages.provider_silent(job, reason))
         return job
@@ -551,8 +552,11 @@ class JobDriver:
             _LOG.warning("the ledger could not be asked for webhooks of %s: %s", job.clip_id, error)
             return 0
 
-    async def _wait(self, job: Job, seconds: float, *, since: int | None = None) -> None:
-        """Wait, and no longer than until there are more than `since` webhook calls of the job (or than now)."""
+    async def _wait(self, job: Job, seconds: float, *, since: int | None = None) -> bool:
+        """Wait, and no longer than until there are more than `since` webhook calls of the job (or than now).
+
+        Whether there are.
+        """
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         known = await self._known_calls(job) if since is None else since
@@ -560,7 +564,8 @@ class JobDriver:
         while (left_s := until - loop.time()) > 0:
             await asyncio.sleep(min(_NEWS_S, left_s) if called else left_s)
             if await self._known_calls(job) > known:
-                return
+                return True
+        return False
 
     async def _rendered(self, job: Job, rendered: Rendered) -> Job:
         checkpoints.reached("generation.rendered")
@@ -571,6 +576,11 @@ class JobDriver:
             media_bytes=rendered.size_bytes,
             bill=list_price(job),
         )
+
+    def is_owed(self, job: Job) -> bool:
+        """Whether a job is, or may be, paid for, and may still hand its file over."""
+        bought = not job.state.final and job.state not in (JobState.PLANNED, JobState.REFUSED, JobState.RESERVED)
+        return bought and job.provider in self._providers and not self.outlived(job)
 
     def overdue(self, job: Job) -> bool:
         """Whether a bought job no longer keeps its shot from another model (`generation.give_up_after_s`)."""

@@ -51,22 +51,37 @@ class _Queue:
         outcome = asyncio.get_running_loop().create_future()
         self._waiting.append((item, outcome))
         if self._sender is None:
-            # It begins when all that can run now has run, so that what they ask for goes along.
-            self._sender = asyncio.create_task(self._send_all())
+            self._start()
         return outcome
 
+    def _start(self) -> None:
+        # It begins when all that can run now has run, so that what they ask for goes along.
+        self._sender = asyncio.create_task(self._send_all())
+        self._sender.add_done_callback(self._ended)
+
+    def _ended(self, _: asyncio.Task[None]) -> None:
+        self._sender = None
+        if self._waiting:
+            # It was cancelled, as all tasks of a loop that ends: who still has to clean up is sent for all the same.
+            self._start()
+
     async def _send_all(self) -> None:
-        try:
-            while self._waiting:
-                lot = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_TOGETHER))]
-                try:
-                    outcomes = await self._send([item for item, _ in lot])
-                except Exception as error:
-                    outcomes = [error] * len(lot)
-                for (_, future), outcome in zip(lot, outcomes, strict=True):
-                    _tell(future, outcome)
-        finally:
-            self._sender = None
+        while self._waiting:
+            some = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MOST_TOGETHER))]
+            # Nothing is done any more for whoever was cancelled meanwhile.
+            lot = [(item, future) for item, future in some if not future.done()]
+            if not lot:
+                continue
+            try:
+                outcomes = await self._send([item for item, _ in lot])
+            except asyncio.CancelledError:
+                for _, future in lot:
+                    future.cancel()
+                raise
+            except Exception as error:
+                outcomes = [error] * len(lot)
+            for (_, future), outcome in zip(lot, outcomes, strict=True):
+                _tell(future, outcome)
 
 
 def _tell(future: asyncio.Future[Any], outcome: Any) -> None:

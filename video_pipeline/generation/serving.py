@@ -9,11 +9,12 @@ import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from video_pipeline import checkpoints
 from video_pipeline.alerts import Notifier
 from video_pipeline.generation import messages
+from video_pipeline.generation.cadence import look_again_in
 from video_pipeline.generation.ladder import Attempt
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.requests import build_job
@@ -211,12 +212,20 @@ class Switchboard:
             reason = f"{first.why}{and_so}; it is asked again from {until:%Y-%m-%d %H:%M:%S} UTC on"
             return Unserved(reason, first.provider, first.subject, until)
         last = history[-1] if history else None
-        if last is not None and last.failure_kind is FailureKind.INVALID:
+        invalid = {job.model for job in history if job.failure_kind is FailureKind.INVALID}
+        # One that only failed for now may serve in a while.
+        if last is not None and last.failure_kind is FailureKind.INVALID and out.keys() <= invalid:
             return Unserved(f"{last.model} cannot serve this request: {last.failure_reason}", person=True)
         why = "; ".join(out.values()) or "no model of the catalogue can serve it"
         provider = last.provider if last else ""
-        wait = timedelta(seconds=self._rules.first_wait_s["outage"])
+        wait = look_again_in(self._rules, _tried_for_s(history))
         return Unserved(f"no adequate model can serve now: {why}", provider, until=datetime.now(UTC) + wait)
+
+
+def _tried_for_s(history: Sequence[Job]) -> float:
+    """Seconds since the first of a shot's jobs was to be bought."""
+    first = min((job.submitted_at for job in history if job.submitted_at), default=None)
+    return (datetime.now(UTC) - first).total_seconds() if first else 0.0
 
 
 def _tell(ledger: Ledger, notifier: Notifier) -> None:

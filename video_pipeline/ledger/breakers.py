@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from video_pipeline.ledger import circuit
@@ -88,7 +88,7 @@ class Breakers:
             before = before or Breaker(provider, now, model)
             # A refusal is told in seconds, a clip in minutes: of a burst, refusals are known first. So what is under
             # way counts as not refused.
-            good, bad = _tried(connection, provider, model, since, under_way=True)
+            good, bad = _tried(connection, provider, model, jobs.c.submitted_at >= since, under_way=True)
             seen = _newest_event(connection)
             _keep(connection, before, circuit.refused(before, bad, good + bad, now, seen=seen, rules=rules))
 
@@ -204,7 +204,13 @@ def _answers(connection: Connection, before: Breaker, rules: BreakerPolicy) -> t
     assert before.cause is not None, "something has opened it"
     if before.cause is BreakerCause.REFUSALS:
         half_open = before.state is BreakerState.HALF_OPEN
-        return _tried(connection, before.provider, before.model, before.since) if half_open else (0, 0)
+        # What was sent since it opened, by the order of events: workers' clocks may be behind the database's.
+        sent = exists().where(
+            job_events.c.job_key == jobs.c.key,
+            job_events.c.to_state == JobState.SUBMITTING.value,
+            job_events.c.id > before.seen,
+        )
+        return _tried(connection, before.provider, before.model, sent) if half_open else (0, 0)
     works = _works(before.provider, before.model, before.cause, before.polling, rules)
     if before.cause is BreakerCause.SLOW:
         # What was on its way when it got slow shows nothing.
@@ -248,9 +254,9 @@ def _count(connection: Connection, seen: int, condition: ColumnElement[bool]) ->
 
 
 def _tried(
-    connection: Connection, provider: str, model: str, since: datetime, *, under_way: bool = False
+    connection: Connection, provider: str, model: str, sent: ColumnElement[bool], *, under_way: bool = False
 ) -> tuple[int, int]:
-    """Clips that the model was tried with since a moment: not refused, those `under_way` among them or not; refused.
+    """Clips whose jobs were `sent` to the model: not refused, those `under_way` among them or not; refused.
 
     Attempts at one clip are no independent evidence, so only its first one counts.
     """
@@ -260,7 +266,7 @@ def _tried(
         .where(
             jobs.c.provider == provider,
             jobs.c.model == model,
-            jobs.c.submitted_at >= since,
+            sent,
             jobs.c.kind == JobKind.VIDEO.value,
         )
         .order_by(jobs.c.clip_id, jobs.c.submitted_at)

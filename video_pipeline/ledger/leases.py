@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, TextClause, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.together import made, together
@@ -182,17 +182,20 @@ def _renewed(engine: Engine, leases: Sequence[Lease], *, waiting: bool = True) -
     return outcomes
 
 
-def _released(engine: Engine, leases: Sequence[Lease]) -> Sequence[Exception | None]:
+def _deleted(engine: Engine, leases: Sequence[Lease]) -> Sequence[Exception | None]:
     statement = text(
         f"WITH ours AS MATERIALIZED ({_OURS}) DELETE FROM leases USING ours "
         "WHERE leases.resource = ours.resource AND leases.token = ours.token"
     )
-    try:
-        with engine.begin() as connection:
-            connection.execute(statement, _given(leases))
-    except (SQLAlchemyError, LedgerError) as error:
-        names = ", ".join(lease.resource for lease in leases)
-        _LOG.warning("The lease on %s could not be given back: %s", names, _reason(error))
+    with engine.begin() as connection:
+        connection.execute(statement, _given(leases))
+    return [None] * len(leases)
+
+
+def _released(engine: Engine, leases: Sequence[Lease]) -> Sequence[Exception | None]:
+    for lease, error in zip(leases, made(engine, leases, _deleted), strict=True):
+        if error is not None:
+            _LOG.warning("The lease on %s could not be given back: %s", lease.resource, _reason(error))
     return [None] * len(leases)
 
 

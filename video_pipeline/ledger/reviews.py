@@ -2,13 +2,13 @@
 
 from datetime import UTC, date, datetime
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, delete, func, select, update
+from sqlalchemy import ColumnElement, Engine, RowMapping, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.records import Review, ReviewState
-from video_pipeline.ledger.schema import reviews
+from video_pipeline.ledger.schema import briefs, reviews
 
 
 class Reviews:
@@ -59,6 +59,17 @@ class Reviews:
 
     def get(self, clip_id: str, stage: str) -> Review | None:
         found = self._where(reviews.c.clip_id == clip_id, reviews.c.stage == stage)
+        return found[0] if found else None
+
+    def rejected(self, clip_id: str, stage: str) -> Review | None:
+        """A person's no that still stands: the clip's brief has not been changed since."""
+        changed_at = select(briefs.c.updated_at).where(briefs.c.clip_id == clip_id).scalar_subquery()
+        found = self._where(
+            reviews.c.clip_id == clip_id,
+            reviews.c.stage == stage,
+            reviews.c.state == ReviewState.REJECTED.value,
+            or_(changed_at.is_(None), reviews.c.decided_at >= changed_at),
+        )
         return found[0] if found else None
 
     def waiting(self) -> list[Review]:

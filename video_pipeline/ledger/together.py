@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
+from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.connecting import ChangeUndone, tried_again
 
 _P = ParamSpec("_P")
@@ -86,6 +87,16 @@ def made(engine: Engine, items: Sequence[_Item], make: Make[_Item, _Result]) -> 
     return [outcome for item in items for outcome in made(engine, [item], make)]
 
 
+# The class of SQLSTATEs of what is too long or too complex for the server.
+_LIMIT_EXCEEDED = "54"
+
+
 def _taken_back(error: Exception) -> bool:
-    """Whether the server has taken all of it back, surely: bad data, a violated constraint, rows that others hold."""
-    return isinstance(error, ChangeUndone | DataError | IntegrityError)
+    """Whether all of it was taken back, surely: bad data, a violated constraint or limit, rows that others hold.
+
+    What is neither the database's nor the ledger's was raised by a row or a value, before the commit.
+    """
+    if isinstance(error, DBAPIError):
+        limit = (getattr(error.orig, "sqlstate", None) or "").startswith(_LIMIT_EXCEEDED)
+        return limit or isinstance(error, DataError | IntegrityError)
+    return isinstance(error, ChangeUndone) or not isinstance(error, LedgerError | SQLAlchemyError)

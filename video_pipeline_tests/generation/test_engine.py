@@ -19,7 +19,19 @@ from video_pipeline.generation import generate_day
 from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.generation.requests import build_job
-from video_pipeline.ledger import Actor, Job, JobState, LeaseLost, Ledger, Receipt, TierState, open_ledger
+from video_pipeline.ledger import (
+    Actor,
+    Job,
+    JobState,
+    LeaseLost,
+    Ledger,
+    Receipt,
+    ReviewStage,
+    ReviewState,
+    TierState,
+    WaitCause,
+    open_ledger,
+)
 from video_pipeline.ledger.jobs import Jobs
 from video_pipeline.media import probe
 from video_pipeline.routing import ClipPlan, RoutingState
@@ -357,6 +369,33 @@ def test_what_a_held_clip_has_at_the_provider_is_finished_and_nothing_more_is_bo
     assert len(stage.requests) == 1
     clip = stage.one(brief_of(shots=TWO_SHOTS))
     assert (clip.status, len(stage.requests)) == (ClipStatus.GENERATED, 2)
+
+
+def test_what_a_held_clip_has_at_the_provider_is_asked_for_although_the_clip_is_held(stage: Stage) -> None:
+    stage.edge.fault("status_500", times=99)
+    late = quick(stage.policy, ceiling_usd="0.03", poll_timeout_s=0.5)
+    stage.one(brief_of(shots=TWO_SHOTS), policy=late)
+    causes: list[tuple[WaitCause, str]] = []
+    for _ in range(2):
+        [clip] = stage.run(stage.plan(brief_of(shots=TWO_SHOTS), state=FROZEN), policy=late)
+        assert (clip.status, "frozen" in clip.reason) == (ClipStatus.WAITING, True)
+        causes += [(wait.cause, wait.why.hinges_on) for wait in stage.ledger.waits.all()]
+        stage.edge.clear_faults()
+    # As long as something is there, it does not wait for what holds it up: until then the file may be gone.
+    assert causes[0] == (WaitCause.RESULT, "fal")
+    assert causes[1][0] is WaitCause.MODEL
+
+
+def test_a_clip_that_a_person_has_rejected_is_not_bought_until_its_brief_is_changed(stage: Stage) -> None:
+    clip_id = stage.plan(brief_of(HARBOUR))[0].clip_id
+    stage.ledger.reviews.open(clip_id, ReviewStage.GENERATION, "refused by moderation")
+    stage.ledger.reviews.decide(clip_id, ReviewStage.GENERATION, ReviewState.REJECTED, by="maria")
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.reason, stage.requests) == (ClipStatus.REJECTED, "refused by moderation", [])
+    stage.ledger.intake.record_brief(
+        clip_id=clip_id, day=stage.day, brief_id=clip_id.split("/")[1], sha256="new", document={}
+    )
+    assert stage.one(brief_of("a hill")).status is ClipStatus.GENERATED
 
 
 def test_what_a_held_clip_has_only_reserved_is_freed(stage: Stage) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import update
 from video_pipeline.clips import ClipStatus, GeneratedClip
 from video_pipeline.generation.providers import NotAccepted
 from video_pipeline.generation.providers.fal import FalProvider
-from video_pipeline.ledger import BreakerCause, BreakerState, FailureKind, Job, JobState, Ledger, Receipt
+from video_pipeline.ledger import BreakerCause, BreakerState, FailureKind, Job, JobState, Ledger, Receipt, WaitCause
 from video_pipeline.ledger.schema import jobs
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue
@@ -146,6 +146,25 @@ def test_a_request_that_no_model_can_serve_asks_a_person(stage: Stage, monkeypat
         assert clip.status is ClipStatus.REVIEW
         assert "cannot serve this request" in clip.reason
     assert asked == [SPRINT, STEADY]
+
+
+def test_a_request_that_one_model_may_still_serve_waits_for_it_and_asks_nobody(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_kiln(stage)
+    with monkeypatch.context() as patch:
+
+        async def submit(self: FalProvider, job: Job, **more: Any) -> Receipt:
+            raise NotAccepted(FailureKind.TRANSIENT if job.model == SPRINT else FailureKind.INVALID, "not now")
+
+        patch.setattr(FalProvider, "submit", submit)
+        clip = stage.one(brief_of(HARBOUR))
+    assert clip.status is ClipStatus.WAITING
+    [wait] = stage.ledger.waits.all()
+    assert (wait.cause, wait.why.until is not None) == (WaitCause.PROVIDER, True)
+    let_probe(stage.ledger)
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.model) == (ClipStatus.GENERATED, SPRINT)
 
 
 def test_failures_of_a_provider_do_not_count_on_the_ladder(stage: Stage) -> None:

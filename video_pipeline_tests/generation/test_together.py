@@ -1,6 +1,9 @@
 """Many jobs at once: what is asked of the ledger goes together, and polls are so many a second and not too early."""
 
 import asyncio
+import threading
+import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from video_pipeline.errors import LedgerError
+from video_pipeline.generation import cadence, ledger_threads
 from video_pipeline.generation.cadence import Cadence
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.ledger import JobState, LeaseLost, Ledger, Receipt, new_owner
@@ -96,3 +100,59 @@ def test_polls_are_so_many_a_second() -> None:
         return loop.time() - begun
 
     assert asyncio.run(turns(31)) >= 0.3
+
+
+def test_a_job_that_ends_sooner_than_its_model_ever_did_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cadence, "_LONGEST_S", 0.1)
+
+    async def turns() -> list[float]:
+        polls, loop = Cadence(4), asyncio.get_running_loop()
+        polls.rendered("slow", 3600.0)
+        took: list[float] = []
+        for told in (False, True):
+            began = loop.time()
+            await polls.turn("slow", 1.0, told=told)
+            took.append(loop.time() - began)
+        return took
+
+    patience_s, told_s = asyncio.run(turns())
+    assert 0.1 <= patience_s < 5
+    assert told_s < 0.1
+
+
+def test_a_run_that_is_stopped_ends_with_all_that_its_clips_still_had_to_do() -> None:
+    """A task that cleans up asks for more while the lot that is out is cancelled."""
+    sent: list[int] = []
+
+    async def clip(queue: Any, number: int) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await queue.put(number)
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+
+        def send(items: list[int]) -> asyncio.Future[list[int]]:
+            def slowly() -> list[int]:
+                time.sleep(0.05)
+                sent.extend(items)
+                return items
+
+            return loop.run_in_executor(None, slowly)
+
+        queue = ledger_threads._Queue(send)
+        clips = [asyncio.create_task(clip(queue, number)) for number in range(50)]
+        queue.put(-1)
+        await asyncio.wait(clips, timeout=0.02)
+        raise KeyboardInterrupt
+
+    def stopped() -> None:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(run())
+
+    thread = threading.Thread(target=stopped, daemon=True)
+    thread.start()
+    thread.join(timeout=30)
+    assert not thread.is_alive()
+    assert {*range(50)} <= {*sent}
