@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ import yaml
 from sqlalchemy.exc import SQLAlchemyError
 
 from video_pipeline.defs.dead_runs import days_under_way, end_dead_runs, ending_dead_runs, process_tags
+from video_pipeline.defs.nights import unscored_nights
 from video_pipeline.defs.partitions import is_partition
 from video_pipeline.errors import VideoPipelineError
+from video_pipeline.ledger import Wait
 from video_pipeline.scratch import scratch_folder
 from video_pipeline.services import Services, get_services
 from video_pipeline.settings import Settings, environment_with
@@ -119,10 +121,14 @@ def run_job(
 
 @dataclass(frozen=True)
 class GoingOn:
-    """Production days on which something can go on now, oldest first; `under_way` are those that have a run."""
+    """Production days on which something can go on now, oldest first; `under_way` are those that have a run.
+
+    `nights` are the days that ought to be scored by now, and are not.
+    """
 
     days: tuple[date, ...]
     under_way: tuple[date, ...]
+    nights: tuple[date, ...]
 
 
 def days_that_can_go_on(services: Services) -> GoingOn:
@@ -131,8 +137,19 @@ def days_that_can_go_on(services: Services) -> GoingOn:
         end_dead_runs(instance, services.ledger)
         outlook = look(services.ledger, services.policy, services.inbox.folder)
         under_way = days_under_way(instance, "production_day", services.ledger.run_beats.last())
+        nights = unscored_nights(instance, services.ledger, services.policy, outlook.at)
     days = [day for day in outlook.days() if is_partition(day)]
-    return GoingOn(tuple(day for day in days if day not in under_way), tuple(day for day in days if day in under_way))
+    return GoingOn(
+        tuple(day for day in days if day not in under_way),
+        tuple(day for day in days if day in under_way),
+        tuple(night.day for night in nights if night.taken_up_at is None),
+    )
+
+
+def nights_that_wait(services: Services) -> list[Wait]:
+    """The nights that were due and are not scored, oldest first; taken up where a run is under way."""
+    with dagster_instance(services.settings) as instance:
+        return unscored_nights(instance, services.ledger, services.policy, datetime.now(UTC))
 
 
 def serve(settings: Settings, *, port: int) -> None:

@@ -1,6 +1,6 @@
 """`demo`, `run-day` and `dev`: a production day from the command line, told while it runs, or in Dagster's UI."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,7 +33,7 @@ def demo(
 def run_day(
     day: Day = "today",
     all_days: Annotated[
-        bool, typer.Option("--all", help="Every day on which something can go on now, oldest first, instead.")
+        bool, typer.Option("--all", help="Every day that can go on now, and every night that was missed, instead.")
     ] = False,
     score: Annotated[bool, typer.Option(help="Run the nightly scoring afterwards.")] = False,
 ) -> None:
@@ -50,28 +50,35 @@ def run_day(
 
 
 def _run_all(services: "Services", *, score: bool) -> None:
-    """Run each day that can go on; one that fails keeps no other from its run."""
+    """Run each day that can go on, then score each that was missed; one that fails keeps no other from its run."""
     from video_pipeline.launcher import RunFailed, days_that_can_go_on, run_job
 
     found = days_that_can_go_on(services)
     for day in found.under_way:
         console.print(f"{day} has a run that is queued or under way.")
-    if not found.days:
+    # Nights in their order: standings build on the day before.
+    nights = sorted({*found.nights, *(found.days if score else ())})
+    if not found.days and not nights:
         console.print("Nothing else can go on now." if found.under_way else "Nothing can go on now.")
         console.print("`video-pipeline waiting` lists what waits, and why.")
         return
-    console.print(f"These days can go on now: {', '.join(str(day) for day in found.days)}.", highlight=False)
-    failed: list[str] = []
-    for day in found.days:
-        console.print(f"[bold]{day}[/bold]", highlight=False)
+    if found.days:
+        console.print(f"These days can go on now: {', '.join(map(str, found.days))}.", highlight=False)
+    if found.nights:
+        console.print(f"These days were never scored: {', '.join(map(str, found.nights))}.", highlight=False)
+    failed: list[date] = []
+    for job, day in [("production_day", day) for day in found.days] + [("nightly_scoring", day) for day in nights]:
+        if day in failed:
+            continue
+        console.print(f"[bold]{day}[/bold] {job}", highlight=False)
         try:
-            for job in _jobs(score=score):
-                run_job(job, day, services.settings, on_progress=_print_progress)
+            run_job(job, day, services.settings, on_progress=_print_progress)
         except RunFailed as error:
             console.print(f"[red]{escaped(str(error))}[/red]", highlight=False, soft_wrap=True)
-            failed.append(str(day))
+            failed.append(day)
     if failed:
-        raise RunFailed(f"The run of {', '.join(failed)} failed, as told above; the other days came to their end.")
+        days = ", ".join(map(str, failed))
+        raise RunFailed(f"The run of {days} failed, as told above; the other days came to their end.")
 
 
 def _jobs(*, score: bool) -> tuple[str, ...]:

@@ -21,11 +21,14 @@ def waiting(
     json: Annotated[bool, typer.Option("--json", help="Print what waits as JSON.")] = False,
 ) -> None:
     """List all that waits: for a ceiling, a freeze, a provider, a quota, a person, or only for a run."""
+    from video_pipeline.launcher import nights_that_wait
     from video_pipeline.waiting import look
 
     services = get_services()
     outlook = look(services.ledger, services.policy, services.inbox.folder)
-    rows = _rows(services.ledger, [*outlook.can, *outlook.cannot], set(outlook.can))
+    nights = nights_that_wait(services)
+    unscored = {night for night in nights if night.taken_up_at is None}
+    rows = _rows(services.ledger, [*outlook.can, *outlook.cannot, *nights], {*outlook.can, *unscored})
     left_alone = [breaker.sentence for breaker in services.ledger.breakers.not_closed()]
     if json:
         document = {"at": outlook.at.isoformat(), "waiting": rows, "left_alone": left_alone}
@@ -39,7 +42,7 @@ def waiting(
     console.print(_table(rows, outlook.at))
     counts = Counter(row["cause"] for row in rows)
     said = ", ".join(f"{count} {cause}" for cause, count in counts.most_common())
-    days = outlook.days()
+    days = {*outlook.days(), *(night.day for night in unscored)}
     goes = (
         f"`video-pipeline run-day --all` runs {len(days)} days that can go on now"
         if days

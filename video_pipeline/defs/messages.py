@@ -50,11 +50,15 @@ def work_stuck(at: datetime, waits: Sequence[Wait]) -> Alert:
     return Alert(f"stuck {shown} {at.date()}", "Work is stuck", text, severity="warning")
 
 
-def what_waits(counts: Mapping[WaitCause, int], days: Sequence[date], later: int, ended: Sequence[str]) -> str:
-    """What a look of the night watch has come to: how much waits for what, and which days are run now."""
+def what_waits(
+    counts: Mapping[WaitCause, int], days: Sequence[date], later: int, ended: Sequence[str], *, night: date | None
+) -> str:
+    """What a look of the night watch has come to: what waits, which days are run, and which is scored."""
     parts = [f"Waiting: {_counted(counts)}." if counts else "Nothing waits."]
     if days:
         parts.append(f"Asked for runs of {', '.join(str(day) for day in days)}.")
+    if night:
+        parts.append(f"Asked for the nightly scoring of {night}.")
     if later:
         parts.append(f"{later} more days can go on and come after the runs under way.")
     if ended:

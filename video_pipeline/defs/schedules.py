@@ -5,9 +5,10 @@ from datetime import timedelta
 import dagster as dg
 
 from video_pipeline.defs.jobs import nightly_scoring, weekly_learning
+from video_pipeline.waiting import SCORING_HOUR
 
 
-@dg.schedule(cron_schedule="0 2 * * *", job=nightly_scoring, execution_timezone="UTC")
+@dg.schedule(cron_schedule=f"0 {SCORING_HOUR} * * *", job=nightly_scoring, execution_timezone="UTC")
 def nightly_scoring_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """At 02:00, score the production day that has just ended."""
     day = (context.scheduled_execution_time - timedelta(days=1)).date().isoformat()

@@ -1,5 +1,6 @@
 """Sensors: they start runs, explain and alert. None is a safety: the hard stop is the budget guard in the engine."""
 
+from collections import Counter
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -9,12 +10,13 @@ from video_pipeline.briefs import arrived_days
 from video_pipeline.defs import messages
 from video_pipeline.defs.dead_runs import days_under_way, end_dead_runs
 from video_pipeline.defs.external import is_news, routing_policy_materialization
-from video_pipeline.defs.jobs import cost_drift, production_day
+from video_pipeline.defs.jobs import cost_drift, nightly_scoring, production_day
+from video_pipeline.defs.nights import unscored_nights
 from video_pipeline.defs.partitions import is_partition
 from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.services import Inbox
-from video_pipeline.waiting import look
+from video_pipeline.waiting import look, next_night
 
 # Dagster ends an evaluation after 60 s, and the last message may take 20 more than this.
 _DELIVERING_S = 20.0
@@ -79,7 +81,7 @@ def spend_ceiling_sensor(
     return dg.SkipReason(f"{said}.")
 
 
-@dg.sensor(job=production_day, minimum_interval_seconds=30)
+@dg.sensor(jobs=[production_day, nightly_scoring], minimum_interval_seconds=30)
 def night_watch(
     context: dg.SensorEvaluationContext,
     inbox: dg.ResourceParam[Inbox],
@@ -87,9 +89,10 @@ def night_watch(
     policy: dg.ResourceParam[Policy],
     notifier: dg.ResourceParam[Notifier],
 ) -> dg.SensorResult | dg.SkipReason:
-    """Runs the days on which something waits that can go on now, whatever their age; frees dead runs' places.
+    """Runs the days on which something waits that can go on now, whatever their age, and the nights that were missed.
 
-    It asks the ledger, which knows what a run that was killed has left behind. Stuck work and silence are alerted.
+    It frees dead runs' places. The ledger knows what waits, also of runs that were killed; which days are not scored,
+    Dagster knows. Stuck work and silence are alerted.
     """
     ended = end_dead_runs(context.instance, ledger)
     outlook = look(ledger, policy, inbox.folder)
@@ -101,15 +104,30 @@ def night_watch(
     if stuck:
         notifier.notify(messages.work_stuck(outlook.at, stuck))
     due = outlook.due(policy.watch.backoff_s, among=lambda day: day not in under_way and is_partition(day))
-    days = list(due)[: max(0, policy.watch.runs_at_once - len(under_way))]
+    nights = unscored_nights(context.instance, ledger, policy, outlook.at)
+    places = policy.watch.runs_at_once - len(under_way) - sum(night.taken_up_at is not None for night in nights)
+    # Before the days, which may be many for long; it takes one place of theirs at most.
+    night = next_night(nights, policy.watch.backoff_s, outlook.at) if places > 0 else None
+    days = list(due)[: max(0, places - (night is not None))]
     ledger.waits.tried([wait for day in days for wait in due[day]])
-    said = messages.what_waits(outlook.counts, days, len(due) - len(days), [run.run_id for run in ended])
-    if not days:
+    said = messages.what_waits(
+        Counter(outlook.counts) + Counter(night.cause for night in nights),
+        days,
+        len(due) - len(days),
+        [run.run_id for run in ended],
+        night=night.day if night else None,
+    )
+    if not days and night is None:
         return dg.SkipReason(said)
     context.log.info(said)
     moment = f"{outlook.at:%Y%m%dT%H%M%S}"
+    wanted = [(nightly_scoring.name, night.day)] if night else []
+    wanted += [(production_day.name, day) for day in days]
     return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=f"watch-{day}-{moment}", partition_key=day.isoformat()) for day in days]
+        run_requests=[
+            dg.RunRequest(run_key=f"watch-{job}-{day}-{moment}", job_name=job, partition_key=day.isoformat())
+            for job, day in wanted
+        ]
     )
 
 

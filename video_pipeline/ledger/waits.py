@@ -11,22 +11,34 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, case, delete, func, select, text, update
+from sqlalchemy import Connection, Engine, bindparam, case, delete, func, select, text, union, update
 from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.ledger.leases import alive_until
-from video_pipeline.ledger.schema import JOBS_OPEN, PUBLICATIONS_OPEN, REVIEWS_OPEN, intakes, waits
+from video_pipeline.ledger.schema import (
+    JOBS_OPEN,
+    PUBLICATIONS_OPEN,
+    REVIEWS_OPEN,
+    intakes,
+    jobs,
+    publications,
+    waits,
+)
 from video_pipeline.wire import clean
 
 _TEXT_LENGTH = 1000
 
 
 class What(StrEnum):
-    """What waits: a clip, a publication (by its key), or files of a day that nobody has taken in."""
+    """What waits: a clip, a publication (by its key), files of a day that nobody has taken in, or a day's scoring.
+
+    Of nights there are no rows: whether one was scored is Dagster's to tell.
+    """
 
     CLIP = "clip"
     PUBLICATION = "publication"
     INTAKE = "intake"
+    NIGHT = "night"
 
 
 class WaitCause(StrEnum):
@@ -186,6 +198,12 @@ class Waits:
         counted = select(waits.c.cause, func.count().label("number")).where(mine).group_by(waits.c.cause)
         with self._engine.connect() as connection:
             return {WaitCause(row.cause): row.number for row in connection.execute(counted.order_by(waits.c.cause))}
+
+    def days_with_work(self, first: date, last: date) -> list[date]:
+        """The days from `first` to `last` that have jobs or publications, oldest first."""
+        worked = [select(table.c.day).where(table.c.day.between(first, last)) for table in (jobs, publications)]
+        with self._engine.connect() as connection:
+            return sorted(connection.execute(union(*worked)).scalars())
 
     def adopt(self) -> None:
         """Give work under way that has no row one of its own: whoever had it in hand may have died."""

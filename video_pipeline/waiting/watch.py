@@ -36,7 +36,7 @@ class Outlook:
         """
         due: dict[date, list[Wait]] = {}
         for wait in self.can:
-            if among(wait.day) and self._is_rested(wait, backoff_s):
+            if among(wait.day) and is_rested(wait, backoff_s, self.at):
                 due.setdefault(wait.day, []).append(wait)
         order = sorted(due, key=lambda day: (min(wait.tries for wait in due[day]), day))
         return {day: due[day] for day in order}
@@ -50,12 +50,14 @@ class Outlook:
             if wait.day not in under_way and wait.woken_at is not None and wait.woken_at < limit
         ]
 
-    def _is_rested(self, wait: Wait, backoff_s: Sequence[float]) -> bool:
-        if wait.tried_at is None:
-            return True
-        # Also what a run has brought on to another cause: it had its run just now.
-        pause_s = backoff_s[min(max(wait.tries, 1), len(backoff_s)) - 1]
-        return wait.tried_at + timedelta(seconds=pause_s) <= self.at
+
+def is_rested(wait: Wait, backoff_s: Sequence[float], at: datetime) -> bool:
+    """Whether its last try is so long ago that it may be tried again at `at`."""
+    if wait.tried_at is None:
+        return True
+    # Also what a run has brought on to another cause: it had its run just now.
+    pause_s = backoff_s[min(max(wait.tries, 1), len(backoff_s)) - 1]
+    return wait.tried_at + timedelta(seconds=pause_s) <= at
 
 
 def look(ledger: Ledger, policy: Policy, inbox: Path, *, at: datetime | None = None) -> Outlook:

@@ -35,5 +35,7 @@ def waker(wait: Wait) -> str:
             return f"{hinges_on or 'the other side'}, asked again"
         case WaitCause.RUN if wait.what is What.INTAKE:
             return "a run of its day, which takes the files in"
+        case WaitCause.RUN if wait.what is What.NIGHT:
+            return "a run of `nightly_scoring`"
         case WaitCause.RUN | WaitCause.RETRY:
             return "a run of its day"

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from video_pipeline.alerts import Alert, Delivery, Notifier
 from video_pipeline.briefs.inbox import files_by_day
 from video_pipeline.definitions import build_defs
+from video_pipeline.defs.nights import ENDS, unscored_nights
 from video_pipeline.defs.resources import resources_of
 from video_pipeline.defs.schedules import nightly_scoring_schedule, weekly_learning_schedule
 from video_pipeline.defs.sensors import (
@@ -33,6 +34,7 @@ from video_pipeline.ledger import (
     Why,
 )
 from video_pipeline.services import Services
+from video_pipeline.waiting import SCORING_HOUR, next_night, nights_due, unscored_night
 from video_pipeline_tests.defs.conftest import ServicesWith, parts
 from video_pipeline_tests.ledger.rows import a_job, accepted, reserved, submitted
 
@@ -451,6 +453,105 @@ class TestNightWatch:
     def _tick(self, services: Services, instance: dg.DagsterInstance) -> dg.SensorResult | dg.SkipReason:
         context = dg.build_sensor_context(instance=instance, resources=parts(services))
         return night_watch(context)  # pyright: ignore[reportReturnType]  # typed for every kind of sensor
+
+
+NEWEST_DUE = (NOW - timedelta(hours=SCORING_HOUR)).date() - timedelta(days=1)
+MISSED = [NEWEST_DUE - timedelta(days=2), NEWEST_DUE - timedelta(days=1)]
+
+
+class TestMissedNights:
+    """Two days have work, and their scoring was due."""
+
+    @pytest.fixture(autouse=True)
+    def work(self, services: Services) -> None:
+        for day in MISSED:
+            accepted(services.ledger, a_job(f"of {day}", day=day, clip_id=f"{day}/one"))
+
+    def test_missed_nights_are_asked_for_one_at_a_time_and_oldest_first(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        first, second = MISSED
+        assert self._asked(services, instance) == [first]
+        self._scored(instance, first)
+        assert self._asked(services, instance) == [second]
+        self._scored(instance, second)
+        assert self._asked(services, instance) == []
+
+    def test_a_night_that_is_scored_in_part_is_not_scored(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        first = MISSED[0]
+        instance.report_runless_asset_event(dg.AssetMaterialization("model_standings", partition=str(first)))
+        assert self._asked(services, instance) == [first]
+
+    @pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+    def test_none_is_asked_for_while_one_is_under_way_and_that_takes_a_place(
+        self, services: Services, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+    ) -> None:
+        self._run(instance, MISSED[1], status)
+        assert self._asked(services, instance) == []
+        services.ledger.waits.note(
+            Wait(What.CLIP, f"{day}/one", day, Why(WaitCause.RUN, "new"))
+            for day in (ANCIENT, ANCIENT + timedelta(days=1))
+        )
+        assert self._asked(services, instance, "production_day") == [ANCIENT]
+
+    def test_a_night_waits_for_its_hour_and_for_its_schedules_try(self, services: Services) -> None:
+        day, pause = MISSED[1], timedelta(seconds=services.policy.watch.backoff_s[0])
+        hour = datetime(day.year, day.month, day.day, SCORING_HOUR, tzinfo=UTC) + timedelta(days=1)
+        assert day not in nights_due(services.ledger, services.policy, hour - timedelta(seconds=1))
+        assert day in nights_due(services.ledger, services.policy, hour)
+        night, backoff_s = unscored_night(day, []), services.policy.watch.backoff_s
+        assert next_night([night], backoff_s, hour) is None
+        assert next_night([night], backoff_s, hour + pause) == night
+
+    def test_what_no_nightly_asset_reads_any_more_and_days_without_work_are_left_alone(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        oldest = NEWEST_DUE - timedelta(days=services.policy.scoring.trailing_days - 1)
+        for day in (oldest, oldest - timedelta(days=1)):
+            accepted(services.ledger, a_job(f"of {day}", day=day, clip_id=f"{day}/one"))
+        assert nights_due(services.ledger, services.policy, NOW) == [oldest, *MISSED]
+        assert self._asked(services, instance) == [oldest]
+
+    def test_a_killed_night_is_asked_for_again_and_less_often_each_time(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        first, second = MISSED
+        self._run(instance, first, dg.DagsterRunStatus.STARTED)
+        (run,) = instance.get_runs()
+        instance.report_run_failed(run)
+        assert self._asked(services, instance) == [], "neither it nor the next, which builds on it"
+        (night, _) = unscored_nights(instance, services.ledger, services.policy, datetime.now(UTC))
+        assert (night.day, night.tries) == (first, 1)
+        backoff_s, ended = services.policy.watch.backoff_s, []
+        for pause_s in (*backoff_s, backoff_s[-1]):
+            ended.append(NOW)
+            nights = [unscored_night(first, ended), unscored_night(second, [])]
+            early = next_night(nights, backoff_s, NOW + timedelta(seconds=pause_s - 1))
+            assert early == (nights[1] if len(ended) >= len(backoff_s) else None), "it starves none for long"
+            assert next_night(nights, backoff_s, NOW + timedelta(seconds=pause_s)) == nights[0]
+
+    def test_the_ends_of_a_night_are_what_nothing_else_of_it_needs(self) -> None:
+        assets = DEFS.resolve_asset_graph()
+        night = set(DEFS.resolve_job_def("nightly_scoring").asset_layer.executable_asset_keys)
+        inner = {parent for key in night for parent in assets.get(key).parent_keys if parent != key}
+        assert {key.to_user_string() for key in night - inner} == set(ENDS)
+
+    def _asked(self, services: Services, instance: dg.DagsterInstance, job: str = "nightly_scoring") -> list[date]:
+        context = dg.build_sensor_context(instance=instance, resources=parts(services))
+        answer = night_watch(context)
+        requests = (answer.run_requests or []) if isinstance(answer, dg.SensorResult) else []
+        assert {request.job_name for request in requests} <= {job}
+        return [date.fromisoformat(request.partition_key or "") for request in requests]
+
+    def _scored(self, instance: dg.DagsterInstance, day: date) -> None:
+        for end in ENDS:
+            instance.report_runless_asset_event(dg.AssetMaterialization(end, partition=str(day)))
+
+    def _run(self, instance: dg.DagsterInstance, day: date, status: dg.DagsterRunStatus) -> None:
+        tags = {"dagster/partition": str(day)}
+        instance.add_run(dg.DagsterRun("nightly_scoring", status=status, tags=tags))
 
 
 class Kept:
