@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -32,13 +33,15 @@ from benchmarks.bottle.reckoning import Reckoning, as_document, promises
 from benchmarks.bottle.vendors import WORLD
 from benchmarks.bottle.world import FIRST, Desk, World, load_world, random_world, world_names
 from video_pipeline.cli.app import app as commands
+from video_pipeline.defs.nights import ENDS
 from video_pipeline.ledger import JobState, PublicationState, ReviewStage
 from video_pipeline.sandbox import ensure_running
 from video_pipeline.services import get_services
-from video_pipeline.waiting import look
+from video_pipeline.storage import table_key
+from video_pipeline.waiting import SCORING_HOUR, look, next_night, nights_due, unscored_night
 
 _RESULTS = Path(__file__).resolve().parent / "results"
-_NIGHT, _MORNING, _PERSON = 2, 6, 10
+_MORNING, _PERSON = 6, 10
 _PROMPT_FAULTS = frozenset(
     (
         "drop_after_accept",
@@ -186,6 +189,7 @@ class Month:
         self._desk = Desk(world, options.seed, options.clips_a_day)
         self._rng = random.Random(f"month {options.seed} {world.name}")
         self.days_passed = 0
+        self._nights_ended: defaultdict[date, list[datetime]] = defaultdict(list)
         self._vendors: subprocess.Popen[bytes] | None = None
         self._worker = Worker(pixels=options.pixels, log=self._folder / "worker.log")
         self._ceiling = world.daily_ceiling_usd or Decimal(max(6, round(0.9 * options.clips_a_day)))
@@ -291,8 +295,10 @@ class Month:
         moment = _at(number, hour)
         self._clock.set(moment)
         day = moment.date()
-        if hour == _NIGHT and number and self._run("nightly_scoring", day - timedelta(days=1)) is None:
-            self.reckoning.nights_lost.append(day - timedelta(days=1))
+        if hour == SCORING_HOUR and number:
+            self._score(day - timedelta(days=1))
+        elif (missed := self._missed_night()) is not None:
+            self._score(missed)
         if hour == _MORNING and number < self._options.days:
             self._drop(number)
         if hour == _MORNING and day.weekday() == 0 and number >= 7:
@@ -304,6 +310,23 @@ class Month:
                 for track in self.reckoning.tracks.values():
                     track.killed += track.day == due and not track.ended
         self.reckoning.look(moment, ceiling_usd=self._ceiling)
+
+    def _score(self, day: date) -> None:
+        self._run("nightly_scoring", day)
+        self._nights_ended[day].append(datetime.now(UTC))
+
+    def _missed_night(self) -> date | None:
+        """The night that the night watch would have scored now."""
+        services, now = self._services, datetime.now(UTC)
+        nights = self._unscored(nights_due(services.ledger, services.policy, now))
+        waits = [unscored_night(night, self._nights_ended[night]) for night in nights]
+        night = next_night(waits, services.policy.watch.backoff_s, now)
+        return night.day if night else None
+
+    def _unscored(self, days: list[date]) -> list[date]:
+        """Those of `days` whose night has not come to its end; a worker's Dagster forgets what it has done."""
+        store = self._services.store
+        return [day for day in days if not all(store.exists(table_key(end, day.isoformat())) for end in ENDS)]
 
     def _due_days(self, moment: datetime) -> list[date]:
         """The days that the night watch would run now; it is asked once an hour here."""
@@ -375,6 +398,8 @@ class Month:
     def reckon(self) -> dict[str, Any]:
         books, ledger = self._books(), self._services.ledger
         self.reckoning.leave_out(FIRST + timedelta(days=self.days_passed))
+        last_due = FIRST + timedelta(days=self.days_passed - 2)
+        self.reckoning.nights_lost = self._unscored(ledger.waits.days_with_work(FIRST, last_due))
         kept = promises(self.reckoning, ledger, self._world, books)
         return as_document(self.reckoning, kept, ledger, books)
 
