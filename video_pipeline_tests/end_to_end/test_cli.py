@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -343,6 +343,20 @@ class TestPeople:
         assert "Nothing waits" in held.run("review").stdout
         again = held.run("decide", f"{today()}/rally", "--reject", "--by", "kim")
         assert_one_sentence(again, f"{today()}/rally", "`video-pipeline review` lists what does")
+
+    def test_a_night_that_was_missed_waits_and_is_scored_with_all_days(self, held: Machine) -> None:
+        def nights() -> list[dict]:
+            waiting = json.loads(held.run("waiting", "--json").stdout)["waiting"]
+            return [row for row in waiting if row["what"] == "night"]
+
+        day = today() - timedelta(days=2)
+        drop(held.inbox, day, a_brief("parade", prompt="A politician waving from a stage"))
+        assert held.run("run-day", str(day)).returncode == 0
+        (night,) = nights()
+        assert (night["name"], night["cause"], night["can_go_on"]) == (f"nightly scoring of {day}", "run", True)
+        scored = held.run("run-day", "--all")
+        assert f"These days were never scored: {day}." in scored.stdout, scored.stderr
+        assert nights() == []
 
     def test_a_decision_on_nothing_is_refused(self, held: Machine) -> None:
         assert_one_sentence(held.run("decide", "2026-01-01/none", "--approve", "--by", "kim"), "2026-01-01/none")
