@@ -515,7 +515,7 @@ class TestMissedNights:
         assert self._asked(services, instance) == [oldest]
 
     def test_a_killed_night_is_asked_for_again_and_less_often_each_time(
-        self, services: Services, instance: dg.DagsterInstance
+        self, services: Services, services_with: ServicesWith, instance: dg.DagsterInstance
     ) -> None:
         first, second = MISSED
         self._run(instance, first, dg.DagsterRunStatus.STARTED)
@@ -524,6 +524,10 @@ class TestMissedNights:
         assert self._asked(services, instance) == [], "neither it nor the next, which builds on it"
         (night, _) = unscored_nights(instance, services.ledger, services.policy, datetime.now(UTC))
         assert (night.day, night.tries) == (first, 1)
+        at_once = services_with({"watch": {"backoff_s": [0]}})
+        assert self._asked(at_once, instance) == [first]
+        self._run(instance, first, dg.DagsterRunStatus.NOT_STARTED)
+        assert self._asked(at_once, instance) == [], "once"
         backoff_s, ended = services.policy.watch.backoff_s, []
         for pause_s in (*backoff_s, backoff_s[-1]):
             ended.append(NOW)
