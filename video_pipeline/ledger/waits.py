@@ -247,15 +247,17 @@ class Waits:
 
 _BY_KEY = update(waits).where(waits.c.what == bindparam("its_what"), waits.c.subject == bindparam("its_subject"))
 _ADOPTED = f"""
-    INSERT INTO waits (what, subject, day, cause, reason, since, woken_at)
-    SELECT what, subject, day, 'lease', 'it is under way, and nobody has said how it stands', moved_at, moved_at
+    INSERT INTO waits (what, subject, day, cause, reason, since, woken_at, tries, tried_at)
+    SELECT what, subject, day, 'lease', 'it is under way, and nobody has said how it stands', moved_at, moved_at,
+        -- A run that has taken its day in since has not moved it: it goes by the longest pause from there on.
+        CASE WHEN moved_at < intakes.at THEN 100 ELSE 0 END, CASE WHEN moved_at < intakes.at THEN intakes.at END
     FROM (
         SELECT 'clip' AS what, clip_id AS subject, min(day) AS day, max(updated_at) AS moved_at
         FROM jobs WHERE {JOBS_OPEN} AND state <> 'unknown' GROUP BY clip_id
         UNION ALL
         SELECT 'publication', key, day, updated_at
         FROM publications WHERE {PUBLICATIONS_OPEN} AND state IN ('planned', 'publishing', 'processing')
-    ) AS under_way
+    ) AS under_way LEFT JOIN intakes USING (day)
     WHERE NOT EXISTS (SELECT 1 FROM waits w WHERE w.what = under_way.what AND w.subject = under_way.subject)
     ON CONFLICT DO NOTHING
 """

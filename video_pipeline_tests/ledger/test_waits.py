@@ -1,11 +1,13 @@
 """What waits: one row a thing, with a since that noting it again keeps, from intake to its end."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
 from video_pipeline.ledger import JobState, Ledger, Wait, WaitCause, What, Why
+from video_pipeline.waiting import Outlook
 from video_pipeline_tests.ledger.rows import DAY, a_job, a_publication, move, reserved, submitted
 
 CEILING = Why(WaitCause.CEILING, "the ceiling of $25", "day", until=datetime(2026, 11, 22, tzinfo=UTC))
@@ -84,6 +86,20 @@ def test_work_under_way_that_nobody_has_noted_is_found(ledger: Ledger) -> None:
         (What.CLIP, WaitCause.CEILING),
         (What.PUBLICATION, WaitCause.LEASE),
     }
+
+
+def test_work_that_a_run_has_not_moved_is_tried_again_by_the_longest_pause(ledger: Ledger) -> None:
+    submitted(ledger, a_job("one"))
+    ledger.waits.adopt()
+    assert (_only(ledger).tries, _only(ledger).tried_at) == (0, None), "a run that was killed is made good at once"
+    ledger.waits.take_up(DAY, [f"{DAY}/one"], files=[])
+    ledger.waits.end(What.CLIP, [f"{DAY}/one"])
+    ledger.waits.adopt()
+    left = _only(ledger)
+    assert left.tried_at is not None
+    outlook = Outlook(left.tried_at + timedelta(minutes=59), (left,), ())
+    assert outlook.due([60, 3600], among=lambda day: True) == {}
+    assert replace(outlook, at=left.tried_at + timedelta(hours=1)).due([60, 3600], among=lambda day: True)
 
 
 def test_the_standing_is_of_people_leases_and_jobs_under_way(ledger: Ledger) -> None:
