@@ -256,7 +256,11 @@ _ADOPTED = f"""
         FROM jobs WHERE {JOBS_OPEN} AND state <> 'unknown' GROUP BY clip_id
         UNION ALL
         SELECT 'publication', key, day, updated_at
-        FROM publications WHERE {PUBLICATIONS_OPEN} AND state IN ('planned', 'publishing', 'processing')
+        FROM publications WHERE {PUBLICATIONS_OPEN} AND (
+            state IN ('publishing', 'processing')
+            -- What was given up long ago, as by an older release, does not go public by itself.
+            OR state = 'planned' AND updated_at > clock_timestamp() - interval '14 days'
+        )
     ) AS under_way LEFT JOIN intakes USING (day)
     WHERE NOT EXISTS (SELECT 1 FROM waits w WHERE w.what = under_way.what AND w.subject = under_way.subject)
     ON CONFLICT DO NOTHING

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,26 @@ def test_an_upload_session_of_before_is_asked_under_its_address(engine: Engine):
     read = [Ledger(engine).publications.get(key) for key in ("1", "2")]
     assert [one.state for one in read] == [PublicationState.PUBLISHING, PublicationState.PLANNED]
     assert [one.session for one in read] == [{"url": "https://upload.example/1", "size_bytes": 700}, None]
+
+
+def test_what_was_given_up_long_ago_is_neither_bought_nor_published_by_itself(engine: Engine):
+    _upgrade(engine, "0001")
+    sent = {"prompt": "rain", "aspect_ratio": "1:1", "resolution": "480p", "generate_audio": True, "seed": 1}
+    for age_days in (3, 60):
+        at = datetime.now(UTC) - timedelta(days=age_days)
+        for number, state in enumerate(("refused", "submitted")):
+            clip_id = f"{state} {age_days}"
+            _old_job(engine, age_days + number, day=at.date(), clip_id=clip_id, state=state, request=sent)
+        for state in ("planned", "failed", "publishing"):
+            key = f"{state} {age_days}"
+            row = {"day": at.date(), "clip_id": key, "platform": "tiktok", "state": state, "updated_at": at}
+            _insert(engine, "publications", key=key, document={}, media_key="m", media_sha256="s", **row)
+    expected = {"refused 3", "submitted 3", "submitted 60", "planned 3", "failed 3", "publishing 3", "publishing 60"}
+    migrate(engine)
+    waits = Ledger(engine).waits
+    assert {wait.subject for wait in waits.all()} == expected
+    waits.adopt()
+    assert {wait.subject for wait in waits.all()} == expected
 
 
 def test_preferences_are_carried_into_tables_of_their_own(engine: Engine):

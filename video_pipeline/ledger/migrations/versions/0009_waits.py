@@ -1,7 +1,8 @@
 """What waits, why and until when; which days were taken in; signs of life of runs; indexes over what is open.
 
-Whatever an older release has left open becomes a wait that can go on, so that the night watch finds it: jobs under way
-or held back, publications begun or failed, and clips of the last days that went nowhere.
+Whatever an older release has left open becomes a wait that can go on, so that the night watch finds it: jobs under way,
+publications begun, and of the last two weeks jobs held back, publications planned or failed, and clips that went
+nowhere. Nobody expects that what is older is bought or goes public by itself.
 """
 
 import sqlalchemy as sa
@@ -64,6 +65,7 @@ def upgrade() -> None:
         SELECT 'publication', key, day, CASE WHEN state = 'unknown' THEN 'person' ELSE 'retry' END,
                coalesce(reason, 'it was begun before this release')
         FROM publications WHERE {_PUBLICATIONS_OPEN}
+          AND (state NOT IN ('planned', 'failed') OR updated_at > now() - interval '14 days')
         """
     )
     op.execute(
@@ -71,7 +73,8 @@ def upgrade() -> None:
         INSERT INTO waits (what, subject, day, cause, reason)
         SELECT 'clip', clip_id, min(day), 'run', 'it was left open by the release before'
         FROM (
-            SELECT clip_id, day FROM jobs WHERE {_JOBS_OPEN} OR state = 'refused'
+            SELECT clip_id, day FROM jobs
+            WHERE {_JOBS_OPEN} OR (state = 'refused' AND day >= current_date - 14)
             UNION ALL
             SELECT b.clip_id, b.day FROM briefs b
             WHERE b.day >= current_date - 14
