@@ -77,25 +77,38 @@ def claim_day_files(
     another day has it, and answers whose it is.
     """
     own = _brief_files(inbox / day.isoformat())
-    top = [(path, _file_sha256(path)) for path in _brief_files(inbox)]
+    top = [(path, _readable_sha256(path)) for path in _brief_files(inbox)]
     if day != today:
-        return own + [path for path, sha256 in top if claimed.get((_name(path), sha256)) == day]
-    return own + [path for path, sha256 in top if claim(_name(path), sha256) == day]
+        return own + [path for path, sha256 in top if sha256 and claimed.get((_name(path), sha256)) == day]
+    # One that cannot be read is told of today, and is nobody's.
+    return own + [path for path, sha256 in top if sha256 is None or claim(_name(path), sha256) == day]
 
 
-def files_by_day(inbox: Path, today: date, claimed: Mapping[tuple[str, str], date]) -> dict[date, list[str]]:
-    """Day up to `today` -> its files, each as a line with its name and SHA-256.
+def files_by_day(
+    inbox: Path, today: date, claimed: Mapping[tuple[str, str], date], *, only: date | None = None
+) -> dict[date, list[str]]:
+    """Day up to `today` -> its files, each as a line with its name and SHA-256; with `only`, for that day alone.
 
-    A file at the top is the day's that has claimed it, and today's while none has.
+    A file at the top is the day's that has claimed it, and today's while none has. What cannot be read, or is gone
+    again, has not arrived.
     """
     found: dict[date, list[str]] = {}
     for path in _brief_files(inbox):
-        name, sha256 = _name(path), _file_sha256(path)
-        found.setdefault(claimed.get((name, sha256), today), []).append(f"{name} {sha256}")
-    for day in _day_folders(inbox):
-        own = [f"{day}/{_name(path)} {_file_sha256(path)}" for path in _brief_files(inbox / day.isoformat())]
-        found.setdefault(day, []).extend(own)
-    return {day: files for day, files in found.items() if files and day <= today}
+        name, sha256 = _name(path), _readable_sha256(path)
+        if sha256 is not None:
+            found.setdefault(claimed.get((name, sha256), today), []).append(f"{name} {sha256}")
+    for day in _day_folders(inbox) if only is None else [only]:
+        if day > today:
+            continue
+        try:
+            own = _brief_files(inbox / day.isoformat())
+        except OSError:
+            continue
+        for path in own:
+            sha256 = _readable_sha256(path)
+            if sha256 is not None:
+                found.setdefault(day, []).append(f"{day}/{_name(path)} {sha256}")
+    return {day: files for day, files in found.items() if day <= today and only in (None, day)}
 
 
 def arrived_days(
@@ -104,14 +117,16 @@ def arrived_days(
     *,
     claimed: Mapping[tuple[str, str], date],
     taken_in: Mapping[date, Collection[str] | None],
+    only: date | None = None,
 ) -> dict[date, str]:
     """Day up to `today` -> a hash of those of its files that are new, or have changed, since it was taken in.
 
     `taken_in` maps a day to its files of then, as `files_by_day` gives them. It is None for a day that was taken in
     before they were kept: what arrived for such a day is told today only.
+    With `only`, that day alone is looked at.
     """
     arrived: dict[date, str] = {}
-    for day, files in files_by_day(inbox, today, claimed).items():
+    for day, files in files_by_day(inbox, today, claimed, only=only).items():
         known = taken_in.get(day, ())
         if known is None and day != today:
             continue
@@ -201,6 +216,14 @@ def _name(path: Path) -> str:
     return clean(path.name)
 
 
+def _readable_sha256(path: Path) -> str | None:
+    """None for a file that may not be read, or that was moved since its folder was."""
+    try:
+        return _file_sha256(path)
+    except OSError:
+        return None
+
+
 def _file_sha256(path: Path) -> str:
     # Sensors ask again and again: what has not been touched is not read again.
     stat = path.stat()
@@ -218,11 +241,20 @@ def _read_sha256(path: Path, *touched: int) -> str:
 
 def _documents(path: Path, reading: InboxReading) -> list[tuple[str, Any, str]]:
     """(source, document, raw text) of every document in a file; an unreadable file is quarantined whole."""
-    if path.stat().st_size > MAX_FILE_BYTES:
-        reason = f"the file is larger than {MAX_FILE_BYTES:,} bytes"
-        reading.quarantined.append(Quarantined(_name(path), _name(path), (reason,), f"{_name(path)}: not read"))
+    unread = f"{_name(path)}: not read"
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            reason = f"the file is larger than {MAX_FILE_BYTES:,} bytes"
+            reading.quarantined.append(Quarantined(_name(path), _name(path), (reason,), unread))
+            return []
+        data = path.read_bytes()
+    except FileNotFoundError:
+        # It was moved away since its folder was read.
         return []
-    data = path.read_bytes()
+    except OSError as error:
+        reason = f"the file cannot be read: {error.strerror}"
+        reading.quarantined.append(Quarantined(_name(path), _name(path), (reason,), unread))
+        return []
     # What is shown of a file may be inexact; what is parsed may not.
     # UTF-16 says so itself, as spreadsheets write it; anything else is taken for UTF-8.
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"

@@ -56,7 +56,7 @@ def take_in(
     begun_at = datetime.now(UTC)
     claimed = ledger.intake.claimed_files()
     # Before any of them is read: what changes meanwhile arrives anew.
-    arrived = files_by_day(inbox, max(day, today), claimed).get(day, [])
+    arrived = files_by_day(inbox, max(day, today), claimed, only=day).get(day, [])
     files = claim_day_files(
         inbox,
         day,

@@ -29,7 +29,11 @@ def brief_arrival_sensor(
     """Briefs have arrived in the inbox: run today's production day."""
     today = datetime.now(UTC).date()
     arrived = arrived_days(
-        inbox.folder, today, claimed=ledger.intake.claimed_files(), taken_in=ledger.waits.taken_in()
+        inbox.folder,
+        today,
+        claimed=ledger.intake.claimed_files(),
+        taken_in=ledger.waits.taken_in(),
+        only=today,
     )
     fingerprint = arrived.get(today)
     if fingerprint is None:

@@ -18,10 +18,12 @@ from hypothesis import given, settings
 
 from video_pipeline.briefs import Brief, InboxReading, arrived_days, example_files
 from video_pipeline.briefs import read_files as read_files_for
-from video_pipeline.briefs.inbox import MAX_FILE_BYTES, files_by_day
+from video_pipeline.briefs.inbox import MAX_FILE_BYTES, claim_day_files, files_by_day
 from video_pipeline_tests.briefs.documents import PLATFORMS, a_document
 
 DAY = date(2026, 11, 21)
+# No permissions keep root from reading a file.
+_UNREADABLE = Path("/proc/self/mem")
 _HEADER = "brief_id,title,platforms,prompt,duration_s"
 
 
@@ -445,6 +447,26 @@ def test_files_of_earlier_days_arrive_too_and_those_of_later_days_do_not(tmp_pat
         (tmp_path / day.isoformat()).mkdir()
         (tmp_path / day.isoformat() / "a.yaml").write_text("a: 1")
     assert set(_arrived(tmp_path)) == {DAY - timedelta(days=40), DAY - timedelta(days=1)}
+
+
+@pytest.mark.skipif(not _UNREADABLE.exists(), reason="there is no file that nobody can read")
+def test_a_file_that_cannot_be_read_keeps_no_other_from_arriving(tmp_path: Path):
+    own = tmp_path / DAY.isoformat()
+    for folder in (tmp_path, own, tmp_path / (DAY - timedelta(days=1)).isoformat()):
+        folder.mkdir(exist_ok=True)
+        (folder / "a.yaml").write_text("a: 1")
+        (folder / "b.yaml").symlink_to(_UNREADABLE)
+    assert [len(files) for files in files_by_day(tmp_path, DAY, {}).values()] == [2, 1]
+    assert [len(files) for files in files_by_day(tmp_path, DAY, {}, only=DAY).values()] == [2]
+    files = claim_day_files(tmp_path, DAY, today=DAY, claimed={}, claim=lambda name, sha256: DAY)
+    assert [path.relative_to(tmp_path) for path in files] == [
+        Path(f"{DAY}/a.yaml"),
+        Path(f"{DAY}/b.yaml"),
+        Path("a.yaml"),
+        Path("b.yaml"),
+    ], "a run tells of it"
+    reading = read_files([own / "b.yaml", own / "gone.yaml"])
+    assert [found.reasons for found in reading.quarantined] == [("the file cannot be read: Input/output error",)]
 
 
 def test_a_file_that_a_day_has_claimed_arrives_for_that_day_until_it_is_taken_in(tmp_path: Path):
