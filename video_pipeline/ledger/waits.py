@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, bindparam, case, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.ledger.leases import alive_until
+from video_pipeline.ledger.records import PublicationState
 from video_pipeline.ledger.schema import (
     JOBS_OPEN,
     PUBLICATIONS_OPEN,
@@ -156,8 +157,9 @@ class Waits:
                 connection.execute(delete(waits).where(waits.c.what == what, waits.c.subject.in_(named)))
 
     def end_others(self, what: What, day: date, wanted: Sequence[str]) -> None:
-        """Those of `day` that are not `wanted` wait no longer, except for a person: nobody asks for them any more."""
-        mine = (waits.c.what == what) & (waits.c.day == day) & (waits.c.cause != WaitCause.PERSON)
+        """Those of `day` that are not `wanted` wait no longer, except publications in doubt: nobody wants them."""
+        doubted = select(publications.c.key).where(publications.c.state == PublicationState.UNKNOWN)
+        mine = (waits.c.what == what) & (waits.c.day == day) & waits.c.subject.not_in(doubted)
         with self._engine.begin() as connection:
             connection.execute(delete(waits).where(mine, waits.c.subject.not_in(wanted)))
 

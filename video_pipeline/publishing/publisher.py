@@ -210,7 +210,9 @@ def publish_day(
     """
     records: list[PublishRecord] = []
     ended: list[str] = []
+    days: set[date] = set()
     for clip in clips:
+        days.add(clip.day)
         review = ledger.reviews.get(clip.clip_id, review_stage(clip.final_sha256 or ""))
         held = review is not None and review.state is not ReviewState.APPROVED
         if clip.status is not ClipStatus.PASSED or held or clip.final_key is None or clip.final_size is None:
@@ -244,7 +246,7 @@ def publish_day(
             )
     ledger.waits.end(What.CLIP, ended)
     asked = [publication_key(record.clip_id, record.platform) for record in records]
-    for day in {record.day for record in records}:
+    for day in days:
         # A platform that no brief names any more, or a brief that is gone.
         ledger.waits.end_others(What.PUBLICATION, day, asked)
     return records

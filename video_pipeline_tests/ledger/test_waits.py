@@ -102,6 +102,20 @@ def test_work_that_a_run_has_not_moved_is_tried_again_by_the_longest_pause(ledge
     assert replace(outlook, at=left.tried_at + timedelta(hours=1)).due([60, 3600], among=lambda day: True)
 
 
+def test_a_publication_that_nobody_wants_waits_for_a_person_while_it_is_in_doubt(ledger: Ledger) -> None:
+    rows = [ledger.publications.plan(a_publication(name)) for name in ("doubted", "broken", "wanted")]
+    doubted, _, wanted = rows
+    sent = ledger.publications.publishing(doubted)
+    ledger.publications.unknown(sent, "no answer")
+    whys = (Why(WaitCause.PERSON, "no answer"), Why(WaitCause.PERSON, "too long", "brief"), CEILING)
+    ledger.waits.note(Wait(What.PUBLICATION, row.key, DAY, why) for row, why in zip(rows, whys, strict=True))
+    ledger.waits.end_others(What.PUBLICATION, DAY, [wanted.key])
+    assert {wait.subject for wait in ledger.waits.all()} == {doubted.key, wanted.key}
+    ledger.publications.published(ledger.publications.get(doubted.key), remote_id="1", url="https://p/1")
+    ledger.waits.end_others(What.PUBLICATION, DAY, [wanted.key])
+    assert _only(ledger).subject == wanted.key
+
+
 def test_the_standing_is_of_people_leases_and_jobs_under_way(ledger: Ledger) -> None:
     under_way = submitted(ledger, a_job("one"))
     lost = ledger.jobs.unknown(ledger.jobs.submitting(reserved(ledger, a_job("lost"))), "no answer")
