@@ -7,18 +7,18 @@ the ledger has signs of life: one that holds a place in a pool and gives none an
 
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import psutil
 
 from video_pipeline.errors import LedgerError
-from video_pipeline.ledger import BEAT_S, Beat, Ledger
+from video_pipeline.ledger import BEAT_S, Beat, Ledger, place
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def process_tags(run_id: str) -> dict[str, str]:
     pid = os.getpid()
     # Its start, as the system gives the same number to another process some day, a restarted container at once; the
     # run's id, as a run that is executed again takes its tags over.
-    return {_HOST_TAG: socket.gethostname(), _PROCESS_TAG: f"{run_id} {pid} {_started_at(pid) or 0:.0f}"}
+    return {_HOST_TAG: place(), _PROCESS_TAG: f"{run_id} {pid} {_started_at(pid) or 0:.0f} {_boot()}"}
 
 
 def mark_run(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -51,7 +51,7 @@ def end_dead_runs(instance: dg.DagsterInstance, ledger: Ledger) -> list[dg.Dagst
 
     These are runs of this host without their process, and runs of others that hold a place and give no sign of life.
     """
-    here = dg.RunsFilter(statuses=_UNDER_WAY, tags={_HOST_TAG: socket.gethostname()})
+    here = dg.RunsFilter(statuses=_UNDER_WAY, tags={_HOST_TAG: place()})
     ended = [run for run in instance.get_runs(filters=here) if _is_dead(run) and _end(instance, run, "was killed")]
     silent = _silent_holders(instance, ledger.run_beats.last())
     if silent:
@@ -152,9 +152,7 @@ def _silent_holders(instance: dg.DagsterInstance, beats: Mapping[str, Beat]) -> 
     silent = {run_id for run_id in holders if run_id in beats and beats[run_id].silent}
     found = [instance.get_run_by_id(run_id) for run_id in silent]
     return {
-        run.run_id
-        for run in found
-        if run is not None and not run.is_finished and run.tags.get(_HOST_TAG) != socket.gethostname()
+        run.run_id for run in found if run is not None and not run.is_finished and run.tags.get(_HOST_TAG) != place()
     }
 
 
@@ -162,15 +160,26 @@ def _is_dead(run: dg.DagsterRun) -> bool:
     run_id, _, process = run.tags.get(_PROCESS_TAG, "").partition(" ")
     if run_id != run.run_id:
         return False
-    pid, started_at = process.split(" ")
+    pid, started_at, boot = process.split(" ")
+    if boot != _boot():
+        return True
     found = _started_at(int(pid))
     return found is None or abs(found - float(started_at)) > _SAME_START_S
 
 
 def _started_at(pid: int) -> float | None:
-    """When a process was started, in seconds since 1970; None when it has ended, collected by its parent or not."""
+    """When a process was started, in seconds since the system was; None when it has ended, collected or not."""
     try:
         process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        # Either moves when the system's clock is set, and both alike.
+        return process.create_time() - psutil.boot_time()
     except psutil.NoSuchProcess:
         return None
+
+
+def _boot() -> str:
+    """Tells one start of the system from another, where it says so."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id")
+    return boot_id.read_text().strip() if boot_id.exists() else ""

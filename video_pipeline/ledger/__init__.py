@@ -3,7 +3,7 @@
 from video_pipeline.ledger.alerts import AlertRows, Claim, Delivery, DueAlert, Outcome
 from video_pipeline.ledger.breakers import BreakerTransition
 from video_pipeline.ledger.circuit import Breaker, BreakerCause, BreakerState, Trouble
-from video_pipeline.ledger.leases import Lease, LeaseLost, new_owner
+from video_pipeline.ledger.leases import Lease, LeaseLost, new_owner, place
 from video_pipeline.ledger.ledger import Ledger, open_ledger
 from video_pipeline.ledger.records import (
     NOTHING_BILLED,
@@ -90,4 +90,5 @@ __all__ = [
     "breaker_of",
     "new_owner",
     "open_ledger",
+    "place",
 ]

@@ -79,10 +79,10 @@ class Lease:
 
 def new_owner() -> str:
     """`place:pid:random`, so that a later process in the same place can see that the owner is dead."""
-    return f"{_place()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    return f"{place()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
 
-def _place() -> str:
+def place() -> str:
     """Where process ids mean the same: this host, and this container's process namespace."""
     namespace = Path("/proc/self/ns/pid")
     inner = namespace.readlink().name if namespace.exists() else ""
@@ -394,8 +394,8 @@ def _reason(error: Exception) -> str:
 
 def _is_dead(owner: str) -> bool:
     """Whether the owner was a process of this host that has ended."""
-    place, pid, _ = owner.rsplit(":", 2)
-    if place != _place():
+    owners_place, pid, _ = owner.rsplit(":", 2)
+    if owners_place != place():
         return False
     try:
         os.kill(int(pid), 0)

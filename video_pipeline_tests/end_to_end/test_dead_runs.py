@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 import httpx
+import psutil
 import pytest
 from sqlalchemy import text
 
@@ -25,7 +25,7 @@ from video_pipeline.defs.dead_runs import (
     mark_run,
     process_tags,
 )
-from video_pipeline.ledger import Ledger
+from video_pipeline.ledger import Ledger, place
 from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine
 from video_pipeline_tests.integration.small_day import a_brief, drop, today
 from video_pipeline_tests.processes import kill_group
@@ -125,7 +125,7 @@ def test_of_another_host_a_holder_that_gives_no_sign_of_life_is_ended(
 ) -> None:
     monkeypatch.setattr("video_pipeline.defs.dead_runs.BEAT_S", -2.0)
     monkeypatch.setattr("video_pipeline.defs.dead_runs._STARTING", timedelta(0))
-    host = "elsewhere" if elsewhere else socket.gethostname()
+    host = "elsewhere" if elsewhere else place()
     run = dg.DagsterRun("production_day", status=dg.DagsterRunStatus.STARTED, tags={"video_pipeline/host": host})
     instance.add_run(run)
     pools = instance.event_log_storage
@@ -156,15 +156,44 @@ def test_another_process_under_the_same_number_is_not_the_runs(ledger: Ledger) -
     with dg.DagsterInstance.ephemeral() as instance:
         run = dg.DagsterRun("production_day", status=dg.DagsterRunStatus.STARTED)
         tags = process_tags(run.run_id)
-        before_it = f"{run.run_id} {os.getpid()} 1000000000"
+        *_, boot = tags["video_pipeline/process"].split(" ")
+        before_it = f"{run.run_id} {os.getpid()} 1 {boot}"
         instance.add_run(run.with_tags({**tags, "video_pipeline/process": before_it}))
         assert [ended.run_id for ended in end_dead_runs(instance, ledger)] == [run.run_id]
+
+
+def test_a_clock_that_is_set_ends_no_run(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.DagsterRun("production_day", status=dg.DagsterRunStatus.STARTED)
+        instance.add_run(run.with_tags(process_tags(run.run_id)))
+        boot = psutil.boot_time()
+        # What the system makes of its start when its clock is put on by an hour.
+        monkeypatch.setattr("psutil._psplatform.boot_time", lambda: boot + 3600)
+        assert end_dead_runs(instance, ledger) == []
+
+
+def test_a_run_from_before_the_systems_start_is_ended_whatever_has_its_number_now(ledger: Ledger) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.DagsterRun("production_day", status=dg.DagsterRunStatus.STARTED)
+        tags = process_tags(run.run_id)
+        process = tags["video_pipeline/process"].rpartition(" ")[0]
+        instance.add_run(run.with_tags({**tags, "video_pipeline/process": f"{process} before"}))
+        assert [ended.run_id for ended in end_dead_runs(instance, ledger)] == [run.run_id]
+
+
+def test_a_container_of_the_same_name_is_another_place(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.DagsterRun("production_day", status=dg.DagsterRunStatus.STARTED)
+        tags = {"video_pipeline/host": place(), "video_pipeline/process": f"{run.run_id} 999999999 0 now"}
+        instance.add_run(run.with_tags(tags))
+        monkeypatch.setattr(Path, "readlink", lambda self: Path("pid:[1]"))
+        assert end_dead_runs(instance, ledger) == []
 
 
 def test_a_run_of_another_host_is_not_ours_to_judge_by_its_process(ledger: Ledger) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         run = dg.DagsterRun("production_day", status=dg.DagsterRunStatus.STARTED)
-        tags = {"video_pipeline/host": "elsewhere", "video_pipeline/process": f"{run.run_id} 999999999 0"}
+        tags = {"video_pipeline/host": "elsewhere", "video_pipeline/process": f"{run.run_id} 999999999 0 now"}
         instance.add_run(run.with_tags(tags))
         assert end_dead_runs(instance, ledger) == []
 
