@@ -77,6 +77,12 @@ def look(ledger: Ledger, policy: Policy, inbox: Path, *, at: datetime | None = N
 
 def _stand(ledger: Ledger, policy: Policy, at: datetime) -> Now:
     states = ledger.governance.tier_states()
+    left_alone = ledger.breakers.not_closed()
+    for one in left_alone:
+        # It is closed by whoever asks and finds that its jobs have come to a good end; that may be nobody else.
+        ledger.breakers.in_the_way(one.provider, one.model, policy.breaker)
+    if left_alone:
+        left_alone = ledger.breakers.not_closed()
     return Now(
         at=at,
         standing=ledger.waits.standing(),
@@ -84,7 +90,7 @@ def _stand(ledger: Ledger, policy: Policy, at: datetime) -> Now:
         ceiling_usd=policy.budget.daily_ceiling_usd,
         plan_cap_usd=policy.budget.plan_cap_usd,
         frozen=frozenset(tier for tier, change in states.items() if change.state is TierState.FROZEN),
-        left_alone=frozenset(breaker_of(one.subject) for one in ledger.breakers.not_closed()),
+        left_alone=frozenset(breaker_of(one.subject) for one in left_alone),
         routing=ledger.governance.version(),
     )
 

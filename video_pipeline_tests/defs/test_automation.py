@@ -23,15 +23,18 @@ from video_pipeline.defs.sensors import (
 )
 from video_pipeline.ledger import (
     Actor,
+    BreakerCause,
     Failure,
     FailureKind,
     JobState,
     ReviewState,
     TierState,
+    Trouble,
     Wait,
     WaitCause,
     What,
     Why,
+    breaker_of,
 )
 from video_pipeline.services import Services
 from video_pipeline.waiting import SCORING_HOUR, next_night, nights_due, unscored_night
@@ -296,6 +299,17 @@ class TestNightWatch:
         self._wait(services, Why(WaitCause.FROZEN, "frozen", "preview"))
         assert self._days(self._tick(services, instance)) == []
         governance.set_tier("preview", TierState.OPEN, by=Actor.PERSON, day=_today(), evidence={})
+        assert self._days(self._tick(services, instance)) == [ANCIENT]
+
+    def test_a_provider_that_works_again_wakes_a_clip_whoever_found_out(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        trouble = Trouble("fal", "sandbox/sprint", BreakerCause.CREDIT, "key", "no credit")
+        services.ledger.breakers.report(trouble, services.policy.breaker)
+        until = NOW + timedelta(hours=1)
+        self._wait(services, Why(WaitCause.PROVIDER, "left alone", breaker_of("fal"), until=until))
+        assert self._days(self._tick(services, instance)) == []
+        accepted(services.ledger, a_job("sent by another", day=_today()))
         assert self._days(self._tick(services, instance)) == [ANCIENT]
 
     def test_a_quota_wakes_at_its_time(self, services: Services, instance: dg.DagsterInstance) -> None:
