@@ -29,6 +29,8 @@ _SAME_START_S = 2.0
 # A run gives its first sign of life when its process has imported everything.
 _STARTING = timedelta(seconds=90)
 _LOOK_S = 15.0
+# Every step that works for long gives signs of life; between two of them a run may wait for a place in a pool.
+_ABANDONED_S = 1800.0
 
 
 def process_tags(run_id: str) -> dict[str, str]:
@@ -112,12 +114,21 @@ def giving_signs_of_life(ledger: Ledger, run_id: str, day: date | None) -> Gener
 
 
 def days_under_way(instance: dg.DagsterInstance, job: str, beats: Mapping[str, Beat]) -> dict[date, str]:
-    """Day -> a run of `job` for it that is queued or under way, in this instance or, by its beats, in another."""
+    """Day -> a run of `job` for it that is queued or under way, in this instance or, by its beats, in another.
+
+    A run of another host that has given no sign of life for long is not: its container is gone, and nobody ends it.
+    """
     waiting = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED]
     found: dict[date, str] = {}
     for run in instance.get_runs(filters=dg.RunsFilter(job_name=job, statuses=[*waiting, *_UNDER_WAY])):
-        partition = run.tags.get("dagster/partition")
-        if partition:
+        partition, beat = run.tags.get("dagster/partition"), beats.get(run.run_id)
+        abandoned = (
+            run.status in _UNDER_WAY
+            and beat is not None
+            and beat.age_s > _ABANDONED_S
+            and run.tags.get(_HOST_TAG) != place()
+        )
+        if partition and not abandoned:
             found[date.fromisoformat(partition)] = run.run_id
     for run_id, beat in beats.items():
         if beat.day is None or beat.silent or beat.day in found:

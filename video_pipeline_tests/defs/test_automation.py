@@ -405,6 +405,19 @@ class TestNightWatch:
             connection.execute(text("UPDATE run_beats SET beat_at = now() - interval '1 minute'"))
         assert self._days(self._tick(services, instance)) == [ANCIENT]
 
+    def test_a_run_whose_container_is_gone_does_not_keep_its_day(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        self._wait(services, Why(WaitCause.RUN, "new"))
+        tags = {"dagster/partition": str(ANCIENT), "video_pipeline/host": "gone"}
+        run = dg.DagsterRun("production_day", status=dg.DagsterRunStatus.STARTED, tags=tags)
+        instance.add_run(run)
+        services.ledger.run_beats.beat(run.run_id, ANCIENT)
+        for minutes, days in ((20, []), (31, [ANCIENT])):
+            with services.ledger.engine.begin() as connection:
+                connection.execute(text(f"UPDATE run_beats SET beat_at = now() - interval '{minutes} minutes'"))
+            assert self._days(self._tick(services, instance)) == days
+
     def test_days_that_are_no_partitions_are_not_asked_for(
         self, services: Services, instance: dg.DagsterInstance
     ) -> None:
