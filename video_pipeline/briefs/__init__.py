@@ -7,6 +7,7 @@ from video_pipeline.briefs.inbox import (
     arrived_days,
     claim_day_files,
     example_files,
+    files_by_day,
     read_files,
 )
 from video_pipeline.briefs.intake import DayIntake, take_in
@@ -26,6 +27,7 @@ __all__ = [
     "claim_day_files",
     "clip_id_of",
     "example_files",
+    "files_by_day",
     "read_files",
     "storyboard_of",
     "take_in",

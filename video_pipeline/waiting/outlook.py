@@ -1,7 +1,7 @@
 """Whether something that waits may go on now: a pure function of its cause and of what that hinges on."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from video_pipeline.ledger import BREAKER, Standing, Wait, WaitCause, What
@@ -11,7 +11,8 @@ from video_pipeline.ledger import BREAKER, Standing, Wait, WaitCause, What
 class Now:
     """All that waits hinge on, as it stands at `at`: money in US dollars, `frozen` tiers, the version of routing.
 
-    `left_alone` are the breakers that are not closed, as waits name them.
+    `left_alone` are the breakers that are not closed, as waits name them. `thinner` are the days of which files that
+    were taken in are gone, or are other ones.
     """
 
     at: datetime
@@ -22,6 +23,7 @@ class Now:
     frozen: frozenset[str] = frozenset()
     left_alone: frozenset[str] = frozenset()
     routing: str = ""
+    thinner: frozenset[date] = frozenset()
 
 
 def may_go_on(wait: Wait, now: Now) -> bool:
@@ -31,7 +33,9 @@ def may_go_on(wait: Wait, now: Now) -> bool:
         return wait.subject not in standing.at_work
     match why.cause:
         case WaitCause.CEILING:
-            return _fits(why.usd or Decimal(0), why.hinges_on, now)
+            # What is left of a plan that has lost briefs costs less than was noted; its next run says how much.
+            thinner = why.hinges_on == "plan" and wait.day in now.thinner
+            return thinner or _fits(why.usd or Decimal(0), why.hinges_on, now)
         case WaitCause.FROZEN:
             return why.hinges_on not in now.frozen or _is_over(why.until, now)
         case WaitCause.MODEL:

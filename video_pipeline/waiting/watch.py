@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from video_pipeline.briefs import arrived_days
+from video_pipeline.briefs import arrived_days, files_by_day
 from video_pipeline.ledger import Ledger, TierState, Wait, WaitCause, What, Why, breaker_of
 from video_pipeline.policy import Policy
 from video_pipeline.waiting.outlook import Now, may_go_on
@@ -65,8 +65,8 @@ def look(ledger: Ledger, policy: Policy, inbox: Path, *, at: datetime | None = N
     at = at or datetime.now(UTC)
     ledger.waits.adopt()
     _note_arrivals(ledger, inbox, at.date())
-    now = _stand(ledger, policy, at)
     waits = ledger.waits.all()
+    now = replace(_stand(ledger, policy, at), thinner=_thinner(ledger, inbox, at.date(), waits))
     can: list[Wait] = []
     cannot: list[Wait] = []
     for wait in waits:
@@ -93,6 +93,15 @@ def _stand(ledger: Ledger, policy: Policy, at: datetime) -> Now:
         left_alone=frozenset(breaker_of(one.subject) for one in left_alone),
         routing=ledger.governance.version(),
     )
+
+
+def _thinner(ledger: Ledger, inbox: Path, today: date, waits: Sequence[Wait]) -> frozenset[date]:
+    """The days over the cap of a plan of which files that were taken in are gone, or are other ones."""
+    over = {wait.day for wait in waits if wait.why.cause is WaitCause.CEILING and wait.why.hinges_on == "plan"}
+    if not over:
+        return frozenset()
+    files, taken_in = files_by_day(inbox, today, ledger.intake.claimed_files()), ledger.waits.taken_in()
+    return frozenset(day for day in over if set(taken_in.get(day) or ()).difference(files.get(day, ())))
 
 
 def _note_arrivals(ledger: Ledger, inbox: Path, today: date) -> None:

@@ -339,6 +339,22 @@ class TestNightWatch:
         services.ledger.jobs.failed(twin, Failure(FailureKind.CANCELED, "why"))
         assert ANCIENT in self._days(self._tick(services, instance))
 
+    def test_a_plan_over_its_cap_is_made_again_when_briefs_are_taken_out_of_it(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        day = _today() - timedelta(days=1)
+        for name in ("kept", "moved"):
+            _drop_brief(services, name, folder=day.isoformat())
+        folder = services.inbox.folder
+        why = Why(WaitCause.CEILING, "over the cap", "plan", usd=services.policy.budget.plan_cap_usd + 1)
+        for expected in ([], [day]):
+            services.ledger.waits.take_up(day, [], files=files_by_day(folder, day, {}, only=day)[day])
+            assert self._days(self._tick(services, instance)) == []
+            self._wait(services, why, day=day)
+            if expected:
+                next((folder / day.isoformat()).glob("moved*")).unlink()
+            assert self._days(self._tick(services, instance)) == expected
+
     def test_files_of_a_day_that_is_over_are_not_lost(self, services: Services, instance: dg.DagsterInstance) -> None:
         yesterday = _today() - timedelta(days=1)
         _drop_brief(services, "late", folder=yesterday.isoformat())

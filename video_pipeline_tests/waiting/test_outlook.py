@@ -32,7 +32,7 @@ HELD_UP = {
     "the cap of a plan": (
         _wait(WaitCause.CEILING, "plan", usd=Decimal(6)),
         replace(NOW, committed_usd=Decimal(0)),
-        [replace(NOW, plan_cap_usd=Decimal(6))],
+        [replace(NOW, plan_cap_usd=Decimal(6)), replace(NOW, thinner=frozenset({date(2026, 9, 1)}))],
     ),
     "a frozen tier": (
         _wait(WaitCause.FROZEN, "preview"),
