@@ -104,7 +104,9 @@ def night_watch(
     if last is not None and (outlook.at - last).total_seconds() > policy.alerts.silence_after_s:
         notifier.notify(messages.silence(outlook.at.date(), last))
     under_way = days_under_way(context.instance, production_day.name, ledger.run_beats.last())
+    # A day that cannot be run has files that nobody takes in.
     stuck = outlook.stuck(policy.alerts.stuck_after_s, under_way=under_way)
+    stuck = [wait for wait in stuck if is_partition(wait.day)]
     if stuck:
         notifier.notify(messages.work_stuck(outlook.at, stuck))
     due = outlook.due(policy.watch.backoff_s, among=lambda day: day not in under_way and is_partition(day))

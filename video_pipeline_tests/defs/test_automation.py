@@ -440,6 +440,10 @@ class TestNightWatch:
         for day in (date(2020, 1, 1), _today() + timedelta(days=1)):
             self._wait(services, Why(WaitCause.RUN, "new"), day=day)
         assert self._said(self._tick(services, instance)) == "Waiting: 2 run."
+        with services.ledger.engine.begin() as connection:
+            connection.execute(text("UPDATE waits SET woken_at = now() - interval '9 hours'"))
+        self._tick(services, instance)
+        assert "Work is stuck" not in _alerts(services)
 
     @pytest.mark.parametrize("state", [JobState.PLANNED, JobState.ACCEPTED])
     def test_a_job_that_waits_for_nobody_is_not_stuck(
