@@ -99,6 +99,7 @@ def night_watch(
     Dagster knows. Stuck work and silence are alerted.
     """
     ended = end_dead_runs(context.instance, ledger)
+    ledger.run_beats.forget()
     outlook = look(ledger, policy, inbox.folder)
     last = ledger.jobs.last_finished_at()
     if last is not None and (outlook.at - last).total_seconds() > policy.alerts.silence_after_s:

@@ -434,6 +434,15 @@ class TestNightWatch:
                 connection.execute(text(f"UPDATE run_beats SET beat_at = now() - interval '{minutes} minutes'"))
             assert self._days(self._tick(services, instance)) == days
 
+    def test_signs_of_life_of_long_ago_are_not_kept(self, services: Services, instance: dg.DagsterInstance) -> None:
+        for run_id in ("old", "new"):
+            services.ledger.run_beats.beat(run_id, None)
+        with services.ledger.engine.begin() as connection:
+            connection.execute(text("UPDATE run_beats SET beat_at = now() - interval '31 days' WHERE run_id = 'old'"))
+        self._tick(services, instance)
+        with services.ledger.engine.connect() as connection:
+            assert connection.execute(text("SELECT run_id FROM run_beats")).scalars().all() == ["new"]
+
     def test_days_that_are_no_partitions_are_not_asked_for(
         self, services: Services, instance: dg.DagsterInstance
     ) -> None:
