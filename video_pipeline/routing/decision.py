@@ -61,7 +61,7 @@ class RoutingState:
 @dataclass(frozen=True)
 class FallOver:
     """What a decision was before its model could not serve: that model, why, and an attempt's price there, in US
-    dollars. Found by the run that needs it: jobs keep it, and no table of plans has one."""
+    dollars. Found by the run that needs it; a plan has one only when it is made again after that."""
 
     model: str
     why: str
