@@ -70,9 +70,14 @@ def _is_served(wait: Wait, now: Now) -> bool:
 
     A breaker may close before that, by a job of another clip.
     """
-    why = wait.why
-    closed = why.hinges_on.startswith(BREAKER) and why.hinges_on not in now.left_alone
-    return closed or why.until is None or _is_over(why.until, now)
+    return is_closed(wait, now) or wait.why.until is None or _is_over(wait.why.until, now)
+
+
+def is_closed(wait: Wait, now: Now) -> bool:
+    """Whether it waits for a breaker that is closed by now."""
+    hinges_on = wait.why.hinges_on
+    waits = wait.why.cause is WaitCause.PROVIDER and hinges_on.startswith(BREAKER)
+    return waits and hinges_on not in now.left_alone
 
 
 def _is_over(until: datetime | None, now: Now) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from video_pipeline.briefs import arrived_days, files_by_day
 from video_pipeline.ledger import Ledger, TierState, Wait, WaitCause, What, Why, breaker_of
 from video_pipeline.policy import Policy
-from video_pipeline.waiting.outlook import Now, may_go_on
+from video_pipeline.waiting.outlook import Now, is_closed, may_go_on
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,9 @@ def look(ledger: Ledger, policy: Policy, inbox: Path, *, at: datetime | None = N
     can: list[Wait] = []
     cannot: list[Wait] = []
     for wait in waits:
+        if is_closed(wait, now):
+            # While only probes were let through, its tries said nothing of it.
+            wait = replace(wait, tries=min(wait.tries, 1))
         (can if may_go_on(wait, now) else cannot).append(wait)
     ledger.waits.woken(can, cannot)
     return Outlook(at, tuple(can), tuple(cannot))

@@ -309,6 +309,11 @@ class TestNightWatch:
         until = NOW + timedelta(hours=1)
         self._wait(services, Why(WaitCause.PROVIDER, "left alone", breaker_of("fal"), until=until))
         assert self._days(self._tick(services, instance)) == []
+        # Half-open, it lets no more than probes through, for as long as those take.
+        with services.ledger.engine.begin() as connection:
+            tried = "until = now(), tries = 9, tried_at = now() - interval '2 minutes'"
+            connection.execute(text(f"UPDATE waits SET {tried}"))
+        assert self._days(self._tick(services, instance)) == []
         accepted(services.ledger, a_job("sent by another", day=_today()))
         assert self._days(self._tick(services, instance)) == [ANCIENT]
 
