@@ -3,6 +3,7 @@
 Those that only one room raises are in that room, below one of these:
 
     VideoPipelineError
+        BrokenRules
         BudgetExceeded
         ConfigurationError
         LedgerError

@@ -37,7 +37,8 @@ class Machine:
         self.state, self.inbox = folder / "state", folder / "inbox"
         self.inbox.mkdir()
         # What a killed command leaves there goes with the machine.
-        temporary = folder / "temporary"
+        # The paths of sockets in it have to be short.
+        temporary = folder / "t"
         temporary.mkdir()
         self.ledger_url = ledger_url
         own = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}

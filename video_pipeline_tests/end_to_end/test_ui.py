@@ -140,7 +140,7 @@ def test_a_day_materialised_from_the_ui_goes_through_every_stage_in_processes_of
     assert run["status"] == "SUCCESS", run
     assert {step["status"] for step in run["stepStats"]} == {"SUCCESS"}
     tags = {tag["key"]: tag["value"] for tag in run["tags"]}
-    marked, worker, _ = tags["video_pipeline/process"].split()
+    marked, worker, *_ = tags["video_pipeline/process"].split()
     assert marked == run_id
     # The run worker ends with its run, or this times out; the services go on.
     with suppress(psutil.NoSuchProcess):

@@ -212,7 +212,8 @@ def test_a_provider_that_stays_busy_fails_the_run_tells_somebody_and_is_asked_by
     stage.edge.fault("submit_503", times=99)
     clip = stage.one(brief_of(HARBOUR))
     assert (clip.status, stage.requests) == (ClipStatus.WAITING, [])
-    assert "HTTP 503" in clip.reason
+    # By then the provider itself may be left alone.
+    assert "HTTP 503" in clip.reason or "does not work" in clip.reason
     assert any(cause.startswith("transient fal") for cause in stage.alerts())
     stage.edge.clear_faults()
     let_probe(stage.ledger)

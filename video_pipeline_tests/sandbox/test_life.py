@@ -97,7 +97,9 @@ def test_a_port_taken_by_someone_else_is_named_with_what_to_do(state_dir: Path) 
     assert port is not None
     with ThreadingHTTPServer((HOST, port), BaseHTTPRequestHandler) as stranger:
         threading.Thread(target=stranger.serve_forever, daemon=True).start()
-        with pytest.raises(SandboxPortTaken, match=rf"port {port}; end that program, or delete .*address\.json"):
+        with pytest.raises(
+            SandboxPortTaken, match=rf"port {port} is taken.* End that program, or delete .*address\.json"
+        ):
             ensure_running(state_dir)
         stranger.shutdown()
     assert ensure_running(state_dir).base_url.endswith(f":{port}")

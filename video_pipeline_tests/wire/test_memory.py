@@ -31,7 +31,8 @@ _AT_PROVIDER = {JobState.SUBMITTED, JobState.PROCESSING}
 # What a job comes to whose questions are answered so for as long as they are asked. The history is asked for when
 # nobody can read the answer to a submit, and answers so, too.
 _ENDS: dict[Call, set[JobState]] = {
-    Call.SUBMIT: {JobState.UNKNOWN},
+    # Nobody can be asked about it either, so the next run asks again.
+    Call.SUBMIT: {JobState.SUBMITTING},
     Call.STATUS: _AT_PROVIDER,
     Call.RESULT: _AT_PROVIDER,
     Call.DOWNLOAD: {JobState.RENDERED},
