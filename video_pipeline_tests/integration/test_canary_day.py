@@ -249,7 +249,7 @@ def test_a_day_that_hears_its_secrets_keeps_none_of_them(
     day = today() - timedelta(days=1)
     with office.house.services.ledger.engine.begin() as connection:
         connection.execute(delete(breakers))
-    office.brief(day, _INVALID, _AUTH)
+    office.brief(day, _INVALID, _FAILED)
     with office.proxy.under(*office.rules(day)):
         office.house.run("production_day", day)
     finds = office.finds("".join(capfd.readouterr()))
