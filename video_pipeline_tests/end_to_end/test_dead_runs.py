@@ -60,9 +60,9 @@ def ledger(machine: Machine) -> Iterator[Ledger]:
 
 @pytest.fixture
 def worker(machine: Machine, instance: dg.DagsterInstance) -> Iterator[subprocess.Popen[Any]]:
-    """A run worker with steps in processes of their own, at a clip that its provider does not finish."""
+    """A run worker, a process of its own, at a clip that its provider does not finish."""
     drop(machine.inbox, today(), a_brief("lantern"))
-    fault = {"fault": "status_500", "times": 10_000}
+    fault = {"fault": "stuck", "times": 10_000}
     httpx.post(f"{machine.sandbox_url()}/_sandbox/faults", json=fault, trust_env=False).raise_for_status()
     day = json.dumps({"dagster/partition": str(today())})
     process = subprocess.Popen(
