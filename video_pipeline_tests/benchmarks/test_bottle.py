@@ -1,6 +1,7 @@
 """The month's worlds and its clock. A month takes minutes: it is run by hand."""
 
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -36,10 +37,11 @@ def test_a_worlds_briefs_are_taken_in_but_for_those_that_are_meant_to_be_malform
 
 
 def test_every_process_of_a_month_sees_its_clock(tmp_path: Path) -> None:
-    try:
-        library = clock.build(tmp_path)
-    except clock.NoClock as error:
-        pytest.skip(str(error))
+    if not (shutil.which("cc") or shutil.which("gcc")):
+        with pytest.raises(clock.NoClock, match="apt-get install gcc"):
+            clock.build(tmp_path)
+        return
+    library = clock.build(tmp_path)
     clock.new_file(tmp_path / "clock")
     moments = (datetime(2031, 5, 6, 7, tzinfo=UTC), datetime(2031, 7, 1, tzinfo=UTC))
     told = "from datetime import UTC, datetime; print(datetime.now(UTC).timestamp(), flush=True)"

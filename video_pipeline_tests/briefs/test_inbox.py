@@ -449,7 +449,6 @@ def test_files_of_earlier_days_arrive_too_and_those_of_later_days_do_not(tmp_pat
     assert set(_arrived(tmp_path)) == {DAY - timedelta(days=40), DAY - timedelta(days=1)}
 
 
-@pytest.mark.skipif(not _UNREADABLE.exists(), reason="there is no file that nobody can read")
 def test_a_file_that_cannot_be_read_keeps_no_other_from_arriving(tmp_path: Path):
     own = tmp_path / DAY.isoformat()
     for folder in (tmp_path, own, tmp_path / (DAY - timedelta(days=1)).isoformat()):

@@ -131,7 +131,7 @@ def test_the_checks_of_the_day_are_shown_as_passed(ui: str, page: Page) -> None:
         page.get_by_text(name, exact=True).first.wait_for()
 
 
-def test_a_day_materialised_from_the_ui_goes_through_every_stage_in_processes_of_its_own(
+def test_a_day_materialised_from_the_ui_goes_through_every_stage_in_a_process_of_its_own(
     machine: Machine, ui: str
 ) -> None:
     drop(machine.inbox, today(), a_brief("kettle"))

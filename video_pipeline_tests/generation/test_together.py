@@ -103,7 +103,7 @@ def test_polls_are_so_many_a_second() -> None:
 
 
 def test_a_job_that_ends_sooner_than_its_model_ever_did_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cadence, "_LONGEST_S", 0.1)
+    monkeypatch.setattr(cadence, "_LONGEST_S", 1.0)
 
     async def turns() -> list[float]:
         polls, loop = Cadence(4), asyncio.get_running_loop()
@@ -116,8 +116,8 @@ def test_a_job_that_ends_sooner_than_its_model_ever_did_is_seen(monkeypatch: pyt
         return took
 
     patience_s, told_s = asyncio.run(turns())
-    assert 0.1 <= patience_s < 5
-    assert told_s < 0.1
+    assert 1.0 <= patience_s < 30
+    assert told_s < 1.0
 
 
 def test_a_run_that_is_stopped_ends_with_all_that_its_clips_still_had_to_do() -> None:

@@ -205,12 +205,12 @@ def test_an_answer_that_never_comes_is_none() -> None:
 def test_a_long_wait_is_told_while_it_lasts(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(waiting, "TELL_EVERY_S", 0.1)
+    monkeypatch.setattr(waiting, "TELL_EVERY_S", 0.05)
     with pytest.raises(NoAnswer):
         _asked([], hold=True, bounds=_QUICK)
     told = [record.getMessage() for record in caplog.records]
-    assert told[0] == "A call to the vendor has taken 0 s so far, of 0 s that it may take"
-    assert 1 < len(told) < 5
+    assert told[0].startswith("A call to the vendor has taken ") and told[0].endswith(" s that it may take")
+    assert 1 < len(told) < 10
     assert _asked([http(200, b"{}")], bounds=_QUICK).status == 200
     assert len(caplog.records) == len(told), "an answer that came is not told of"
 
