@@ -27,7 +27,7 @@ dev: $(VENV)/.installed
 	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $(DAGSTER_HOME)/
 	@$(BIN)/video-pipeline dev --port $(PORT)
 
-# A few minutes; `make bench-upscale` measures in earnest.
+# A quarter of an hour; `make bench-upscale` measures in earnest.
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/upscale.py --quick
 	$(BIN)/python benchmarks/upscale_memory.py --quick
@@ -35,6 +35,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/review_scale.py
 	$(BIN)/python benchmarks/first_clip.py
 	$(BIN)/python -m benchmarks.drift --quick
+	$(BIN)/python -m benchmarks.breaker --quick
 	$(BIN)/python -m benchmarks.engine --quick
 	$(BIN)/python -m benchmarks.month --days 5
 

@@ -394,7 +394,7 @@ def show(rows: list[Row], check: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="without the thousands in flight")
+    parser.add_argument("--quick", action="store_true", help="without the thousands in flight, and no JSON")
     parser.add_argument("--only", type=int, help="only the load of this concurrency")
     parser.add_argument("--engine-only", action="store_true")
     parser.add_argument("--profile", type=Path, help="where to write a profile of the engine's event loop")
@@ -426,7 +426,7 @@ def main() -> None:
                 print(f"{who} {load.concurrency}: {rows[-1].cpu_ms} ms, {rows[-1].wall_s} s", file=sys.stderr)
     show(rows, check)
     document = {"technical_check_ms": round(check, 1), "rows": [asdict(row) for row in rows]}
-    if not options.only:
+    if not options.only and not options.quick:
         options.json.write_text(json.dumps(document, indent=2) + "\n")
 
 
