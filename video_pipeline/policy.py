@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -62,7 +63,14 @@ class GenerationPolicy(_Section):
     max_segment_s: float = Field(gt=0)
 
 
-_BREAKER_CAUSES = frozenset({"outage", "credit", "auth", "refusals", "slow"})
+class BreakerCause(StrEnum):
+    """What makes a provider, or one of its models, be left alone."""
+
+    OUTAGE = "outage"
+    CREDIT = "credit"
+    AUTH = "auth"
+    REFUSALS = "refusals"
+    SLOW = "slow"
 
 
 class BreakerPolicy(_Section):
@@ -83,8 +91,8 @@ class BreakerPolicy(_Section):
     def _waits_grow(self) -> "BreakerPolicy":
         for name in ("first_wait_s", "longest_wait_s"):
             waits: dict[str, float] = getattr(self, name)
-            if set(waits) != _BREAKER_CAUSES or min(waits.values()) <= 0:
-                raise ValueError(f"{name} must have a wait over 0 for each of {', '.join(sorted(_BREAKER_CAUSES))}")
+            if set(waits) != set(BreakerCause) or min(waits.values()) <= 0:
+                raise ValueError(f"{name} must have a wait over 0 for each of {', '.join(sorted(BreakerCause))}")
         short = [cause for cause, first_s in self.first_wait_s.items() if self.longest_wait_s[cause] < first_s]
         if short:
             raise ValueError(f"longest_wait_s must not be under first_wait_s, as for {', '.join(sorted(short))}")

@@ -28,8 +28,9 @@ _FILE_IS_LATE = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class _Question:
-    """Something that waits: whose, what about, since when, why, and the command that answers it."""
+    """Something that waits: whose (a clip, or a publication's key), what about, since when, why, and the command."""
 
+    subject: str
     what: str
     stage: str
     since: datetime | None
@@ -58,27 +59,24 @@ def _questions(ledger: "Ledger") -> Iterator[_Question]:
     doubtful = ledger.jobs.doubts(late_since=datetime.now(UTC) - _FILE_IS_LATE)
     for row in ledger.reviews.waiting():
         mine = [job for job in doubtful if job.clip_id == row.clip_id]
-        yield _Question(row.clip_id, row.stage, row.opened_at, row.reason, _answer_to(row, mine))
+        yield _Question(row.clip_id, row.clip_id, row.stage, row.opened_at, row.reason, _answer_to(row, mine))
     for job in doubtful:
         stage, reason = _standing(job)
-        yield _Question(f"job {job.key[:16]}", stage, job.submitted_at, f"{job.clip_id}: {reason}", _answer_on(job))
+        what, about = f"job {job.key[:16]}", f"{job.clip_id}: {reason}"
+        yield _Question(job.clip_id, what, stage, job.submitted_at, about, _answer_on(job))
     for publication in ledger.publications.in_state(PublicationState.UNKNOWN):
         reason = f"{publication.clip_id} on {publication.platform}: {publication.reason}"
         since = ledger.publications.moved_at(publication.key)
-        yield _Question(f"publication {publication.key[:16]}", "publishing", since, reason, answer_with(publication))
+        what = f"publication {publication.key[:16]}"
+        yield _Question(publication.key, what, "publishing", since, reason, answer_with(publication))
 
 
 def answers(ledger: "Ledger") -> dict[str, str]:
     """Clip, or key of a publication, that a person is asked about -> the command that answers it."""
-    from video_pipeline.ledger import PublicationState
-    from video_pipeline.publishing import answer_with
-
-    doubtful = ledger.jobs.doubts(late_since=datetime.now(UTC) - _FILE_IS_LATE)
-    found = {job.clip_id: _answer_on(job) for job in doubtful}
-    for row in ledger.reviews.waiting():
-        found[row.clip_id] = _answer_to(row, [job for job in doubtful if job.clip_id == row.clip_id])
-    for publication in ledger.publications.in_state(PublicationState.UNKNOWN):
-        found[publication.key] = answer_with(publication)
+    found: dict[str, str] = {}
+    for question in _questions(ledger):
+        # A clip's review comes before its jobs.
+        found.setdefault(question.subject, question.command)
     return found
 
 

@@ -36,8 +36,8 @@ def plan(
     # At other prices than those of the day's runs, the question is what the whole day would cost.
     bought = shots_not_to_buy(services.ledger, clips, services.policy.generation, catalogue) if not prices else ()
     total = price_day(when, clips, max_attempts=_max_attempts(services), bought=bought)
+    left_alone = [breaker.sentence for breaker in services.ledger.breakers.not_closed()]
     if json:
-        left_alone = [breaker.sentence for breaker in services.ledger.breakers.not_closed()]
         document = {
             "total": total.model_dump(mode="json"),
             "clips": [one.model_dump(mode="json") for one in clips],
@@ -46,8 +46,8 @@ def plan(
         console.print_json(data=document, ensure_ascii=True)
     else:
         _print_plan(clips, total, f"{catalogue.name}, {source}", quarantined=len(reading.quarantined))
-        for breaker in services.ledger.breakers.not_closed():
-            console.print(f"{escaped(breaker.sentence)}. Other models serve meanwhile, where they are good enough.")
+        for sentence in left_alone:
+            console.print(f"{escaped(sentence)}. Other models serve meanwhile, where they are good enough.")
         print_unused_keys(services)
     check_cap(total, cap_usd=services.policy.budget.plan_cap_usd)
 

@@ -45,7 +45,7 @@ def run_day(
     if all_days:
         _run_all(services, score=score)
         return
-    for job in _jobs(score=score):
+    for job in ("production_day", "nightly_scoring") if score else ("production_day",):
         run_job(job, parse_day(day), services.settings, on_progress=_print_progress)
 
 
@@ -79,10 +79,6 @@ def _run_all(services: "Services", *, score: bool) -> None:
     if failed:
         days = ", ".join(map(str, failed))
         raise RunFailed(f"The run of {days} failed, as told above; the other days came to their end.")
-
-
-def _jobs(*, score: bool) -> tuple[str, ...]:
-    return ("production_day", "nightly_scoring") if score else ("production_day",)
 
 
 def dev(port: Annotated[int, typer.Option(help="Port of this machine that the UI answers on.")] = 3000) -> None:

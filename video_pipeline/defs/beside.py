@@ -56,12 +56,12 @@ def listed(words: Iterable[str], *, separator: str = "; ", most: int = MOST_LINE
     return separator.join([*shown[:most], *([_more(len(shown) - most)] if len(shown) > most else [])])
 
 
-def table(records: Sequence[Mapping[str, Any]], *, most: int = MOST_LINES) -> dg.TableMetadataValue:
-    """The first `most` of `records`, and a last one whose first column says how many more there are; one at least."""
-    shown = [dg.TableRecord(dict(record)) for record in records[:most]]
-    if len(records) > most:
+def table(records: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """The first `MOST_LINES` of `records`, one at least, and a last one whose first column says how many more."""
+    shown = [dg.TableRecord(dict(record)) for record in records[:MOST_LINES]]
+    if len(records) > MOST_LINES:
         blank = {name: type(value)() for name, value in records[0].items()}
-        shown.append(dg.TableRecord(blank | {next(iter(blank)): _more(len(records) - most)}))
+        shown.append(dg.TableRecord(blank | {next(iter(blank)): _more(len(records) - MOST_LINES)}))
     return dg.MetadataValue.table(shown)
 
 

@@ -29,7 +29,7 @@ _SAME_START_S = 2.0
 # A run gives its first sign of life when its process has imported everything.
 _STARTING = timedelta(seconds=90)
 _LOOK_S = 15.0
-# Every step that works for long gives signs of life; between two of them a run may wait for a place in a pool.
+# A run gives signs of life all through; this bears a ledger that is away for long.
 _ABANDONED_S = 1800.0
 
 

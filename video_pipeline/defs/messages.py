@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from video_pipeline.alerts import Alert
+from video_pipeline.defs.beside import listed
 from video_pipeline.ledger import Wait, WaitCause
 
 _SHOWN = 10
@@ -38,9 +39,7 @@ def silence(today: date, last_finished: datetime) -> Alert:
 def work_stuck(at: datetime, waits: Sequence[Wait]) -> Alert:
     """Things that could go on and that nobody moves; once a day for the same days."""
     days = sorted({wait.day for wait in waits})
-    shown = ", ".join(str(day) for day in days[:_SHOWN]) + (
-        f" and {len(days) - _SHOWN} more" if days[_SHOWN:] else ""
-    )
+    shown = listed((str(day) for day in days), separator=", ", most=_SHOWN)
     since = min(wait.woken_at for wait in waits if wait.woken_at is not None)
     causes = Counter(wait.cause.value for wait in waits)
     text = (

@@ -54,7 +54,7 @@ def _resource(give: Callable[[], Any], description: str) -> dg.ResourceDefinitio
 
 
 def _alive(services: Services, give: Callable[[], Any], description: str) -> dg.ResourceDefinition:
-    """A resource that tells the ledger that its run is alive, for as long as a step has it.
+    """A resource that tells the ledger that its run is alive, for as long as the run has it.
 
     Every step that works for long asks for one of these.
     """

@@ -93,7 +93,6 @@ class GenerationEngine:
         self._catalogue = catalogue
         self._policy = policy.generation
         self._notifier = notifier
-        self._run_id = run_id
         self._on_clip = on_clip
         self._driver = JobDriver(
             ledger=ledger,

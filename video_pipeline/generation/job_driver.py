@@ -613,7 +613,7 @@ class JobDriver:
     async def _fail(self, job: Job, failure: Failure, *, billed: bool = False, answer: Kept | None = None) -> Job:
         """End a job without a clip, free its reservation and say so where it is not part of the plan."""
         failure = replace(failure, reason=failure.reason[:_LONGEST_REASON])
-        if failure.kind in (FailureKind.TRANSIENT, FailureKind.AUTH, FailureKind.QUOTA):
+        if failure.kind in _CAUSES:
             await self._tell(messages.provider_failing(job, failure))
         bill = list_price(job) if billed else NOTHING_BILLED
         asked = job.submitted_at is not None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from video_pipeline.briefs import StoryboardShot
-from video_pipeline.ledger import FailureKind, Job, JobKind, JobState
+from video_pipeline.ledger import OUTSIDE_THE_SHOT, FailureKind, Job, JobKind, JobState
 from video_pipeline.policy import GenerationPolicy
 
 
@@ -59,21 +59,6 @@ class Stop:
 
 
 Step = Attempt | Continue | Done | Stop
-
-
-# Nothing was said of the shot: the provider failed, nobody wanted it for the moment, or a person has settled it. None
-# of these count on the ladder; a 422 says that this model cannot serve the request, which another one may.
-OUTSIDE_THE_SHOT = frozenset(
-    {
-        FailureKind.TRANSIENT,
-        FailureKind.INVALID,
-        FailureKind.AUTH,
-        FailureKind.QUOTA,
-        FailureKind.CANCELED,
-        FailureKind.NOT_SENT,
-        FailureKind.LOST,
-    }
-)
 
 
 def next_step(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, *, can_anchor: bool) -> Step:

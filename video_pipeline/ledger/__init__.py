@@ -2,11 +2,12 @@
 
 from video_pipeline.ledger.alerts import AlertRows, Claim, Delivery, DueAlert, Outcome
 from video_pipeline.ledger.breakers import BreakerTransition
-from video_pipeline.ledger.circuit import Breaker, BreakerCause, BreakerState, Trouble
+from video_pipeline.ledger.circuit import Breaker, BreakerState, Trouble
 from video_pipeline.ledger.leases import Lease, LeaseLost, new_owner, place
 from video_pipeline.ledger.ledger import Ledger, open_ledger
 from video_pipeline.ledger.records import (
     NOTHING_BILLED,
+    OUTSIDE_THE_SHOT,
     Actor,
     Bill,
     ClipTrail,
@@ -36,11 +37,13 @@ from video_pipeline.ledger.runs import BEAT_S, Beat
 from video_pipeline.ledger.together import Together
 from video_pipeline.ledger.waits import BREAKER, Standing, Wait, WaitCause, What, Why, breaker_of
 from video_pipeline.ledger.webhooks import CallStanding
+from video_pipeline.policy import BreakerCause
 
 __all__ = [
     "BEAT_S",
     "BREAKER",
     "NOTHING_BILLED",
+    "OUTSIDE_THE_SHOT",
     "Actor",
     "AlertRows",
     "Beat",

@@ -4,7 +4,6 @@ A failure is reported by the worker that met it. Whether anything has worked sin
 so that what works costs no row and a killed worker takes no evidence with it.
 """
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,12 +12,12 @@ from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, exis
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from video_pipeline.ledger import circuit
-from video_pipeline.ledger.circuit import Breaker, BreakerCause, BreakerState, Trouble
+from video_pipeline.ledger.circuit import Breaker, BreakerState, Trouble
 from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.locks import lock
 from video_pipeline.ledger.records import FailureKind, JobKind, JobState
 from video_pipeline.ledger.schema import breaker_transitions, breakers, job_events, jobs
-from video_pipeline.policy import BreakerPolicy
+from video_pipeline.policy import BreakerCause, BreakerPolicy
 
 # How a model ends a job that it has worked on, with or without a file.
 _MODELS_OWN = (FailureKind.MODERATION.value, FailureKind.GENERATION.value)
@@ -138,21 +137,6 @@ class Breakers:
         """Every breaker that is open or half-open, providers before their models."""
         with self._engine.connect() as connection:
             return self._select(connection, breakers.c.state != BreakerState.CLOSED.value)
-
-    def next_probe_at(self, subjects: Iterable[tuple[str, str]] | None = None) -> datetime | None:
-        """When the first of the breakers that are not closed may be probed; None when nothing is left alone.
-
-        `subjects` are the (provider, model) to look at; all without it. A provider's breaker is in the way of each of
-        its models, so a model is not before its provider. One that is half-open may be probed now.
-        """
-        found = {(one.provider, one.model): one for one in self.not_closed()}
-        asked = found if subjects is None else subjects
-        moments = [
-            max(one.next_probe_at or one.since for one in in_the_way)
-            for provider, model in asked
-            if (in_the_way := [found[key] for key in {(provider, ""), (provider, model)} if key in found])
-        ]
-        return min(moments, default=None)
 
     def transitions(self, *, since: datetime) -> list[BreakerTransition]:
         """What has changed since a moment, oldest first."""

@@ -8,23 +8,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from video_pipeline.intervals import wilson_interval
-from video_pipeline.policy import BreakerPolicy
+from video_pipeline.policy import BreakerCause, BreakerPolicy
 
 
 class BreakerState(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
-
-
-class BreakerCause(StrEnum):
-    """What makes a provider, or one of its models, be left alone."""
-
-    OUTAGE = "outage"
-    CREDIT = "credit"
-    AUTH = "auth"
-    REFUSALS = "refusals"
-    SLOW = "slow"
 
 
 # How many failures of a cause in a row open a provider at once; a top-up or a new key is a person's to give.

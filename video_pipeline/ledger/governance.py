@@ -15,6 +15,7 @@ from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.leases import Lease, fenced
 from video_pipeline.ledger.locks import lock
 from video_pipeline.ledger.records import (
+    OUTSIDE_THE_SHOT,
     Actor,
     FailureKind,
     JobState,
@@ -37,14 +38,7 @@ from video_pipeline.settings import Mode
 
 _UNSPENT = (JobState.PLANNED, JobState.REFUSED)
 # What failed so, and cost nothing, says nothing of the shot: it does not keep the shot at its model.
-_NO_PIN = (
-    FailureKind.TRANSIENT,
-    FailureKind.INVALID,
-    FailureKind.AUTH,
-    FailureKind.QUOTA,
-    FailureKind.CANCELED,
-    FailureKind.NOT_SENT,
-)
+_NO_PIN = OUTSIDE_THE_SHOT - {FailureKind.LOST}
 _STEERS_ROUTING = (Preference.STYLE_AFFINITY, Preference.ACCEPTANCE, Preference.PROVEN_KINDS)
 
 

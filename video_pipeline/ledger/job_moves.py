@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, RowMapping
 
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.job_rows import COLUMNS, Values, as_json, found, job_of
-from video_pipeline.ledger.leases import Lease, LeaseLost
+from video_pipeline.ledger.leases import HELD, Lease, LeaseLost
 from video_pipeline.ledger.records import (
     JOB_TRANSITIONS,
     Bill,
@@ -68,11 +68,7 @@ WITH asked AS MATERIALIZED (
         number int, key text, expected text, state text, changes jsonb, note text, answer jsonb,
         resource text, token bigint, reserve numeric, bill numeric
     )
-), held AS MATERIALIZED (
-    SELECT resource, token FROM leases
-    WHERE (resource, token) IN (SELECT resource, token FROM asked) AND until > clock_timestamp()
-    ORDER BY resource FOR SHARE
-), moved AS (
+), {HELD}, moved AS (
     UPDATE jobs SET (state, updated_at, {_CHANGING}) = (
         SELECT asked.state, clock_timestamp(), {_CHANGING} FROM jsonb_populate_record(jobs, asked.changes)
     )

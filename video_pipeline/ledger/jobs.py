@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, select, update
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.errors import LedgerError
@@ -217,7 +217,9 @@ class Jobs:
                 .limit(1)
             ).first()
             if last is None or (last.to_state, last.note) != (job.state.value, note):
-                _event(connection, job.key, job.state, job.state, note, answer)
+                state = job.state.value
+                event = {"job_key": job.key, "from_state": state, "to_state": state, "note": note, "answer": answer}
+                connection.execute(insert(job_events).values(event))
             return fetch(connection, job.key)
 
     def _move(
@@ -244,12 +246,6 @@ class Jobs:
     def _where(self, *conditions: Any) -> list[Job]:
         with self._engine.connect() as connection:
             return found(connection, *conditions)
-
-
-def _event(connection: Connection, key: str, old: JobState, new: JobState, note: str, answer: Values | None) -> None:
-    connection.execute(
-        insert(job_events).values(job_key=key, from_state=old.value, to_state=new.value, note=note, answer=answer)
-    )
 
 
 def _media_values(key: str | None, sha256: str | None, size_bytes: int | None) -> Values:

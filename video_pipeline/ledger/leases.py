@@ -1,11 +1,11 @@
 """Leases: who works on what, and the fence that keeps out a worker who has slept through the end of its lease.
 
 A lease is known by its token, which no other one ever has. Whoever holds a lease asks twice whether
-it still does: every transaction that writes asks the database (`fenced`), and right before anything that cannot be
-taken back the lease itself is asked (`Lease.check`), which needs no database. No worker's wall clock is read.
+it still does: every transaction that writes asks the database (`fenced`, or `HELD` in its own statement), and right
+before anything that cannot be taken back the lease itself is asked (`Lease.check`), which needs no database. No
+worker's wall clock is read.
 """
 
-import functools
 import logging
 import os
 import socket
@@ -150,6 +150,12 @@ def _taken(connection: Connection, statement: TextClause, wishes: Sequence[_Wish
     return {row.resource: row.token for row in rows}
 
 
+HELD = """held AS MATERIALIZED (
+    SELECT resource, token FROM leases
+    WHERE (resource, token) IN (SELECT resource, token FROM asked) AND until > clock_timestamp()
+    ORDER BY resource FOR SHARE
+)"""
+"""Part of a statement: the leases that are `asked` with and held still, locked until its transaction ends."""
 # Whoever locks several leases locks them in this order.
 _OURS = (
     "SELECT resource, token, ttl FROM leases JOIN unnest(CAST(:resources AS text[]), CAST(:tokens AS bigint[]), "
@@ -158,11 +164,11 @@ _OURS = (
 )
 
 
-def _renewed(engine: Engine, leases: Sequence[Lease], *, waiting: bool = True) -> Sequence[Exception | None]:
-    """Without `waiting`, a lease that a change holds at the moment is not renewed; so one holds up no other."""
+def _renewed(engine: Engine, leases: Sequence[Lease]) -> Sequence[Exception | None]:
+    """A lease that a change holds at the moment is not renewed; so one holds up no other."""
     asked_at = _now_s()
     statement = text(
-        f"WITH ours AS MATERIALIZED ({_OURS}{'' if waiting else ' SKIP LOCKED'}), renewed AS ("
+        f"WITH ours AS MATERIALIZED ({_OURS} SKIP LOCKED), renewed AS ("
         "UPDATE leases SET until = clock_timestamp() + make_interval(secs => ours.ttl) FROM ours "
         "WHERE leases.resource = ours.resource AND leases.token = ours.token RETURNING leases.token"
         ") SELECT leases.token, renewed.token IS NOT NULL AS renewed FROM leases LEFT JOIN renewed USING (token) "
@@ -175,7 +181,7 @@ def _renewed(engine: Engine, leases: Sequence[Lease], *, waiting: bool = True) -
         if there.get(lease.token):
             lease.renewed(asked_at)
             outcomes.append(None)
-        elif lease.token in there and not waiting:
+        elif lease.token in there:
             outcomes.append(LedgerError(f"a change holds the lease on {lease.resource}"))
         else:
             outcomes.append(lease.lost())
@@ -288,9 +294,6 @@ class Leases:
         return "this very moment" if until is None else _clock_time(until)
 
 
-_renewed_at_once = functools.partial(_renewed, waiting=False)
-
-
 class _Heart:
     """Renews, in one statement a beat, whatever leases are kept; its thread lives as long as there are any."""
 
@@ -317,7 +320,7 @@ class _Heart:
     def _beat(self) -> None:
         while leases := self._next():
             asked_at = _now_s()
-            self._note(leases, made(self._engine, leases, _renewed_at_once), asked_at)
+            self._note(leases, made(self._engine, leases, _renewed), asked_at)
 
     def _next(self) -> list[Lease]:
         """Waits until a lease is due; the leases to renew then, none when there are none any more."""
@@ -372,10 +375,10 @@ def fenced(engine: Engine, lease: Lease | None) -> Generator[Connection, None, N
         yield connection
 
 
-def alive_until(connection: Connection) -> dict[str, datetime]:
-    """Resource -> until when its lease runs, of all leases whose owner may be alive."""
-    rows = connection.execute(text("SELECT resource, owner, until FROM leases WHERE until > clock_timestamp()"))
-    return {row.resource: row.until for row in rows if not _is_dead(row.owner)}
+def held_now(connection: Connection) -> list[str]:
+    """The resources of all leases whose owner may be alive."""
+    rows = connection.execute(text("SELECT resource, owner FROM leases WHERE until > clock_timestamp()"))
+    return [row.resource for row in rows if not _is_dead(row.owner)]
 
 
 def _now_s() -> float:

@@ -76,6 +76,21 @@ class FailureKind(StrEnum):
     LOST = "lost"
 
 
+# Nothing was said of the shot: the provider failed, nobody wanted it for the moment, or a person has settled it. None
+# of these count on the ladder; a 422 says that this model cannot serve the request, which another one may.
+OUTSIDE_THE_SHOT = frozenset(
+    {
+        FailureKind.TRANSIENT,
+        FailureKind.INVALID,
+        FailureKind.AUTH,
+        FailureKind.QUOTA,
+        FailureKind.CANCELED,
+        FailureKind.NOT_SENT,
+        FailureKind.LOST,
+    }
+)
+
+
 class SpendLine(StrEnum):
     """The kinds of line items: `reserve` and `release` cancel out, `settle` and `adjust` are what was spent."""
 

@@ -13,6 +13,7 @@ from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.governance import latest_transition
 from video_pipeline.ledger.job_moves import Asked, Move, led_to, make_moves
 from video_pipeline.ledger.job_rows import job_of
+from video_pipeline.ledger.leases import HELD
 from video_pipeline.ledger.locks import lock
 from video_pipeline.ledger.records import Actor, Job, JobKind, JobState, SpendLine, TierState
 from video_pipeline.ledger.schema import jobs, spend
@@ -56,16 +57,12 @@ class ToReserve(Asked):
 
 
 # Each job as it is, an identical one that it would have to wait for, and what the day has committed so far.
-_BEFORE_RESERVING = """
+_BEFORE_RESERVING = f"""
 WITH asked AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(asked)s::jsonb) AS asked (
         number int, key text, alone bool, resource text, token bigint
     )
-), held AS MATERIALIZED (
-    SELECT resource, token FROM leases
-    WHERE (resource, token) IN (SELECT resource, token FROM asked) AND until > clock_timestamp()
-    ORDER BY resource FOR SHARE
-)
+), {HELD}
 SELECT jobs.*, twin.key AS twin, asked.token IS NULL OR held.token IS NOT NULL AS held,
     (SELECT coalesce(sum(usd), 0) FROM spend WHERE spent_on = %(today)s::date) AS committed_usd
 FROM asked LEFT JOIN held USING (resource, token) LEFT JOIN jobs USING (key)

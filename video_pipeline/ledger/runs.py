@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from video_pipeline.ledger.schema import run_beats
 
 BEAT_S = 10.0
-"""Seconds between two signs of life of a run that has a step at work."""
+"""Seconds between two signs of life of a run."""
 SILENT_S = 45.0
 """After as many seconds without one, nobody is at work for the run."""
 _FORGOTTEN = "30 days"
@@ -29,7 +29,7 @@ class Beat:
 
 
 class RunBeats:
-    """One row a run, renewed by each of its processes while a step is at work in it."""
+    """One row a run, renewed from its start to its end."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

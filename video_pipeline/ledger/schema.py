@@ -414,7 +414,7 @@ breaker_transitions = Table(
     Column("from_state", String(16), nullable=False),
     Column("to_state", String(16), nullable=False),
     Column("cause", String(16), nullable=False),
-    # The breaker as it was when it had moved, and what of it was told.
+    # The breaker as it was right after it had moved.
     Column("breaker", JSONB, nullable=False),
     _at("at", default=True),
     _at("told_at"),

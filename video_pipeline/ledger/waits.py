@@ -5,7 +5,7 @@ on (`Standing`), so that a person's answer, a thaw or a raised ceiling need nobo
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, bindparam, case, delete, func, select, text, union, update
 from sqlalchemy.dialects.postgresql import insert
 
-from video_pipeline.ledger.leases import alive_until
+from video_pipeline.ledger.leases import held_now
 from video_pipeline.ledger.records import PublicationState
 from video_pipeline.ledger.schema import (
     JOBS_OPEN,
@@ -50,7 +50,6 @@ class WaitCause(StrEnum):
     MODEL = "model"
     PROVIDER = "provider"
     QUOTA = "quota"
-    SLOT = "slot"
     PERSON = "person"
     LEASE = "lease"
     TWIN = "twin"
@@ -113,12 +112,12 @@ class Standing:
     """What waits hinge on, as it stands now.
 
     `asked` are the clips that a person is asked about, `in_doubt` the keys of publications. `at_work` has the clips
-    and publications that live workers hold, and until when at least. `jobs_open` are the keys of jobs under way.
+    and publications that live workers hold. `jobs_open` are the keys of jobs under way.
     """
 
     asked: frozenset[str] = frozenset()
     in_doubt: frozenset[str] = frozenset()
-    at_work: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    at_work: frozenset[str] = frozenset()
     jobs_open: frozenset[str] = frozenset()
 
 
@@ -222,7 +221,7 @@ class Waits:
                     connection, f"SELECT key FROM publications WHERE state = 'unknown' AND {PUBLICATIONS_OPEN}"
                 ),
                 # A lease is named by what is done and to what.
-                at_work={name.partition(" ")[2]: until for name, until in alive_until(connection).items()},
+                at_work=frozenset(name.partition(" ")[2] for name in held_now(connection)),
                 jobs_open=_strings(connection, f"SELECT key FROM jobs WHERE {JOBS_OPEN}"),
             )
 

@@ -74,8 +74,12 @@ class Stills:
             self.error, self._wanted_s = error, []
 
 
-def look_through(path: Path, stills: Stills, *, max_s: float = 60.0) -> None:
-    """Decode the clip at `path` as far as `stills` needs it; damage on the way, or `max_s` seconds, end it.
+# A clip is looked through for so long.
+_LOOK_S = 60.0
+
+
+def look_through(path: Path, stills: Stills) -> None:
+    """Decode the clip at `path` as far as `stills` needs it; damage on the way, or a minute, ends it.
 
     Raises MediaError when the clip has no picture or cannot be opened.
     """
@@ -85,7 +89,7 @@ def look_through(path: Path, stills: Stills, *, max_s: float = 60.0) -> None:
     if info.video is None:
         raise MediaError(f"{path} has no picture.")
     stills.begin(info.video)
-    deadline = time.monotonic() + max_s
+    deadline = time.monotonic() + _LOOK_S
     with open_guarded(path) as container:
         stream = first_video(container)
         assert stream is not None

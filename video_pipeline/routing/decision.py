@@ -227,9 +227,6 @@ def _serve(
     if not own and not promoted:
         return _Serving(None, "", notes, with_audio)
     dearer = _dearer(shot, brief, tier, catalogue, with_audio, policy, state)
-    if not state.unavailable:
-        chosen, why = _choose(shot, brief, tier, own, promoted, dearer, policy, state)
-        return _Serving(chosen, why, notes, with_audio)
     return _stand_in(shot, brief, tier, own, promoted, dearer, notes, with_audio, policy, state)
 
 
@@ -245,7 +242,7 @@ def _stand_in(
     policy: RoutingThresholds,
     state: RoutingState,
 ) -> _Serving:
-    """Who serves while some cannot: the choice among those that can, as good as the tier asks and not too dear.
+    """The usual choice; while that cannot serve, one among those that can, as good as the tier asks and not too dear.
 
     Only while nobody of the tier can does a dearer tier's model serve that costs more than the tier's own would.
     """
@@ -256,7 +253,7 @@ def _stand_in(
     usual, why = _choose(shot, brief, tier, own, promoted, dearer, policy, state)
     if usual.model.model not in state.unavailable:
         return _Serving(usual, why, notes, with_audio)
-    notes = (*notes, *(why for name, why in state.unavailable.items() if name == usual.model.model))
+    notes = (*notes, state.unavailable[usual.model.model])
     limit = float(usual.usd) * state.dearest
     needed = policy.adequate_fidelity[tier]
     # Where none of the tier reaches what the tier asks, the best of it serves, and so does the next best.

@@ -64,8 +64,9 @@ def look(ledger: Ledger, policy: Policy, inbox: Path, *, at: datetime | None = N
     """What waits, and what of it can go on; notes files that nobody has taken in, and since when things can go on."""
     at = at or datetime.now(UTC)
     ledger.waits.adopt()
-    _note_arrivals(ledger, inbox, at.date())
     waits = ledger.waits.all()
+    if _note_arrivals(ledger, inbox, at.date(), waits):
+        waits = ledger.waits.all()
     now = replace(_stand(ledger, policy, at), thinner=_thinner(ledger, inbox, at.date(), waits))
     can: list[Wait] = []
     cannot: list[Wait] = []
@@ -107,14 +108,20 @@ def _thinner(ledger: Ledger, inbox: Path, today: date, waits: Sequence[Wait]) ->
     return frozenset(day for day in over if set(taken_in.get(day) or ()).difference(files.get(day, ())))
 
 
-def _note_arrivals(ledger: Ledger, inbox: Path, today: date) -> None:
-    """A row for each day whose files have arrived or changed since it was taken in, and for no other."""
+def _note_arrivals(ledger: Ledger, inbox: Path, today: date, waits: Sequence[Wait]) -> bool:
+    """A row for each day whose files have arrived or changed since it was taken in, and for no other.
+
+    Whether that changed anything in `waits`.
+    """
     arrived = arrived_days(inbox, today, claimed=ledger.intake.claimed_files(), taken_in=ledger.waits.taken_in())
-    known = {wait.subject: wait.why.hinges_on for wait in ledger.waits.all() if wait.what is What.INTAKE}
-    ledger.waits.end(What.INTAKE, [subject for subject in known if date.fromisoformat(subject) not in arrived])
+    known = {wait.subject: wait.why.hinges_on for wait in waits if wait.what is What.INTAKE}
+    gone = [subject for subject in known if date.fromisoformat(subject) not in arrived]
+    ledger.waits.end(What.INTAKE, gone)
     reason = f"files in {inbox} are new or changed, and no run has taken them in"
-    ledger.waits.note(
+    new = [
         Wait(What.INTAKE, day.isoformat(), day, Why(WaitCause.RUN, reason, fingerprint))
         for day, fingerprint in arrived.items()
         if known.get(day.isoformat()) != fingerprint
-    )
+    ]
+    ledger.waits.note(new)
+    return bool(gone or new)

@@ -21,8 +21,6 @@ def waker(wait: Wait) -> str:
             return f"{hinges_on.removeprefix(BREAKER) or 'the provider'}, when it serves again"
         case WaitCause.QUOTA:
             return f"{hinges_on or 'the platform'}'s quota"
-        case WaitCause.SLOT:
-            return "its posting slot"
         case WaitCause.PERSON if hinges_on == "brief":
             return "a person: change the brief and drop it again"
         case WaitCause.PERSON:

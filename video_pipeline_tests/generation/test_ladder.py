@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from video_pipeline.briefs import StoryboardShot
 from video_pipeline.generation.ladder import (
     LADDER,
-    OUTSIDE_THE_SHOT,
     Attempt,
     Continue,
     Done,
@@ -22,7 +21,7 @@ from video_pipeline.generation.ladder import (
     prompt_of,
     soften,
 )
-from video_pipeline.ledger import FailureKind, Job, JobKind, JobState
+from video_pipeline.ledger import OUTSIDE_THE_SHOT, FailureKind, Job, JobKind, JobState
 from video_pipeline.policy import GenerationPolicy, load_policy
 from video_pipeline_tests.generation.histories import accepted, first, refused, rejected, row, shot_of
 

@@ -130,7 +130,6 @@ def test_one_probe_at_a_time_from_its_hour_on_and_a_failed_one_waits_longer(ledg
     report(ledger, cause=BreakerCause.CREDIT, job_key="probe")
     [again] = ledger.breakers.not_closed()
     assert again.state is OPEN
-    assert again.next_probe_at == ledger.breakers.next_probe_at()
     assert again.next_probe_at == again.since + 2 * timedelta(seconds=RULES.first_wait_s["credit"])
 
 
@@ -218,23 +217,9 @@ def test_a_slow_model_comes_back_when_a_probe_is_made_in_time(ledger: Ledger) ->
     assert ledger.breakers.in_the_way("fal", SPRINT, RULES) == []
 
 
-def test_the_next_probe_of_several_candidates_is_the_earliest_that_nothing_else_holds_up(ledger: Ledger) -> None:
-    for _ in range(3):
-        report(ledger, cause=BreakerCause.SLOW)
-    let_pass(ledger, 600)
-    report(ledger, cause=BreakerCause.CREDIT)
-    found = {one.model: one.next_probe_at for one in ledger.breakers.not_closed()}
-    assert set(found) == {"", SPRINT}
-    assert ledger.breakers.next_probe_at([("fal", SPRINT)]) == found[""]
-    assert ledger.breakers.next_probe_at([("fal", SPRINT), ("fal", DASH)]) == found[""]
-    assert ledger.breakers.next_probe_at([("kiln", "kiln/one")]) is None
-    assert ledger.breakers.next_probe_at() is not None
-
-
 def test_without_trouble_there_is_nothing(ledger: Ledger) -> None:
     accepted(ledger, a_job())
     assert ledger.breakers.in_the_way("fal", SPRINT, RULES) == []
     assert ledger.breakers.not_closed() == []
-    assert ledger.breakers.next_probe_at() is None
     assert ledger.breakers.transitions(since=datetime.now(UTC) - timedelta(days=1)) == []
     assert Breaker("fal", datetime.now(UTC)).why == "fal works"

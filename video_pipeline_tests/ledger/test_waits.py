@@ -130,7 +130,7 @@ def test_the_standing_is_of_people_leases_and_jobs_under_way(ledger: Ledger) -> 
     assert standing.jobs_open == {under_way.key, lost.key}
     ledger.reviews.withdraw(f"{DAY}/dark", "technical")
     assert ledger.waits.standing().asked == {lost.clip_id}
-    assert ledger.waits.standing().at_work == {}
+    assert ledger.waits.standing().at_work == frozenset()
 
 
 @pytest.mark.parametrize("table", ["jobs", "publications"])

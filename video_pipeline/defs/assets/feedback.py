@@ -114,10 +114,8 @@ def cost_report(
             "waste_usd": float(sum(report.waste.values())),
             "saved_by_cache_usd": float(report.saved_by_cache_usd),
             **{name: float(value) for name, value in numbers.items() if value is not None},
-            **{
-                f"median seconds {what}": round(report.median_s[what], 1) for what in Total if what in report.median_s
-            },
-            **{f"p90 seconds {what}": round(report.p90_s[what], 1) for what in Total if what in report.p90_s},
+            **_seconds("median", report.median_s),
+            **_seconds("p90", report.p90_s),
             **({"report": place_of(page.url)} if page else {}),
             **({"cost_plot": dg.MetadataValue.md(f"![cost a clip]({plot})")} if plot else {}),
             **beside.warnings(),
