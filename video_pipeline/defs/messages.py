@@ -30,6 +30,11 @@ def ceiling_near(day: date, said: str) -> Alert:
     return Alert(f"ceiling near {day}", "The daily ceiling is near", f"{said}.", severity="warning")
 
 
+def over_cap(day: date, said: str) -> Alert:
+    """A day that has begun is expected to cost more than a plan may; `said` is the refusal."""
+    return Alert(f"over the cap {day}", "A day's plan is over the cap", said, severity="critical")
+
+
 def silence(today: date, last_finished: datetime) -> Alert:
     """No job has finished for long; once a day."""
     text = f"No job has finished since {last_finished:%Y-%m-%d %H:%M} UTC."

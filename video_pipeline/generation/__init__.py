@@ -6,6 +6,7 @@ from video_pipeline.generation.ladder import Strategy, next_step
 from video_pipeline.generation.outlook import shots_not_to_buy
 from video_pipeline.generation.providers import PROVIDERS, Forged, Provider, WebhookCall, check_wires
 from video_pipeline.generation.resolution import find_unknown, resolve_unknown
+from video_pipeline.generation.waits import why_over_cap
 from video_pipeline.generation.webhooks import NO_WEBHOOKS, Webhooks, is_job_key
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "next_step",
     "resolve_unknown",
     "shots_not_to_buy",
+    "why_over_cap",
 ]

@@ -6,17 +6,24 @@ from datetime import UTC, datetime, timedelta
 from video_pipeline.generation import ladder
 from video_pipeline.generation.serving import Unserved
 from video_pipeline.ledger import Hold, Job, Ledger, Reservation, TierState, WaitCause, Why, breaker_of
-from video_pipeline.routing import ClipPlan
+from video_pipeline.routing import ClipPlan, OverCap
 
 
 def why_held(ledger: Ledger, plan: ClipPlan) -> Why:
-    """Why a plan is held: its tier is frozen, or no model can serve one of its shots."""
+    """Why a plan is held: its day is over the cap, its tier is frozen, or no model can serve one of its shots."""
+    if plan.over_cap is not None:
+        return why_over_cap(plan.over_cap)
     held = next(decision for decision in plan.decisions if decision.held)
     states = ledger.governance.tier_states()
     change = states.get(held.tier)
     if change is not None and change.state is TierState.FROZEN:
         return Why(WaitCause.FROZEN, held.held or "", held.tier)
     return Why(WaitCause.MODEL, held.held or "", ledger.governance.version(), until=_next_day())
+
+
+def why_over_cap(over: OverCap) -> Why:
+    """Why nothing of a day's plan is bought."""
+    return Why(WaitCause.CEILING, over.reason, "plan", over.to_buy_usd)
 
 
 def why_held_back(job: Job, reservation: Reservation | None) -> Why:

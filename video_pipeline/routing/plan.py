@@ -20,6 +20,15 @@ from video_pipeline.routing.decision import Decision, RoutingState, decide
 _Z90 = 1.2815515655446004
 
 
+class OverCap(BaseModel):
+    """Why nothing of a day's plan is bought (G1.8), and what a cap has to let through for that to change."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reason: str
+    to_buy_usd: Decimal
+
+
 class ClipPlan(BaseModel):
     """A clip's storyboard with a decision for every shot."""
 
@@ -30,10 +39,13 @@ class ClipPlan(BaseModel):
     decisions: tuple[Decision, ...]
     expected_usd: Decimal
     p90_usd: Decimal
+    over_cap: OverCap | None = None
 
     @property
     def held(self) -> str | None:
         """Why the clip is not generated now; a clip is held whole, as half a clip is worth nothing."""
+        if self.over_cap is not None:
+            return self.over_cap.reason
         return next((decision.held for decision in self.decisions if decision.held), None)
 
 
@@ -147,17 +159,31 @@ def price_day(
     )
 
 
+def bought_only(
+    plans: Iterable[ClipPlan], bought: Collection[tuple[str, int]], total: DayPlan, refusal: BudgetExceeded
+) -> list[ClipPlan]:
+    """The plans of a day that is over its cap: clips with a shot that is not `bought` are held, whole."""
+    over = OverCap(reason=str(refusal), to_buy_usd=total.to_buy_usd)
+    return [
+        plan.model_copy(update={"over_cap": over})
+        if any((plan.clip_id, decision.shot) not in bought for decision in plan.decisions)
+        else plan
+        for plan in plans
+    ]
+
+
 def check_cap(plan: DayPlan, *, cap_usd: Decimal) -> None:
     """Refuse a day's plan that is expected to cost more than `cap_usd`, before any call (G1.8).
 
     What is bought already does not count, so a run that buys nothing is never refused. Raises BudgetExceeded.
     """
     if plan.to_buy_usd > cap_usd:
-        left = f", ${plan.to_buy_usd:.2f} of it to be bought yet" if plan.to_buy_usd < plan.expected_usd else ""
+        begun = plan.to_buy_usd < plan.expected_usd
+        left = f", ${plan.to_buy_usd:.2f} of it to be bought yet" if begun else ""
         raise BudgetExceeded(
             f"The plan for {plan.day} is expected to cost ${plan.expected_usd:.2f} (p90 ${plan.p90_usd:.2f}) for "
-            f"{plan.clips} clips{left}, over the cap of ${cap_usd}. Nothing was bought. Lower the quality of some "
-            "briefs, move some to another day, or raise budget.plan_cap_usd in the policy."
+            f"{plan.clips} clips{left}, over the cap of ${cap_usd}. Nothing {'more is' if begun else 'was'} bought. "
+            "Lower the quality of some briefs, move some to another day, or raise budget.plan_cap_usd in the policy."
         )
 
 

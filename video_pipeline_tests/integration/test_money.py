@@ -2,10 +2,11 @@
 
 from decimal import Decimal
 
+import httpx
 import pytest
 
 from video_pipeline.clips import ClipStatus, GeneratedClip, ReviewedClip
-from video_pipeline.ledger import JobState
+from video_pipeline.ledger import JobState, WaitCause
 from video_pipeline_tests.integration.conftest import House, NewHouse
 from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, sandbox_books, today
 
@@ -56,5 +57,33 @@ def test_a_plan_over_the_cap_fails_in_a_sentence_and_nothing_was_sent(house: Hou
 def test_a_day_that_is_bought_runs_again_whatever_the_cap(house: House) -> None:
     house.run("production_day", DAY)
     house.run("production_day", DAY, {"budget": {"plan_cap_usd": "0.01"}})
+    assert [clip.status for clip in house.rows("reviewed_clips", DAY, ReviewedClip)] == [ClipStatus.PASSED] * 2
+    assert_books_agree(house.services.ledger, house.services.sandbox.base_url)
+
+
+def test_over_the_cap_a_day_takes_what_it_has_bought_to_its_end_and_buys_nothing_more(new_house: NewHouse) -> None:
+    house = new_house()
+    drop(house.inbox, DAY, a_brief("lantern"))
+    control = f"{house.services.sandbox.base_url}/_sandbox/faults"
+    httpx.post(control, json={"fault": "result_503", "times": 1000}, trust_env=False).raise_for_status()
+    house.run("production_day", DAY, {"generation": {"backoff_s": [0.01], "poll_patience_s": 0.1}})
+    (lantern,) = house.rows("reviewed_clips", DAY, ReviewedClip)
+    assert lantern.status is ClipStatus.WAITING
+    httpx.delete(control, trust_env=False).raise_for_status()
+
+    drop(house.inbox, DAY, a_brief("kettle"))
+    house.run("production_day", DAY, {"budget": {"plan_cap_usd": "0.01"}})
+    clips = {clip.brief_id: clip for clip in house.rows("reviewed_clips", DAY, ReviewedClip)}
+    assert clips["lantern"].status is ClipStatus.PASSED
+    assert clips["kettle"].status is ClipStatus.WAITING
+    assert "over the cap of $0.01. Nothing more is bought." in clips["kettle"].reason
+    (wait,) = house.services.ledger.waits.all()
+    assert (wait.subject, wait.why.cause, wait.why.hinges_on) == (f"{DAY}/kettle", WaitCause.CEILING, "plan")
+    assert wait.why.usd is not None and wait.why.usd > Decimal("0.01")
+    (told,) = [row for row in house.services.ledger.alerts.latest() if "over the cap" in row["title"]]
+    assert told["severity"] == "critical"
+    assert len(sandbox_books(house.services.sandbox.base_url)["requests"]) == 1
+
+    house.run("production_day", DAY)
     assert [clip.status for clip in house.rows("reviewed_clips", DAY, ReviewedClip)] == [ClipStatus.PASSED] * 2
     assert_books_agree(house.services.ledger, house.services.sandbox.base_url)

@@ -2,7 +2,9 @@
 
 import dagster as dg
 
+from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Storyboard
+from video_pipeline.defs import messages
 from video_pipeline.defs.beside import table
 from video_pipeline.defs.breakers import left_alone
 from video_pipeline.defs.external import report_routing_policy
@@ -10,10 +12,10 @@ from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.defs.tables import table_asset
 from video_pipeline.errors import BudgetExceeded
 from video_pipeline.feedback import routing_state
-from video_pipeline.generation import shots_not_to_buy
-from video_pipeline.ledger import Ledger, Wait, WaitCause, What, Why
+from video_pipeline.generation import shots_not_to_buy, why_over_cap
+from video_pipeline.ledger import Ledger, Wait, What
 from video_pipeline.policy import Policy
-from video_pipeline.routing import Catalogue, ClipPlan, check_cap, plan_day, price_day
+from video_pipeline.routing import Catalogue, ClipPlan, bought_only, check_cap, plan_day, price_day
 
 routing_policy = dg.AssetSpec(
     "routing_policy",
@@ -32,6 +34,7 @@ def generation_plan(
     ledger: dg.ResourceParam[Ledger],
     catalogue: dg.ResourceParam[Catalogue],
     policy: dg.ResourceParam[Policy],
+    notifier: dg.ResourceParam[Notifier],
     storyboards: list[Storyboard],
 ) -> dg.MaterializeResult[list]:
     """A decision a shot (tier, model, size, sound, price, reason), priced and held against the day's cap."""
@@ -46,18 +49,22 @@ def generation_plan(
         max_attempts=max_attempts,
         probes=policy.drift.probes_a_day,
     )
-    total = price_day(
-        day_of(context.partition_key),
-        plans,
-        max_attempts=max_attempts,
-        bought=shots_not_to_buy(ledger, plans, policy.generation, catalogue),
-    )
+    day = day_of(context.partition_key)
+    bought = shots_not_to_buy(ledger, plans, policy.generation, catalogue)
+    total = price_day(day, plans, max_attempts=max_attempts, bought=bought)
+    refused: dict[str, str] = {}
     try:
         check_cap(total, cap_usd=policy.budget.plan_cap_usd)
     except BudgetExceeded as refusal:
-        why = Why(WaitCause.CEILING, str(refusal), "plan", total.to_buy_usd)
-        ledger.waits.note(Wait(What.CLIP, plan.clip_id, plan.storyboard.day, why) for plan in plans)
-        raise dg.Failure(str(refusal), allow_retries=False) from refusal
+        plans = bought_only(plans, bought, total, refusal)
+        if not bought:
+            ledger.waits.note(
+                Wait(What.CLIP, plan.clip_id, day, why_over_cap(plan.over_cap)) for plan in plans if plan.over_cap
+            )
+            raise dg.Failure(str(refusal), allow_retries=False) from refusal
+        # What is paid for goes on: a file at its provider does not wait for people.
+        refused = {"over_cap": str(refusal)}
+        notifier.notify(messages.over_cap(day, str(refusal)))
     # Few and narrow columns: the UI gives what they leave to the last one, which has most to say.
     decisions = [
         {
@@ -78,7 +85,8 @@ def generation_plan(
             "p90_usd": float(total.p90_usd),
             "to_buy_usd": float(total.to_buy_usd),
             "cap_usd": float(policy.budget.plan_cap_usd),
-            "held_clips": total.held,
+            "held_clips": sum(plan.held is not None for plan in plans),
+            **refused,
             "catalogue": catalogue.name,
             **left_alone(ledger),
             **({"decisions": table(decisions)} if decisions else {}),
