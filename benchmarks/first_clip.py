@@ -3,7 +3,7 @@
 Starts `video-pipeline dev` on a fresh state folder, switches the sensor on, drops one brief for a preview clip and
 waits until it is public on the sandbox's platform. The parts are those of `clip_facts`; beside them stand Dagster's
 own moments. Writes JSON. Fails when a clip took 90 s or more besides its provider's time, which is what O2 promises
-for an idle machine: the load average stands beside the numbers.
+for an idle machine: the load average stands beside the numbers. Run it as `python -m benchmarks.first_clip`.
 """
 
 import argparse
@@ -22,11 +22,12 @@ from typing import Any
 
 import dagster as dg
 import httpx
-import machine
 import psutil
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import machine
+from benchmarks.bottle.house import stop_postgres
 from video_pipeline import sandbox
 from video_pipeline.feedback import ClipTimes, Part, times_of
 from video_pipeline.launcher import dagster_instance
@@ -111,7 +112,7 @@ def _measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
             dev.kill()
         services.ledger.close()
         sandbox.stop(state / "sandbox")
-        _stop_postgres(state / "ledger")
+        stop_postgres(state / "ledger")
     return {"ready_s": round(ready_s, 1), "idle_cores": round(idle_cores, 4), "clips": clips}
 
 
@@ -126,13 +127,6 @@ def _idle_cores(pid: int, seconds: float) -> float:
     before = used_s()
     time.sleep(seconds)
     return (used_s() - before) / seconds
-
-
-def _stop_postgres(folder: Path) -> None:
-    pid = int((folder / "postmaster.pid").read_text().splitlines()[0])
-    os.kill(pid, signal.SIGINT)
-    while Path(f"/proc/{pid}").exists():
-        time.sleep(0.1)
 
 
 def _clip(name: str, inbox: Path, ledger: Ledger, instance: dg.DagsterInstance, patience_s: float) -> dict[str, Any]:

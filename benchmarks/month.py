@@ -29,13 +29,13 @@ from rich.table import Table
 from typer.testing import CliRunner
 
 from benchmarks.bottle import clock
+from benchmarks.bottle.house import start_vendors, stop_postgres
 from benchmarks.bottle.reckoning import Reckoning, as_document, promises
 from benchmarks.bottle.vendors import WORLD
 from benchmarks.bottle.world import FIRST, Desk, World, load_world, random_world, world_names
 from video_pipeline.cli.app import app as commands
 from video_pipeline.defs.nights import ENDS
 from video_pipeline.ledger import JobState, PublicationState, ReviewStage
-from video_pipeline.sandbox import ensure_running
 from video_pipeline.services import get_services
 from video_pipeline.storage import table_key
 from video_pipeline.waiting import SCORING_HOUR, look, next_night, nights_due, unscored_night
@@ -201,24 +201,10 @@ class Month:
         (self._folder / "world.json").write_text(self._world.model_dump_json())
         self._write_policy()
         self._write_catalogue(_at(0, 0))
-        self._start_vendors()
+        self._vendors = start_vendors(self._state / "sandbox", self._folder / "vendors.log")
         self._services = get_services()
         self._base_url = self._services.sandbox.base_url
         self.reckoning = Reckoning(self._world, self._services.ledger, self._services.store)
-
-    def _start_vendors(self) -> None:
-        folder = self._state / "sandbox"
-        folder.mkdir(exist_ok=True)
-        arguments = ["--state-dir", str(folder), "--idle-exit-s", "86400"]
-        log = (self._folder / "vendors.log").open("a")
-        self._vendors = vendors = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.bottle.vendors", *arguments], stdout=log, stderr=log
-        )
-        while not (folder / "address.json").exists():
-            assert vendors.poll() is None, f"the vendors did not start; see {log.name}"
-            time.sleep(0.05)
-        time.sleep(0.5)
-        ensure_running(folder)
 
     def _write_policy(self) -> None:
         """Waits that are real seconds are short; sizes are what the sandbox makes, so that nothing is enlarged."""
@@ -267,10 +253,7 @@ class Month:
         if self._vendors is not None:
             self._vendors.kill()
             self._vendors.wait()
-        lock_file = self._state / "ledger" / "postmaster.pid"
-        if lock_file.exists():
-            with suppress(ProcessLookupError):
-                os.kill(int(lock_file.read_text().split()[0]), signal.SIGINT)
+        stop_postgres(self._state / "ledger")
 
     # --- the days ------------------------------------------------------------------------------------------------
 
