@@ -33,10 +33,11 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/upscale_memory.py --quick
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/review_scale.py
-	$(BIN)/python benchmarks/first_clip.py
+	$(BIN)/python -m benchmarks.first_clip
 	$(BIN)/python -m benchmarks.drift --quick
 	$(BIN)/python -m benchmarks.breaker --quick
 	$(BIN)/python -m benchmarks.engine --quick
+	$(BIN)/python -m benchmarks.day --quick
 	$(BIN)/python -m benchmarks.month --days 5
 
 bench-upscale: $(VENV)/.installed-bench

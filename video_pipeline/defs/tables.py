@@ -20,7 +20,7 @@ class ParquetTables(dg.IOManager):
         self._store = store
 
     def handle_output(self, context: dg.OutputContext, obj: Sequence[BaseModel]) -> None:
-        row_type = _row_type(context.definition_metadata)
+        row_type = row_type_of(context.definition_metadata)
         key = table_key(context.asset_key.to_user_string(), context.asset_partition_key)
         stored = self._store.put_bytes(
             key, write_rows(row_type, obj), content_type="application/vnd.apache.parquet", overwrite=True
@@ -33,7 +33,7 @@ class ParquetTables(dg.IOManager):
         upstream = context.upstream_output
         if upstream is None:
             raise dg.DagsterInvariantViolationError("A table is read through the asset that wrote it.")
-        row_type = _row_type(upstream.definition_metadata)
+        row_type = row_type_of(upstream.definition_metadata)
         rows: list[BaseModel] = []
         for partition in sorted(context.asset_partition_keys):
             key = table_key(context.asset_key.to_user_string(), partition)
@@ -64,7 +64,7 @@ def place_of(url: str) -> dg.MetadataValue:
     return dg.MetadataValue.path(url2pathname(urlsplit(url).path) if url.startswith("file://") else url)
 
 
-def _row_type(metadata: Any) -> type[BaseModel]:
+def row_type_of(metadata: Any) -> type[BaseModel]:
     """The row type that the asset was declared with, imported by its name."""
     artifact = metadata[ROW_TYPE]
     if isinstance(artifact, type):
