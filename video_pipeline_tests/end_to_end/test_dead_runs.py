@@ -104,7 +104,8 @@ def test_whoever_waits_for_a_place_gets_it_when_its_holder_dies(
     worker: subprocess.Popen[Any], instance: dg.DagsterInstance, machine: Machine
 ) -> None:
     yesterday = today() - timedelta(days=1)
-    drop(machine.inbox, yesterday, a_brief("lantern"))
+    # Another clip: one that is under way would be waited for without a place.
+    drop(machine.inbox, yesterday, a_brief("kettle"))
     waiting = machine.start("run-day", str(yesterday))
     try:
         _wait_for(lambda: instance.event_log_storage.get_concurrency_info(POOL).pending_run_ids)

@@ -310,8 +310,12 @@ def test_no_status_of_a_submit_says_that_nothing_was_bought(new_stage: NewStage)
     ]
     briefs = [brief_of(rule.subject, brief_id=f"status-{number}") for number, rule in enumerate(rules)]
     with stage.proxy.under(*rules):
-        _run(stage, *briefs)
-    states = {job.order.prompt: job.state for job in stage.jobs()}
+        # On a machine under load fal's history may not answer in time; the next run asks it again.
+        for _ in range(20):
+            _run(stage, *briefs)
+            states = {job.order.prompt: job.state for job in stage.jobs()}
+            if JobState.SUBMITTING not in states.values():
+                break
     assert states == {rule.subject: JobState.UNKNOWN for rule in rules}
     stage.check_books()
 
