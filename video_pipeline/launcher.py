@@ -123,12 +123,12 @@ def run_job(
 class GoingOn:
     """Production days on which something can go on now, oldest first; `under_way` are those that have a run.
 
-    `nights` are the days that ought to be scored by now, and are not.
+    `nights` are the runs, as (job, day), by which days ought to be scored and weeks learned from by now, and are not.
     """
 
     days: tuple[date, ...]
     under_way: tuple[date, ...]
-    nights: tuple[date, ...]
+    nights: tuple[tuple[str, date], ...]
 
 
 def days_that_can_go_on(services: Services) -> GoingOn:
@@ -142,12 +142,12 @@ def days_that_can_go_on(services: Services) -> GoingOn:
     return GoingOn(
         tuple(day for day in days if day not in under_way),
         tuple(day for day in days if day in under_way),
-        tuple(night.day for night in nights if night.taken_up_at is None),
+        tuple((night.why.hinges_on, night.day) for night in nights if night.taken_up_at is None),
     )
 
 
 def nights_that_wait(services: Services) -> list[Wait]:
-    """The nights that were due and are not scored, oldest first; taken up where a run is under way."""
+    """The nights and weeks that were due and left out, oldest first; taken up where a run is under way."""
     with dagster_instance(services.settings) as instance:
         return unscored_nights(instance, services.ledger, services.policy, datetime.now(UTC))
 

@@ -57,17 +57,21 @@ def _run_all(services: "Services", *, score: bool) -> None:
     for day in found.under_way:
         console.print(f"{day} has a run that is queued or under way.")
     # Nights in their order: standings build on the day before.
-    nights = sorted({*found.nights, *(found.days if score else ())})
+    nights = list(found.nights)
+    if score:
+        # A week comes last, as it is learned from its nights.
+        nights = sorted({*nights, *(("nightly_scoring", day) for day in found.days)})
     if not found.days and not nights:
         console.print("Nothing else can go on now." if found.under_way else "Nothing can go on now.")
         console.print("`video-pipeline waiting` lists what waits, and why.")
         return
     if found.days:
         console.print(f"These days can go on now: {', '.join(map(str, found.days))}.", highlight=False)
-    if found.nights:
-        console.print(f"These days were never scored: {', '.join(map(str, found.nights))}.", highlight=False)
+    for job, said in (("nightly_scoring", "days were never scored"), ("weekly_learning", "weeks never learned from")):
+        if missed := [str(day) for name, day in found.nights if name == job]:
+            console.print(f"These {said}: {', '.join(missed)}.", highlight=False)
     failed: list[date] = []
-    for job, day in [("production_day", day) for day in found.days] + [("nightly_scoring", day) for day in nights]:
+    for job, day in [("production_day", day) for day in found.days] + nights:
         if day in failed:
             continue
         console.print(f"[bold]{day}[/bold] {job}", highlight=False)

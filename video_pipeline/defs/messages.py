@@ -55,14 +55,14 @@ def work_stuck(at: datetime, waits: Sequence[Wait]) -> Alert:
 
 
 def what_waits(
-    counts: Mapping[WaitCause, int], days: Sequence[date], later: int, ended: Sequence[str], *, night: date | None
+    counts: Mapping[WaitCause, int], days: Sequence[date], later: int, ended: Sequence[str], *, night: Wait | None
 ) -> str:
     """What a look of the night watch has come to: what waits, which days are run, and which is scored."""
     parts = [f"Waiting: {_counted(counts)}." if counts else "Nothing waits."]
     if days:
         parts.append(f"Asked for runs of {', '.join(str(day) for day in days)}.")
     if night:
-        parts.append(f"Asked for the nightly scoring of {night}.")
+        parts.append(f"Asked for the {night.subject}.")
     if later:
         parts.append(f"{later} more days can go on and come after the runs under way.")
     if ended:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from video_pipeline.defs.jobs import nightly_scoring, weekly_learning
-from video_pipeline.waiting import SCORING_HOUR
+from video_pipeline.waiting import LEARNING_HOUR, SCORING_HOUR
 
 
 @dg.schedule(cron_schedule=f"0 {SCORING_HOUR} * * *", job=nightly_scoring, execution_timezone="UTC")
@@ -15,7 +15,7 @@ def nightly_scoring_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunReq
     return dg.RunRequest(run_key=f"nightly-{day}", partition_key=day)
 
 
-@dg.schedule(cron_schedule="0 6 * * 1", job=weekly_learning, execution_timezone="UTC")
+@dg.schedule(cron_schedule=f"0 {LEARNING_HOUR} * * 1", job=weekly_learning, execution_timezone="UTC")
 def weekly_learning_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """On Monday at 06:00, learn from the week that has just ended."""
     week = (context.scheduled_execution_time - timedelta(days=7)).date().isoformat()

@@ -10,7 +10,7 @@ from video_pipeline.briefs import arrived_days
 from video_pipeline.defs import messages
 from video_pipeline.defs.dead_runs import days_under_way, end_dead_runs
 from video_pipeline.defs.external import is_news, routing_policy_materialization
-from video_pipeline.defs.jobs import cost_drift, nightly_scoring, production_day
+from video_pipeline.defs.jobs import cost_drift, nightly_scoring, production_day, weekly_learning
 from video_pipeline.defs.nights import unscored_nights
 from video_pipeline.defs.partitions import is_partition
 from video_pipeline.ledger import Ledger
@@ -85,7 +85,7 @@ def spend_ceiling_sensor(
     return dg.SkipReason(f"{said}.")
 
 
-@dg.sensor(jobs=[production_day, nightly_scoring], minimum_interval_seconds=30)
+@dg.sensor(jobs=[production_day, nightly_scoring, weekly_learning], minimum_interval_seconds=30)
 def night_watch(
     context: dg.SensorEvaluationContext,
     inbox: dg.ResourceParam[Inbox],
@@ -93,7 +93,7 @@ def night_watch(
     policy: dg.ResourceParam[Policy],
     notifier: dg.ResourceParam[Notifier],
 ) -> dg.SensorResult | dg.SkipReason:
-    """Runs the days on which something waits that can go on now, whatever their age, and the nights that were missed.
+    """Runs the days on which something waits that can go on now, whatever their age, and missed nights and weeks.
 
     It frees dead runs' places. The ledger knows what waits, also of runs that were killed; which days are not scored,
     Dagster knows. Stuck work and silence are alerted.
@@ -122,13 +122,13 @@ def night_watch(
         days,
         len(due) - len(days),
         [run.run_id for run in ended],
-        night=night.day if night else None,
+        night=night,
     )
     if not days and night is None:
         return dg.SkipReason(said)
     context.log.info(said)
     moment = f"{outlook.at:%Y%m%dT%H%M%S}"
-    wanted = [(nightly_scoring.name, night.day)] if night else []
+    wanted = [(night.why.hinges_on, night.day)] if night else []
     wanted += [(production_day.name, day) for day in days]
     return dg.SensorResult(
         run_requests=[

@@ -1,4 +1,4 @@
-"""Nights: the production days that ought to be scored by now, and which of those that are not comes next."""
+"""Nights: the production days to score and the weeks to learn from by now, and which of those left out comes next."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,6 +10,9 @@ from video_pipeline.waiting.watch import is_rested
 SCORING_HOUR = 2
 """At this hour, in UTC, the production day that has just ended is scored."""
 
+LEARNING_HOUR = 6
+"""At this hour of a Monday, in UTC, the week that has just ended is learned from."""
+
 
 def nights_due(ledger: Ledger, policy: Policy, at: datetime) -> list[date]:
     """The days with work whose scoring was due by `at` and still counts, scored or not, oldest first.
@@ -20,14 +23,36 @@ def nights_due(ledger: Ledger, policy: Policy, at: datetime) -> list[date]:
     return ledger.waits.days_with_work(newest - timedelta(days=policy.scoring.trailing_days - 1), newest)
 
 
+def weeks_due(ledger: Ledger, policy: Policy, at: datetime) -> list[date]:
+    """The Mondays of the weeks with work whose learning was due by `at`, oldest first; as far back as nights go."""
+    latest = (at - timedelta(hours=LEARNING_HOUR)).date()
+    newest = latest - timedelta(days=latest.weekday() + 7)
+    oldest = newest - timedelta(weeks=policy.scoring.trailing_days // 7 - 1)
+    days = ledger.waits.days_with_work(oldest, newest + timedelta(days=6))
+    return sorted({day - timedelta(days=day.weekday()) for day in days})
+
+
 def unscored_night(day: date, ended: Sequence[datetime], *, under_way_since: datetime | None = None) -> Wait:
     """A night that waits; `ended` are the ends of its runs, none of which has scored it."""
     due_at = datetime.combine(day + timedelta(days=1), time(SCORING_HOUR), UTC)
+    return _overdue("nightly_scoring", f"nightly scoring of {day}", day, due_at, ended, under_way_since)
+
+
+def unlearned_week(week: date, ended: Sequence[datetime], *, under_way_since: datetime | None = None) -> Wait:
+    """The same of the week that begins with `week`."""
+    due_at = datetime.combine(week + timedelta(days=7), time(LEARNING_HOUR), UTC)
+    return _overdue("weekly_learning", f"weekly learning from {week}", week, due_at, ended, under_way_since)
+
+
+def _overdue(
+    job: str, subject: str, day: date, due_at: datetime, ended: Sequence[datetime], under_way_since: datetime | None
+) -> Wait:
+    reason = f"{len(ended)} runs of `{job}` have ended without all of it" if ended else f"no run of `{job}` was made"
     return Wait(
         What.NIGHT,
-        f"nightly scoring of {day}",
+        subject,
         day,
-        Why(WaitCause.RUN, f"{len(ended)} runs have ended without scoring it" if ended else "no run has scored it"),
+        Why(WaitCause.RUN, reason, job),
         since=due_at,
         taken_up_at=under_way_since,
         tries=len(ended),
@@ -37,7 +62,7 @@ def unscored_night(day: date, ended: Sequence[datetime], *, under_way_since: dat
 
 
 def next_night(nights: Sequence[Wait], backoff_s: Sequence[float], at: datetime) -> Wait | None:
-    """The one of `nights`, oldest first, to score now; none while one is under way.
+    """The one of `nights`, in the order of their hours, to run now; none while one is under way.
 
     A night that has failed holds later ones up, as standings build on the day before, until it is tried no more
     often than the backoff's last pause says.

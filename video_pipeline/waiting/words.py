@@ -34,6 +34,6 @@ def waker(wait: Wait) -> str:
         case WaitCause.RUN if wait.what is What.INTAKE:
             return "a run of its day, which takes the files in"
         case WaitCause.RUN if wait.what is What.NIGHT:
-            return "a run of `nightly_scoring`"
+            return f"a run of `{hinges_on}`"
         case WaitCause.RUN | WaitCause.RETRY:
             return "a run of its day"

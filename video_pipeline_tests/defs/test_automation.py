@@ -10,7 +10,7 @@ from sqlalchemy import text
 from video_pipeline.alerts import Alert, Delivery, Notifier
 from video_pipeline.briefs.inbox import files_by_day
 from video_pipeline.definitions import build_defs
-from video_pipeline.defs.nights import ENDS, unscored_nights
+from video_pipeline.defs.nights import ENDS, WEEK_ENDS, unscored_nights
 from video_pipeline.defs.resources import resources_of
 from video_pipeline.defs.schedules import nightly_scoring_schedule, weekly_learning_schedule
 from video_pipeline.defs.sensors import (
@@ -37,7 +37,15 @@ from video_pipeline.ledger import (
     breaker_of,
 )
 from video_pipeline.services import Services
-from video_pipeline.waiting import SCORING_HOUR, next_night, nights_due, unscored_night
+from video_pipeline.waiting import (
+    LEARNING_HOUR,
+    SCORING_HOUR,
+    next_night,
+    nights_due,
+    unlearned_week,
+    unscored_night,
+    weeks_due,
+)
 from video_pipeline_tests.defs.conftest import ServicesWith, parts
 from video_pipeline_tests.ledger.rows import a_job, accepted, reserved, submitted
 
@@ -583,7 +591,7 @@ class TestMissedNights:
         (run,) = instance.get_runs()
         instance.report_run_failed(run)
         assert self._asked(services, instance) == [], "neither it nor the next, which builds on it"
-        (night, _) = unscored_nights(instance, services.ledger, services.policy, datetime.now(UTC))
+        night, *_ = unscored_nights(instance, services.ledger, services.policy, datetime.now(UTC))
         assert (night.day, night.tries) == (first, 1)
         at_once = services_with({"watch": {"backoff_s": [0]}})
         assert self._asked(at_once, instance) == [first]
@@ -597,26 +605,85 @@ class TestMissedNights:
             assert early == (nights[1] if len(ended) >= len(backoff_s) else None), "it starves none for long"
             assert next_night(nights, backoff_s, NOW + timedelta(seconds=pause_s)) == nights[0]
 
-    def test_the_ends_of_a_night_are_what_nothing_else_of_it_needs(self) -> None:
+    @pytest.mark.parametrize(("job", "ends"), [("nightly_scoring", ENDS), ("weekly_learning", WEEK_ENDS)])
+    def test_the_ends_of_a_night_and_a_week_are_what_nothing_else_of_it_needs(
+        self, job: str, ends: tuple[str, ...]
+    ) -> None:
         assets = DEFS.resolve_asset_graph()
-        night = set(DEFS.resolve_job_def("nightly_scoring").asset_layer.executable_asset_keys)
-        inner = {parent for key in night for parent in assets.get(key).parent_keys if parent != key}
-        assert {key.to_user_string() for key in night - inner} == set(ENDS)
+        own = set(DEFS.resolve_job_def(job).asset_layer.executable_asset_keys)
+        inner = {parent for key in own for parent in assets.get(key).parent_keys if parent != key}
+        assert {key.to_user_string() for key in own - inner} == set(ends)
 
     def _asked(self, services: Services, instance: dg.DagsterInstance, job: str = "nightly_scoring") -> list[date]:
         context = dg.build_sensor_context(instance=instance, resources=parts(services))
         answer = night_watch(context)
         requests = (answer.run_requests or []) if isinstance(answer, dg.SensorResult) else []
-        assert {request.job_name for request in requests} <= {job}
-        return [date.fromisoformat(request.partition_key or "") for request in requests]
+        # By the day on which this runs, the week of the nights may be over, too.
+        assert {request.job_name for request in requests} <= {job, "weekly_learning"}
+        return [date.fromisoformat(request.partition_key or "") for request in requests if request.job_name == job]
 
     def _scored(self, instance: dg.DagsterInstance, day: date) -> None:
         for end in ENDS:
             instance.report_runless_asset_event(dg.AssetMaterialization(end, partition=str(day)))
 
     def _run(self, instance: dg.DagsterInstance, day: date, status: dg.DagsterRunStatus) -> None:
-        tags = {"dagster/partition": str(day)}
-        instance.add_run(dg.DagsterRun("nightly_scoring", status=status, tags=tags))
+        instance.add_run(dg.DagsterRun("nightly_scoring", status=status, tags=_partition(day)))
+
+
+WEEK = NOW.date() - timedelta(days=NOW.weekday() + 14)
+"""The first day of a week that has been over for one at least."""
+
+
+class TestMissedWeeks:
+    """A week has work, its nights are scored, and it was to be learned from."""
+
+    @pytest.fixture(autouse=True)
+    def work(self, services: Services, instance: dg.DagsterInstance) -> None:
+        day = max(WEEK, NEWEST_DUE - timedelta(days=services.policy.scoring.trailing_days - 1))
+        accepted(services.ledger, a_job("of the week", day=day, clip_id=f"{day}/one"))
+        for end in ENDS:
+            instance.report_runless_asset_event(dg.AssetMaterialization(end, partition=str(day)))
+
+    def test_a_week_that_was_missed_or_killed_is_learned_from_later(
+        self, services: Services, services_with: ServicesWith, instance: dg.DagsterInstance
+    ) -> None:
+        assert self._asked(services, instance) == [("weekly_learning", str(WEEK))]
+        run = dg.DagsterRun("weekly_learning", status=dg.DagsterRunStatus.STARTED, tags=_partition(WEEK))
+        instance.add_run(run)
+        assert self._asked(services, instance) == [], "one is under way"
+        instance.report_run_failed(run)
+        assert self._asked(services, instance) == [], "it has just been tried"
+        (week,) = unscored_nights(instance, services.ledger, services.policy, datetime.now(UTC))
+        assert (week.subject, week.why.hinges_on, week.tries) == (
+            f"weekly learning from {WEEK}",
+            "weekly_learning",
+            1,
+        )
+        at_once = services_with({"watch": {"backoff_s": [0]}})
+        assert self._asked(at_once, instance) == [("weekly_learning", str(WEEK))]
+        for end in WEEK_ENDS:
+            instance.report_runless_asset_event(dg.AssetMaterialization(end, partition=str(WEEK)))
+        assert self._asked(at_once, instance) == []
+
+    def test_a_week_waits_for_its_hour_and_for_its_nights(
+        self, services: Services, instance: dg.DagsterInstance
+    ) -> None:
+        hour = datetime(WEEK.year, WEEK.month, WEEK.day, LEARNING_HOUR, tzinfo=UTC) + timedelta(days=7)
+        assert WEEK not in weeks_due(services.ledger, services.policy, hour - timedelta(seconds=1))
+        assert WEEK in weeks_due(services.ledger, services.policy, hour)
+        nights = [unscored_night(WEEK + timedelta(days=6), []), unlearned_week(WEEK, [])]
+        later = hour + timedelta(days=1)
+        assert next_night(nights, services.policy.watch.backoff_s, later) == nights[0]
+        assert next_night(nights[1:], services.policy.watch.backoff_s, later) == nights[1]
+
+    def _asked(self, services: Services, instance: dg.DagsterInstance) -> list[tuple[str | None, str | None]]:
+        answer = night_watch(dg.build_sensor_context(instance=instance, resources=parts(services)))
+        requests = (answer.run_requests or []) if isinstance(answer, dg.SensorResult) else []
+        return [(request.job_name, request.partition_key) for request in requests]
+
+
+def _partition(day: date) -> dict[str, str]:
+    return {"dagster/partition": str(day)}
 
 
 class Kept:

@@ -347,7 +347,7 @@ class TestPeople:
     def test_a_night_that_was_missed_waits_and_is_scored_with_all_days(self, held: Machine) -> None:
         def nights() -> list[dict]:
             waiting = json.loads(held.run("waiting", "--json").stdout)["waiting"]
-            return [row for row in waiting if row["what"] == "night"]
+            return [row for row in waiting if row["name"].startswith("nightly scoring")]
 
         day = today() - timedelta(days=2)
         drop(held.inbox, day, a_brief("parade", prompt="A politician waving from a stage"))
