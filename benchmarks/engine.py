@@ -129,10 +129,9 @@ def run_engine(load: Load, base_url: str, folder: Path, profile: Path | None) ->
 def run_bare(load: Load, base_url: str, folder: Path) -> dict[str, Any]:
     """The least that the same jobs need: submit, poll, result and download, and nothing written down."""
     arguments = {"prompt": "Waves on a beach", "duration": _CLIP_S, "aspect_ratio": "9:16", "seed": 1}
-    slots = asyncio.Semaphore(load.concurrency)
     headers = {"Authorization": "Key sandbox"}
 
-    async def one(client: httpx.AsyncClient, number: int) -> bool:
+    async def one(client: httpx.AsyncClient, slots: asyncio.Semaphore, number: int) -> bool:
         async with slots:
             told = (await client.post("/fal-queue/fal-ai/bare", headers=headers, json=arguments)).json()
             while True:
@@ -149,7 +148,8 @@ def run_bare(load: Load, base_url: str, folder: Path) -> dict[str, Any]:
 
     async def all_of_them(jobs: int) -> list[bool]:
         async with httpx.AsyncClient(base_url=base_url, timeout=httpx.Timeout(600), trust_env=False) as client:
-            return await asyncio.gather(*(one(client, number) for number in range(jobs)))
+            slots = asyncio.Semaphore(load.concurrency)
+            return await asyncio.gather(*(one(client, slots, number) for number in range(jobs)))
 
     asyncio.run(all_of_them(_WARM_UP))
     httpx.post(f"{base_url}/counts")
