@@ -53,6 +53,7 @@ class GenerationPolicy(_Section):
     moderation_verdict_s: float = Field(ge=0)
     backoff_s: tuple[float, ...]
     max_ladder_attempts: int = Field(ge=0)
+    max_other_models: int = Field(ge=0)
     max_modified_retries: int = Field(ge=0)
     max_quality_failures: int = Field(ge=1)
     poll_patience_s: float = Field(gt=0)
@@ -61,6 +62,11 @@ class GenerationPolicy(_Section):
     lease_s: float = Field(gt=0)
     max_media_bytes: int = Field(gt=0)
     max_segment_s: float = Field(gt=0)
+
+    @property
+    def max_attempts(self) -> int:
+        """The most attempts at a shot that moderation may refuse before a person is asked."""
+        return 1 + self.max_ladder_attempts + self.max_other_models
 
 
 class BreakerCause(StrEnum):

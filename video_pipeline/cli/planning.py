@@ -13,7 +13,7 @@ from video_pipeline.services import Services, get_services
 
 if TYPE_CHECKING:
     from video_pipeline.briefs import InboxReading
-    from video_pipeline.routing import Catalogue, ClipPlan, DayPlan
+    from video_pipeline.routing import Catalogue, ClipPlan, DayPlan, RoutingState
 
 
 def plan(
@@ -24,6 +24,7 @@ def plan(
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """What a day's briefs are expected to cost, before anything is bought. Needs no keys."""
+    from video_pipeline.feedback import routing_state
     from video_pipeline.generation import shots_not_to_buy
     from video_pipeline.routing import check_cap, load_catalogue, price_day
 
@@ -32,10 +33,11 @@ def plan(
     services, when = get_services(), parse_day(day)
     catalogue = services.catalogue if not prices else load_catalogue(sandbox=prices == "sandbox")
     reading, source = _briefs(services, when)
-    clips = _clip_plans(services, catalogue, reading, when)
+    state = routing_state(services.ledger, services.policy.scoring)
+    clips = _clip_plans(services, catalogue, reading, when, state)
     # At other prices than those of the day's runs, the question is what the whole day would cost.
-    bought = shots_not_to_buy(services.ledger, clips, services.policy.generation, catalogue) if not prices else ()
-    total = price_day(when, clips, max_attempts=_max_attempts(services), bought=bought)
+    bought = shots_not_to_buy(services.ledger, clips, services.policy, catalogue, state) if not prices else ()
+    total = price_day(when, clips, max_attempts=services.policy.generation.max_attempts, bought=bought)
     left_alone = [breaker.sentence for breaker in services.ledger.breakers.not_closed()]
     if json:
         document = {
@@ -69,27 +71,23 @@ def _briefs(services: Services, day: date) -> "tuple[InboxReading, str]":
     return read_files(files or services.inbox.examples, platforms=services.inbox.platforms), source
 
 
-def _clip_plans(services: Services, catalogue: "Catalogue", reading: "InboxReading", day: date) -> "list[ClipPlan]":
+def _clip_plans(
+    services: Services, catalogue: "Catalogue", reading: "InboxReading", day: date, state: "RoutingState"
+) -> "list[ClipPlan]":
     from video_pipeline.briefs import storyboard_of
-    from video_pipeline.feedback import routing_state
     from video_pipeline.routing import plan_clip
 
     policy = services.policy
-    state = routing_state(services.ledger, policy.scoring)
     return [
         plan_clip(
             storyboard_of(brief, day, cap_s=policy.generation.max_segment_s),
             catalogue,
             policy.routing,
             state,
-            max_attempts=_max_attempts(services),
+            max_attempts=policy.generation.max_attempts,
         )
         for brief in reading.briefs
     ]
-
-
-def _max_attempts(services: Services) -> int:
-    return 1 + services.policy.generation.max_ladder_attempts
 
 
 def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, *, quarantined: int) -> None:

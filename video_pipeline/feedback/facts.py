@@ -242,10 +242,20 @@ def _by_model(
     """Attempts that reached a model: not those served from the cache or never sent.
 
     `kinds` maps a shot's hash to its kind; what was tried for a shot as it stood before an edit is of no known kind.
+    A refusal is the model's that refused. Of a shot that every model refuses only the first one's count: the others
+    are sent nothing but what was refused before, so it would seem that they refuse all.
     """
+    made = {job.shot_sha256 for job in jobs if job.kind is JobKind.VIDEO and job.state is JobState.ACCEPTED}
+    first_to_refuse: dict[str, str] = {}
+    for job in sorted(jobs, key=lambda job: job.attempt):
+        if job.kind is JobKind.VIDEO and job.failure_kind is FailureKind.MODERATION:
+            first_to_refuse.setdefault(job.shot_sha256, job.model)
     counted: dict[tuple[str, str], ModelAttempts] = {}
     for job in jobs:
         if job.kind is not JobKind.VIDEO or job.cached_from or not job.state.final or job.submitted_at is None:
+            continue
+        refused = job.failure_kind is FailureKind.MODERATION
+        if refused and job.model != first_to_refuse[job.shot_sha256] and job.shot_sha256 not in made:
             continue
         known = counted.get((job.model, job.model_version)) or ModelAttempts(
             model=job.model,
@@ -261,8 +271,8 @@ def _by_model(
             update={
                 "attempts": known.attempts + 1,
                 "accepted": known.accepted + accepted,
-                "refusals": known.refusals + (failure is FailureKind.MODERATION),
-                "failures": known.failures + (failure is not None and failure is not FailureKind.MODERATION),
+                "refusals": known.refusals + refused,
+                "failures": known.failures + (failure is not None and not refused),
                 "rejections": known.rejections + (job.state is JobState.REJECTED),
                 "billed_usd": known.billed_usd + job.billed_usd,
                 "billed_s": known.billed_s + job.billed_s,

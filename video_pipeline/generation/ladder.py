@@ -5,7 +5,7 @@ Because nothing else is remembered, a restart after any crash takes the very ste
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from video_pipeline.briefs import StoryboardShot
@@ -20,6 +20,7 @@ class Strategy(StrEnum):
     PROMPT_REMAPPING = "prompt_remapping"
     SHOT_SUBSTITUTION = "shot_substitution"
     IMAGE_ANCHORING = "image_anchoring"
+    OTHER_MODEL = "other_model"
     MODIFIED_PROMPT = "modified_prompt"
 
 
@@ -28,7 +29,10 @@ LADDER = (Strategy.PROMPT_REMAPPING, Strategy.SHOT_SUBSTITUTION, Strategy.IMAGE_
 
 @dataclass(frozen=True)
 class Attempt:
-    """Buy one: a picture to anchor on, or the shot itself (from `image` when there is one)."""
+    """Buy one: a picture to anchor on, or the shot itself (from `image` when there is one).
+
+    `not_by` names the models that have refused the shot, once it is for others to make.
+    """
 
     number: int
     strategy: Strategy
@@ -36,6 +40,7 @@ class Attempt:
     kind: JobKind = JobKind.VIDEO
     image: Job | None = None
     reason: str = ""
+    not_by: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,17 @@ Step = Attempt | Continue | Done | Stop
 def next_step(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, *, can_anchor: bool) -> Step:
     """The next step for `shot` after `history`: its jobs, in order of attempts, without those that it is owed.
 
-    Which model serves an attempt is not said here (`serving.py`).
+    Which model serves an attempt is not said here (`serving.py`), only which ones do not.
     """
+    step = _step(shot, history, policy, can_anchor=can_anchor)
+    tried = {job.strategy for job in history}
+    if not isinstance(step, Attempt) or Strategy.OTHER_MODEL not in {step.strategy, *tried}:
+        return step
+    refusals = (job for job in history if job.failure_kind is FailureKind.MODERATION and job.kind is JobKind.VIDEO)
+    return replace(step, not_by=frozenset(job.model for job in refusals))
+
+
+def _step(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, *, can_anchor: bool) -> Step:
     if not history:
         return Attempt(0, Strategy.ORIGINAL, shot.prompt)
     last = history[-1]
@@ -114,7 +128,7 @@ def prompt_of(shot: StoryboardShot, strategy: Strategy) -> str | None:
             return softened if softened != shot.prompt else None
         case Strategy.SHOT_SUBSTITUTION:
             return shot.broll[0] if shot.broll else None
-        case Strategy.IMAGE_ANCHORING:
+        case Strategy.IMAGE_ANCHORING | Strategy.OTHER_MODEL:
             return soften(shot.prompt)
         case Strategy.ORIGINAL | Strategy.MODIFIED_PROMPT:
             return shot.prompt
@@ -158,12 +172,17 @@ def _from_picture(shot: StoryboardShot, picture: Job) -> Attempt:
 def _after_refusal(
     shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, *, can_anchor: bool
 ) -> Step:
-    """The next rung that has something new to offer; a refused prompt is never sent again as it was."""
+    """The next rung that has something new to offer; then the next model, as what one refuses another may take.
+
+    A model that has refused a prompt is never sent it again as it was.
+    """
     last = history[-1]
     tried = {Strategy(job.strategy) for job in history}
     refused = {job.order.prompt for job in history if job.failure_kind is FailureKind.MODERATION}
     climbed = len(tried & set(LADDER))
-    if climbed < policy.max_ladder_attempts:
+    reason = f"refused by {last.model}: {last.failure_reason}"
+    # A shot that has left its model does not climb the ladder a second time.
+    if Strategy.OTHER_MODEL not in tried and climbed < policy.max_ladder_attempts:
         for strategy in LADDER:
             prompt = prompt_of(shot, strategy)
             if strategy in tried or prompt is None or (strategy is Strategy.IMAGE_ANCHORING and not can_anchor):
@@ -171,9 +190,20 @@ def _after_refusal(
             if strategy is not Strategy.IMAGE_ANCHORING and prompt in refused:
                 continue
             kind = JobKind.IMAGE if strategy is Strategy.IMAGE_ANCHORING else JobKind.VIDEO
-            reason = f"refused by {last.model}: {last.failure_reason}"
             return Attempt(last.attempt + 1, strategy, prompt, kind=kind, reason=reason)
-    return Stop(f"refused by moderation under every strategy ({', '.join(sorted(tried))})", person=True)
+    others = sum(
+        job.strategy == Strategy.OTHER_MODEL and job.failure_kind is FailureKind.MODERATION for job in history
+    )
+    if others < policy.max_other_models:
+        prompt = prompt_of(shot, Strategy.OTHER_MODEL) or shot.prompt
+        return Attempt(last.attempt + 1, Strategy.OTHER_MODEL, prompt, reason=reason)
+    return Stop(refused_everywhere(history), person=True)
+
+
+def refused_everywhere(history: Sequence[Job]) -> str:
+    """Why a shot stops that no strategy has brought through, and no model."""
+    tried = sorted({job.strategy for job in history if job.failure_kind not in OUTSIDE_THE_SHOT})
+    return f"refused by moderation under every strategy ({', '.join(tried)})"
 
 
 def _after_failure(history: Sequence[Job], policy: GenerationPolicy) -> Step:

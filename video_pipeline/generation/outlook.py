@@ -6,18 +6,20 @@ from datetime import date
 
 from video_pipeline.generation.ladder import Attempt, next_step
 from video_pipeline.generation.requests import can_anchor
+from video_pipeline.generation.serving import refusers, stand_in, standing_in
 from video_pipeline.ledger import Job, JobState, Ledger
-from video_pipeline.policy import GenerationPolicy
-from video_pipeline.routing import Catalogue, ClipPlan
+from video_pipeline.policy import Policy
+from video_pipeline.routing import Catalogue, ClipPlan, RoutingState
 
 # What was planned or refused by the budget has not happened.
 NOT_HAPPENED = (JobState.PLANNED, JobState.REFUSED)
 
 
 def shots_not_to_buy(
-    ledger: Ledger, plans: Sequence[ClipPlan], policy: GenerationPolicy, catalogue: Catalogue
+    ledger: Ledger, plans: Sequence[ClipPlan], policy: Policy, catalogue: Catalogue, state: RoutingState
 ) -> frozenset[tuple[str, int]]:
     """The shots, as (clip id, shot), that a new run would not buy: made, under way, or waiting for a person."""
+    state = standing_in(state, policy)
     histories: dict[tuple[str, int, str], list[Job]] = defaultdict(list)
     for job in _jobs_of_days(ledger, {plan.storyboard.day for plan in plans}):
         histories[job.clip_id, job.shot, job.shot_sha256].append(job)
@@ -26,8 +28,12 @@ def shots_not_to_buy(
         for decision in plan.decisions:
             shot = plan.storyboard.shots[decision.shot]
             history = histories[plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot)]
-            step = next_step(shot, history, policy, can_anchor=can_anchor(decision, catalogue))
-            if not isinstance(step, Attempt):
+            step = next_step(shot, history, policy.generation, can_anchor=can_anchor(decision, catalogue))
+            buys = isinstance(step, Attempt)
+            if isinstance(step, Attempt) and step.not_by:
+                out = refusers(step)
+                buys = stand_in(plan, decision, catalogue, policy.routing, state, out) is not None
+            if not buys:
                 found.add((plan.clip_id, shot.index))
     return frozenset(found)
 

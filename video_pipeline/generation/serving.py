@@ -1,7 +1,7 @@
 """Who serves an attempt: the model that its shot was given, or the next adequate one while that cannot (G2.8).
 
 A model cannot serve while its breaker, or its provider's, is open; in this run, when it has just failed here outside
-the shot; and never, when it says that this very request is invalid.
+the shot; and never, when it says that this very request is invalid, or has refused the shot under every strategy.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from video_pipeline import checkpoints
 from video_pipeline.alerts import Notifier
 from video_pipeline.generation import messages
 from video_pipeline.generation.cadence import look_again_in
-from video_pipeline.generation.ladder import Attempt
+from video_pipeline.generation.ladder import Attempt, refused_everywhere
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.requests import build_job
 from video_pipeline.ledger import Breaker, BreakerState, FailureKind, Job, JobKind, Lease, Ledger
-from video_pipeline.policy import Policy
+from video_pipeline.policy import Policy, RoutingThresholds
 from video_pipeline.routing import Catalogue, ClipPlan, Decision, FallOver, RoutingState, decide
 
 _LOG = logging.getLogger(__name__)
@@ -72,8 +72,7 @@ class Switchboard:
         self._thresholds = policy.routing
         self._rules = policy.breaker
         self._lease_s = policy.generation.lease_s
-        # The guard in the ledger holds freezes; a clip of a frozen tier that may go on may fall over, too.
-        self._state = replace(state, frozen=frozenset(), dearest=float(policy.breaker.dearest_fall_over))
+        self._state = standing_in(state, policy)
         self._notifier = notifier
         self._run_id = run_id
 
@@ -82,7 +81,7 @@ class Switchboard:
         self, plan: ClipPlan, decision: Decision, attempt: Attempt, history: Sequence[Job], owed: Sequence[Job]
     ) -> AsyncGenerator[Served | Unserved, None]:
         """Who serves an attempt. It may be a probe, and is the only one then for as long as the block lasts."""
-        out = self._out(history, owed)
+        out = refusers(attempt) | self._out(history, owed)
         blocked: dict[str, list[Breaker]] = {}
         patience = asyncio.get_running_loop().time() + self._rules.probe_patience_s
         async with AsyncExitStack() as probes:
@@ -96,7 +95,7 @@ class Switchboard:
                         await asyncio.sleep(_ASK_AGAIN_S)
                         blocked = {}
                         continue
-                    yield self._unserved(history, out, blocked)
+                    yield self._unserved(attempt, history, out, blocked)
                     return
                 job = build_job(plan, chosen, attempt, self._catalogue, run_id=self._run_id)
                 in_the_way = await self._admitted(job, probes)
@@ -157,19 +156,9 @@ class Switchboard:
                 if not model.image_to_video
             }
             unavailable = no_picture | dict(unavailable)
-        if self._catalogue.find(decision.model or "") is None or decision.model not in unavailable:
+        if self._catalogue.find(decision.model or "") is None:
             return decision
-        first = decision.fell_over or FallOver(model=decision.model or "", why="", usd=decision.attempt_usd)
-        shot, brief = plan.storyboard.shots[decision.shot], plan.storyboard.brief
-        state = replace(self._state, unavailable=unavailable)
-        found = decide(shot, brief, self._catalogue, self._thresholds, state)
-        if found.held or found.model is None:
-            return None
-        if found.model == first.model:
-            return found
-        first = replace(first, why=unavailable.get(first.model, first.why))
-        moved = found.model_copy(update={"fell_over": first})
-        return moved.model_copy(update={"reasons": (*moved.reasons, moved.fall_over)})
+        return stand_in(plan, decision, self._catalogue, self._thresholds, self._state, unavailable)
 
     async def _admitted(self, job: Job, probes: AsyncExitStack) -> list[Breaker]:
         """The breakers that keep a job from being bought; none when it may be, as a probe where one is due."""
@@ -200,7 +189,11 @@ class Switchboard:
         return [model.model for model in self._catalogue.models if model.provider == provider]
 
     def _unserved(
-        self, history: Sequence[Job], out: Mapping[str, str], blocked: Mapping[str, Sequence[Breaker]]
+        self,
+        attempt: Attempt,
+        history: Sequence[Job],
+        out: Mapping[str, str],
+        blocked: Mapping[str, Sequence[Breaker]],
     ) -> Unserved:
         if blocked:
             probes = {model: max(one.next_probe_at or one.since for one in found) for model, found in blocked.items()}
@@ -214,12 +207,54 @@ class Switchboard:
         last = history[-1] if history else None
         invalid = {job.model for job in history if job.failure_kind is FailureKind.INVALID}
         # One that only failed for now may serve in a while.
-        if last is not None and last.failure_kind is FailureKind.INVALID and out.keys() <= invalid:
+        never = out.keys() <= invalid | attempt.not_by
+        if never and attempt.not_by:
+            return Unserved(f"{refused_everywhere(history)}, and no other model is adequate", person=True)
+        if never and last is not None and last.failure_kind is FailureKind.INVALID:
             return Unserved(f"{last.model} cannot serve this request: {last.failure_reason}", person=True)
         why = "; ".join(out.values()) or "no model of the catalogue can serve it"
         provider = last.provider if last else ""
         wait = look_again_in(self._rules, _tried_for_s(history))
         return Unserved(f"no adequate model can serve now: {why}", provider, until=datetime.now(UTC) + wait)
+
+
+def refusers(attempt: Attempt) -> dict[str, str]:
+    """The models that an attempt is not for, and why."""
+    return {model: f"{model} has refused this shot" for model in sorted(attempt.not_by)}
+
+
+def standing_in(state: RoutingState, policy: Policy) -> RoutingState:
+    """The state that a stand-in is chosen by.
+
+    The guard in the ledger holds freezes; a clip of a frozen tier that may go on may fall over, too.
+    """
+    return replace(state, frozen=frozenset(), dearest=float(policy.breaker.dearest_fall_over))
+
+
+def stand_in(
+    plan: ClipPlan,
+    decision: Decision,
+    catalogue: Catalogue,
+    thresholds: RoutingThresholds,
+    state: RoutingState,
+    unavailable: Mapping[str, str],
+) -> Decision | None:
+    """The decision as it is when its model is not `unavailable`, else with the next adequate one; None without any.
+
+    `state` is one by `standing_in`.
+    """
+    if decision.model not in unavailable:
+        return decision
+    first = decision.fell_over or FallOver(model=decision.model or "", why="", usd=decision.attempt_usd)
+    shot, brief = plan.storyboard.shots[decision.shot], plan.storyboard.brief
+    found = decide(shot, brief, catalogue, thresholds, replace(state, unavailable=unavailable))
+    if found.held or found.model is None:
+        return None
+    if found.model == first.model:
+        return found
+    first = replace(first, why=unavailable.get(first.model, first.why))
+    moved = found.model_copy(update={"fell_over": first})
+    return moved.model_copy(update={"reasons": (*moved.reasons, moved.fall_over)})
 
 
 def _tried_for_s(history: Sequence[Job]) -> float:

@@ -242,8 +242,17 @@ def _tried(
 ) -> tuple[int, int]:
     """Clips whose jobs were `sent` to the model: not refused, those `under_way` among them or not; refused.
 
-    Attempts at one clip are no independent evidence, so only its first one counts.
+    Attempts at one clip are no independent evidence, so only its first one counts. A clip that another model has
+    refused before is none at all: whoever is sent what others refuse would seem to refuse everything.
     """
+    before = jobs.alias("before")
+    refused_before = exists().where(
+        before.c.clip_id == jobs.c.clip_id,
+        before.c.model != jobs.c.model,
+        before.c.kind == JobKind.VIDEO.value,
+        before.c.failure_kind == FailureKind.MODERATION.value,
+        before.c.submitted_at < jobs.c.submitted_at,
+    )
     firsts = (
         select(jobs.c.clip_id, jobs.c.state, jobs.c.failure_kind)
         .ext(distinct_on(jobs.c.clip_id))
@@ -252,6 +261,7 @@ def _tried(
             jobs.c.model == model,
             sent,
             jobs.c.kind == JobKind.VIDEO.value,
+            ~refused_before,
         )
         .order_by(jobs.c.clip_id, jobs.c.submitted_at)
         .subquery()

@@ -11,7 +11,7 @@ from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan, RoutingState, plan_clip
 
 DAY = date(2026, 11, 21)
-MAX_ATTEMPTS = 4
+MAX_ATTEMPTS = 7
 
 
 def brief_of(prompt: str | None = None, **fields: Any) -> Brief:

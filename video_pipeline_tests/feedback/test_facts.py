@@ -165,6 +165,26 @@ def test_attempts_are_counted_by_how_they_ended():
     assert (dash.model, dash.attempts, dash.accepted) == ("sandbox/dash", 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "counted"),
+    [
+        # One that is made in the end can be made: each model that has refused it is to blame.
+        (JobState.ACCEPTED, {"sandbox/sprint": (2, 2), "sandbox/dash": (1, 1), "sandbox/steady": (1, 0)}),
+        (JobState.FAILED, {"sandbox/sprint": (2, 2)}),
+    ],
+)
+def test_a_shot_that_every_model_refuses_counts_against_the_first(outcome: JobState, counted: dict):
+    refused: dict[str, Any] = {"state": JobState.FAILED, "failure_kind": FailureKind.MODERATION}
+    last = refused if outcome is JobState.FAILED else {"state": outcome}
+    fact = _fact(
+        _ended("a", attempt=0, shot_sha256="s", **refused),
+        _ended("b", attempt=1, shot_sha256="s", **refused),
+        _ended("c", attempt=2, shot_sha256="s", model="sandbox/dash", **refused),
+        _ended("d", attempt=3, shot_sha256="s", model="sandbox/steady", **last),
+    )
+    assert {one.model: (one.attempts, one.refusals) for one in fact.by_model} == counted
+
+
 def test_attempts_are_counted_by_the_kind_of_their_shot():
     shots = [{"prompt": "A man running", "duration_s": 2}, {"prompt": "A wide skyline", "duration_s": 2}]
     board = storyboard_of(a_brief("one", prompt=None, duration_s=None, shots=shots), DAY, cap_s=15)

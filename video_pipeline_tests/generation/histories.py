@@ -11,6 +11,7 @@ from video_pipeline.ledger import FailureKind, Job, JobKind, JobState
 from video_pipeline.orders import Orientation, RenderOrder
 
 RUN = "this-run"
+MODELS = ("sandbox/sprint", "sandbox/dash", "sandbox/steady", "sandbox/motion")
 
 
 def shot_of(prompt: str = "Close-up of a woman crying", *, broll: tuple[str, ...] = ("rain on a window",)):
@@ -18,7 +19,7 @@ def shot_of(prompt: str = "Close-up of a woman crying", *, broll: tuple[str, ...
 
 
 def row(attempt: Attempt, state: JobState, kind: FailureKind | None = None, **fields: Any) -> Job:
-    """The ledger's row of `attempt` when it has come to `state`."""
+    """The ledger's row of `attempt` when it has come to `state`; of the first of MODELS that it is for."""
     picture = attempt.image.media_url if attempt.image else None
     length_s = 0 if attempt.kind is JobKind.IMAGE else 2
     job = Job(
@@ -33,7 +34,7 @@ def row(attempt: Attempt, state: JobState, kind: FailureKind | None = None, **fi
         reason=attempt.reason,
         tier="preview",
         provider="fal",
-        model="sandbox/sprint",
+        model=next(model for model in MODELS if model not in attempt.not_by),
         model_version="1",
         order=RenderOrder(
             prompt=attempt.prompt, duration_s=length_s, orientation=Orientation.PORTRAIT, start_image=picture

@@ -13,12 +13,24 @@ import pytest
 from sqlalchemy import update
 
 from video_pipeline.clips import ClipStatus, GeneratedClip
+from video_pipeline.generation import shots_not_to_buy
 from video_pipeline.generation.providers import NotAccepted
 from video_pipeline.generation.providers.fal import FalProvider
-from video_pipeline.ledger import BreakerCause, BreakerState, FailureKind, Job, JobState, Ledger, Receipt, WaitCause
+from video_pipeline.generation.serving import Switchboard
+from video_pipeline.ledger import (
+    BreakerCause,
+    BreakerState,
+    FailureKind,
+    Job,
+    JobKind,
+    JobState,
+    Ledger,
+    Receipt,
+    WaitCause,
+)
 from video_pipeline.ledger.schema import jobs
 from video_pipeline.policy import Policy
-from video_pipeline.routing import Catalogue
+from video_pipeline.routing import Catalogue, RoutingState
 from video_pipeline.storage import LocalStore
 from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of
@@ -253,10 +265,68 @@ def test_a_model_that_refuses_everything_is_left_alone_and_its_clips_are_made_el
     clips = stage.generate(*(brief_of(f"plain hill {n}", brief_id=f"hill-{n}") for n in range(14)), limit_s=40)
     [breaker] = stage.ledger.breakers.not_closed()
     assert (breaker.model, breaker.cause) == (SPRINT, BreakerCause.REFUSALS)
-    by_dash = [clip for clip in clips if clip.model == DASH]
-    assert len(by_dash) >= 5
-    assert {clip.status for clip in by_dash} == {ClipStatus.GENERATED}
-    assert all("refuses too much" in clip.fall_over for clip in by_dash)
+    assert {(clip.status, clip.model) for clip in clips} == {(ClipStatus.GENERATED, DASH)}
+    left_alone = [clip for clip in clips if "refuses too much" in clip.fall_over]
+    assert len(left_alone) >= 5
+    assert all(f"{SPRINT} has refused this shot" in clip.fall_over for clip in clips if clip not in left_alone)
+
+
+# --- refused by one model -------------------------------------------------------------------------------------------
+
+
+def test_what_one_model_refuses_under_every_strategy_is_made_by_the_next(stage: Stage) -> None:
+    stage.edge.fault("refuse_input", match="sprint", times=999)
+    clip = stage.one(brief_of("Close-up of CEO speaking with confidence", broll=("Hands typing",)))
+    assert (clip.status, clip.model, clip.strategy) == (ClipStatus.GENERATED, DASH, "other_model")
+    assert clip.fall_over == f"{DASH} instead of {SPRINT}, as {SPRINT} has refused this shot; $0.0040 more an attempt"
+    tried = [(job.model, job.strategy) for job in stage.jobs() if job.kind is JobKind.VIDEO]
+    climbed = ["original", "prompt_remapping", "shot_substitution", "image_anchoring"]
+    assert tried == [*((SPRINT, strategy) for strategy in climbed), (DASH, "other_model")]
+    made = stage.jobs()[-1]
+    assert made.order.prompt == "Medium shot, professional setting, minimal expression"
+    assert f"refused by {SPRINT}" in made.reason
+    assert stage.one(brief_of("Close-up of CEO speaking with confidence", broll=("Hands typing",))) == clip
+
+
+def test_a_run_that_was_killed_on_the_way_to_another_model_goes_on_there(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.edge.fault("refuse_input", match="sprint", times=999)
+
+    def stop(self: Switchboard, *args: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Switchboard, "reroute", stop)
+        stage.one(brief_of(HARBOUR))
+    before = stage.jobs()
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.model, clip.strategy) == (ClipStatus.GENERATED, DASH, "other_model")
+    assert stage.jobs()[:-1] == before
+
+
+def test_what_every_adequate_model_refuses_asks_a_person_and_is_not_to_be_bought(stage: Stage) -> None:
+    stage.edge.fault("refuse_input", times=999)
+    for _ in range(2):
+        clip = stage.one(brief_of(HARBOUR))
+        assert clip.status is ClipStatus.REVIEW
+        assert clip.reason.endswith("original, other_model), and no other model is adequate")
+    refused = [job.model for job in stage.jobs() if job.kind is JobKind.VIDEO]
+    assert refused[-2:] == [DASH, STEADY]
+    plans, state = stage.plan(brief_of(HARBOUR)), RoutingState()
+    assert shots_not_to_buy(stage.ledger, plans, stage.policy, stage.catalogue, state) == {(clip.clip_id, 0)}
+
+
+def test_a_model_that_may_take_what_another_has_refused_is_waited_for(stage: Stage) -> None:
+    stage.edge.fault("refuse_input", match="sprint", times=999)
+    for name in (DASH, "steady"):
+        stage.edge.fault("submit_503", match=name, times=99)
+    assert stage.one(brief_of(HARBOUR), policy=quick(stage.policy, backoff_s=())).status is ClipStatus.WAITING
+    stage.edge.clear_faults()
+    let_probe(stage.ledger)
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.strategy) == (ClipStatus.GENERATED, "other_model")
+    assert clip.model != SPRINT
 
 
 def test_a_cached_clip_needs_nobody(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,9 +23,10 @@ from video_pipeline.generation.ladder import (
 )
 from video_pipeline.ledger import OUTSIDE_THE_SHOT, FailureKind, Job, JobKind, JobState
 from video_pipeline.policy import GenerationPolicy, load_policy
-from video_pipeline_tests.generation.histories import accepted, first, refused, rejected, row, shot_of
+from video_pipeline_tests.generation.histories import MODELS, accepted, first, refused, rejected, row, shot_of
 
 POLICY = load_policy().generation
+HOME = POLICY.model_copy(update={"max_other_models": 0})
 SHOT = shot_of()
 SOFTENED = soften(SHOT.prompt)
 
@@ -82,15 +83,38 @@ def test_a_lost_submit_waits_for_a_person_and_is_never_bought_again() -> None:
     assert found.person
 
 
-def test_refusals_climb_the_ladder_in_its_order_and_then_ask_a_person() -> None:
-    history = climbed(SHOT, 1 + len(LADDER))
-    assert [job.strategy for job in history] == [Strategy.ORIGINAL, *LADDER]
-    assert [job.order.prompt for job in history] == [SHOT.prompt, SOFTENED, "rain on a window", SOFTENED]
-    assert [job.kind for job in history] == [JobKind.VIDEO] * 3 + [JobKind.IMAGE]
-    assert [job.attempt for job in history] == [0, 1, 2, 3]
+def test_refusals_climb_the_ladder_in_its_order_then_go_to_other_models_and_then_to_a_person() -> None:
+    history = climbed(SHOT, POLICY.max_attempts)
+    others = [Strategy.OTHER_MODEL] * POLICY.max_other_models
+    assert [job.strategy for job in history] == [Strategy.ORIGINAL, *LADDER, *others]
+    assert [job.order.prompt for job in history[:4]] == [SHOT.prompt, SOFTENED, "rain on a window", SOFTENED]
+    assert {job.order.prompt for job in history[4:]} == {SOFTENED}
+    assert [job.kind for job in history[:4]] == [JobKind.VIDEO] * 3 + [JobKind.IMAGE]
+    assert [job.model for job in history[4:]] == list(MODELS[1:])
+    assert [job.attempt for job in history] == list(range(POLICY.max_attempts))
     found = step(SHOT, *history)
     assert isinstance(found, Stop)
     assert found.person
+    assert "other_model" in found.reason
+
+
+def test_a_shot_that_nothing_can_be_softened_in_goes_to_another_model_as_it_is() -> None:
+    shot = shot_of("A harbour at dawn", broll=())
+    found = attempt_at(shot, *climbed(shot, 2))
+    assert (found.strategy, found.prompt, found.not_by) == (Strategy.OTHER_MODEL, shot.prompt, {MODELS[0]})
+    assert found.reason == f"refused by {MODELS[0]}: because of moderation"
+
+
+def test_what_another_model_spoils_it_makes_again_and_never_the_model_that_refused() -> None:
+    history = climbed(SHOT, 4)
+    history += [rejected(attempt_at(SHOT, *history))]
+    again = attempt_at(SHOT, *history)
+    assert (again.strategy, again.not_by) == (Strategy.OTHER_MODEL, {MODELS[0]})
+    history += [row(again, JobState.FAILED, FailureKind.GENERATION)]
+    modified = attempt_at(SHOT, *history)
+    assert (modified.strategy, modified.not_by) == (Strategy.MODIFIED_PROMPT, {MODELS[0]})
+    after = attempt_at(SHOT, *history, refused(modified))
+    assert (after.strategy, after.not_by) == (Strategy.OTHER_MODEL, {MODELS[0], MODELS[1]})
 
 
 def test_every_rung_says_what_it_answers() -> None:
@@ -110,11 +134,12 @@ def test_an_accepted_picture_is_animated_in_the_same_attempt() -> None:
 def test_a_rung_that_has_nothing_to_offer_is_left_out() -> None:
     shot = shot_of("A politician on a stage", broll=())
     assert attempt_at(shot, refused(first(shot))).strategy is Strategy.IMAGE_ANCHORING
-    assert isinstance(step(shot, refused(first(shot)), can_anchor=False), Stop)
+    assert attempt_at(shot, refused(first(shot)), can_anchor=False).strategy is Strategy.OTHER_MODEL
+    assert isinstance(step(shot, refused(first(shot)), can_anchor=False, policy=HOME), Stop)
 
 
 def test_fewer_attempts_may_be_allowed() -> None:
-    policy = POLICY.model_copy(update={"max_ladder_attempts": 1})
+    policy = HOME.model_copy(update={"max_ladder_attempts": 1})
     found = step(SHOT, *climbed(SHOT, 2), policy=policy)
     assert isinstance(found, Stop)
     assert found.person
@@ -192,26 +217,29 @@ SHOTS = st.builds(
     lambda prompt, broll: shot_of(prompt, broll=tuple(broll)), PROMPTS, st.lists(PROMPTS, max_size=2, unique=True)
 )
 POLICIES = st.builds(
-    lambda ladder, modified, quality: POLICY.model_copy(
+    lambda ladder, others, modified, quality: POLICY.model_copy(
         update={
             "max_ladder_attempts": ladder,
+            "max_other_models": others,
             "max_modified_retries": modified,
             "max_quality_failures": quality,
         }
     ),
     st.integers(0, 3),
-    st.integers(0, 2),
+    # A modified prompt that is refused sends the shot on to one more.
+    st.integers(0, len(MODELS) - 2),
+    st.integers(0, 1),
     st.integers(1, 3),
 )
 
 
 # So many failures outside of a shot leave no model to serve it.
-MODELS = 3
+TROUBLES = 3
 
 
 def bound(policy: GenerationPolicy) -> int:
     """More jobs than any history within one run may have: every rung, twice for the picture, each with rejections."""
-    phases = 1 + policy.max_ladder_attempts + policy.max_modified_retries
+    phases = policy.max_attempts + policy.max_modified_retries
     return 2 * phases * policy.max_quality_failures
 
 
@@ -230,10 +258,10 @@ class World(NamedTuple):
 def play(shot: StoryboardShot, policy: GenerationPolicy, world: World, *, can_anchor: bool) -> tuple[list[Job], Step]:
     """What happens to a shot in one run, in which few models can serve it."""
     history: list[Job] = []
-    for _ in range(bound(policy) + MODELS + 1):
+    for _ in range(bound(policy) + TROUBLES + 1):
         found = next_step(shot, history, policy, can_anchor=can_anchor)
         outside = sum(job.failure_kind in OUTSIDE_THE_SHOT for job in history)
-        if not isinstance(found, Attempt) or outside >= MODELS:
+        if not isinstance(found, Attempt) or outside >= TROUBLES:
             return history, found
         state, kind = world.answer(history, found.kind)
         history.append(row(found, state, kind, retry_allowed=kind is not FailureKind.MODERATION))
@@ -252,7 +280,7 @@ def test_every_history_comes_to_an_end(
     shot: StoryboardShot, policy: GenerationPolicy, world: World, can_anchor: bool
 ) -> None:
     history, last = play(shot, policy, world, can_anchor=can_anchor)
-    assert isinstance(last, Done | Stop) or sum(job.failure_kind in OUTSIDE_THE_SHOT for job in history) == MODELS
+    assert isinstance(last, Done | Stop) or sum(job.failure_kind in OUTSIDE_THE_SHOT for job in history) == TROUBLES
     assert len({job.strategy for job in history} & set(LADDER)) <= policy.max_ladder_attempts
 
 
@@ -275,10 +303,10 @@ def test_what_failed_outside_the_shot_does_not_count_on_the_ladder(
 @example(shot_of("A politician", broll=("A politician",)), World([3], [0]), False)
 def test_a_refused_request_is_never_made_again(shot: StoryboardShot, world: World, can_anchor: bool) -> None:
     history, _ = play(shot, POLICY, world, can_anchor=can_anchor)
-    refusals: set[tuple[JobKind, bool, str]] = set()
+    refusals: set[tuple[str, JobKind, bool, str]] = set()
     for job in history:
         # A picture's words, and those beside a picture, are judged by other rules than a text's.
-        asked = (job.kind, job.order.start_image is not None, job.order.prompt)
+        asked = (job.model, job.kind, job.order.start_image is not None, job.order.prompt)
         assert asked not in refusals, f"{asked} was refused before"
         if job.failure_kind is FailureKind.MODERATION:
             refusals.add(asked)
@@ -298,6 +326,7 @@ def test_a_restart_takes_the_very_step_that_would_have_come_next(
         assert isinstance(twice[0], Attempt)
         assert (twice[0].number, twice[0].strategy, twice[0].kind) == (done.attempt, done.strategy, done.kind)
         assert twice[0].prompt == done.order.prompt
+        assert done.model not in twice[0].not_by
     else:
         assert twice[0] == last
 

@@ -2,6 +2,7 @@
 
 from video_pipeline.clips import ClipStatus
 from video_pipeline.generation import shots_not_to_buy
+from video_pipeline.routing import RoutingState
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.generation.stage import Stage, quick
 
@@ -11,7 +12,7 @@ TWO_SHOTS = ({"prompt": "a barn", "duration_s": 1}, {"prompt": "a sea", "duratio
 
 def left_alone(stage: Stage, *briefs) -> set[tuple[str, int]]:
     """The shots that a new run would not buy, as (brief, shot)."""
-    found = shots_not_to_buy(stage.ledger, stage.plan(*briefs), stage.policy.generation, stage.catalogue)
+    found = shots_not_to_buy(stage.ledger, stage.plan(*briefs), stage.policy, stage.catalogue, RoutingState())
     return {(clip_id.split("/")[1], shot) for clip_id, shot in found}
 
 

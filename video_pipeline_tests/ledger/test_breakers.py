@@ -182,6 +182,16 @@ def test_a_model_that_refuses_clip_after_clip_is_left_alone_until_three_probes_g
     assert states(ledger) == {}
 
 
+def test_a_model_that_is_only_sent_what_another_has_refused_is_not_held_to_refuse_everything(ledger: Ledger) -> None:
+    for number in range(8):
+        clip_id = refuse(ledger, f"clip {number}", model=DASH).clip_id
+        refuse(ledger, f"at another {number}", clip_id=clip_id, attempt=1)
+    ledger.breakers.judge_refusals("fal", SPRINT, RULES)
+    assert states(ledger) == {}
+    ledger.breakers.judge_refusals("fal", DASH, RULES)
+    assert states(ledger) == {DASH: OPEN}
+
+
 def test_of_a_burst_of_clips_the_refusals_are_known_first_and_prove_nothing(ledger: Ledger) -> None:
     for number in range(40):
         submitted(ledger, a_job(f"under way {number}"))

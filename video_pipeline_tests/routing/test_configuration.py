@@ -81,6 +81,7 @@ def test_the_requirements_numbers_are_the_packaged_ones(policy: Policy):
     assert (policy.drift.freeze_above_usd, policy.drift.consecutive_days) == (Decimal("0.15"), 2)
     assert (policy.generation.poll_timeout_s, policy.generation.backoff_s) == (900.0, (2.0, 4.0, 8.0))
     assert (policy.generation.max_ladder_attempts, policy.generation.moderation_verdict_s) == (3, 3.0)
+    assert policy.generation.max_attempts == 1 + 3 + policy.generation.max_other_models
     assert policy.scoring.restore_refusal_rate == 0.10
     assert policy.budget.alert_share == 0.8
 

@@ -68,7 +68,7 @@ def clip_facts(
         engagement=engagement,
         own_tiers=catalogue.tiers,
         expectations=expectations_of(
-            generation_plan, jobs, catalogue.tiers, max_attempts=1 + policy.generation.max_ladder_attempts
+            generation_plan, jobs, catalogue.tiers, max_attempts=policy.generation.max_attempts
         ),
         times={clip_id: times_of(trail) for clip_id, trail in ledger.trails.of_day(day).items()},
     )

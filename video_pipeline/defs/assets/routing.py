@@ -39,18 +39,18 @@ def generation_plan(
 ) -> dg.MaterializeResult[list]:
     """A decision a shot (tier, model, size, sound, price, reason), priced and held against the day's cap."""
     policy_read = report_routing_policy(context.instance, ledger)
-    max_attempts = 1 + policy.generation.max_ladder_attempts
+    max_attempts, state = policy.generation.max_attempts, routing_state(ledger, policy.scoring)
     plans = plan_day(
         ledger,
         storyboards,
         catalogue,
         policy.routing,
-        routing_state(ledger, policy.scoring),
+        state,
         max_attempts=max_attempts,
         probes=policy.drift.probes_a_day,
     )
     day = day_of(context.partition_key)
-    bought = shots_not_to_buy(ledger, plans, policy.generation, catalogue)
+    bought = shots_not_to_buy(ledger, plans, policy, catalogue, state)
     total = price_day(day, plans, max_attempts=max_attempts, bought=bought)
     refused: dict[str, str] = {}
     try:
