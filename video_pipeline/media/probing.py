@@ -1,5 +1,6 @@
 """What a media file is: container, streams, sizes, rates, colour and lengths, without decoding it all."""
 
+import codecs
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -61,6 +62,17 @@ _RANGES = {1: "tv", 2: "pc"}
 
 # Cover art and thumbnails are video streams to the demuxer, but not the clip.
 _ATTACHED_PICTURE = 0x400
+
+
+def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:
+    """The characters for bytes that are no UTF-8. Files do not name their old encodings; this one loses least."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+_AS_WINDOWS_1252 = "video_pipeline.windows_1252"
+codecs.register_error(_AS_WINDOWS_1252, _as_windows_1252)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +160,7 @@ def probe(path: Path) -> MediaInfo:
 def open_guarded(path: Path) -> "av.container.InputContainer":
     """Open `path` with PyAV for reading under the whitelists of `media.ffmpeg`; the caller closes it.
 
+    Titles, chapters and tags that are no UTF-8 are read as Windows-1252, so what is written from them is UTF-8.
     Raises MediaError with a sentence when it is missing, empty, or not a clip's container.
     """
     import av
@@ -160,7 +173,8 @@ def open_guarded(path: Path) -> "av.container.InputContainer":
     options = {"protocol_whitelist": PROTOCOL_WHITELIST, "format_whitelist": FORMAT_WHITELIST}
     try:
         # "file:" keeps a name such as "concat:a|b" a name.
-        return av.open(f"file:{path.absolute()}", mode="r", options=options)
+        name = f"file:{path.absolute()}"
+        return av.open(name, mode="r", options=options, metadata_errors=_AS_WINDOWS_1252)
     except (av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise MediaError(
