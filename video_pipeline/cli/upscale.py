@@ -22,6 +22,7 @@ from video_pipeline.upscaling import (
     Device,
     Engine,
     Execution,
+    LeftOut,
     Outcome,
     Plan,
     Precision,
@@ -39,6 +40,9 @@ _ACTIONS = {
     "resize": "resize it, without the network: it is as large already, or the blend is 0",
     "keep": "nothing: it is there already, from the same clip with the same settings",
 }
+
+# Of the files that are left out for one reason, so many are named.
+_NAMES = 10
 
 
 def upscale(
@@ -91,7 +95,9 @@ def upscale(
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
     where, how = _choice("device", device, Device), _choice("execution", execution, Execution)
-    tasks, folder = find_tasks(paths[:-1], Path(paths[-1]))
+    tasks, folder, left_out = find_tasks(paths[:-1], paths[-1])
+    notes = complaints if as_json else console
+    _show_left_out(left_out, notes)
     batch = Batch(tasks, settings, folder=folder, size=_size(size), again=again, weights=weights)
     if plan:
         _show_plan(batch.plan(), as_json)
@@ -100,7 +106,6 @@ def upscale(
     if fetch:
         for name in models_needed(model, denoise):
             download_weights(name, weights_dir)
-    notes = complaints if as_json else console
 
     def engine() -> Engine:
         loaded = Engine(
@@ -136,6 +141,17 @@ def _bars(notes: Console) -> "Iterator[Callable[[Task, UpscaleProgress], None]]"
             bar.update(shown[task], completed=progress.frames_done, total=progress.frames_total, fps=fps)
 
         yield show
+
+
+def _show_left_out(left_out: Sequence[LeftOut], notes: Console) -> None:
+    """A line for each reason, with the first names and how many more there are."""
+    reasons: dict[str, list[Path]] = {}
+    for found in left_out:
+        reasons.setdefault(found.reason, []).append(found.path)
+    for reason, paths in reasons.items():
+        names = ", ".join(str(path) for path in paths[:_NAMES])
+        more = f" and {len(paths) - _NAMES} more" if len(paths) > _NAMES else ""
+        notes.print(escaped(f"Left out ({reason}): {names}{more}"), style="dim", highlight=False, soft_wrap=True)
 
 
 def _show_plan(plans: Sequence[Plan], as_json: bool) -> None:

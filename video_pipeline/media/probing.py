@@ -166,9 +166,13 @@ def open_guarded(path: Path) -> "av.container.InputContainer":
     import av
     import av.error
 
-    if not path.is_file():
+    try:
+        size_bytes = path.stat().st_size if path.is_file() else None
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read ({error.strerror}).") from error
+    if size_bytes is None:
         raise MediaError(f"{path} does not exist or is not a file.")
-    if path.stat().st_size == 0:
+    if size_bytes == 0:
         raise MediaError(f"{path} is empty; the download or the render that wrote it did not finish.")
     options = {"protocol_whitelist": PROTOCOL_WHITELIST, "format_whitelist": FORMAT_WHITELIST}
     try:

@@ -6,7 +6,7 @@ import this package only. Importing it does not import torch or PyAV; using it d
 """
 
 from video_pipeline.errors import UpscalingError
-from video_pipeline.upscaling.batch import Batch, Outcome, Plan, Task, find_tasks
+from video_pipeline.upscaling.batch import Batch, Outcome, Plan
 from video_pipeline.upscaling.clips import ClipUpscaler, OnProgress
 from video_pipeline.upscaling.cluster import ClusterUpscaler
 from video_pipeline.upscaling.compute.engine import Device, Engine, Execution, Precision, describe_device
@@ -14,6 +14,7 @@ from video_pipeline.upscaling.compute.weights import MODELS, WeightsError, downl
 from video_pipeline.upscaling.film.geometry import target_size
 from video_pipeline.upscaling.film.video import upscale_file
 from video_pipeline.upscaling.report import Electricity, UpscaleProgress, UpscaleReport, UpscaleSettings
+from video_pipeline.upscaling.tasks import LeftOut, Task, find_tasks
 
 __all__ = [
     "MODELS",
@@ -24,6 +25,7 @@ __all__ = [
     "Electricity",
     "Engine",
     "Execution",
+    "LeftOut",
     "OnProgress",
     "Outcome",
     "Plan",

@@ -1,37 +1,23 @@
-"""Files, folders and globs to upscale into a file or a folder: planning, running, and skipping finished files.
+"""Tasks one after the other: planning, running, and skipping what is finished. One file's failure is its own.
 
-A target folder keeps a record of the source and settings of each result. A second run, or one after a kill, does only
-what is missing (G3.4).
+A target folder keeps a record of its results. A second run, or one after a kill, does only what is missing (G3.4).
 """
 
-import glob
-import hashlib
-import json
+import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from video_pipeline.errors import ConfigurationError, MediaError, VideoPipelineError
-from video_pipeline.media import probe
+from video_pipeline.errors import UpscalingError, VideoPipelineError
 from video_pipeline.upscaling.compute.engine import Engine
 from video_pipeline.upscaling.concurrency import run_concurrently
-from video_pipeline.upscaling.film.geometry import check_size, grows, target_size
-from video_pipeline.upscaling.film.source import plane_format
-from video_pipeline.upscaling.film.video import upscale_file
+from video_pipeline.upscaling.film.video import check_file, upscale_file
+from video_pipeline.upscaling.record import Record, sha256_of
 from video_pipeline.upscaling.report import UpscaleProgress, UpscaleReport, UpscaleSettings
+from video_pipeline.upscaling.tasks import Task
 
-CLIP_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".m4v"})
-_RECORD = ".upscaled.json"
-_FACTS = {"settings", "bytes", "source_sha256"}
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One file to upscale, and the file to write."""
-
-    source: Path
-    target: Path
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,56 +44,6 @@ class Outcome:
     error: str = ""
 
 
-def find_tasks(sources: Sequence[str], target: Path) -> tuple[list[Task], Path | None]:
-    """List the files that `sources` (files, folders, globs) name, each with its target; and the target folder.
-
-    A `target` with a suffix is a file and takes one source. Any other target is a folder: each result gets its
-    source's name as .mp4, below the same subfolders. Clips in a target folder inside a source folder are not sources.
-    Raises ConfigurationError when nothing matches, when two sources would become one file, or when a source
-    would be replaced by its own result.
-    """
-    files = [found for source in sources for found in _files(source, target)]
-    into_folder = target.is_dir() or not target.suffix
-    if len(files) > 1 and not into_folder:
-        raise ConfigurationError(f"{len(files)} files cannot all become {target}; name a folder as the target.")
-    tasks = [Task(path, target / below.with_suffix(".mp4") if into_folder else target) for path, below in files]
-    taken: dict[Path, Path] = {}
-    for task in tasks:
-        other = taken.setdefault(task.target, task.source)
-        if other != task.source:
-            raise ConfigurationError(f"{other} and {task.source} would both become {task.target}; rename one.")
-        if task.source.resolve() == task.target.resolve():
-            raise ConfigurationError(f"{task.source} would be replaced by its own result; name another target.")
-    return list({task.target: task for task in tasks}.values()), target if into_folder else None
-
-
-def _files(source: str, target: Path) -> list[tuple[Path, Path]]:
-    """Pairs (file, path below the target folder) for a file, a folder's clips at any depth, or a glob."""
-    path = Path(source)
-    if path.is_dir():
-        # Where the folder is its own target, `find_tasks` reports each file.
-        results = target.resolve() if target.resolve() != path.resolve() else None
-        found = sorted(
-            entry
-            for entry in path.rglob("*")
-            if entry.suffix.lower() in CLIP_SUFFIXES
-            and not entry.name.startswith(".")
-            and results not in entry.resolve().parents
-            and entry.is_file()
-        )
-        if not found:
-            raise ConfigurationError(f"{path} holds no clip ({', '.join(sorted(CLIP_SUFFIXES))}).")
-        return [(entry, entry.relative_to(path)) for entry in found]
-    if not path.exists() and glob.has_magic(source):
-        # Not Path.glob, which takes no absolute pattern.
-        names = glob.glob(source, recursive=True)  # noqa: PTH207
-        matched = [Path(name) for name in sorted(names) if Path(name).is_file()]
-        if not matched:
-            raise ConfigurationError(f"No file matches {source}.")
-        return [(match, Path(match.name)) for match in matched]
-    return [(path, Path(path.name))]
-
-
 class Batch:
     """Tasks with their settings. `size` (width, height) overrides the settings' short side."""
 
@@ -129,42 +65,38 @@ class Batch:
         self._settings = settings
         self._size = size
         self._folder = folder
-        # The engine reports a missing weights file.
-        own = _sha256(weights) if weights is not None and weights.is_file() else None
-        self._done_with = f"{settings.fingerprint(own)} {size}"
+        self._done_with = f"{settings.fingerprint(_weights_sha256(weights))} {size}"
         self._again = again
 
     def plan(self) -> list[Plan]:
-        """Tell what `run` would do. Reads the files' headers only and loads no network."""
-        entries = self._entries()
-        return [self._plan(task, done=self._done(task, entries)) for task in self._tasks]
+        """Tell what `run` would do, by the same checks. No more than a first frame is decoded, no network loaded."""
+        record = Record(self._folder)
+        return [self._plan(task, record) for task in self._tasks]
 
-    def _plan(self, task: Task, *, done: bool) -> Plan:
+    def _plan(self, task: Task, record: Record) -> Plan:
+        done = self._done(task, record)
         try:
-            video = probe(task.source).video
-            if video is None:
-                raise MediaError(f"{task.source} has no video stream; there is nothing to upscale.")
-            plane_format(task.source, video)
-            if self._size is not None:
-                check_size(video, self._size)
-        except VideoPipelineError as error:
-            return Plan(task.source, task.target, None, None, None, None, "refuse", str(error))
-        size = self._size or target_size(video, self._settings.short_side)
-        work = "upscale" if grows(video, size) and self._settings.blend > 0 else "resize"
-        action = "keep" if done else work
-        return Plan(task.source, task.target, video.size, size, video.frames, video.duration_s, action)
+            self._check_place(task.target)
+            work = check_file(task.source, task.target, settings=self._settings, size=self._size)
+        except Exception as error:
+            # What is done is kept, whatever is thought of its source today.
+            action, reason = ("keep", "") if done else ("refuse", _sentence(task, error))
+            return Plan(task.source, task.target, None, None, None, None, action, reason)
+        video = work.video
+        action = "keep" if done else "upscale" if work.enlargement.blend > 0 else "resize"
+        return Plan(task.source, task.target, video.size, work.size, video.frames, video.duration_s, action)
 
     def run(
         self, engine: Callable[[], Engine], progress: Callable[[Task, UpscaleProgress], None]
     ) -> Iterator[Outcome]:
-        """Do what is missing. One file's failure does not stop the others; `engine` is called when it is needed.
+        """Do what is missing. One file's failure, of whatever kind, does not stop the others.
 
-        Raises WeightsError or UpscalingError when the network cannot be loaded.
+        `engine` is called when it is needed. Raises WeightsError or UpscalingError when the network cannot be loaded.
         """
-        entries = self._entries()
+        record = Record(self._folder)
         to_do: list[Task] = []
         for task in self._tasks:
-            if self._done(task, entries):
+            if self._done(task, record):
                 yield Outcome(task)
             else:
                 to_do.append(task)
@@ -177,9 +109,10 @@ class Batch:
 
         def upscale(task: Task) -> Outcome:
             try:
+                self._check_place(task.target)
                 if self._folder is not None and task.source.is_file():
                     task.target.parent.mkdir(parents=True, exist_ok=True)
-                    made_from[task] = _sha256(task.source)
+                    made_from[task] = sha256_of(task.source)
                 report = upscale_file(
                     task.source,
                     task.target,
@@ -188,54 +121,62 @@ class Batch:
                     engine=loaded,
                     progress=lambda seen: progress(task, seen),
                 )
-            except (VideoPipelineError, OSError) as error:
-                return Outcome(task, error=str(error))
+            except Exception as error:
+                return Outcome(task, error=_sentence(task, error))
             return Outcome(task, report)
 
         for outcome in run_concurrently(upscale, to_do):
-            if outcome.report is not None and outcome.task in made_from:
-                self._record(outcome.task, made_from[outcome.task])
-            yield outcome
+            yield self._recorded(outcome, record, made_from)
 
-    def _done(self, task: Task, entries: dict[str, dict[str, Any]]) -> bool:
-        entry = entries.get(self._name(task))
-        return (
-            entry is not None
-            and not self._again
-            and entry["settings"] == self._done_with
-            and task.target.is_file()
-            and entry["bytes"] == task.target.stat().st_size
-            and task.source.is_file()
-            and entry["source_sha256"] == _sha256(task.source)
-        )
-
-    def _record(self, task: Task, source_sha256: str) -> None:
-        assert self._folder is not None  # only what goes into one is recorded
-        entry = {
-            "settings": self._done_with,
-            "bytes": task.target.stat().st_size,
-            "source_sha256": source_sha256,
-        }
-        part = self._folder / f"{_RECORD}.part"
-        part.write_text(json.dumps(self._entries() | {self._name(task): entry}, indent=1, sort_keys=True) + "\n")
-        part.replace(self._folder / _RECORD)
-
-    def _entries(self) -> dict[str, dict[str, Any]]:
-        record = self._folder / _RECORD if self._folder is not None else None
-        if record is None or not record.is_file():
-            return {}
+    def _done(self, task: Task, record: Record) -> bool:
         try:
-            entries = json.loads(record.read_text())
-            if not isinstance(entries, dict) or any(set(entry) != _FACTS for entry in entries.values()):
-                raise ValueError("it is no record of results")
-            return entries
-        except (ValueError, TypeError) as error:
-            raise ConfigurationError(f"{record} is damaged ({error}); delete it, and all is done again.") from error
+            return (
+                not self._again
+                and record.holds(task.target, self._done_with)
+                and task.source.is_file()
+                and record.is_made_from(task.target, sha256_of(task.source))
+            )
+        except OSError:
+            # Whoever reads it next says so.
+            return False
 
-    def _name(self, task: Task) -> str:
-        return task.target.relative_to(self._folder).as_posix() if self._folder is not None else ""
+    def _check_place(self, target: Path) -> None:
+        """Raise UpscalingError when `target` cannot be put where it is to be. A folder's own folders will be made."""
+        made = target.parent if self._folder is None else None
+        place = made or next(folder for folder in target.absolute().parents if folder.exists())
+        if not place.is_dir():
+            raise UpscalingError(f"{target} cannot be written: {place} is no folder.")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise UpscalingError(f"{target} cannot be written: {place} does not allow it.")
+        if target.is_dir():
+            raise UpscalingError(f"{target} cannot be written: there is a folder of that name.")
+
+    def _recorded(self, outcome: Outcome, record: Record, made_from: dict[Task, str]) -> Outcome:
+        task = outcome.task
+        if self._folder is None or outcome.report is None:
+            return outcome
+        try:
+            record.add(task.target, source=task.source, settings=self._done_with, source_sha256=made_from[task])
+        except (OSError, VideoPipelineError) as error:
+            return Outcome(task, error=f"{task.target} is made, but not recorded: {_sentence(task, error)}")
+        return outcome
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sentence(task: Task, error: Exception) -> str:
+    """What went wrong with one file. Whatever it is, it is that file's alone."""
+    if isinstance(error, VideoPipelineError):
+        return str(error)
+    _LOG.debug("%s failed", task.source, exc_info=error)
+    if isinstance(error, OSError):
+        return f"{error.filename or task.source} cannot be read or written ({error.strerror or error})."
+    if isinstance(error, MemoryError):
+        return f"{task.source} needs more memory than there is free; free some, or upscale it on another machine."
+    return f"{task.source} could not be upscaled ({type(error).__name__}: {error}); check what wrote it."
+
+
+def _weights_sha256(weights: Path | None) -> str | None:
+    """The content of the caller's own weights file. The engine reports one that is missing or cannot be read."""
+    try:
+        return sha256_of(weights) if weights is not None else None
+    except OSError:
+        return None

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from video_pipeline.errors import ConfigurationError
+from video_pipeline.media import run_ffmpeg
 from video_pipeline.upscaling import Batch, Engine, Outcome, Task, UpscaleProgress, UpscaleSettings, find_tasks
 from video_pipeline_tests.media.clips import render
 from video_pipeline_tests.upscaling.measures import PLAIN, SMALL, timestamps, video_of
@@ -36,7 +37,7 @@ def films(rendered: Path, tmp_path: Path) -> Path:
 def run(
     engine: Engine, target: Path, *sources: Path | str, settings: UpscaleSettings = PLAIN, again: bool = False
 ) -> list[Outcome]:
-    tasks, folder = find_tasks([str(source) for source in sources], target)
+    tasks, folder, _ = find_tasks([str(source) for source in sources], target)
     batch = Batch(tasks, settings, folder=folder, again=again)
     return list(batch.run(lambda: engine, lambda task, progress: None))
 
@@ -97,7 +98,7 @@ def test_a_name_with_the_signs_of_a_glob_is_a_name_where_there_is_such_a_file(
 def test_a_second_run_keeps_everything_and_loads_no_network(tmp_path: Path, engine: Engine, films: Path) -> None:
     run(engine, tmp_path / "large", films)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "large").rglob("*.mp4")}
-    tasks, folder = find_tasks([str(films)], tmp_path / "large")
+    tasks, folder, _ = find_tasks([str(films)], tmp_path / "large")
     batch = Batch(tasks, PLAIN, folder=folder)
     assert [plan.action for plan in batch.plan()] == ["keep"] * 3
     outcomes = list(batch.run(no_engine, lambda task, progress: None))
@@ -129,7 +130,7 @@ def test_other_settings_weights_or_again_do_everything_again(tmp_path: Path, eng
     assert len(done(run(engine, tmp_path / "large", films, settings=other))) == 3
     assert done(run(engine, tmp_path / "large", films, settings=other)) == []
     assert len(done(run(engine, tmp_path / "large", films, settings=other, again=True))) == 3
-    tasks, folder = find_tasks([str(films)], tmp_path / "large")
+    tasks, folder, _ = find_tasks([str(films)], tmp_path / "large")
     weights = tmp_path / "own.pth"
     weights.write_bytes(b"other weights")
     assert {plan.action for plan in Batch(tasks, other, folder=folder).plan()} == {"keep"}
@@ -156,7 +157,7 @@ def test_a_plan_tells_sizes_and_reasons_and_touches_nothing(tmp_path: Path, film
     (films / "broken.mp4").write_bytes(b"no film")
     render(films / "big.mp4", size=(256, 144), frames=1)
     before = entries(tmp_path)
-    tasks, folder = find_tasks([str(films)], tmp_path / "large")
+    tasks, folder, _ = find_tasks([str(films)], tmp_path / "large")
     plans = {plan.source.name: plan for plan in Batch(tasks, SMALL, folder=folder).plan()}
     assert {name: plan.action for name, plan in plans.items()} == {
         "a.mp4": "upscale",
@@ -181,7 +182,7 @@ def test_results_in_a_folder_among_the_sources_are_no_sources(tmp_path: Path, en
 def test_hidden_files_and_folders_named_like_clips_are_no_clips(tmp_path: Path, films: Path) -> None:
     shutil.copy(films / "a.mp4", films / ".a.mp4")
     (films / "scenes.mp4").mkdir()
-    tasks, _ = find_tasks([str(films)], tmp_path / "large")
+    tasks, _, _ = find_tasks([str(films)], tmp_path / "large")
     assert sorted(task.source.name for task in tasks) == ["a.mp4", "a.mp4", "b.mkv"]
 
 
@@ -196,14 +197,13 @@ def test_a_folder_without_clips_and_a_glob_without_matches_are_sentences(tmp_pat
         find_tasks([f"{tmp_path}/*.mp4"], tmp_path / "large")
 
 
-def test_sources_that_would_become_one_file_or_replace_themselves_are_refused(tmp_path: Path, films: Path) -> None:
-    shutil.copy(films / "a.mp4", films / "a.mov")
-    with pytest.raises(ConfigurationError, match=r"a\.mov and .*a\.mp4 would both become .*large/a\.mp4; rename one"):
-        find_tasks([str(films)], tmp_path / "large")
-    with pytest.raises(ConfigurationError, match=r"a\.mp4 and .*day 2/a\.mp4 would both become"):
-        find_tasks([str(films / "a.mp4"), str(films / "day 2" / "a.mp4")], tmp_path / "large")
+def test_several_sources_for_one_file_and_sources_that_replace_themselves_are_refused(
+    tmp_path: Path, films: Path
+) -> None:
     with pytest.raises(ConfigurationError, match=r"2 files cannot all become .*large\.mp4; name a folder"):
         find_tasks([str(films / "a.mp4"), str(films / "b.mkv")], tmp_path / "large.mp4")
+    with pytest.raises(ConfigurationError, match=r"notes\.txt is a file and no folder"):
+        find_tasks([str(films / "a.mp4")], films / "notes.txt")
     (tmp_path / "link").symlink_to(films)
     for source, target in (
         (films / "day 2", films / "day 2"),
@@ -220,15 +220,14 @@ def test_sources_that_would_become_one_file_or_replace_themselves_are_refused(tm
 def test_a_damaged_record_is_a_sentence_that_says_what_to_do(tmp_path: Path, films: Path, content: str) -> None:
     (tmp_path / "large").mkdir()
     (tmp_path / "large" / ".upscaled.json").write_text(content)
-    tasks, folder = find_tasks([str(films)], tmp_path / "large")
     with pytest.raises(
         ConfigurationError, match=r"\.upscaled\.json is damaged \(.*\); delete it, and all is done again"
     ):
-        Batch(tasks, PLAIN, folder=folder).plan()
+        find_tasks([str(films)], tmp_path / "large")
 
 
 def test_progress_comes_with_the_clip_that_it_is_of(tmp_path: Path, engine: Engine, films: Path) -> None:
-    tasks, folder = find_tasks([str(films)], tmp_path / "large")
+    tasks, folder, _ = find_tasks([str(films)], tmp_path / "large")
     seen: dict[str, list[int]] = {}
 
     def show(task: Task, progress: UpscaleProgress) -> None:
@@ -247,7 +246,7 @@ def die(task, progress):
     if task.source.name == "b.mkv" and progress.frames_done == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
-tasks, folder = find_tasks([sys.argv[1]], Path(sys.argv[2]))
+tasks, folder, _ = find_tasks([sys.argv[1]], Path(sys.argv[2]))
 batch = Batch(tasks, UpscaleSettings(short_side=72, blend=0), folder=folder)
 list(batch.run(lambda: Engine(device="cpu"), die))
 """
@@ -266,3 +265,66 @@ def test_after_a_kill_in_the_middle_of_a_folder_only_what_is_missing_is_done(
         "day 2/a.mp4",
     ]
     assert entries(tmp_path / "large") == [".upscaled.json", "a.mp4", "b.mp4", "day 2/a.mp4"]
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), ValueError("odd"), OSError(28, "No space left on device")], ids=repr
+)
+def test_whatever_one_file_raises_the_others_are_done_and_recorded(
+    tmp_path: Path, engine: Engine, films: Path, error: Exception
+) -> None:
+    tasks, folder, _ = find_tasks([str(films), str(films / ("x" * 300))], tmp_path / "large")
+
+    def fail(task: Task, progress: UpscaleProgress) -> None:
+        if task.source.name == "b.mkv":
+            raise error
+
+    outcomes = list(Batch(tasks, PLAIN, folder=folder).run(lambda: engine, fail))
+    failed = {outcome.task.source.name: outcome.error for outcome in outcomes if outcome.error}
+    assert set(failed) == {"b.mkv", "x" * 300}
+    assert "b.m" in failed["b.mkv"] and "\n" not in failed["b.mkv"]
+    assert "File name too long" in failed["x" * 300]
+    assert entries(tmp_path / "large") == [".upscaled.json", "a.mp4", "day 2/a.mp4"]
+    assert done(run(engine, tmp_path / "large", films)) == ["b.mp4"]
+
+
+def test_a_result_that_cannot_be_recorded_is_told_and_the_next_is_made(
+    tmp_path: Path, engine: Engine, films: Path
+) -> None:
+    (tmp_path / "large" / ".upscaled.json.part").mkdir(parents=True)
+    outcomes = run(engine, tmp_path / "large", films)
+    assert len(outcomes) == 3
+    assert all("is made, but not recorded: " in outcome.error for outcome in outcomes)
+    assert entries(tmp_path / "large") == ["a.mp4", "b.mp4", "day 2/a.mp4"]
+
+
+def test_a_place_that_takes_no_file_is_planned_and_told_as_such(tmp_path: Path, engine: Engine, films: Path) -> None:
+    (tmp_path / "large" / "b.mp4").mkdir(parents=True)
+    (tmp_path / "large" / "day 2").touch()
+    tasks, folder, _ = find_tasks([str(films)], tmp_path / "large")
+    batch = Batch(tasks, PLAIN, folder=folder)
+    reasons = {str(plan.source.relative_to(films)): plan.reason for plan in batch.plan()}
+    outcomes = list(batch.run(lambda: engine, lambda task, progress: None))
+    assert {str(outcome.task.source.relative_to(films)): outcome.error for outcome in outcomes} == reasons
+    assert reasons["a.mp4"] == ""
+    assert "b.mp4 cannot be written: there is a folder" in reasons["b.mkv"]
+    assert "day 2 is no folder" in reasons["day 2/a.mp4"]
+
+
+def test_a_plan_refuses_what_a_run_would_refuse(tmp_path: Path, engine: Engine, films: Path) -> None:
+    """A stream that the container cannot hold, known to the muxer only; a cut file; NVENC where there is none."""
+    words = films / "words.srt"
+    words.write_text("1\n00:00:00,000 --> 00:00:00,100\nGood morning.\n")
+    inputs = ["-i", str(films / "b.mkv"), "-i", str(words), "-f", "lavfi", "-i", "sine=duration=0.2"]
+    texts = ["-map", "0:v", "-map", "1", "-c", "copy", str(films / "texts.mkv")]
+    opus = ["-map", "0:v", "-map", "2", "-c:v", "copy", "-c:a", "libopus", str(films / "opus.mkv")]
+    run_ffmpeg([*inputs, *texts, *opus], timeout_s=20, what="muxing")
+    (films / "cut.mp4").write_bytes((films / "a.mp4").read_bytes()[:-700])
+    for source, target in (("texts.mkv", "o.mp4"), ("opus.mkv", "o.mov"), ("cut.mp4", "o.mkv"), ("a.mp4", "o.avi")):
+        tasks, folder, _ = find_tasks([str(films / source)], tmp_path / target)
+        batch = Batch(tasks, PLAIN, folder=folder)
+        plan, outcome = batch.plan()[0], next(batch.run(lambda: engine, lambda task, progress: None))
+        assert (plan.action, plan.reason) == ("refuse", outcome.error)
+    nvenc = UpscaleSettings(short_side=72, blend=0, encoder="nvenc")
+    tasks, folder, _ = find_tasks([str(films / "a.mp4")], tmp_path / "o.mp4")
+    assert "NVENC cannot encode here" in Batch(tasks, nvenc, folder=folder).plan()[0].reason

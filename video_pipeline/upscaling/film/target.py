@@ -4,6 +4,7 @@ Only tags that the source has are written.
 """
 
 import contextlib
+import io
 import math
 import os
 import time
@@ -22,9 +23,15 @@ if TYPE_CHECKING:
     import av
     import av.packet
     import av.video
+    from av.container import OutputContainer
     from av.stream import Stream
 
 _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+_OTHER_CONTAINER = {
+    "mp4": "write a .mkv instead.",
+    "mov": "write a .mp4 or .mkv instead.",
+    "matroska": "write a .mp4 or .mov instead.",
+}
 
 
 class Target:
@@ -38,7 +45,6 @@ class Target:
         self, path: Path, container_format: str, source: Source, shape: PlaneFormat, encoding: Encoding
     ) -> None:
         import av
-        import av.error
 
         self.path = path
         self._source_path = source.path
@@ -54,18 +60,7 @@ class Target:
         self._container.metadata.update(source.container.metadata)
         self._container.set_chapters(source.container.chapters())
         self._stream = self._add_video(source, encoding)
-        self._copies: dict[int, Stream] = {}
-        for stream in source.copied:
-            try:
-                copy = self._container.add_stream_from_template(stream)
-            except (ValueError, av.error.FFmpegError) as error:
-                raise MediaError(
-                    f"The {stream.type} stream of {source.path} ({stream.codec_context.name}) cannot be copied into "
-                    f"a {container_format} file ({error}); write a .mkv instead."
-                ) from error
-            copy.metadata.update(stream.metadata)
-            copy.disposition = stream.disposition
-            self._copies[stream.index] = copy
+        self._copies = _add_copies(self._container, container_format, source)
 
     def _add_video(self, source: Source, encoding: Encoding) -> "av.video.VideoStream":
         import av.video
@@ -125,6 +120,48 @@ class Target:
         frame.pts, frame.duration = picture.pts, picture.duration
         frame.time_base = self._time_base
         return frame
+
+
+def check_copies(source: Source, container_format: str) -> None:
+    """Raise MediaError when the container cannot hold a stream that is to be copied.
+
+    Muxers say some of that only when they write the file's head. It is written to memory here.
+    """
+    import av
+    import av.error
+
+    if not source.copied:
+        return
+    trial = av.open(io.BytesIO(), "w", format=container_format)
+    _add_copies(trial, container_format, source)
+    try:
+        trial.start_encoding()
+        trial.close()
+    except av.error.FFmpegError as error:
+        kinds = ", ".join(sorted({f"{stream.type} {stream.codec_context.name}" for stream in source.copied}))
+        raise MediaError(
+            f"A stream of {source.path} ({kinds}) cannot be copied into a {container_format} file; "
+            f"{_OTHER_CONTAINER[container_format]}"
+        ) from error
+
+
+def _add_copies(container: "OutputContainer", container_format: str, source: Source) -> "dict[int, Stream]":
+    """Streams for what is copied, by the index of the source's."""
+    import av.error
+
+    copies: dict[int, Stream] = {}
+    for stream in source.copied:
+        try:
+            copy = container.add_stream_from_template(stream)
+        except (ValueError, av.error.FFmpegError) as error:
+            raise MediaError(
+                f"The {stream.type} stream of {source.path} ({stream.codec_context.name}) cannot be copied into "
+                f"a {container_format} file ({error}); {_OTHER_CONTAINER[container_format]}"
+            ) from error
+        copy.metadata.update(stream.metadata)
+        copy.disposition = stream.disposition
+        copies[stream.index] = copy
+    return copies
 
 
 def _muxer_options(container_format: str, source: Source) -> dict[str, str]:

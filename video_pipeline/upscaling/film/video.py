@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError, UpscalingError
+from video_pipeline.media import VideoStream
 from video_pipeline.upscaling.compute.engine import Engine, Enlargement, Pending
 from video_pipeline.upscaling.compute.planes import PlaneFormat
 from video_pipeline.upscaling.film.encoders import Encoding, choose_encoding
@@ -17,7 +18,7 @@ from video_pipeline.upscaling.film.geometry import check_size, grows, target_siz
 from video_pipeline.upscaling.film.partial_file import partial_file
 from video_pipeline.upscaling.film.prefetch import prefetch
 from video_pipeline.upscaling.film.source import Picture, Source, matrix_of
-from video_pipeline.upscaling.film.target import Target, container_format
+from video_pipeline.upscaling.film.target import Target, check_copies, container_format
 from video_pipeline.upscaling.report import Electricity, UpscaleProgress, UpscaleReport, UpscaleSettings
 
 if TYPE_CHECKING:
@@ -63,26 +64,22 @@ def upscale_file(
         raise UpscalingError(
             f"The engine holds denoise {engine.denoise}, and the settings ask for {settings.denoise}."
         )
-    kind = container_format(target)
     started = time.perf_counter()
     with engine.meter.share() as share, closing(Source(source)) as clip:
-        if size is not None:
-            check_size(clip.video, size)
-        wanted = size or target_size(clip.video, settings.short_side)
-        work = _enlargement(clip, wanted, settings.blend)
-        network = _NetworkStage(engine, work)
-        encoding = choose_encoding(settings, clip.shape.bit_depth)
+        work = _work(clip, target, settings, size)
+        network = _NetworkStage(engine, work.enlargement)
         try:
             with partial_file(target) as part:
-                written = _run(clip, network, Target(part, kind, clip, work.target, encoding), progress)
-                _check_bitrate(clip, written, wanted, encoding)
+                made = Target(part, work.container_format, clip, work.enlargement.target, work.encoding)
+                written = _run(clip, network, made, progress)
+                _check_bitrate(clip, written, work)
                 part.replace(target)
         except OSError as error:
             raise UpscalingError(f"{target} cannot be written ({error.strerror}).") from error
         _sync_folder(target.parent)
     return UpscaleReport(
         source_size=clip.video.size,
-        target_size=wanted,
+        target_size=work.size,
         frames=written.frames,
         repeated_frames=network.repeated,
         duration_s=clip.video.duration_s,
@@ -91,8 +88,8 @@ def upscale_file(
         fingerprint=settings.fingerprint(engine.weights_sha256),
         device=engine.device,
         precision=engine.precision,
-        execution=engine.execution if work.blend > 0 else "none",
-        encoder=encoding.codec,
+        execution=engine.execution if work.enlargement.blend > 0 else "none",
+        encoder=work.encoding.codec,
         video_kbps=written.video_bytes * 8 / 1000 / max(clip.video.duration_s, 1e-3),
         decode_s=clip.decode_s,
         network_s=network.seconds,
@@ -102,6 +99,36 @@ def upscale_file(
         electricity_usd=(electricity or Electricity()).usd(share, engine.device),
         electricity_measured=share.joules is not None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done with one clip, as its file and the settings have it. `size` is (width, height) in pixels."""
+
+    video: VideoStream
+    size: tuple[int, int]
+    enlargement: Enlargement
+    encoding: Encoding
+    container_format: str
+
+
+def check_file(source: Path, target: Path, *, settings: UpscaleSettings, size: tuple[int, int] | None = None) -> Work:
+    """What `upscale_file` would do, and all that it refuses before it computes anything.
+
+    Raises MediaError and UpscalingError as `upscale_file` does. What shows only when all is decoded is not seen.
+    """
+    with closing(Source(source)) as clip:
+        return _work(clip, target, settings, size)
+
+
+def _work(clip: Source, target: Path, settings: UpscaleSettings, size: tuple[int, int] | None) -> Work:
+    kind = container_format(target)
+    check_copies(clip, kind)
+    if size is not None:
+        check_size(clip.video, size)
+    wanted = size or target_size(clip.video, settings.short_side)
+    enlargement = _enlargement(clip, wanted, settings.blend)
+    return Work(clip.video, wanted, enlargement, choose_encoding(settings, clip.shape.bit_depth), kind)
 
 
 def _enlargement(clip: Source, size: tuple[int, int], blend: float) -> Enlargement:
@@ -196,19 +223,19 @@ def _run(
     return target
 
 
-def _check_bitrate(clip: Source, written: Target, size: tuple[int, int], encoding: Encoding) -> None:
+def _check_bitrate(clip: Source, written: Target, work: Work) -> None:
     """Raise UpscalingError for an NVENC result with almost no bits: some drivers read the quality as a bitrate.
 
     A still or black film has few bits too, but then its source has few as well. x264 always keeps to its CRF.
     """
-    if encoding.codec == "libx264":
+    if work.encoding.codec == "libx264":
         return
-    bits = written.video_bytes * 8 / (written.frames * size[0] * size[1])
+    bits = written.video_bytes * 8 / (written.frames * work.size[0] * work.size[1])
     source_bits = clip.video_bytes * 8 / (written.frames * clip.video.size[0] * clip.video.size[1])
     if bits < _FEWEST_BITS and bits * _FEWEST_SHARE < source_bits:
         raise UpscalingError(
-            f"{encoding.codec} wrote {bits:.5f} bits a pixel for {clip.path}, which has {source_bits:.3f}: that is "
-            "no picture; take the encoder x264."
+            f"{work.encoding.codec} wrote {bits:.5f} bits a pixel for {clip.path}, which has {source_bits:.3f}: that "
+            "is no picture; take the encoder x264."
         )
 
 

@@ -1,0 +1,188 @@
+"""Names of sources and of results: folders with dots, names that would be one, long ones, what is left out."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from video_pipeline.upscaling import Batch, Engine, Outcome, Task, find_tasks
+from video_pipeline_tests.media.clips import render
+from video_pipeline_tests.upscaling.measures import PLAIN, folder, timestamps
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return render(tmp_path_factory.mktemp("clip") / "clip.mp4", frames=2)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which the user is."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(*sources: str, target: str = "out") -> dict[str, str]:
+    """The results' paths by their sources'."""
+    return {str(task.source): str(task.target) for task in find_tasks(sources, target)[0]}
+
+
+def run(engine: Engine, *sources: str, target: str = "out") -> list[Outcome]:
+    tasks, place, _ = find_tasks(sources, target)
+    batch = Batch(tasks, PLAIN, folder=place)
+    planned = [(plan.source, plan.target, plan.action) for plan in batch.plan()]
+    outcomes = list(batch.run(lambda: engine, lambda task, progress: None))
+    did = {
+        outcome.task: "refuse" if outcome.error else "resize" if outcome.report else "keep" for outcome in outcomes
+    }
+    assert planned == [(task.source, task.target, did[task]) for task in tasks]
+    return outcomes
+
+
+def made(outcomes: list[Outcome]) -> list[str]:
+    assert not [outcome.error for outcome in outcomes if outcome.error]
+    return sorted(str(outcome.task.target) for outcome in outcomes if outcome.report)
+
+
+def test_a_target_that_ends_in_a_slash_or_like_no_film_is_a_folder(here: Path, clip: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copy(clip, name)
+    for target in ("Show.S01.1080p/", "Show.S01.1080p", "clips.mp4/", "v1.5 final", "2026.11.27", "~.d/", "./x.y/."):
+        place = str(Path(target))
+        assert names("a.mp4", target=target) == {"a.mp4": f"{place}/a.mp4"}
+        assert names("a.mp4", "b.mp4", target=target) == {"a.mp4": f"{place}/a.mp4", "b.mp4": f"{place}/b.mp4"}
+    # What ends like a film is a file, and one that cannot be written is told as such.
+    for target in ("large.mp4", "large.MOV", "large.avi", "v1.5/large.mkv"):
+        tasks, place, _ = find_tasks(["a.mp4"], target)
+        assert (tasks, place) == ([Task(Path("a.mp4"), Path(target))], None)
+
+
+def test_dots_in_a_name_are_no_ending(here: Path, clip: Path) -> None:
+    for source in ("Episode 1.5", "Episode 1.6", "7e3e26a4.result", "J. Edgar", "v1.0.MOV", "a.tar.mkv", "wrong.avi"):
+        shutil.copy(clip, source)
+    assert names(
+        "Episode 1.5", "Episode 1.6", "7e3e26a4.result", "J. Edgar", "v1.0.MOV", "a.tar.mkv", "wrong.avi"
+    ) == {
+        "Episode 1.5": "out/Episode 1.5.mp4",
+        "Episode 1.6": "out/Episode 1.6.mp4",
+        "7e3e26a4.result": "out/7e3e26a4.result.mp4",
+        "J. Edgar": "out/J. Edgar.mp4",
+        "v1.0.MOV": "out/v1.0.mp4",
+        "a.tar.mkv": "out/a.tar.mp4",
+        "wrong.avi": "out/wrong.mp4",
+    }
+
+
+def test_two_sources_never_get_one_name_and_keep_theirs(here: Path, engine: Engine, clip: Path) -> None:
+    sources = ("films/a.mov", "films/a.mkv", "other/a.mkv", "films/A.mp4", "films/a.mp4.mov")
+    for number, source in enumerate(sources):
+        Path(source).parent.mkdir(exist_ok=True)
+        render(Path(source), frames=2 + number)
+    assert made(run(engine, "films/a.mov")) == ["out/a.mp4"]
+    first = Path("out/a.mp4").read_bytes()
+    # Alone, and together with the others, in any order.
+    assert made(run(engine, "films/a.mkv")) == ["out/a.mkv.mp4"]
+    assert made(run(engine, "other/a.mkv", "films")) == ["out/A.mp4.mp4", "out/a.mkv 2.mp4", "out/a.mp4.mov.mp4"]
+    assert made(run(engine, "films", "other/a.mkv")) == []
+    assert names("other/a.mkv", "films/a.mov") == {"other/a.mkv": "out/a.mkv 2.mp4", "films/a.mov": "out/a.mp4"}
+    assert Path("out/a.mp4").read_bytes() == first
+    # A source that has changed is done again, under its name.
+    render(Path("films/a.mov"), frames=7)
+    assert made(run(engine, "films")) == ["out/a.mp4"]
+    assert len(timestamps(Path("out/a.mp4"))) == 7
+
+
+def test_a_source_that_was_moved_is_known_by_its_content(here: Path, engine: Engine, clip: Path) -> None:
+    Path("films").mkdir()
+    shutil.copy(clip, "films/a.mp4")
+    assert made(run(engine, "films")) == ["out/a.mp4"]
+    Path("films").rename("archive")
+    assert made(run(engine, "archive")) == []
+    # Both moved together.
+    Path("new").mkdir()
+    shutil.move("archive", "new/archive")
+    shutil.move("out", "new/out")
+    assert made(run(engine, "new/archive", target="new/out")) == []
+
+
+def test_a_result_never_replaces_a_source_or_stands_where_a_folder_is_to_be(
+    here: Path, engine: Engine, clip: Path
+) -> None:
+    Path("films/b.mp4").mkdir(parents=True)
+    for source in ("films/a.mov", "films/a.mp4", "films/b.mkv", "films/b.mp4/c.mov"):
+        shutil.copy(clip, source)
+    assert names("films/a.mov", "films/a.mp4", target="films/large") == {
+        "films/a.mov": "films/large/a.mp4",
+        "films/a.mp4": "films/large/a.mp4.mp4",
+    }
+    assert names("films")["films/b.mkv"] == "out/b.mkv.mp4"
+    assert len(made(run(engine, "films"))) == 4
+    Path("films/a.mp4").unlink()
+    shutil.rmtree("films/b.mp4")
+    # Where the folder is its own target, results are known as such.
+    assert made(run(engine, "films", target="films")) == ["films/a.mp4", "films/b.mp4"]
+    assert made(run(engine, "films", target="films")) == []
+    assert folder(Path("films")) == [".upscaled.json", "a.mov", "a.mp4", "b.mkv", "b.mp4"]
+
+
+def test_records_of_earlier_releases_are_read(here: Path, engine: Engine, clip: Path) -> None:
+    shutil.copy(clip, "a.mov")
+    assert made(run(engine, "a.mov")) == ["out/a.mp4"]
+    record = Path("out/.upscaled.json")
+    entry = json.loads(record.read_text())["a.mp4"]
+    assert entry.pop("source") == "../a.mov"
+    record.write_text(json.dumps({"a.mp4": entry}))
+    assert made(run(engine, "a.mov")) == []
+
+
+# As long as a name may be, in one-byte and in three-byte characters, with an ending and without, and no UTF-8.
+ODD = [
+    "x" * 251 + ".mp4",
+    "x" * 250 + ".webm",
+    "x" * 255,
+    "映" * 85,
+    "映" * 83 + "xx.mov",
+    os.fsdecode(b"\xce\xe1\xf0.mov"),
+    os.fsdecode(b"\x83\x65\xff"),
+    "-i.mp4",
+    "--plan",
+    "a\nb.mkv",
+    " .mp4",
+    "...",
+    "a [1] {x} $y 'z'.mp4",
+]
+
+
+def test_long_and_odd_names_are_names(here: Path, engine: Engine, clip: Path) -> None:
+    Path("films").mkdir()
+    for number, name in enumerate(ODD):
+        render(here / "films" / "next.mp4", frames=1 + number).rename(f"films/{name}")
+    sources = [f"./films/{name}" for name in ODD]
+    assert len(made(run(engine, *sources, target="out/"))) == len(ODD)
+    results = folder(Path("out"))
+    assert len(results) == len(ODD) + 1 and all(len(os.fsencode(name)) <= 255 for name in results)
+    assert not [name for name in results if name.endswith(".part")]
+    assert made(run(engine, *sources, target="out")) == []
+
+
+def test_what_is_left_out_of_a_folder_is_told_with_the_reason(here: Path, clip: Path) -> None:
+    Path("films/inner").mkdir(parents=True)
+    for name in ("a.mp4", "inner/b.MKV", ".hidden.mp4", "c.avi", "notes.txt", os.fsdecode(b"\xff.txt")):
+        shutil.copy(clip, f"films/{name}")
+    os.mkfifo("films/pipe.mp4")
+    Path("films/dangling.mp4").symlink_to("nowhere.mp4")
+    Path("films/linked").symlink_to(here)
+    Path("films/link.mov").symlink_to("a.mp4")
+    tasks, _, left_out = find_tasks(["films/"], "out")
+    assert [str(task.source) for task in tasks] == ["films/a.mp4", "films/inner/b.MKV", "films/link.mov"]
+    assert {str(found.path): found.reason for found in left_out} == {
+        "films/.hidden.mp4": "hidden",
+        "films/c.avi": "the name does not end in .m4v, .mkv, .mov, .mp4, .webm",
+        "films/notes.txt": "the name does not end in .m4v, .mkv, .mov, .mp4, .webm",
+        os.fsdecode(b"films/\xff.txt"): "the name does not end in .m4v, .mkv, .mov, .mp4, .webm",
+        "films/pipe.mp4": "no file, or a link to none",
+        "films/dangling.mp4": "no file, or a link to none",
+        "films/linked": "a link to a folder",
+    }
