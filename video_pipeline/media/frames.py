@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media.probing import VideoStream, first_video, open_guarded, probe
+from video_pipeline.media.probing import VideoStream, main_video, open_guarded, probe
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -31,6 +31,7 @@ class Stills:
         self.begun = False
         """Whether a decode was looked at."""
         self._shares, self._side = shares, side
+        self._video: VideoStream | None = None
         self._wanted_s: list[float] = []
         self._shown: VideoFrame | None = None
 
@@ -41,7 +42,7 @@ class Stills:
 
     def begin(self, video: VideoStream) -> None:
         """Say what comes; what was taken of another decode is forgotten."""
-        self.begun = True
+        self.begun, self._video = True, video
         self.pictures, self.error, self._wanted_s, self._shown = [], None, [], None
         try:
             shares = sorted(self._shares(video.size))
@@ -66,10 +67,11 @@ class Stills:
 
     def _take(self, frame: "VideoFrame") -> None:
         self._wanted_s.pop(0)
+        assert self._video is not None  # `begin` said when to take one
         try:
             scale = min(1.0, self._side / max(frame.width, frame.height))
             size = {name: max(1, round(getattr(frame, name) * scale)) for name in ("width", "height")}
-            self.pictures.append(_upright(frame, **size, interpolation="AREA"))
+            self.pictures.append(_upright(frame, self._video, **size, interpolation="AREA"))
         except Exception as error:
             self.error, self._wanted_s = error, []
 
@@ -91,7 +93,7 @@ def look_through(path: Path, stills: Stills) -> None:
     stills.begin(info.video)
     deadline = time.monotonic() + _LOOK_S
     with open_guarded(path) as container:
-        stream = first_video(container)
+        stream = main_video(container)
         assert stream is not None
         stream.thread_type = "AUTO"
         with suppress(av.error.FFmpegError):
@@ -114,14 +116,14 @@ def frames_at(path: Path, shares: Sequence[float]) -> "list[Image]":
         raise MediaError(f"{path} has no picture.")
     pictures: list[Image] = []
     with open_guarded(path) as container:
-        stream = first_video(container)
+        stream = main_video(container)
         assert stream is not None and stream.time_base is not None
         stream.thread_type = "AUTO"
         for share in shares:
             wanted_s = info.video.start_s + share * info.video.duration_s
             try:
                 container.seek(int(wanted_s / stream.time_base), stream=stream)
-                picture = _upright(_first_at(container.decode(stream), wanted_s))
+                picture = _upright(_first_at(container.decode(stream), wanted_s), info.video)
             except (av.error.FFmpegError, StopIteration) as error:
                 raise MediaError(f"{path} cannot be decoded at {wanted_s:.2f} s; the file is damaged.") from error
             pictures.append(picture)
@@ -173,6 +175,16 @@ def _first_at(frames: "Iterator[VideoFrame]", wanted_s: float) -> "VideoFrame":
     return shown
 
 
-def _upright(frame: "VideoFrame", **scaled: Any) -> "Image":
+def _upright(frame: "VideoFrame", video: VideoStream, **scaled: Any) -> "Image":
+    """The frame as a player shows it: cropped, turned and mirrored; `scaled` is for the whole frame."""
+    from PIL import ImageOps
+
     picture = frame.to_image(**scaled)
-    return picture.rotate(frame.rotation, expand=True) if frame.rotation % 360 else picture
+    left, right, top, bottom = video.cropping
+    across, down = picture.width / frame.width, picture.height / frame.height
+    if any(video.cropping):
+        box = (left * across, top * down, (frame.width - right) * across, (frame.height - bottom) * down)
+        picture = picture.crop((round(box[0]), round(box[1]), round(box[2]), round(box[3])))
+    if video.rotation:
+        picture = picture.rotate(video.rotation, expand=True)
+    return ImageOps.mirror(picture) if video.mirrored else picture

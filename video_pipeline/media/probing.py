@@ -1,19 +1,26 @@
 """What a media file is: container, streams, sizes, rates, colour and lengths, without decoding it all."""
 
 import codecs
+import math
+import struct
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media.ffmpeg import FORMAT_WHITELIST, MAX_PIXELS, PROTOCOL_WHITELIST
+from video_pipeline.media.headers import StreamHeader, read_headers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import av
     import av.audio
     import av.container
     import av.stream
     import av.video
+    from av.sidedata.sidedata import SideData
 
 # ITU-T H.273 code points under the names that ffmpeg prints; 2 is "unspecified" in each table.
 _MATRICES = {
@@ -60,8 +67,17 @@ _TRANSFERS = {
 }
 _RANGES = {1: "tv", 2: "pc"}
 
-# Cover art and thumbnails are video streams to the demuxer, but not the clip.
-_ATTACHED_PICTURE = 0x400
+# ffmpeg's AV_FIELD_TT and so on. Writers and decoders agree on the field that comes first, whatever the last two say
+# of the order in which fields are stored.
+_FIRST_FIELDS = {2: "top", 3: "bottom", 4: "top", 5: "bottom"}
+
+# Dispositions. Cover art and thumbnails are video streams to the demuxer, but not the clip.
+_DEFAULT, _ATTACHED_PICTURE = 0x1, 0x400
+# Codecs whose second picture in a block of Matroska is the transparency.
+_ALPHA_BESIDE = frozenset({"vp8", "vp9", "av1"})
+_ALPHA_BLOCK = (1).to_bytes(8, "big")
+# A matrix this near to a quarter turn is one: the sine of one degree, as ffmpeg takes it.
+_STRAIGHT = math.sin(math.radians(1))
 
 
 def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:
@@ -77,7 +93,7 @@ codecs.register_error(_AS_WINDOWS_1252, _as_windows_1252)
 
 @dataclass(frozen=True, slots=True)
 class VideoStream:
-    """The first video stream. Sizes are (width, height) in pixels; times are in seconds.
+    """The picture track that is the clip. Sizes are (width, height) in pixels; times are in seconds.
 
     The colour names are ffmpeg's, or None where the file is not tagged; the range is "tv" (limited) or
     "pc" (full).
@@ -85,10 +101,11 @@ class VideoStream:
 
     codec: str
     size: tuple[int, int]
-    """As a player shows it before pixel-shape correction: `coded_size` with the rotation applied."""
+    """As a player shows it before pixel-shape correction: `coded_size`, cropped and turned."""
     coded_size: tuple[int, int]
+    """Of the decoded picture."""
     rotation: int
-    """Counter-clockwise degrees (0, 90, 180 or 270) by which a player turns the coded picture."""
+    """Counter-clockwise degrees (0..359) by which a player turns the cropped picture."""
     sample_aspect_ratio: Fraction
     """Width over height of one coded pixel; 1 where the file says nothing."""
     rate: Fraction
@@ -104,6 +121,24 @@ class VideoStream:
     color_range: str | None
     start_s: float
     duration_s: float
+    index: int = 0
+    """Of the stream, among all of the file's."""
+    cropping: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Pixels that the container cuts from the decoded picture: left, right, top, bottom."""
+    mirrored: bool = False
+    """Whether a player mirrors the turned picture, left to right."""
+    distorted: bool = False
+    """Whether a player turns it by an angle that is no quarter turn, or shears it."""
+    chroma_siting: str | None = None
+    """ffmpeg's name (left, center, topleft, ...); None where neither file nor codec says."""
+    first_field: str | None = None
+    """"top" or "bottom" where the header says that the pictures are interlaced."""
+    interlaced: bool = False
+    """Whether the decoder says that the first picture is interlaced."""
+    transparent: bool = False
+    """Whether a second picture beside the first one holds its transparency, as in WebM."""
+    records: frozenset[str] = frozenset()
+    """Kinds of other data about the pictures, in header and first picture, by ffmpeg's names in small letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +176,7 @@ def probe(path: Path) -> MediaInfo:
     with open_guarded(path) as container:
         try:
             ends_s = _stream_ends(container) if _needs_scan(container) else {}
-            video_stream = first_video(container)
+            video_stream = main_video(container)
             video = _video(path, container, video_stream, ends_s) if video_stream is not None else None
             audio = tuple(_audio(path, stream, container, ends_s) for stream in container.streams.audio)
             duration = container.duration
@@ -186,12 +221,28 @@ def open_guarded(path: Path) -> "av.container.InputContainer":
         ) from error
 
 
-def first_video(container: "av.container.InputContainer") -> "av.video.VideoStream | None":
-    """The first video stream that is not cover art, or None."""
-    for stream in container.streams.video:
-        if not stream.disposition & _ATTACHED_PICTURE:
-            return stream
-    return None
+def main_video(container: "av.container.InputContainer") -> "av.video.VideoStream | None":
+    """The picture track that is the film, as players choose it; None when there is cover art at most.
+
+    A track that is marked as default comes before others, more than one picture before a single one, and a larger
+    picture before a smaller one; of equals, the first.
+    """
+    tracks = [stream for stream in container.streams.video if not stream.disposition & _ATTACHED_PICTURE]
+    return max(tracks, key=_rank, default=None)
+
+
+def _rank(stream: "av.video.VideoStream") -> tuple[bool, bool, int, int]:
+    # PyAV gives no context where it cannot name the codec.
+    codec = getattr(stream, "codec_context", None)
+    area = codec.width * codec.height if codec is not None else 0
+    return bool(stream.disposition & _DEFAULT), stream.frames != 1, area, -stream.index
+
+
+def carries_alpha(packet: "av.Packet") -> bool:
+    """Whether a packet of VP8, VP9 or AV1 brings the transparency of its picture along, as in WebM."""
+    if not packet.has_sidedata("matroska_block_additional"):
+        return False
+    return bytes(packet.get_sidedata("matroska_block_additional"))[:8] == _ALPHA_BLOCK
 
 
 def _needs_scan(container: "av.container.InputContainer") -> bool:
@@ -240,17 +291,19 @@ def _video(
     width, height = codec.width, codec.height
     if width * height > MAX_PIXELS:
         raise MediaError(f"{path} has a picture of {width}x{height}, more than 8K UHD; it is refused.")
-    frame = next(container.decode(stream), None)
+    frame, alpha = _first_frame(container, stream)
     pixels = codec.format
     if frame is None or pixels is None:
         raise MediaError(f"{path} has a video stream, but not one frame of it can be decoded.")
-    rotation = round(frame.rotation) % 360
+    header = read_headers(path).get(stream.index, StreamHeader())
+    turn = _turn(_display_matrix(frame))
+    shown = _cropped(path, (width, height), header.cropping)
     start_s, duration_s = _span(stream, container, ends_s)
     return VideoStream(
         codec=codec.name,
-        size=(height, width) if rotation in (90, 270) else (width, height),
+        size=(shown[1], shown[0]) if turn.rotation in (90, 270) else shown,
         coded_size=(width, height),
-        rotation=rotation,
+        rotation=turn.rotation,
         sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
         rate=stream.average_rate or stream.guessed_rate or Fraction(0),
         time_base=stream.time_base or Fraction(1, 1000),
@@ -263,7 +316,79 @@ def _video(
         color_range=_RANGES.get(codec.color_range),
         start_s=start_s,
         duration_s=duration_s,
+        index=stream.index,
+        cropping=header.cropping,
+        mirrored=turn.mirrored,
+        distorted=turn.distorted,
+        chroma_siting=header.chroma_siting,
+        first_field=_FIRST_FIELDS.get(codec.field_order),
+        interlaced=frame.interlaced_frame,
+        transparent=alpha or (codec.name in _ALPHA_BESIDE and stream.metadata.get("alpha_mode", "0") != "0"),
+        records=header.records | _records(frame),
     )
+
+
+def _first_frame(
+    container: "av.container.InputContainer", stream: "av.video.VideoStream"
+) -> "tuple[av.video.VideoFrame | None, bool]":
+    """The first frame, and whether transparency came beside it."""
+    alpha = False
+    for packet in container.demux(stream):
+        alpha = alpha or carries_alpha(packet)
+        for frame in packet.decode():
+            return frame, alpha
+    return None, alpha
+
+
+def _cropped(path: Path, size: tuple[int, int], cropping: tuple[int, int, int, int]) -> tuple[int, int]:
+    left, right, top, bottom = cropping
+    width, height = size[0] - left - right, size[1] - top - bottom
+    if width < 1 or height < 1:
+        raise MediaError(f"{path} is damaged or hostile: its container crops the whole picture away.")
+    return width, height
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    rotation: int = 0
+    mirrored: bool = False
+    distorted: bool = False
+
+
+def _turn(matrix: tuple[int, ...] | None) -> _Turn:
+    """What a display matrix (nine numbers in ffmpeg's order) does to a picture, besides scaling and moving it."""
+    if matrix is None:
+        return _Turn()
+    across, down = (matrix[0], matrix[1]), (matrix[3], matrix[4])
+    if not any(across) or not any(down):
+        # Players show a picture in spite of a matrix that would leave nothing of it.
+        return _Turn()
+    (a, b), (c, d) = ((x / math.hypot(x, y), y / math.hypot(x, y)) for x, y in (across, down))
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, c = -a, -c
+    straight = all(min(abs(part), abs(abs(part) - 1)) <= _STRAIGHT for part in (a, b, c, d)) and abs(a - d) < 1
+    angle = math.degrees(math.atan2(c, a)) % 360
+    return _Turn(90 * round(angle / 90) % 360 if straight else round(angle) % 360, mirrored, not straight)
+
+
+def _display_matrix(frame: "av.video.VideoFrame") -> tuple[int, ...] | None:
+    for data in _side_data(frame):
+        if data.type.name == "DISPLAYMATRIX":
+            return struct.unpack("=9i", bytes(data))
+    return None
+
+
+def _records(frame: "av.video.VideoFrame") -> frozenset[str]:
+    return frozenset(data.type.name.lower().replace("_", " ") for data in _side_data(frame))
+
+
+def _side_data(frame: "av.video.VideoFrame") -> "list[SideData]":
+    try:
+        return list(cast("Iterable[SideData]", frame.side_data))
+    except ValueError:
+        # PyAV cannot name every kind, and then gives none.
+        return []
 
 
 def _audio(

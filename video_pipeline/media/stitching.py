@@ -11,7 +11,7 @@ from pathlib import Path
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media.ffmpeg import INPUT_GUARD, run_ffmpeg
-from video_pipeline.media.probing import MediaInfo, first_video, open_guarded, probe
+from video_pipeline.media.probing import MediaInfo, main_video, open_guarded, probe
 
 _SAMPLE_RATE = 48_000
 # x264 gives the same bytes only for the same number of threads.
@@ -88,7 +88,7 @@ def cut(
         run_ffmpeg(
             [
                 *_inputs([source]),
-                *_copied(packets, video.rate, temporary, with_audio=with_audio and bool(info.audio)),
+                *_copied(packets, video.index, video.rate, temporary, with_audio=with_audio and bool(info.audio)),
             ],
             timeout_s=timeout_s,
             what=f"cutting {source.name}",
@@ -98,7 +98,7 @@ def cut(
 def _packets_to_copy(path: Path, length_s: float | None) -> int | None:
     """How many of the first coded pictures are just those shown before `length_s`; None where no number is."""
     with open_guarded(path) as container:
-        stream = first_video(container)
+        stream = main_video(container)
         assert stream is not None and stream.time_base is not None and stream.average_rate is not None
         shown = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
         if length_s is None:
@@ -110,15 +110,18 @@ def _packets_to_copy(path: Path, length_s: float | None) -> int | None:
     return count if count and all(wanted[:count]) else None
 
 
-def _copied(packets: int, rate: Fraction, target: Path, *, with_audio: bool) -> list[str]:
-    """Output options that copy `packets` coded pictures; sound is cut to the very sample, so it is coded again."""
+def _copied(packets: int, track: int, rate: Fraction, target: Path, *, with_audio: bool) -> list[str]:
+    """Output options that copy `packets` coded pictures of stream `track`.
+
+    Sound is cut to the very sample, so it is coded again.
+    """
     sound = ("-an",)
     if with_audio:
         samples = round(packets / rate * _SAMPLE_RATE)
         exact = f"aresample={_SAMPLE_RATE}:async=1:first_pts=0,apad,atrim=end_sample={samples}"
         sound = ("-map", "0:a:0", "-af", exact, "-c:a", "aac", "-b:a", "192k", "-ac", "2")
     return [
-        *("-map", "0:V:0", "-c:v", "copy", "-frames:v", str(packets), *sound),
+        *("-map", f"0:{track}", "-c:v", "copy", "-frames:v", str(packets), *sound),
         *("-map_metadata", "-1", "-fflags", "+bitexact", "-flags", "+bitexact"),
         *("-movflags", "+faststart", "-f", "mp4", "-y", str(target)),
     ]
@@ -149,7 +152,10 @@ def _graph(
     with_audio: bool,
 ) -> str:
     colour = _colour_conversion(infos)
-    chains = [_video_chain(index, count, size, rate, colour) for index, count in enumerate(frames)]
+    chains = [
+        _video_chain(index, info, count, size, rate, colour)
+        for index, (info, count) in enumerate(zip(infos, frames, strict=True))
+    ]
     joined = "".join(f"[v{index}]" for index in range(len(infos)))
     chains.append(f"{joined}concat=n={len(infos)}:v=1:a=0[video]")
     if with_audio:
@@ -174,11 +180,12 @@ def _colour_conversion(infos: Sequence[MediaInfo]) -> str:
     return ":out_color_matrix=bt709" if len(matrices) > 1 else ""
 
 
-def _video_chain(index: int, frames: int, size: tuple[int, int], rate: Fraction, colour: str) -> str:
+def _video_chain(index: int, info: MediaInfo, frames: int, size: tuple[int, int], rate: Fraction, colour: str) -> str:
+    assert info.video is not None  # its frames were counted
     width, height = size
     return (
         # "start_time=0" keeps sound and picture in step where the picture starts late.
-        f"[{index}:v:0]fps={rate.numerator}/{rate.denominator}:start_time=0,"
+        f"[{index}:{info.video.index}]fps={rate.numerator}/{rate.denominator}:start_time=0,"
         # Square pixels first, then fit and centre.
         f"scale=w=iw*sar:h=ih,setsar=1,"
         f"scale={width}:{height}:force_original_aspect_ratio=decrease:force_divisible_by=2:flags=lanczos{colour},"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from video_pipeline.media import MAX_PIXELS, Stills, first_video, open_guarded
+from video_pipeline.media import MAX_PIXELS, Stills, main_video, open_guarded
 from video_pipeline.quality.thresholds import MeasurementThresholds
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _decode(container: "InputContainer", result: Measurement) -> Iterator[tuple[
     """Frames, with their stream's index, of the first video and all audio streams; errors are counted in `result`."""
     import av.error
 
-    video = first_video(container)
+    video = main_video(container)
     streams = [*([video] if video is not None else []), *container.streams.audio]
     for stream in streams:
         # Without "explode" the decoder paints over damage and says nothing.

@@ -43,3 +43,40 @@ def render(
     arguments = ["-y", *inputs, *video, *options, str(target)]
     run_ffmpeg(arguments, timeout_s=30, what=f"rendering {target.name}")
     return target
+
+
+def turned(source: Path, target: Path, degrees: int, *, hflip: bool = False, vflip: bool = False) -> Path:
+    """A copy that players turn counter-clockwise by `degrees` and then mirror."""
+    flips = [option for option, wanted in (("-display_hflip", hflip), ("-display_vflip", vflip)) if wanted]
+    arguments = ["-y", "-display_rotation", str(degrees), *flips, "-i", str(source), "-c", "copy", str(target)]
+    run_ffmpeg(arguments, timeout_s=20, what="turning")
+    return target
+
+
+def cropped(source: Path, target: Path, cropping: tuple[int, int, int, int]) -> Path:
+    """A copy of which players show less: `cropping` is what the container cuts off left, right, top and bottom.
+
+    ffmpeg writes it of a source that has it. So the source, which has all of its colours tagged, is made a Matroska
+    file first, and gets it there in the place of the tags.
+    """
+    matroska = target.with_name("to be cropped.mkv")
+    arguments = ["-y", "-i", str(source), "-c", "copy"]
+    run_ffmpeg([*arguments, "-write_crc32", "0", str(matroska)], timeout_s=20, what="remuxing")
+    data = bytearray(matroska.read_bytes())
+    start, size = _element(data, b"\x55\xb0")
+    names = (b"\x54\xcc", b"\x54\xdd", b"\x54\xbb", b"\x54\xaa")
+    cuts = b"".join(name + bytes([0x81, pixels]) for name, pixels in zip(names, cropping, strict=True) if pixels)
+    void = size - len(cuts) - 2
+    data[start : start + size] = cuts + bytes([0xEC, 0x80 + void]) + bytes(void)
+    matroska.write_bytes(data)
+    run_ffmpeg(["-y", "-i", str(matroska), "-c", "copy", str(target)], timeout_s=20, what="remuxing")
+    matroska.unlink()
+    return target
+
+
+def _element(data: bytearray, name: bytes) -> tuple[int, int]:
+    """Where a Matroska element of a short size starts, and how long it is with its head."""
+    start = data.index(name)
+    length = 8 - data[start + 2].bit_length() + 1
+    size = int.from_bytes(data[start + 2 : start + 2 + length], "big") - (1 << 7 * length)
+    return start, 2 + length + size

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import INPUT_GUARD, MAX_PIXELS, VideoStream, first_video, open_guarded, probe, run_ffmpeg
+from video_pipeline.media import INPUT_GUARD, MAX_PIXELS, VideoStream, main_video, open_guarded, probe, run_ffmpeg
 from video_pipeline.upscaling.compute.planes import PlaneFormat
 from video_pipeline.upscaling.film.frames import planes_of, taken_as
 
@@ -44,7 +44,7 @@ class Source:
     """An open clip. `items` gives its pictures in order of display, and all other packets in the file's order.
 
     Raises MediaError for a clip that cannot be upscaled faithfully. That is no video, HDR, more than 10 bits, other
-    than YUV, a rotation that is not a quarter turn, or a file shorter than its table of contents says.
+    than YUV, a turn that is not a quarter turn, or a file shorter than its table of contents says.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,7 +59,7 @@ class Source:
         self.shape = plane_format(path, self.video)
         """How to read the pictures' planes."""
         self.container = open_guarded(path)
-        stream = first_video(self.container)
+        stream = main_video(self.container)
         assert stream is not None  # the probe saw it
         self.stream = stream
         self.copied: list[Stream] = [
@@ -168,7 +168,10 @@ def plane_format(path: Path, video: VideoStream) -> PlaneFormat:
         raise MediaError(f"{path} is {video.pixel_format}; the upscaler takes YUV without transparency.")
     if video.color_matrix is not None and video.color_matrix not in _MATRICES:
         raise MediaError(f"{path} has the colour matrix {video.color_matrix}, which H.264 clips do not use here.")
-    if video.rotation % 90:
-        raise MediaError(f"{path} is turned by {video.rotation} degrees; only quarter turns can be made upright.")
+    if video.distorted:
+        raise MediaError(
+            f"{path} is to be shown turned by {video.rotation} degrees or sheared; only quarter turns and mirroring "
+            "can be applied, so turn it in another step first."
+        )
     full_range = video.color_range == "pc" or video.pixel_format.startswith("yuvj")
     return PlaneFormat(video.coded_size, pixel_format, matrix_of(video, video.coded_size), full_range)

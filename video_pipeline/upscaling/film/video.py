@@ -135,7 +135,12 @@ def _enlargement(clip: Source, size: tuple[int, int], blend: float) -> Enlargeme
     pixel_format = "yuv420p" if clip.shape.bit_depth == 8 else "yuv420p10le"
     target = PlaneFormat(size, pixel_format, matrix_of(clip.video, size), clip.shape.full_range)
     return Enlargement(
-        clip.shape, target, rotation=clip.video.rotation, blend=blend if grows(clip.video, size) else 0.0
+        clip.shape,
+        target,
+        cropping=clip.video.cropping,
+        rotation=clip.video.rotation,
+        mirrored=clip.video.mirrored,
+        blend=blend if grows(clip.video, size) else 0.0,
     )
 
 
