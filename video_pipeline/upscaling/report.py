@@ -14,7 +14,7 @@ from video_pipeline.upscaling.compute.power import Share
 from video_pipeline.upscaling.compute.weights import check_denoise, find_model
 
 # Part of every fingerprint. Raise it when a change of the code changes the pictures: clips are then done again.
-_REVISION = 3
+_REVISION = 4
 
 
 @dataclass(frozen=True, slots=True)

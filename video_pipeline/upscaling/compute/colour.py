@@ -50,11 +50,11 @@ def to_rgb(planes: Sequence[Tensor], shape: PlaneFormat) -> Tensor:
     luma = (planes[0].float().unsqueeze(1) - levels.black) / levels.luma
     chroma = (torch.stack((planes[1], planes[2]), 1).float() - levels.zero) / levels.chroma
     width, height = shape.size
-    across, down = shape.subsampling
+    (across, down), (column, row) = shape.subsampling, shape.chroma_at
     if down > 1:
-        chroma = _chroma_rows(height, down).rows(chroma, 0, height, 0)
+        chroma = _spread(height, down, row).rows(chroma, 0, height, 0)
     if across > 1:
-        chroma = _chroma_columns(width, across).columns(chroma)
+        chroma = _spread(width, across, column).columns(chroma)
     blue, red = chroma[:, :1], chroma[:, 1:]
     share_red, share_blue = _LUMA_SHARES[shape.matrix]
     share_green = 1 - share_red - share_blue
@@ -67,7 +67,7 @@ def to_rgb(planes: Sequence[Tensor], shape: PlaneFormat) -> Tensor:
 def from_rgb(rgb: Tensor, shape: PlaneFormat) -> tuple[Tensor, Tensor, Tensor]:
     """Integer planes (N, H, W), (N, H/2, W/2) twice, from RGB 0..1 (N, 3, H, W); uint8, or int16 for 10 bits.
 
-    `shape` is 4:2:0, of even size. A chroma sample is the average of the pixels that it covers.
+    `shape` is 4:2:0, of even size, its siting "left". A chroma sample is the average of the pixels that it covers.
     """
     levels = _levels(shape)
     share_red, share_blue = _LUMA_SHARES[shape.matrix]
@@ -88,16 +88,10 @@ def from_rgb(rgb: Tensor, shape: PlaneFormat) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-# H.264's default siting, which applies to untagged clips: a chroma sample lies on the first of its two columns, and
-# between its two rows.
-@lru_cache(maxsize=32)
-def _chroma_rows(height: int, down: int) -> Taps:
-    return taps(-(-height // down), height, ratio=1 / down)
-
-
-@lru_cache(maxsize=32)
-def _chroma_columns(width: int, across: int) -> Taps:
-    return taps(-(-width // across), width, ratio=1 / across, shift=(across - 1) / (2 * across))
+@lru_cache(maxsize=64)
+def _spread(length: int, share: int, at: float) -> Taps:
+    """From chroma samples, which `share` pixels share and which stand `at` pixels from the first, to the pixels."""
+    return taps(-(-length // share), length, ratio=1 / share, shift=0.5 - (at + 0.5) / share)
 
 
 @lru_cache(maxsize=32)
@@ -105,6 +99,7 @@ def _shrunk_rows(height: int) -> Taps:
     return taps(height, height // 2)
 
 
+# H.264's own siting: on the first of two columns, and between two rows.
 @lru_cache(maxsize=32)
 def _shrunk_columns(width: int) -> Taps:
     return taps(width, width // 2, shift=-0.5)

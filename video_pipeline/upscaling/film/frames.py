@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from video_pipeline.upscaling.compute.planes import Planes
 
-# What else is taken: the same samples in another order, or chroma so coarse that swscale spreads it first.
+# What else is taken: the same samples in another order.
 _TAKEN_AS = {
     **{name: name for name in PIXEL_FORMATS},
     "yuvj420p": "yuv420p",
@@ -20,8 +20,7 @@ _TAKEN_AS = {
     "nv12": "yuv420p",
     "nv21": "yuv420p",
     "p010le": "yuv420p10le",
-    "yuv410p": "yuv444p",
-    "yuv411p": "yuv444p",
+    "yuvj411p": "yuv411p",
 }
 
 

@@ -174,4 +174,6 @@ def plane_format(path: Path, video: VideoStream) -> PlaneFormat:
             "can be applied, so turn it in another step first."
         )
     full_range = video.color_range == "pc" or video.pixel_format.startswith("yuvj")
-    return PlaneFormat(video.coded_size, pixel_format, matrix_of(video, video.coded_size), full_range)
+    matrix = matrix_of(video, video.coded_size)
+    # Where nothing is said, "left" is what encoders write and players take.
+    return PlaneFormat(video.coded_size, pixel_format, matrix, full_range, video.chroma_siting or "left")

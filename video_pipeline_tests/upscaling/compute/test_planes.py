@@ -101,8 +101,9 @@ def computed_planes(shape: PlaneFormat) -> list[torch.Tensor]:
     y, x = np.mgrid[:height, :width].astype(float)
     rows, columns = np.mgrid[: -(-height // down), : -(-width // across)].astype(float)
     luma = signals(x, y)[0]
-    # The first of its columns, and the middle between its rows.
-    _, blue, red = signals(across * columns, down * rows + (down - 1) / 2)
+    ends = {"left": (0, 0.5), "center": (0.5, 0.5), "topleft": (0, 0), "top": (0.5, 0), "bottomleft": (0, 1)}
+    at = ends[shape.siting]
+    _, blue, red = signals(across * columns + (across - 1) * at[0], down * rows + (down - 1) * at[1])
     step, highest = 1 << (shape.bit_depth - 8), (1 << shape.bit_depth) - 1
     if shape.full_range:
         coded = [luma * highest, blue * highest + 128 * step, red * highest + 128 * step]
@@ -122,6 +123,16 @@ def test_planes_of_even_and_odd_sizes_become_the_picture_they_were_computed_from
     shape = PlaneFormat(size, layout, matrix, full_range)
     y, x = np.mgrid[: size[1], : size[0]].astype(float)
     assert psnr(to_rgb(computed_planes(shape), shape)[0].numpy(), waves(x, y)) > (46 if shape.bit_depth == 8 else 50)
+
+
+@pytest.mark.parametrize("siting", ["left", "center", "topleft", "top", "bottomleft"])
+@pytest.mark.parametrize("layout", ["yuv420p", "yuv422p10le", "yuv411p", "yuv410p"])
+def test_chroma_is_read_where_it_stands(layout: str, siting: str) -> None:
+    """Inside, where no edge is repeated; a siting that is wrong by half a pixel gives 44 dB."""
+    shape = PlaneFormat((64, 48), layout, "bt709", False, siting)
+    y, x = np.mgrid[:48, :64].astype(float)
+    inside = (slice(None), slice(8, -8), slice(8, -8))
+    assert psnr(to_rgb(computed_planes(shape), shape)[0].numpy()[inside], waves(x, y)[inside]) > 48
 
 
 @every_range

@@ -105,3 +105,36 @@ def test_other_layouts_of_the_same_colours_are_taken(
     upscale_file(source, target, settings=UpscaleSettings(short_side=144, blend=0, crf=6), engine=engine)
     assert video_of(target).pixel_format.removeprefix("yuvj").removeprefix("yuv") == "420p"
     assert psnr(bars(source, (256, 144)), bars(target, (256, 144))) > 40
+
+
+def edge_at(plane: np.ndarray) -> tuple[float, float]:
+    """Where a picture's one edge lies along its middle row and its middle column, in samples."""
+    steps = np.diff(plane.mean(axis=0)), np.diff(plane.mean(axis=1))
+    across, down = (float((step * (np.arange(len(step)) + 0.5)).sum() / step.sum()) for step in steps)
+    return across, down
+
+
+@pytest.mark.parametrize(("codec", "ending"), [("ffv1", "mkv"), ("libx264", "mp4"), ("libvpx-vp9", "webm")])
+@pytest.mark.parametrize("siting", ["left", "center", "topleft"])
+def test_colour_edges_stay_in_their_place(
+    tmp_path: Path, engine: Engine, siting: str, codec: str, ending: str
+) -> None:
+    """Within a tenth of a source pixel: red begins at column 30.5 and row 18.25 of the source's luma."""
+    (across, down), (x, y) = (30.5, 18.25), {"left": (0, 0.5), "center": (0.5, 0.5), "topleft": (0, 0)}[siting]
+    slope = f"(1/(1+exp(({across}-(2*X+{x}))/2))+1/(1+exp(({down}-(2*Y+{y}))/2)))"
+    # geq takes the chroma planes' own columns and rows.
+    source = render(
+        tmp_path / f"source.{ending}",
+        picture="color",
+        filters=f"format=yuv420p,geq=lum=128:cb=128:cr='128+40*{slope}',setparams=chroma_location={siting}",
+        options=("-c:v", codec, "-crf", "1"),
+        frames=2,
+    )
+    target = tmp_path / "target.mp4"
+    upscale_file(source, target, settings=UpscaleSettings(short_side=72, blend=0, crf=1), engine=engine)
+    with av.open(str(target)) as clip:
+        red = next(clip.decode(video=0)).to_ndarray()[90:108].reshape(36, 64).astype(float)
+    found = edge_at(red)
+    # The result's chroma stands on the first of two columns and between two rows, of pixels of half the size.
+    assert (2 * found[0] + 0.5) / 2 - 0.5 == pytest.approx(across, abs=0.1)
+    assert (2 * found[1] + 0.5 + 0.5) / 2 - 0.5 == pytest.approx(down, abs=0.1)
