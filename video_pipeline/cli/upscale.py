@@ -190,10 +190,11 @@ def _sentence(outcome: Outcome) -> str:
         return f"{target} is there already, from the same clip with the same settings."
     how = f"{report.model} ({report.execution}, {report.precision})" if report.network_used else "no network"
     sizes = f"{pixels(report.source_size)} to {pixels(report.target_size)}"
+    fields = f" ({report.deinterlaced_frames} of them deinterlaced)" if report.deinterlaced_frames else ""
     return (
-        f"{report.frames} frames, {sizes}, in {report.wall_s:.1f} s ({report.fps:.2f} fps) on the {report.device} "
-        f"with {how}; {report.encoder}, {report.video_kbps:.0f} kbit/s; about ${report.electricity_usd} of "
-        f"electricity. Written to {target}."
+        f"{report.frames} frames{fields}, {sizes}, in {report.wall_s:.1f} s ({report.fps:.2f} fps) on the "
+        f"{report.device} with {how}; {report.encoder}, {report.video_kbps:.0f} kbit/s; about "
+        f"${report.electricity_usd} of electricity. Written to {target}."
     )
 
 

@@ -5,7 +5,15 @@ Nothing here knows of briefs or money. Importing this package loads no decoder; 
 
 from video_pipeline.media.ffmpeg import INPUT_GUARD, MAX_PIXELS, ffmpeg_exe, run_ffmpeg
 from video_pipeline.media.frames import Stills, fitted, frames_at, jpeg_bytes, look_through, save_picture
-from video_pipeline.media.probing import AudioStream, MediaInfo, VideoStream, main_video, open_guarded, probe
+from video_pipeline.media.probing import (
+    AudioStream,
+    MediaInfo,
+    VideoStream,
+    carries_alpha,
+    main_video,
+    open_guarded,
+    probe,
+)
 from video_pipeline.media.stitching import cut, stitch
 
 __all__ = [
@@ -15,6 +23,7 @@ __all__ = [
     "MediaInfo",
     "Stills",
     "VideoStream",
+    "carries_alpha",
     "cut",
     "ffmpeg_exe",
     "fitted",

@@ -114,6 +114,8 @@ class UpscaleReport:
     frames: int
     repeated_frames: int
     """Frames that equal the one before; its result was used again."""
+    deinterlaced_frames: int
+    """Frames that were made whole of two fields."""
     duration_s: float
     model: str
     weights_sha256: str

@@ -80,3 +80,23 @@ def _element(data: bytearray, name: bytes) -> tuple[int, int]:
     length = 8 - data[start + 2].bit_length() + 1
     size = int.from_bytes(data[start + 2 : start + 2 + length], "big") - (1 << 7 * length)
     return start, 2 + length + size
+
+
+def with_record(source: Path, target: Path, name: bytes, content: bytes) -> Path:
+    """A copy of an MP4 or MOV of H.264 or HEVC with one more box in the description of its pictures."""
+    data = source.read_bytes()
+    box = (8 + len(content)).to_bytes(4, "big") + name + content
+    kind = next(kind for kind in (b"avc1", b"hvc1", b"hev1") if data.count(kind, data.index(b"stsd")))
+    around = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", kind)
+    starts = [data.index(around[0])]
+    for outer in around[1:]:
+        starts.append(data.index(outer, starts[-1]))
+    end = starts[-1] - 4 + int.from_bytes(data[starts[-1] - 4 : starts[-1]], "big")
+    # The boxes come after the pictures, so nothing that is pointed at moves.
+    assert data.index(b"mdat") < starts[0]
+    longer = bytearray(data[:end] + box + data[end:])
+    for start in starts:
+        size = int.from_bytes(longer[start - 4 : start], "big") + len(box)
+        longer[start - 4 : start] = size.to_bytes(4, "big")
+    target.write_bytes(longer)
+    return target

@@ -5,15 +5,25 @@ A clip that cannot be kept faithfully is refused here.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import INPUT_GUARD, MAX_PIXELS, VideoStream, main_video, open_guarded, probe, run_ffmpeg
+from video_pipeline.media import (
+    INPUT_GUARD,
+    MAX_PIXELS,
+    VideoStream,
+    carries_alpha,
+    main_video,
+    open_guarded,
+    probe,
+    run_ffmpeg,
+)
 from video_pipeline.upscaling.compute.planes import PlaneFormat
+from video_pipeline.upscaling.film.fields import Deinterlacer, Fields, fields_of
 from video_pipeline.upscaling.film.frames import planes_of, taken_as
 
 if TYPE_CHECKING:
@@ -24,6 +34,15 @@ if TYPE_CHECKING:
     from video_pipeline.upscaling.compute.planes import Planes
 
 _HDR = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+# What only HDR films have beside their pictures, by words in ffmpeg's names of it.
+_HDR_RECORDS = {
+    "dovi": "Dolby Vision",
+    "dynamic hdr plus": "HDR10+",
+    "hdr10+": "HDR10+",
+    "dynamic hdr vivid": "HDR Vivid",
+    "mastering display": "HDR10, by its mastering display",
+    "content light level": "HDR10, by its light level",
+}
 _MATRICES = frozenset({"bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})
 # Muxed lengths are rounded, and a stream may end a little early; a file that was cut off misses more.
 _TAIL_TOLERANCE_S = 0.25
@@ -43,8 +62,9 @@ class Picture:
 class Source:
     """An open clip. `items` gives its pictures in order of display, and all other packets in the file's order.
 
-    Raises MediaError for a clip that cannot be upscaled faithfully. That is no video, HDR, more than 10 bits, other
-    than YUV, a turn that is not a quarter turn, or a file shorter than its table of contents says.
+    Interlaced pictures come whole. Raises MediaError for a clip that cannot be upscaled faithfully. That is no video,
+    HDR, transparency, more than 10 bits, other than YUV, fields as pictures of their own, a display matrix beyond
+    quarter turns and mirroring, or a file shorter than its table of contents says.
     """
 
     def __init__(self, path: Path) -> None:
@@ -66,10 +86,15 @@ class Source:
             *self.container.streams.audio,
             *self.container.streams.subtitles,
         ]
+        self.fields = _fields(path, self.video)
+        """How whole pictures are made of interlaced ones; None for a clip that seems to have none."""
+        self.deinterlaced = 0
+        """Pictures that were made of fields so far."""
         self.decode_s = 0.0
         self.video_bytes = 0
         """Bytes of the video packets that were read so far."""
         self._reformatter = VideoReformatter()
+        self._deinterlacer: Deinterlacer | None = None
         self._start_s = (self.container.start_time or 0) / av.time_base
         self._check_complete()
 
@@ -105,23 +130,44 @@ class Source:
                 end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
             if packet.stream is self.stream:
                 self.video_bytes += packet.size
-                yield from (self._picture(frame) for frame in self.stream.decode(packet))
+                if carries_alpha(packet):
+                    raise MediaError(_transparent(self.path, self.video))
+                for frame in self.stream.decode(packet):
+                    yield from self._whole(self._checked(frame))
             elif packet.size:
                 yield packet
+        yield from self._whole(None)
         missing_s = self.info.duration_s - float(end) + self._start_s
         if missing_s > _TAIL_TOLERANCE_S:
             raise MediaError(f"{self.path} is cut off: its last {missing_s:.2f} s are missing.")
 
-    def _picture(self, frame: "av.VideoFrame") -> Picture:
-        pts, duration = frame.pts, frame.duration or 0
-        if pts is None or frame.is_corrupt:
+    def _checked(self, frame: "av.VideoFrame") -> "av.VideoFrame":
+        if frame.pts is None or frame.is_corrupt:
             raise MediaError(f"{self.path} is damaged: a frame is broken or has no timestamp.")
         if (frame.width, frame.height) != self.shape.size:
             raise MediaError(f"{self.path} changes its picture's size on the way; cut it there first.")
         if frame.format.name != self.shape.pixel_format:
             # The same colours in another order of bytes; nothing is converted.
             frame = self._reformatter.reformat(frame, format=self.shape.pixel_format)
-        return Picture(pts, duration, planes_of(frame, self.shape))
+        return frame
+
+    def _whole(self, frame: "av.VideoFrame | None") -> Iterator[Picture]:
+        """Pictures without fields, of a frame or of what is left at the end."""
+        fields = self.fields
+        if fields is None and frame is not None and frame.interlaced_frame:
+            # The first of its kind, later than was looked for.
+            fields = self.fields = Fields("auto", every=False)
+            if self.video.codec == "hevc":
+                raise MediaError(_fields_apart(self.path))
+        if fields is not None and frame is not None and self._deinterlacer is None:
+            self._deinterlacer = Deinterlacer(fields, frame)
+        frames: Iterable[av.VideoFrame] = () if frame is None else (frame,)
+        if self._deinterlacer is not None:
+            frames = self._deinterlacer.through(frame)
+            self.deinterlaced = self._deinterlacer.pictures
+        for whole in frames:
+            assert whole.pts is not None  # it was checked
+            yield Picture(whole.pts, whole.duration or 0, planes_of(whole, self.shape))
 
     def _check_complete(self) -> None:
         """Raise MediaError, before decoding, for a file whose table of contents points beyond its end."""
@@ -146,6 +192,13 @@ class Source:
             raise MediaError(f"{self.path} is damaged: pictures or sound are missing in its middle ({first})")
 
 
+def _fields(path: Path, video: VideoStream) -> Fields | None:
+    with open_guarded(path) as container:
+        stream = main_video(container)
+        assert stream is not None  # the probe saw it
+        return fields_of(container, stream, video)
+
+
 def matrix_of(video: VideoStream, size: tuple[int, int]) -> str:
     """The matrix that a player uses for a picture of this size: the tag, else BT.709 from 720 lines, else BT.601.
 
@@ -156,9 +209,13 @@ def matrix_of(video: VideoStream, size: tuple[int, int]) -> str:
 
 def plane_format(path: Path, video: VideoStream) -> PlaneFormat:
     """How to read the planes of `video`. Raises MediaError for a video that cannot be upscaled faithfully."""
-    hdr = _HDR.get(video.color_transfer or "")
+    hdr = _HDR.get(video.color_transfer or "") or _hdr_record(video)
     if hdr:
         raise MediaError(f"{path} is HDR ({hdr}); tone-map it to SDR first, for the upscaler works on SDR.")
+    if video.transparent:
+        raise MediaError(_transparent(path, video))
+    if video.codec == "hevc" and video.interlaced:
+        raise MediaError(_fields_apart(path))
     if video.bit_depth > 10:
         raise MediaError(
             f"{path} has {video.bit_depth} bits a sample ({video.pixel_format}); convert it to 10 or 8 bits first."
@@ -177,3 +234,21 @@ def plane_format(path: Path, video: VideoStream) -> PlaneFormat:
     matrix = matrix_of(video, video.coded_size)
     # Where nothing is said, "left" is what encoders write and players take.
     return PlaneFormat(video.coded_size, pixel_format, matrix, full_range, video.chroma_siting or "left")
+
+
+def _hdr_record(video: VideoStream) -> str | None:
+    return next(
+        (name for word, name in _HDR_RECORDS.items() if any(word in record for record in video.records)), None
+    )
+
+
+def _transparent(path: Path, video: VideoStream) -> str:
+    return (
+        f"{path} is transparent, by a second {video.codec} picture beside each one; the upscaler takes opaque "
+        "pictures, so put it on a background first."
+    )
+
+
+def _fields_apart(path: Path) -> str:
+    # The decoder of HEVC calls nothing else interlaced.
+    return f"{path} is interlaced HEVC with each field a picture of its own; join its fields in another step first."

@@ -82,6 +82,7 @@ def upscale_file(
         target_size=work.size,
         frames=written.frames,
         repeated_frames=network.repeated,
+        deinterlaced_frames=clip.deinterlaced,
         duration_s=clip.video.duration_s,
         model=engine.model,
         weights_sha256=engine.weights_sha256,

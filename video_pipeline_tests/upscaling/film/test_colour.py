@@ -8,7 +8,7 @@ import pytest
 
 from video_pipeline.errors import MediaError
 from video_pipeline.upscaling import Engine, UpscaleSettings, upscale_file
-from video_pipeline_tests.media.clips import render
+from video_pipeline_tests.media.clips import render, with_record
 from video_pipeline_tests.upscaling.measures import SMALL, bars, folder, pictures, psnr, video_of
 
 
@@ -76,6 +76,43 @@ def test_what_cannot_be_kept_is_refused_with_a_sentence(
     with pytest.raises(MediaError, match=complaint):
         upscale_file(source, tmp_path / "target.mp4", settings=SMALL, engine=engine)
     assert folder(tmp_path) == ["source.mp4"]
+
+
+X265 = ("-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-x265-params")
+DISPLAY = "log-level=none:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "complaint"),
+    [
+        ("source.mp4", (*X265, DISPLAY), r"is HDR \(HDR10, by its mastering display\)"),
+        ("source.mkv", (*X265, "log-level=none:max-cll=1000,400"), r"is HDR \(HDR10, by its light level\)"),
+        ("source.webm", ("-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0"), "is transparent"),
+        ("source.webm", ("-c:v", "libvpx", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0"), "is transparent"),
+        ("source.mkv", ("-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0"), "is transparent"),
+        ("source.mov", ("-c:v", "prores_ks", "-pix_fmt", "yuva444p10le"), "bits a sample|takes YUV without"),
+        ("source.mov", ("-c:v", "qtrle", "-pix_fmt", "argb"), "takes YUV without"),
+        ("source.mkv", ("-c:v", "ffv1", "-pix_fmt", "yuva420p"), "takes YUV without"),
+    ],
+)
+def test_what_stands_beside_the_pictures_is_refused_too(
+    tmp_path: Path, engine: Engine, name: str, options: tuple[str, ...], complaint: str
+) -> None:
+    source = render(tmp_path / name, filters="format=yuva420p,colorchannelmixer=aa=0.5", options=options, frames=2)
+    with pytest.raises(MediaError, match=complaint):
+        upscale_file(source, tmp_path / "target.mp4", settings=SMALL, engine=engine)
+    assert folder(tmp_path) == [name]
+
+
+# Profile 5, which has no other mark of HDR; 8.1 and 8.4, on HDR10 and HLG; 8.2, on SDR.
+@pytest.mark.parametrize("record", ["01000a0d00", "0100100d10", "0100100d20", "0100100d40"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_dolby_vision_is_refused_by_its_record(tmp_path: Path, engine: Engine, record: str, codec: str) -> None:
+    quiet = ("-x265-params", "log-level=none") if codec == "libx265" else ()
+    plain = render(tmp_path / "plain.mp4", options=("-c:v", codec, *quiet), frames=2)
+    source = with_record(plain, tmp_path / "source.mp4", b"dvcC", bytes.fromhex(record) + bytes(19))
+    with pytest.raises(MediaError, match=r"is HDR \(Dolby Vision\)"):
+        upscale_file(source, tmp_path / "target.mp4", settings=SMALL, engine=engine)
 
 
 def test_high_definition_bars_go_through_at_45_db_without_the_network(tmp_path: Path, engine: Engine) -> None:
