@@ -167,7 +167,7 @@ def _show_plan(plans: Sequence[Plan], as_json: bool) -> None:
             if plan.source_size and plan.target_size
             else ""
         )
-        said = plan.reason if plan.action == "refuse" else _ACTIONS[plan.action]
+        said = plan.reason or " ".join([_ACTIONS[plan.action], *(f"({note})" for note in plan.notes)])
         table.add_row(
             escaped(str(plan.source)), escaped(str(plan.target)), sizes, str(plan.frames or "?"), escaped(said)
         )
@@ -194,8 +194,8 @@ def _sentence(outcome: Outcome) -> str:
     return (
         f"{report.frames} frames{fields}, {sizes}, in {report.wall_s:.1f} s ({report.fps:.2f} fps) on the "
         f"{report.device} with {how}; {report.encoder}, {report.video_kbps:.0f} kbit/s; about "
-        f"${report.electricity_usd} of electricity. Written to {target}."
-    )
+        f"${report.electricity_usd} of electricity. Written to {target}. {escaped(' '.join(report.notes))}"
+    ).rstrip()
 
 
 def _json_of(outcome: Outcome) -> dict[str, Any]:

@@ -73,6 +73,8 @@ _FIRST_FIELDS = {2: "top", 3: "bottom", 4: "top", 5: "bottom"}
 
 # Dispositions. Cover art and thumbnails are video streams to the demuxer, but not the clip.
 _DEFAULT, _ATTACHED_PICTURE = 0x1, 0x400
+# Codecs of single pictures. Matroska says neither how many a track has, nor always that it is cover art.
+_PICTURES = frozenset({"png", "mjpeg", "bmp", "gif", "webp", "tiff"})
 # Codecs whose second picture in a block of Matroska is the transparency.
 _ALPHA_BESIDE = frozenset({"vp8", "vp9", "av1"})
 _ALPHA_BLOCK = (1).to_bytes(8, "big")
@@ -224,18 +226,24 @@ def open_guarded(path: Path) -> "av.container.InputContainer":
 def main_video(container: "av.container.InputContainer") -> "av.video.VideoStream | None":
     """The picture track that is the film, as players choose it; None when there is cover art at most.
 
-    A track that is marked as default comes before others, more than one picture before a single one, and a larger
-    picture before a smaller one; of equals, the first.
+    A track that is marked as default comes before others, a film before a single picture, and a larger picture before
+    a smaller one; of equals, the first.
     """
-    tracks = [stream for stream in container.streams.video if not stream.disposition & _ATTACHED_PICTURE]
+    tracks = [stream for stream in container.streams.video if not is_cover(stream)]
     return max(tracks, key=_rank, default=None)
+
+
+def is_cover(stream: "av.video.VideoStream") -> bool:
+    """Whether a picture track is cover art or a thumbnail."""
+    return bool(stream.disposition & _ATTACHED_PICTURE)
 
 
 def _rank(stream: "av.video.VideoStream") -> tuple[bool, bool, int, int]:
     # PyAV gives no context where it cannot name the codec.
     codec = getattr(stream, "codec_context", None)
     area = codec.width * codec.height if codec is not None else 0
-    return bool(stream.disposition & _DEFAULT), stream.frames != 1, area, -stream.index
+    film = stream.frames != 1 and codec is not None and codec.name not in _PICTURES
+    return bool(stream.disposition & _DEFAULT), film, area, -stream.index
 
 
 def carries_alpha(packet: "av.Packet") -> bool:

@@ -33,6 +33,8 @@ class Plan:
     action: str
     """"upscale", "resize" (as large already, or without the network), "keep" (done before), or "refuse"."""
     reason: str = ""
+    notes: tuple[str, ...] = ()
+    """How the clip is read where that is not plain, and what of its file does not come along: sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Batch:
         self._again = again
 
     def plan(self) -> list[Plan]:
-        """Tell what `run` would do, by the same checks. No more than a first frame is decoded, no network loaded."""
+        """Tell what `run` would do, by the same checks. A few frames are decoded, and no network is loaded."""
         record = Record(self._folder)
         return [self._plan(task, record) for task in self._tasks]
 
@@ -84,7 +86,10 @@ class Batch:
             return Plan(task.source, task.target, None, None, None, None, action, reason)
         video = work.video
         action = "keep" if done else "upscale" if work.enlargement.blend > 0 else "resize"
-        return Plan(task.source, task.target, video.size, work.size, video.frames, video.duration_s, action)
+        size = video.size
+        return Plan(
+            task.source, task.target, size, work.size, video.frames, video.duration_s, action, notes=work.notes
+        )
 
     def run(
         self, engine: Callable[[], Engine], progress: Callable[[Task, UpscaleProgress], None]

@@ -156,6 +156,8 @@ class ClipUpscaler:
             report.execution,
             report.encoder,
         )
+        for note in report.notes:
+            _LOG.info("%s: %s", clip.clip_id, note)
         return stored, report
 
     def _put(self, key: str, file: Path) -> StoredObject:

@@ -135,6 +135,8 @@ class UpscaleReport:
     electricity_usd: Decimal
     electricity_measured: bool
     """Whether the energy was read from the GPU. Otherwise it is estimated (see Electricity)."""
+    notes: tuple[str, ...]
+    """How the clip was read where that is not plain, and what of its file did not come along: sentences."""
 
     @property
     def network_used(self) -> bool:

@@ -29,7 +29,7 @@ from video_pipeline.upscaling.film.frames import planes_of, taken_as
 if TYPE_CHECKING:
     import av
     import av.packet
-    from av.stream import Stream
+    from av.stream import AttachmentStream, Stream
 
     from video_pipeline.upscaling.compute.planes import Planes
 
@@ -101,6 +101,12 @@ class Source:
     def close(self) -> None:
         """Close the file."""
         self.container.close()
+
+    def attached_to(self, container_format: str) -> "list[AttachmentStream]":
+        """The attachments that come along: of a Matroska file, those that have a name and a kind."""
+        if container_format != "matroska":
+            return []
+        return [file for file in self.container.streams.attachments if file.name and file.mimetype and file.data]
 
     def items(self) -> "Iterator[Picture | av.packet.Packet]":
         """Pictures and copied packets. Raises MediaError at a damaged packet or frame, or an early end."""

@@ -1,12 +1,13 @@
 """Writes a clip: pictures are encoded, everything else is copied packet by packet.
 
-Only tags that the source has are written.
+Only tags that the source has, and that hold for the result too, are written.
 """
 
 import contextlib
 import io
 import math
 import os
+import re
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+# Tags that tell how the source was coded and packed, and marks that players act upon.
+_OF_THE_SOURCE = re.compile(
+    r"(alpha_mode|stereo_mode|rotate|encoder|encoder_options|encoding_settings|vendor_id|codec_id|codec_name"
+    r"|bps|bit_?rate|number_of_(frames|bytes)|duration|_statistics_.*|source_id|hdr_format.*|dovi.*|dolby_vision.*"
+    r"|mastering_.*|max_?cll|max_?fall|field_order|scan_type|major_brand|minor_version|compatible_brands"
+    r"|spherical-video|width|height)(-[a-z]{2,3})?$",
+    re.IGNORECASE,
+)
 _OTHER_CONTAINER = {
     "mp4": "write a .mkv instead.",
     "mov": "write a .mp4 or .mkv instead.",
@@ -57,10 +66,12 @@ class Target:
         # "file:" keeps a name such as "12:30.mp4" a name.
         name = f"file:{path.absolute()}"
         self._container = av.open(name, "w", format=container_format, container_options=options)
-        self._container.metadata.update(source.container.metadata)
+        self._container.metadata.update(_still_true(source.container.metadata))
         self._container.set_chapters(source.container.chapters())
         self._stream = self._add_video(source, encoding)
         self._copies = _add_copies(self._container, container_format, source)
+        for file in source.attached_to(container_format):
+            self._container.add_attachment(file.name or "", file.mimetype or "", file.data)
 
     def _add_video(self, source: Source, encoding: Encoding) -> "av.video.VideoStream":
         import av.video
@@ -77,7 +88,7 @@ class Target:
         codec.color_primaries = original.color_primaries
         codec.color_trc = original.color_trc
         codec.color_range = original.color_range
-        stream.metadata.update(source.stream.metadata)
+        stream.metadata.update(_still_true(source.stream.metadata))
         return stream
 
     def write(self, item: "Picture | av.packet.Packet") -> None:
@@ -120,6 +131,11 @@ class Target:
         frame.pts, frame.duration = picture.pts, picture.duration
         frame.time_base = self._time_base
         return frame
+
+
+def _still_true(tags: dict[str, str]) -> dict[str, str]:
+    """The tags that hold for other pictures in another container too. Languages may stand behind a name."""
+    return {name: text for name, text in tags.items() if not _OF_THE_SOURCE.match(name)}
 
 
 def check_copies(source: Source, container_format: str) -> None:

@@ -15,6 +15,7 @@ from video_pipeline.upscaling.compute.engine import Engine, Enlargement, Pending
 from video_pipeline.upscaling.compute.planes import PlaneFormat
 from video_pipeline.upscaling.film.encoders import Encoding, choose_encoding
 from video_pipeline.upscaling.film.geometry import check_size, grows, target_size
+from video_pipeline.upscaling.film.notes import notes_on
 from video_pipeline.upscaling.film.partial_file import partial_file
 from video_pipeline.upscaling.film.prefetch import prefetch
 from video_pipeline.upscaling.film.source import Picture, Source, matrix_of
@@ -99,6 +100,7 @@ def upscale_file(
         device_s=share.seconds,
         electricity_usd=(electricity or Electricity()).usd(share, engine.device),
         electricity_measured=share.joules is not None,
+        notes=work.notes,
     )
 
 
@@ -111,6 +113,8 @@ class Work:
     enlargement: Enlargement
     encoding: Encoding
     container_format: str
+    notes: tuple[str, ...]
+    """What a person should know: sentences."""
 
 
 def check_file(source: Path, target: Path, *, settings: UpscaleSettings, size: tuple[int, int] | None = None) -> Work:
@@ -129,7 +133,8 @@ def _work(clip: Source, target: Path, settings: UpscaleSettings, size: tuple[int
         check_size(clip.video, size)
     wanted = size or target_size(clip.video, settings.short_side)
     enlargement = _enlargement(clip, wanted, settings.blend)
-    return Work(clip.video, wanted, enlargement, choose_encoding(settings, clip.shape.bit_depth), kind)
+    encoding = choose_encoding(settings, clip.shape.bit_depth)
+    return Work(clip.video, wanted, enlargement, encoding, kind, notes_on(clip, kind))
 
 
 def _enlargement(clip: Source, size: tuple[int, int], blend: float) -> Enlargement:

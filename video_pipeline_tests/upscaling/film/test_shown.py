@@ -119,6 +119,7 @@ def tracks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     place = tmp_path_factory.mktemp("tracks")
     sizes = {"small": (32, 18), "middle": (48, 36), "large": (64, 36)}
     films = {name: render(place / f"{name}.mp4", size=size, frames=3) for name, size in sizes.items()}
+    render(place / "cover.png", size=(128, 72), frames=1, options=("-c:v", "png", "-pix_fmt", "rgb24"))
     return films | {"still": render(place / "still.mp4", size=(128, 72), frames=1)}
 
 
@@ -148,11 +149,13 @@ def test_the_film_is_the_track_that_players_take(
     assert psnr(shown, film) > 20
 
 
+@pytest.mark.parametrize(("still", "ending"), [("still.mp4", "mp4"), ("cover.png", "mkv")])
 def test_a_single_picture_beside_a_film_is_not_the_film(
-    tmp_path: Path, engine: Engine, tracks: dict[str, Path]
+    tmp_path: Path, engine: Engine, tracks: dict[str, Path], still: str, ending: str
 ) -> None:
-    source = tmp_path / "source.mp4"
-    inputs = ["-i", str(tracks["still"]), "-i", str(tracks["small"])]
-    run_ffmpeg(["-y", *inputs, "-map", "0", "-map", "1", "-c", "copy", str(source)], timeout_s=20, what="muxing")
+    source = tmp_path / f"source.{ending}"
+    inputs = ["-i", str(tracks["still"].with_name(still)), "-i", str(tracks["small"]), "-map", "0", "-map", "1"]
+    flags = ["-disposition:v", "default", "-c", "copy"]
+    run_ffmpeg(["-y", *inputs, *flags, str(source)], timeout_s=20, what="muxing")
     upscale_file(source, tmp_path / "target.mp4", settings=PLAIN, engine=engine)
     assert video_of(tmp_path / "target.mp4").frames == 3
