@@ -73,6 +73,8 @@ _CAUSES = {
 # How long a provider is asked that cannot tell what became of a submit, until a person is.
 _UNTOLD_S = 3 * 24 * 3600.0
 _TURNED_AWAY = "turned away: "
+# How long an answer shows that a provider can be reached.
+_REACHED_S = 30.0
 
 
 class JobDriver:
@@ -127,6 +129,8 @@ class JobDriver:
         self._driven: set[str] = set()
         self._held_back: dict[str, Reservation] = {}
         self._silent: dict[str, datetime] = {}
+        self._heard_at: dict[str, float] = {}
+        self._greetings: dict[str, asyncio.Task[str]] = {}
 
     def under(self, lease: Lease) -> "JobDriver":
         """The same driver for the jobs of a clip that `lease` is held on; with it lost, work ends in LeaseLost."""
@@ -283,6 +287,13 @@ class JobDriver:
 
     async def _submit(self, job: Job) -> Job:
         """Commit the intent, then buy; only a surely refused submit is sent again (G2.3, G2.4)."""
+        for wait_s in (*self._policy.backoff_s, None):
+            silent = await self._unreachable(self._provider(job))
+            if not silent:
+                break
+            if wait_s is None:
+                return await self._fail(job, Failure(FailureKind.TRANSIENT, f"{silent}; nothing was bought"))
+            await asyncio.sleep(wait_s)
         job = await self._db(self._jobs.submitting, job)
         checkpoints.reached("generation.submitting")
         try:
@@ -292,6 +303,33 @@ class JobDriver:
             if job.state is JobState.UNKNOWN:
                 await self._report(job, BreakerCause.OUTAGE, str(error))
             return job
+
+    async def _unreachable(self, provider: Provider) -> str:
+        """Why nothing is sent to a provider that gives no answer at all; empty when it does.
+
+        A submit that breaks off may stay in doubt for good. So one that was not heard lately is asked something free
+        before it is sent what costs money; whoever asks meanwhile waits for the same answer.
+        """
+        if provider.terms.recovery is Recovery.IDEMPOTENCY_KEY:
+            return ""
+        heard_at = self._heard_at.get(provider.name)
+        if heard_at is not None and asyncio.get_running_loop().time() - heard_at < _REACHED_S:
+            return ""
+        greeting = self._greetings.get(provider.name)
+        if greeting is None or greeting.done():
+            greeting = self._greetings[provider.name] = asyncio.create_task(self._greeted(provider))
+        return await asyncio.shield(greeting)
+
+    async def _greeted(self, provider: Provider) -> str:
+        try:
+            await provider.reach()
+        except VendorError as error:
+            return str(error)
+        self._heard(provider.name)
+        return ""
+
+    def _heard(self, provider: str) -> None:
+        self._heard_at[provider] = asyncio.get_running_loop().time()
 
     async def _sent(self, job: Job) -> Job:
         """Send a submit whose intent is committed. Raises SubmitUnknown."""
@@ -312,7 +350,11 @@ class JobDriver:
                     return await self._submitted(job, receipt, note=f"{error.reason}; {how}")
                 if not again:
                     return await self._refused(job, error)
+            except SubmitUnknown:
+                self._heard_at.pop(job.provider, None)
+                raise
             else:
+                self._heard(job.provider)
                 checkpoints.reached("generation.accepted")
                 return await self._submitted(job, receipt)
         raise AssertionError("the last try returns")
@@ -493,6 +535,7 @@ class JobDriver:
                     return await self._left(job, said)
             else:
                 trouble_since = None
+                self._heard(job.provider)
                 if rendered is not None:
                     if limit_s is None:
                         self._cadences[job.provider].rendered(job.model, waited_s)

@@ -136,7 +136,7 @@ class Switchboard:
         for job in history:
             if job.failure_kind is FailureKind.INVALID:
                 out[job.model] = f"{job.model} cannot serve this request: {job.failure_reason}"
-            elif job.failure_kind in _NOT_IN_THIS_RUN and job.run_id == self._run_id and job.submitted_at:
+            elif job.run_id == self._run_id and _is_trouble(job):
                 out[job.model] = f"{job.model} has failed ({job.failure_kind}): {job.failure_reason}"
         for job in owed:
             out[job.model] = f"{job.model} has not handed over what it was paid for"
@@ -255,6 +255,12 @@ def stand_in(
     first = replace(first, why=unavailable.get(first.model, first.why))
     moved = found.model_copy(update={"fell_over": first})
     return moved.model_copy(update={"reasons": (*moved.reasons, moved.fall_over)})
+
+
+def _is_trouble(job: Job) -> bool:
+    """Whether its model was of no use; one that was set aside and never wanted says nothing of it."""
+    never_wanted = job.failure_kind is FailureKind.CANCELED and job.submitted_at is None
+    return job.failure_kind in _NOT_IN_THIS_RUN and not never_wanted
 
 
 def _tried_for_s(history: Sequence[Job]) -> float:

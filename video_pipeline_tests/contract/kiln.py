@@ -115,6 +115,12 @@ class KilnProvider:
         wait_s = None if why.wait_ms is None else why.wait_ms / 1000
         raise NotAccepted(kinds[answer.status], f"{why.code}: {why.text}", retry_after_s=wait_s)
 
+    async def reach(self) -> None:
+        try:
+            await self._line.ask("GET", self._pieces, headers=self._headers)
+        except (NotSent, NoAnswer) as error:
+            raise Undecided(str(error)) from error
+
     async def find(self, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
         raise AssertionError("Kiln has no history, and its terms say so")
 

@@ -3,18 +3,22 @@
 Previews are sold by two vendors here, so that one of them may be down.
 """
 
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import update
 
 from video_pipeline.clips import ClipStatus, GeneratedClip
 from video_pipeline.generation import shots_not_to_buy
-from video_pipeline.generation.providers import NotAccepted
+from video_pipeline.generation.providers import NotAccepted, Provider
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.generation.serving import Switchboard
 from video_pipeline.ledger import (
@@ -70,6 +74,28 @@ def patient(policy: Policy, **rules: Any) -> Policy:
     waits = dict.fromkeys(policy.breaker.first_wait_s, 60.0)
     update = {"first_wait_s": waits, "longest_wait_s": waits} | rules
     return policy.model_copy(update={"breaker": policy.breaker.model_copy(update=update)})
+
+
+@contextmanager
+def cut_off(stage: Stage) -> Iterator[None]:
+    """Whoever connects to fal is hung up on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def hang_up() -> None:
+            with suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+
+        def connect(client: httpx.AsyncClient) -> dict[str, Provider]:
+            cut = FalProvider(client, key="sandbox", queue_url=f"{address}/fal-queue", api_url=f"{address}/fal-api")
+            return Stage.connect(stage, client) | {"fal": cut}
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        stage.connect = connect
+        yield
+        del stage.connect
+        server.shutdown(socket.SHUT_RDWR)
 
 
 def turn_away(monkeypatch: pytest.MonkeyPatch, kind: FailureKind, reason: str) -> list[str]:
@@ -136,6 +162,26 @@ def test_no_credit_and_a_refused_key_leave_the_provider_alone_at_once(
     assert (breaker.provider, breaker.model, breaker.state, breaker.cause) == ("fal", "", BreakerState.OPEN, cause)
     told = [cause for cause in stage.alerts() if cause.startswith("breaker fal")]
     assert len(told) == 1
+
+
+def test_a_provider_that_hangs_up_on_everybody_is_sent_nothing_that_would_be_in_doubt(stage: Stage) -> None:
+    with cut_off(stage):
+        clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.model) == (ClipStatus.GENERATED, DASH)
+    not_sent = stage.jobs()[0]
+    assert (not_sent.state, not_sent.failure_kind) == (JobState.FAILED, FailureKind.TRANSIENT)
+    assert not_sent.submitted_at is None
+    assert "nothing was bought" in (not_sent.failure_reason or "")
+
+
+def test_a_clip_of_a_provider_that_hangs_up_waits_for_it_and_for_nobody(stage: Stage) -> None:
+    without_kiln(stage)
+    with cut_off(stage):
+        assert stage.one(brief_of(HARBOUR)).status is ClipStatus.WAITING
+    [wait] = stage.ledger.waits.all()
+    assert wait.cause is WaitCause.PROVIDER
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.model, clip.fall_over) == (ClipStatus.GENERATED, SPRINT, "")
 
 
 def test_a_request_that_one_model_cannot_serve_is_served_by_the_next(

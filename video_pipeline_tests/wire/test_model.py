@@ -131,6 +131,9 @@ class ModelProvider:
         self.books.append(Request(f"{job.key[:8]}-{len(self.books)}", job.key, self.day, self.ending, usd))
         return self.books[-1]
 
+    async def reach(self) -> None:
+        """It answers whoever asks nothing of it."""
+
     async def submit(
         self, job: Job, *, before: Callable[[], None] | None = None, webhook: str | None = None
     ) -> Receipt:

@@ -295,6 +295,9 @@ class FalProvider:
             told.request_id, own.document | {k: url for k, url in given.items() if self._line.is_ours(url)}
         )
 
+    async def reach(self) -> None:
+        await self._read(self._queue_url, "queue")
+
     async def find(self, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
         since = (job.created_at or datetime.now(UTC)) - _HISTORY_SLACK
         query = {

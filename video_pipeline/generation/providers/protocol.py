@@ -162,6 +162,13 @@ class Provider(Protocol):
         """
         ...
 
+    async def reach(self) -> None:
+        """Ask the server that jobs are submitted to something that costs nothing, whatever it answers.
+
+        Asked before a submit that would be in doubt without an answer. Raises Undecided when none comes.
+        """
+        ...
+
     async def find(self, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
         """Look for a lost submit of `job` among requests that are not `known_ids`; asked only with SEARCH.
 
