@@ -67,7 +67,7 @@ class ShotKind(StrEnum):
 class Shot(BaseModel):
     """One shot of a brief that gives its own storyboard; durations in seconds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     prompt: Text
     duration_s: float = Field(ge=1, le=MAX_CLIP_S)
@@ -90,7 +90,7 @@ def _holds_nul(value: _Dumped) -> bool:
 class Brief(BaseModel):
     """One clip to make. Unknown fields are refused, so that people hear of schema drift (G1.6)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     brief_id: BriefId
     title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]

@@ -1,38 +1,27 @@
-"""The inbox: a folder of YAML, JSON and CSV files becomes briefs, or quarantined documents with reasons.
+"""The inbox: a folder of files becomes briefs, or quarantined documents with reasons.
 
 `inbox/2026-11-21/*` belongs to that day. A file at the top of the inbox belongs to the first day that claims it.
 """
 
-import codecs
-import csv
 import hashlib
-import io
-import itertools
-import json
 import os
-import reprlib
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from video_pipeline.briefs.bounds import NotRead
 from video_pipeline.briefs.brief import Brief, KnownNames
+from video_pipeline.briefs.reading import SUFFIXES, read_pieces, reasons_of, shown_raw
 from video_pipeline.wire import clean
 
-SUFFIXES = (".yaml", ".yml", ".json", ".csv")
-MAX_FILE_BYTES = 1_000_000
-# A document may hold itself, or a million things: it is shown in part.
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxother = 4, 30, 20, 500, 200
 _JUST_NOW_S = 2.0
-_LIST_COLUMNS = ("platforms", "broll", "bible")
 
 
 @dataclass(frozen=True)
@@ -173,15 +162,28 @@ def read_files(files: Iterable[Path], *, platforms: Iterable[str]) -> InboxReadi
     sources: dict[str, str] = {}
     for path in files:
         reading.files += 1
-        for source, document, raw in _documents(path, reading):
+        name = _name(path)
+        try:
+            pieces = read_pieces(path)
+        except FileNotFoundError:
+            # It was moved away since its folder was read.
+            continue
+        except NotRead as error:
+            reading.quarantined.append(Quarantined(name, name, (str(error),), shown_raw(path)))
+            continue
+        for piece in pieces:
+            source = f"{name}{piece.place}"
             try:
-                brief = Brief.model_validate(document, context=known)
+                brief = Brief.model_validate(piece.document, context=known)
+                reasons = piece.reasons
             except ValidationError as error:
-                reading.quarantined.append(Quarantined(_name(path), source, _reasons(error), raw))
-                continue
-            if brief.brief_id in sources:
-                reason = f"brief_id: {brief.brief_id} is already used by {sources[brief.brief_id]}"
-                reading.quarantined.append(Quarantined(_name(path), source, (reason,), raw))
+                # What was not read is wrong for that alone.
+                reasons = piece.reasons if not piece.document and piece.reasons else piece.reasons + reasons_of(error)
+                brief = None
+            if brief and brief.brief_id in sources:
+                reasons += (f"brief_id: {brief.brief_id} is already used by {sources[brief.brief_id]}",)
+            if brief is None or reasons:
+                reading.quarantined.append(Quarantined(name, source, reasons, piece.raw))
                 continue
             sources[brief.brief_id] = source
             reading.file_of[brief.brief_id] = path
@@ -237,129 +239,3 @@ def _file_sha256(path: Path) -> str:
 def _read_sha256(path: Path, *touched: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _documents(path: Path, reading: InboxReading) -> list[tuple[str, Any, str]]:
-    """(source, document, raw text) of every document in a file; an unreadable file is quarantined whole."""
-    unread = f"{_name(path)}: not read"
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            reason = f"the file is larger than {MAX_FILE_BYTES:,} bytes"
-            reading.quarantined.append(Quarantined(_name(path), _name(path), (reason,), unread))
-            return []
-        data = path.read_bytes()
-    except FileNotFoundError:
-        # It was moved away since its folder was read.
-        return []
-    except OSError as error:
-        reason = f"the file cannot be read: {error.strerror}"
-        reading.quarantined.append(Quarantined(_name(path), _name(path), (reason,), unread))
-        return []
-    # What is shown of a file may be inexact; what is parsed may not.
-    # UTF-16 says so itself, as spreadsheets write it; anything else is taken for UTF-8.
-    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    raw = _printable(data.decode(encoding, errors="replace"))
-    try:
-        documents = _parse(path.suffix.lower(), data.decode(encoding))
-    except (yaml.YAMLError, ValueError, csv.Error, RecursionError) as error:
-        kind = "Unicode text" if isinstance(error, UnicodeDecodeError) else path.suffix.lstrip(".").upper()
-        reason = _printable(f"the file is not valid {kind}: {' '.join(str(error).split())}")
-        reading.quarantined.append(Quarantined(_name(path), _name(path), (reason,), raw))
-        return []
-    if not documents:
-        reading.quarantined.append(Quarantined(_name(path), _name(path), ("the file holds no brief",), raw))
-        return []
-    if len(documents) == 1:
-        return [(_name(path), documents[0], raw)]
-    return [
-        (f"{_name(path)}#{number}", document, _shown(document)) for number, document in enumerate(documents, start=1)
-    ]
-
-
-def _shown(document: Any) -> str:
-    """A document as JSON, or in part where it cannot be said in JSON of a reasonable length."""
-    try:
-        chunks = json.JSONEncoder(default=str).iterencode(document)
-        text = "".join(itertools.islice(chunks, MAX_FILE_BYTES))
-    except (TypeError, ValueError, RecursionError):
-        text = _SHORT.repr(document)
-    return _printable(text)
-
-
-def _printable(text: str) -> str:
-    """Text that any database keeps: NUL is made visible."""
-    return text.replace("\x00", "\N{SYMBOL FOR NULL}")
-
-
-def _parse(suffix: str, raw: str) -> Sequence[Any]:
-    """The documents of a file. A field that is given twice is kept, under a name that no brief has."""
-    if suffix == ".csv":
-        reader = csv.DictReader(io.StringIO(raw), strict=True)
-        reader.fieldnames = _told_apart(reader.fieldnames or ())
-        return [_from_row(row) for row in reader]
-    if suffix == ".json":
-        document = json.loads(raw, object_pairs_hook=_object)
-    else:
-        loaded = yaml.load_all(raw, Loader=_YamlLoader)
-        documents = [document for document in loaded if document is not None]
-        document = documents[0] if len(documents) == 1 else documents
-    return document if _is_list(document) else [document]
-
-
-def _is_list(document: Any) -> TypeGuard[list[Any]]:
-    return isinstance(document, list)
-
-
-class _YamlLoader(yaml.SafeLoader):
-    """Tells keys that are given twice apart: YAML's own loader silently keeps the last value."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in node.value:
-            # `<<` may stand there twice: each lays another mapping under this one.
-            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
-                continue
-            if key.value in seen:
-                key.value = f"{_again(key.value)} (line {key.start_mark.line + 1})"
-            seen.add(key.value)
-        return node
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object with its repeated keys told apart: Python too would keep the last value."""
-    return dict(zip(_told_apart([key for key, _ in pairs]), (value for _, value in pairs), strict=True))
-
-
-def _told_apart(names: Sequence[str]) -> list[str]:
-    seen: set[str] = set()
-    told_apart: list[str] = []
-    for name in names:
-        told_apart.append(_again(name) if name in seen else name)
-        seen.add(name)
-    return told_apart
-
-
-def _again(name: str) -> str:
-    return f"{name} a second time"
-
-
-def _from_row(row: dict[str | None, Any]) -> dict[str, Any]:
-    """A CSV row as a document: empty cells are absent, lists are separated by `|`."""
-    document: dict[str, Any] = {}
-    for column, cell in row.items():
-        if column is None:
-            document["cells without a column"] = cell
-        elif cell not in (None, ""):
-            document[column] = [part.strip() for part in cell.split("|")] if column in _LIST_COLUMNS else cell
-    return document
-
-
-def _reasons(error: ValidationError) -> tuple[str, ...]:
-    """One clause a finding: the field, what is wrong, and what was given."""
-    reasons: list[str] = []
-    for item in error.errors(include_url=False):
-        place = ".".join(str(part) for part in item["loc"]) or "brief"
-        given = "" if item["type"] in ("missing", "value_error") else f" (given: {_SHORT.repr(item['input'])[:80]})"
-        reasons.append(_printable(f"{place}: {item['msg']}{given}"))
-    return tuple(reasons)

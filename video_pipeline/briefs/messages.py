@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from video_pipeline.alerts import Alert
-from video_pipeline.briefs.inbox import SUFFIXES, Quarantined
+from video_pipeline.briefs.inbox import Quarantined
+from video_pipeline.briefs.reading import SUFFIXES
 
 _SHOWN_DOCUMENTS, _SHOWN_REASONS, _SHOWN_NAMES = 3, 5, 10
 

@@ -153,12 +153,12 @@ def test_what_is_no_file_of_briefs_is_told_once(inbox: Path, take: TakeIn, told:
     folder = inbox / DAY.isoformat()
     _drop(folder, "a.json", a_document("one"))
     (folder / "team-a").mkdir()
-    for name in ("briefs.xlsx", "brief.yaml.txt", ".DS_Store"):
+    for name in ("briefs.docx", "brief.yaml.txt", ".DS_Store"):
         (folder / name).write_bytes(b"")
     for _ in range(2):
         take()
     (alert,) = told.alerts
-    assert "Nothing is read from brief.yaml.txt, briefs.xlsx, team-a in the folder of 2026-11-21" in alert.text
+    assert "Nothing is read from brief.yaml.txt, briefs.docx, team-a in the folder of 2026-11-21" in alert.text
 
 
 def test_a_file_whose_name_is_no_text_does_not_stop_the_day(ledger: Ledger, inbox: Path, take: TakeIn):
