@@ -41,8 +41,10 @@ class StandIn:
             return _json(200, {"items": [], "has_more": False, "next_cursor": None})
         if method == "POST":
             return self._submitted(path)
-        request_id = path.split("/requests/", 1)[1].partition("/")[0]
-        ends = self.ends[request_id]
+        request_id = path.partition("/requests/")[2].partition("/")[0]
+        ends = self.ends.get(request_id)
+        if ends is None:
+            return _json(404, {"detail": "Not found"})
         if path.endswith("/status"):
             self.counts["status"] += 1
             over = time.monotonic() >= ends
