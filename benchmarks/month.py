@@ -192,7 +192,9 @@ class Month:
         self._nights_ended: defaultdict[date, list[datetime]] = defaultdict(list)
         self._vendors: subprocess.Popen[bytes] | None = None
         self._worker = Worker(pixels=options.pixels, log=self._folder / "worker.log")
-        self._ceiling = world.daily_ceiling_usd or Decimal(max(6, round(0.9 * options.clips_a_day)))
+        self._plan_cap = Decimal(max(6, round(0.9 * options.clips_a_day)))
+        own = world.ceiling_usd_a_clip
+        self._ceiling = self._plan_cap if own is None else own * options.clips_a_day
 
     def start(self) -> None:
         """Everything that runs before the first day."""
@@ -211,7 +213,7 @@ class Month:
         (self._folder / "policy.yaml").write_text(
             yaml.safe_dump(
                 {
-                    "budget": {"daily_ceiling_usd": str(self._ceiling), "plan_cap_usd": str(self._ceiling)},
+                    "budget": {"daily_ceiling_usd": str(self._ceiling), "plan_cap_usd": str(self._plan_cap)},
                     "generation": {
                         "providers": {"fal": {"poll_interval_s": 0.25}},
                         "backoff_s": [0.02, 0.04, 0.08],

@@ -105,8 +105,8 @@ class World(_Data):
     kills: float = 0.0
     """The share of runs whose process is killed."""
     person_every_days: int = 7
-    daily_ceiling_usd: Decimal | None = None
-    """None: twice what a day is expected to cost, so that it never binds."""
+    ceiling_usd_a_clip: Decimal | None = None
+    """What a day may cost for each of its clips, and enough for the dearest. None: so much that it never binds."""
 
     def going_on(self, moment: datetime, *kinds: What) -> list[Event]:
         return [event for event in self.events if event.goes_on(moment) and (not kinds or event.what in kinds)]
