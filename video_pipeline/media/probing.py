@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import av
     import av.audio
+    import av.codec.context
     import av.container
     import av.stream
     import av.video
@@ -227,10 +228,20 @@ def main_video(container: "av.container.InputContainer") -> "av.video.VideoStrea
     """The picture track that is the film, as players choose it; None when there is cover art at most.
 
     A track that is marked as default comes before others, a film before a single picture, and a larger picture before
-    a smaller one; of equals, the first.
+    a smaller one; of equals, the first. Its decoder is told to crop to the pixel, not only to what memory likes.
     """
+    from av.codec.context import Flags
+
     tracks = [stream for stream in container.streams.video if not is_cover(stream)]
-    return max(tracks, key=_rank, default=None)
+    film = max(tracks, key=_rank, default=None)
+    if film is not None and _codec_of(film) is not None:
+        film.codec_context.flags |= Flags.unaligned
+    return film
+
+
+def _codec_of(stream: "av.stream.Stream") -> "av.codec.context.CodecContext | None":
+    """PyAV gives a stream whose codec it cannot name no context at all, which its types do not say."""
+    return getattr(stream, "codec_context", None)
 
 
 def is_cover(stream: "av.video.VideoStream") -> bool:
@@ -239,10 +250,9 @@ def is_cover(stream: "av.video.VideoStream") -> bool:
 
 
 def _rank(stream: "av.video.VideoStream") -> tuple[bool, bool, int, int]:
-    # PyAV gives no context where it cannot name the codec.
-    codec = getattr(stream, "codec_context", None)
-    area = codec.width * codec.height if codec is not None else 0
-    film = stream.frames != 1 and codec is not None and codec.name not in _PICTURES
+    known = _codec_of(stream) is not None
+    area = stream.codec_context.width * stream.codec_context.height if known else 0
+    film = stream.frames != 1 and known and stream.codec_context.name not in _PICTURES
     return bool(stream.disposition & _DEFAULT), film, area, -stream.index
 
 
@@ -296,21 +306,22 @@ def _video(
     codec = stream.codec_context
     # Before a frame is decoded: what the picture itself says may be larger than what the container says.
     codec.options = {"max_pixels": str(MAX_PIXELS)}
-    width, height = codec.width, codec.height
-    if width * height > MAX_PIXELS:
-        raise MediaError(f"{path} has a picture of {width}x{height}, more than 8K UHD; it is refused.")
+    if codec.width * codec.height > MAX_PIXELS:
+        raise MediaError(f"{path} has a picture of {codec.width}x{codec.height}, more than 8K UHD; it is refused.")
     frame, alpha = _first_frame(container, stream)
     pixels = codec.format
     if frame is None or pixels is None:
         raise MediaError(f"{path} has a video stream, but not one frame of it can be decoded.")
     header = read_headers(path).get(stream.index, StreamHeader())
     turn = _turn(_display_matrix(frame))
-    shown = _cropped(path, (width, height), header.cropping)
+    # Not what the container says: the codec may crop, too.
+    coded = (frame.width, frame.height)
+    shown = _cropped(path, coded, header.cropping)
     start_s, duration_s = _span(stream, container, ends_s)
     return VideoStream(
         codec=codec.name,
         size=(shown[1], shown[0]) if turn.rotation in (90, 270) else shown,
-        coded_size=(width, height),
+        coded_size=coded,
         rotation=turn.rotation,
         sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
         rate=stream.average_rate or stream.guessed_rate or Fraction(0),
@@ -415,6 +426,5 @@ def _audio(
 
 
 def _check_codec(path: Path, stream: "av.stream.Stream") -> None:
-    """PyAV gives a stream whose codec it cannot name no context at all, which its types do not say."""
-    if getattr(stream, "codec_context", None) is None:
+    if _codec_of(stream) is None:
         raise MediaError(f"{path} is damaged or unusual: the codec of its {stream.type} stream is unknown.")

@@ -86,6 +86,16 @@ def test_what_the_container_crops_is_not_shown(
     assert shows_what_ffmpeg_shows(source, tmp_path / f"target.{ending}", engine)
 
 
+@pytest.mark.parametrize("crop", ["crop_left=6:crop_right=10:crop_top=4:crop_bottom=2", "crop_left=16", "crop_top=2"])
+def test_what_the_codec_crops_is_not_shown(tmp_path: Path, engine: Engine, level: Path, crop: str) -> None:
+    """To the pixel, wherever the rows then start in memory."""
+    source = tmp_path / "source.mp4"
+    crops = ["-bsf:v", f"h264_metadata={crop}", str(source)]
+    run_ffmpeg(["-y", "-i", str(level), "-c", "copy", *crops], timeout_s=20, what="cropping")
+    assert video_of(source).size != video_of(level).size
+    assert shows_what_ffmpeg_shows(source, tmp_path / "target.mp4", engine)
+
+
 def test_a_crop_of_odd_lengths_is_exact_and_comes_before_the_turn(
     tmp_path: Path, engine: Engine, level: Path
 ) -> None:
