@@ -213,6 +213,7 @@ class Month:
         (self._folder / "policy.yaml").write_text(
             yaml.safe_dump(
                 {
+                    "intake": {"settle_s": 0.0},
                     "budget": {"daily_ceiling_usd": str(self._ceiling), "plan_cap_usd": str(self._plan_cap)},
                     "generation": {
                         "providers": {"fal": {"poll_interval_s": 0.25}},

@@ -83,9 +83,18 @@ def run_job(
 
     Raises RunFailed with the sentence of the step that failed. `on_progress` hears of every stage and clip.
     """
+    from video_pipeline.briefs import wait_until_settled
     from video_pipeline.definitions import build_defs
 
     definitions = build_defs()
+    if name == "production_day":
+        inbox = get_services().inbox
+        wait_until_settled(
+            inbox.folder,
+            day,
+            inbox.settle_s,
+            on_wait=lambda names: on_progress(StageProgress("briefs", f"waits until {names} is complete")),
+        )
     run_id = str(uuid.uuid4())
     started: set[str] = set()
     seconds: dict[str, float] = {}

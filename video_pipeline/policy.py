@@ -169,6 +169,10 @@ class AlertPolicy(_Section):
     messages_a_minute: int = Field(ge=1)
 
 
+class IntakePolicy(_Section):
+    settle_s: float = Field(ge=0, le=60)
+
+
 class WatchPolicy(_Section):
     runs_at_once: int = Field(ge=1)
     backoff_s: tuple[float, ...] = Field(min_length=1)
@@ -177,6 +181,7 @@ class WatchPolicy(_Section):
 class Policy(_Section):
     """Everything that steers the pipeline and is neither a secret nor a place."""
 
+    intake: IntakePolicy
     budget: BudgetPolicy
     routing: RoutingThresholds
     generation: GenerationPolicy

@@ -36,12 +36,13 @@ _LOG = logging.getLogger(__name__)
 class Inbox:
     """Where briefs come from: a folder, and the packaged files that stand in for a day that has none.
 
-    `platforms` are the names that a brief may give.
+    `platforms` are the names that a brief may give. A file is taken when it was not touched for `settle_s` seconds.
     """
 
     folder: Path
     examples: tuple[Path, ...]
     platforms: tuple[str, ...]
+    settle_s: float
 
 
 class Services:
@@ -117,7 +118,7 @@ class Services:
         from video_pipeline.publishing import PLATFORMS
 
         examples = tuple(example_files()) if self._sandboxed else ()
-        return Inbox(self.settings.inbox, examples, tuple(PLATFORMS))
+        return Inbox(self.settings.inbox, examples, tuple(PLATFORMS), self.policy.intake.settle_s)
 
     @cached_property
     def unused_keys(self) -> str:

@@ -9,8 +9,11 @@ from video_pipeline.briefs.inbox import (
     example_files,
     files_by_day,
     read_files,
+    unread,
+    wait_until_settled,
 )
-from video_pipeline.briefs.intake import DayIntake, take_in
+from video_pipeline.briefs.intake import DayIntake, days_not_taken_in, keep_what_is_public, take_in
+from video_pipeline.briefs.messages import inbox_left_out, said_of
 from video_pipeline.briefs.storyboard import Storyboard, StoryboardShot, storyboard_of
 
 __all__ = [
@@ -26,9 +29,15 @@ __all__ = [
     "arrived_days",
     "claim_day_files",
     "clip_id_of",
+    "days_not_taken_in",
     "example_files",
     "files_by_day",
+    "inbox_left_out",
+    "keep_what_is_public",
     "read_files",
+    "said_of",
     "storyboard_of",
     "take_in",
+    "unread",
+    "wait_until_settled",
 ]

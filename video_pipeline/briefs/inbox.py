@@ -4,12 +4,10 @@
 """
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,12 @@ from pydantic import ValidationError
 
 from video_pipeline.briefs.bounds import NotRead
 from video_pipeline.briefs.brief import Brief, KnownNames
+from video_pipeline.briefs.folder import LeftOut, contents_of, day_folders, readable_sha256, shown_name
 from video_pipeline.briefs.reading import SUFFIXES, read_pieces, reasons_of, shown_raw
 from video_pipeline.wire import clean
 
-_JUST_NOW_S = 2.0
+# For so many settling times a command waits for files that go on growing.
+_PATIENCE = 4
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,15 @@ class Quarantined:
 
 @dataclass
 class InboxReading:
-    """What a day's files hold: every document is in one of the two lists; `file_of` is a brief's file, by its id."""
+    """What a day's files hold: every document is in one of the two lists.
+
+    `file_of` and `source_of` are a brief's file, and the name of its place there, by its id.
+    """
 
     briefs: list[Brief] = field(default_factory=list[Brief])
     quarantined: list[Quarantined] = field(default_factory=list[Quarantined])
     file_of: dict[str, Path] = field(default_factory=dict[str, Path])
+    source_of: dict[str, str] = field(default_factory=dict[str, str])
     files: int = 0
 
 
@@ -59,14 +63,15 @@ def claim_day_files(
     today: date,
     claimed: Mapping[tuple[str, str], date],
     claim: Callable[[str, str], date],
+    settle_s: float = 0.0,
 ) -> list[Path]:
-    """The files of `day`: its folder, and the top-level files that it has claimed or, being today, claims now.
+    """The complete files of `day`: its folder, and the top-level files that it has claimed or, being today, claims.
 
     `claimed` maps (name, sha256) to the day that has the file; `claim(name, sha256)` gives a file to `day` unless
-    another day has it, and answers whose it is.
+    another day has it, and answers whose it is. What was touched in the last `settle_s` seconds is not complete.
     """
-    own = _brief_files(inbox / day.isoformat())
-    top = [(path, _readable_sha256(path)) for path in _brief_files(inbox)]
+    own = list(contents_of(inbox / day.isoformat(), inbox, settle_s, quiet=True).files)
+    top = [(path, readable_sha256(path)) for path in contents_of(inbox, inbox, settle_s, quiet=True).files]
     if day != today:
         return own + [path for path, sha256 in top if sha256 and claimed.get((_name(path), sha256)) == day]
     # One that cannot be read is told of today, and is nobody's.
@@ -74,27 +79,28 @@ def claim_day_files(
 
 
 def files_by_day(
-    inbox: Path, today: date, claimed: Mapping[tuple[str, str], date], *, only: date | None = None
+    inbox: Path,
+    today: date,
+    claimed: Mapping[tuple[str, str], date],
+    *,
+    only: date | None = None,
+    settle_s: float = 0.0,
 ) -> dict[date, list[str]]:
-    """Day up to `today` -> its files, each as a line with its name and SHA-256; with `only`, for that day alone.
+    """Day up to `today` -> its complete files, each as a line with name and SHA-256; with `only`, for that day alone.
 
     A file at the top is the day's that has claimed it, and today's while none has. What cannot be read, or is gone
     again, has not arrived.
     """
     found: dict[date, list[str]] = {}
-    for path in _brief_files(inbox):
-        name, sha256 = _name(path), _readable_sha256(path)
+    for path in contents_of(inbox, inbox, settle_s, quiet=True).files:
+        name, sha256 = _name(path), readable_sha256(path)
         if sha256 is not None:
             found.setdefault(claimed.get((name, sha256), today), []).append(f"{name} {sha256}")
-    for day in _day_folders(inbox) if only is None else [only]:
+    for day in day_folders(inbox) if only is None else [only]:
         if day > today:
             continue
-        try:
-            own = _brief_files(inbox / day.isoformat())
-        except OSError:
-            continue
-        for path in own:
-            sha256 = _readable_sha256(path)
+        for path in contents_of(inbox / day.isoformat(), inbox, settle_s, quiet=True).files:
+            sha256 = readable_sha256(path)
             if sha256 is not None:
                 found.setdefault(day, []).append(f"{day}/{_name(path)} {sha256}")
     return {day: files for day, files in found.items() if day <= today and only in (None, day)}
@@ -107,6 +113,7 @@ def arrived_days(
     claimed: Mapping[tuple[str, str], date],
     taken_in: Mapping[date, Collection[str] | None],
     only: date | None = None,
+    settle_s: float = 0.0,
 ) -> dict[date, str]:
     """Day up to `today` -> a hash of those of its files that are new, or have changed, since it was taken in.
 
@@ -115,7 +122,7 @@ def arrived_days(
     With `only`, that day alone is looked at.
     """
     arrived: dict[date, str] = {}
-    for day, files in files_by_day(inbox, today, claimed, only=only).items():
+    for day, files in files_by_day(inbox, today, claimed, only=only, settle_s=settle_s).items():
         known = taken_in.get(day, ())
         if known is None and day != today:
             continue
@@ -125,30 +132,62 @@ def arrived_days(
     return arrived
 
 
-def _day_folders(inbox: Path) -> list[date]:
-    days: list[date] = []
-    for folder in inbox.iterdir() if inbox.is_dir() else ():
-        try:
-            days.append(date.fromisoformat(folder.name))
-        except ValueError:
-            continue
-    return days
+@dataclass(frozen=True)
+class Unread:
+    """What of the inbox is not read now, by the names there.
+
+    `left_out` and why; `growing`, which may not be complete; the days to come that have files, with how many.
+    """
+
+    left_out: tuple[LeftOut, ...]
+    growing: tuple[str, ...]
+    to_come: Mapping[date, int]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*(item.name for item in self.left_out), *self.growing)
 
 
-def files_not_taken(inbox: Path, day: date) -> list[str]:
-    """Names in the day's own folder that are no files of briefs: other kinds of files, and folders."""
-    folder = inbox / day.isoformat()
-    if not folder.is_dir():
-        return []
-    taken = {path.name for path in _brief_files(folder)}
-    return sorted(
-        _name(path) for path in folder.iterdir() if path.name not in taken and not path.name.startswith(".")
+def unread(inbox: Path, today: date, *, only: date | None = None, settle_s: float = 0.0) -> Unread:
+    """What of the inbox nothing is read from; with `only`, at its top and in the folder of that day alone."""
+    days = day_folders(inbox)
+    found = [contents_of(inbox, inbox, settle_s)]
+    found += [contents_of(inbox / str(day), inbox, settle_s) for day in days if only in (None, day)]
+    return Unread(
+        tuple(item for contents in found for item in contents.left_out),
+        tuple(shown_name(path, inbox) for contents in found for path in contents.growing),
+        {
+            day: count
+            for day in days
+            if day > today and (count := len(contents_of(inbox / str(day), inbox, 0, quiet=True).files))
+        },
     )
+
+
+def wait_until_settled(
+    inbox: Path, day: date, settle_s: float, *, on_wait: Callable[[str], None] = lambda names: None
+) -> None:
+    """Wait while files of `day` may still grow, and not for long: what goes on growing arrives for a later run.
+
+    `on_wait` hears their names once.
+    """
+    until = time.monotonic() + _PATIENCE * settle_s
+    told = False
+    while time.monotonic() < until:
+        found = [contents_of(folder, inbox, settle_s, quiet=True) for folder in (inbox, inbox / day.isoformat())]
+        growing = [path for contents in found for path, awaited in contents.growing.items() if not awaited]
+        if not growing:
+            return
+        if not told:
+            on_wait(", ".join(shown_name(path, inbox) for path in growing[:5]))
+            told = True
+        time.sleep(min(settle_s / 10, 0.25))
 
 
 def example_files() -> list[Path]:
     """The packaged day of example briefs."""
-    return _brief_files(Path(str(resources.files("video_pipeline.briefs").joinpath("examples"))))
+    folder = Path(str(resources.files("video_pipeline.briefs").joinpath("examples")))
+    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
 
 
 def read_files(files: Iterable[Path], *, platforms: Iterable[str]) -> InboxReading:
@@ -159,7 +198,6 @@ def read_files(files: Iterable[Path], *, platforms: Iterable[str]) -> InboxReadi
     """
     reading = InboxReading()
     known = KnownNames(tuple(platforms))
-    sources: dict[str, str] = {}
     for path in files:
         reading.files += 1
         name = _name(path)
@@ -180,12 +218,12 @@ def read_files(files: Iterable[Path], *, platforms: Iterable[str]) -> InboxReadi
                 # What was not read is wrong for that alone.
                 reasons = piece.reasons if not piece.document and piece.reasons else piece.reasons + reasons_of(error)
                 brief = None
-            if brief and brief.brief_id in sources:
-                reasons += (f"brief_id: {brief.brief_id} is already used by {sources[brief.brief_id]}",)
+            if brief and brief.brief_id in reading.source_of:
+                reasons += (f"brief_id: {brief.brief_id} is already used by {reading.source_of[brief.brief_id]}",)
             if brief is None or reasons:
                 reading.quarantined.append(Quarantined(name, source, reasons, piece.raw))
                 continue
-            sources[brief.brief_id] = source
+            reading.source_of[brief.brief_id] = source
             reading.file_of[brief.brief_id] = path
             reading.briefs.append(brief)
     return reading
@@ -205,37 +243,6 @@ def arrived_at(path: Path, day: date) -> datetime | None:
     return max(came, datetime.combine(day, datetime.min.time(), UTC)) if path.parent.name == day.isoformat() else came
 
 
-def _brief_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.name.lower().endswith(SUFFIXES) and entry.is_file()]
-    return [folder / name for name in sorted(names) if not name.startswith(".")]
-
-
 def _name(path: Path) -> str:
     """A file's name as it can be kept and shown; a file system may hold names that are no text."""
     return clean(path.name)
-
-
-def _readable_sha256(path: Path) -> str | None:
-    """None for a file that may not be read, or that was moved since its folder was."""
-    try:
-        return _file_sha256(path)
-    except OSError:
-        return None
-
-
-def _file_sha256(path: Path) -> str:
-    # Sensors ask again and again: what has not been touched is not read again.
-    stat = path.stat()
-    if abs(time.time() - stat.st_ctime) < _JUST_NOW_S:
-        # It may change again under the same time.
-        return _read_sha256.__wrapped__(path)
-    return _read_sha256(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-
-
-@lru_cache(maxsize=100_000)
-def _read_sha256(path: Path, *touched: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

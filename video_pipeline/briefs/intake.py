@@ -8,14 +8,17 @@ from pathlib import Path
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs.brief import Brief, clip_id_of
 from video_pipeline.briefs.inbox import (
+    InboxReading,
     Quarantined,
+    Unread,
     arrived_at,
+    arrived_days,
     claim_day_files,
     files_by_day,
-    files_not_taken,
     read_files,
+    unread,
 )
-from video_pipeline.briefs.messages import briefs_quarantined, files_ignored, metadata_missing
+from video_pipeline.briefs.messages import briefs_quarantined, inbox_left_out, metadata_missing
 from video_pipeline.ledger import Ledger
 
 
@@ -24,7 +27,8 @@ class DayIntake:
     """What a day's inbox came to.
 
     `assumed` counts routing metadata that a cheapest default stands in for. `made_before` maps a brief to the day
-    that has it already. `kept` names briefs that are in no file any more, but that money was spent on.
+    that has it already. `kept` names briefs that are in no file any more, but that money was spent on. `unread` is
+    what lies beside the briefs and was not read.
     """
 
     briefs: list[Brief]
@@ -34,6 +38,7 @@ class DayIntake:
     made_before: dict[str, date]
     kept: tuple[str, ...]
     examples: bool
+    unread: Unread
 
 
 def take_in(
@@ -45,27 +50,33 @@ def take_in(
     day: date,
     today: date,
     examples: Sequence[Path] = (),
+    settle_s: float = 0.0,
 ) -> DayIntake:
     """The briefs of `day` from `inbox`, or from `examples` when the day's inbox is empty.
 
     Every brief and every quarantined document is in the ledger when this returns, and the briefs' clips wait there.
     A brief that another day has with the same content is left to that day. So a corrected file can be dropped again,
     and the rest of it is not made twice. A brief that money was spent on stays in its day although its file is gone.
-    `platforms` are the names that a brief may give.
+    `platforms` are the names that a brief may give. A file that was touched in the last `settle_s` seconds is left to
+    a later run. A brief that is public stays as it is, whatever its file has come to say.
     """
     begun_at = datetime.now(UTC)
     claimed = ledger.intake.claimed_files()
     # Before any of them is read: what changes meanwhile arrives anew.
-    arrived = files_by_day(inbox, max(day, today), claimed, only=day).get(day, [])
+    arrived = files_by_day(inbox, max(day, today), claimed, only=day, settle_s=settle_s).get(day, [])
     files = claim_day_files(
         inbox,
         day,
         today=today,
         claimed=claimed,
         claim=lambda name, sha256: ledger.intake.claim_file(sha256=sha256, name=name, day=day),
+        settle_s=settle_s,
     )
-    use_examples = not files and bool(examples)
+    beside = unread(inbox, today, only=day, settle_s=settle_s)
+    use_examples = not files and not beside.names and bool(examples)
     reading = read_files(examples if use_examples else files, platforms=platforms)
+    if not use_examples:
+        keep_what_is_public(ledger, day, reading)
     made_before: dict[str, date] = {}
     briefs: list[Brief] = []
     for brief in reading.briefs:
@@ -89,8 +100,8 @@ def take_in(
         by_file.setdefault(item.file, []).append(item)
     for file, items in by_file.items():
         notifier.notify(briefs_quarantined(file, items, day))
-    if ignored := files_not_taken(inbox, day):
-        notifier.notify(files_ignored(ignored, day))
+    if beside.left_out:
+        notifier.notify(inbox_left_out(beside.left_out))
     present = {brief.brief_id for brief in briefs}
     # Unknown fields are refused from people; in the ledger they are of an older version of the brief.
     bought = [Brief.model_validate(document, extra="ignore") for document in ledger.intake.bought_briefs(day)]
@@ -107,7 +118,38 @@ def take_in(
         made_before=made_before,
         kept=tuple(brief.brief_id for brief in kept),
         examples=use_examples,
+        unread=beside,
     )
+
+
+def days_not_taken_in(ledger: Ledger, inbox: Path, today: date, *, settle_s: float) -> list[date]:
+    """The days before `today` that have complete files which no run has taken in."""
+    arrived = arrived_days(
+        inbox, today, claimed=ledger.intake.claimed_files(), taken_in=ledger.waits.taken_in(), settle_s=settle_s
+    )
+    return sorted(day for day in arrived if day != today)
+
+
+def keep_what_is_public(ledger: Ledger, day: date, reading: InboxReading) -> None:
+    """Of a brief whose clip is public or on its way there, leave the one in force, and quarantine an edited one.
+
+    Its clip would be bought, and could go nowhere: a clip goes public once. Another list of platforms is no edit.
+    """
+    public = ledger.intake.public_briefs(day)
+    for at, brief in enumerate(reading.briefs):
+        if brief.brief_id not in public:
+            continue
+        document, places = public[brief.brief_id]
+        in_force = Brief.model_validate(document, extra="ignore")
+        if in_force.model_copy(update={"platforms": brief.platforms}) == brief:
+            continue
+        reason = (
+            f"brief_id: {brief.brief_id} is public or on its way ({', '.join(places)}), so editing it would buy "
+            "a clip that can go nowhere; give it a brief_id of its own for a second clip, or put the old text back"
+        )
+        path, source = reading.file_of[brief.brief_id], reading.source_of[brief.brief_id]
+        reading.quarantined.append(Quarantined(path.name, source, (reason,), brief.model_dump_json()))
+        reading.briefs[at] = in_force
 
 
 def _assumed(briefs: Sequence[Brief]) -> dict[str, int]:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from video_pipeline.alerts import Alert
-from video_pipeline.briefs.inbox import Quarantined
-from video_pipeline.briefs.reading import SUFFIXES
+from video_pipeline.briefs.folder import LeftOut
+from video_pipeline.briefs.inbox import Quarantined, Unread
 
 _SHOWN_DOCUMENTS, _SHOWN_REASONS, _SHOWN_NAMES = 3, 5, 10
 
@@ -24,16 +24,45 @@ def briefs_quarantined(file: str, items: Sequence[Quarantined], day: date) -> Al
     )
 
 
-def files_ignored(names: Sequence[str], day: date) -> Alert:
-    """What is in a day's folder and is no file of briefs; once for the same names and a day."""
+def inbox_left_out(items: Sequence[LeftOut]) -> Alert:
+    """What of the inbox nothing is read from, and why; once for the same names."""
+    content = hashlib.sha256("\n".join(sorted(f"{item.name} {item.why}" for item in items)).encode()).hexdigest()
+    return Alert(f"left out of the inbox {content[:12]}", "Not all of the inbox is read", _left_out(items))
+
+
+def said_of(unread: Unread, *, past: Sequence[date] = ()) -> list[str]:
+    """A sentence on each thing of the inbox that is not read now; none where all of it is.
+
+    `past` are days that have files which no run has taken in.
+    """
+    said = [_left_out(unread.left_out)] if unread.left_out else []
+    if unread.growing:
+        verb = "is" if len(unread.growing) == 1 else "are"
+        said.append(f"{_listed(unread.growing)} {verb} not complete yet, and waited for.")
+    if unread.to_come:
+        days = (f"{day} ({count} file{'s' * (count > 1)})" for day, count in sorted(unread.to_come.items()))
+        said.append(f"Days to come have briefs: {_listed(list(days))}. A day begins at 00:00 UTC.")
+    if past:
+        said.append(
+            f"{_listed([str(day) for day in past])}: files that no run has taken in; the night watch runs such days, "
+            "and so does `video-pipeline run-day DAY`."
+        )
+    return said
+
+
+def _left_out(items: Sequence[LeftOut]) -> str:
+    by_reason: dict[str, list[str]] = {}
+    for item in items:
+        by_reason.setdefault(item.why, []).append(item.name)
+    reasons = list(by_reason.items())
+    said = "; ".join(f"{_listed(names)}: {why}" for why, names in reasons[:_SHOWN_NAMES])
+    more = f"; and {len(reasons) - _SHOWN_NAMES:,} more reasons" if len(reasons) > _SHOWN_NAMES else ""
+    return f"Nothing is read from {said}{more}."
+
+
+def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN_NAMES:,} more" if len(names) > _SHOWN_NAMES else ""
-    shown = ", ".join(names[:_SHOWN_NAMES]) + more
-    content = hashlib.sha256("\n".join(names).encode("utf-8", "replace")).hexdigest()
-    return Alert(
-        f"not taken {day} {content[:12]}",
-        "Files of the inbox are not taken",
-        f"Nothing is read from {shown} in the folder of {day}. Briefs are files of the kinds {', '.join(SUFFIXES)}.",
-    )
+    return ", ".join(names[:_SHOWN_NAMES]) + more
 
 
 def metadata_missing(assumed: Mapping[str, int], day: date) -> Alert:

@@ -12,8 +12,10 @@ from video_pipeline.errors import ConfigurationError
 from video_pipeline.services import Services, get_services
 
 if TYPE_CHECKING:
-    from video_pipeline.briefs import InboxReading
+    from video_pipeline.briefs import InboxReading, Quarantined
     from video_pipeline.routing import Catalogue, ClipPlan, DayPlan, RoutingState
+
+_SHOWN = 5
 
 
 def plan(
@@ -32,7 +34,7 @@ def plan(
         raise ConfigurationError(f"--prices takes `list` or `sandbox`, not {prices}.")
     services, when = get_services(), parse_day(day)
     catalogue = services.catalogue if not prices else load_catalogue(sandbox=prices == "sandbox")
-    reading, source = _briefs(services, when)
+    reading, source, beside = _briefs(services, when)
     state = routing_state(services.ledger, services.policy.scoring)
     clips = _clip_plans(services, catalogue, reading, when, state)
     # At other prices than those of the day's runs, the question is what the whole day would cost.
@@ -44,31 +46,51 @@ def plan(
             "total": total.model_dump(mode="json"),
             "clips": [one.model_dump(mode="json") for one in clips],
             "left_alone": left_alone,
+            "not_read": beside,
         }
         console.print_json(data=document, ensure_ascii=True)
     else:
-        _print_plan(clips, total, f"{catalogue.name}, {source}", quarantined=len(reading.quarantined))
+        _print_plan(clips, total, f"{catalogue.name}, {source}", reading.quarantined)
+        for sentence in beside:
+            console.print(escaped(sentence), highlight=False)
         for sentence in left_alone:
             console.print(f"{escaped(sentence)}. Other models serve meanwhile, where they are good enough.")
         print_unused_keys(services)
     check_cap(total, cap_usd=services.policy.budget.plan_cap_usd)
 
 
-def _briefs(services: Services, day: date) -> "tuple[InboxReading, str]":
-    """The day's briefs, or the packaged ones while the inbox has none, and a word on which of them."""
-    from video_pipeline.briefs import claim_day_files, read_files
+def _briefs(services: Services, day: date) -> "tuple[InboxReading, str, list[str]]":
+    """The day's briefs, or the packaged ones while the inbox has none, which of them, and what is not read."""
+    from video_pipeline.briefs import (
+        claim_day_files,
+        days_not_taken_in,
+        keep_what_is_public,
+        read_files,
+        said_of,
+        unread,
+        wait_until_settled,
+    )
 
+    inbox, today = services.inbox, datetime.now(UTC).date()
+    wait_until_settled(inbox.folder, day, inbox.settle_s)
     claimed = services.ledger.intake.claimed_files
     files = claim_day_files(
-        services.inbox.folder,
+        inbox.folder,
         day,
-        today=datetime.now(UTC).date(),
+        today=today,
         claimed=claimed(),
         # A plan claims nothing: what no day has is looked at as if it were this day's.
         claim=lambda name, sha256: claimed().get((name, sha256), day),
+        settle_s=inbox.settle_s,
     )
-    source = "the inbox" if files else "the packaged examples (the inbox is empty)"
-    return read_files(files or services.inbox.examples, platforms=services.inbox.platforms), source
+    beside = unread(inbox.folder, today, only=day, settle_s=inbox.settle_s)
+    use_examples = not files and not beside.names
+    reading = read_files(inbox.examples if use_examples else files, platforms=inbox.platforms)
+    if not use_examples:
+        keep_what_is_public(services.ledger, day, reading)
+    past = days_not_taken_in(services.ledger, inbox.folder, today, settle_s=inbox.settle_s)
+    source = "the packaged examples (the inbox is empty)" if use_examples else "the inbox"
+    return reading, source, said_of(beside, past=[other for other in past if other != day])
 
 
 def _clip_plans(
@@ -90,7 +112,7 @@ def _clip_plans(
     ]
 
 
-def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, *, quarantined: int) -> None:
+def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, quarantined: "list[Quarantined]") -> None:
     table = Table(title=f"Plan for {total.day}: {escaped(basis)}", title_justify="left")
     for name in ("brief", "tier", "model", "size", "sound"):
         table.add_column(name)
@@ -113,4 +135,6 @@ def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, *, quaran
     per_tier = ", ".join(f"{tier} ${usd:.4f}" for tier, usd in total.by_tier.items())
     console.print(f"Expected ${total.expected_usd:.4f}, 90 days in 100 under ${total.p90_usd:.4f} ({per_tier}).")
     if quarantined:
-        console.print(f"{quarantined} briefs are malformed and would be quarantined.")
+        console.print(f"{len(quarantined)} briefs are malformed and would be quarantined.")
+        for item in quarantined[:_SHOWN]:
+            console.print(escaped(f"{item.source}: {'; '.join(item.reasons)}"), highlight=False)

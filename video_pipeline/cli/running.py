@@ -47,6 +47,18 @@ def run_day(
         return
     for job in ("production_day", "nightly_scoring") if score else ("production_day",):
         run_job(job, parse_day(day), services.settings, on_progress=_print_progress)
+    _print_not_read(services, parse_day(day))
+
+
+def _print_not_read(services: "Services", day: date) -> None:
+    """Whoever has run a day hears what of the inbox was not read for it."""
+    from video_pipeline.briefs import days_not_taken_in, said_of, unread
+
+    inbox, today = services.inbox, datetime.now(UTC).date()
+    past = days_not_taken_in(services.ledger, inbox.folder, today, settle_s=inbox.settle_s)
+    beside = unread(inbox.folder, today, only=day, settle_s=inbox.settle_s)
+    for sentence in said_of(beside, past=[other for other in past if other != day]):
+        console.print(escaped(sentence), highlight=False)
 
 
 def _run_all(services: "Services", *, score: bool) -> None:

@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
-START = "2026-01-01"
+from video_pipeline.days import FIRST_DAY
 
-DAILY = dg.DailyPartitionsDefinition(start_date=START, timezone="UTC", end_offset=1)
+DAILY = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone="UTC", end_offset=1)
 # Weeks start on Monday; a week is learned from when it is over.
 WEEKLY = dg.WeeklyPartitionsDefinition(start_date="2026-01-05", timezone="UTC", day_offset=1)
 
@@ -18,7 +18,7 @@ def day_of(partition_key: str) -> date:
 
 def is_partition(day: date) -> bool:
     """Whether a production day can be run: none of before the first, and none to come."""
-    return date.fromisoformat(START) <= day <= datetime.now(UTC).date()
+    return FIRST_DAY <= day <= datetime.now(UTC).date()
 
 
 def trailing(days: int) -> dg.TimeWindowPartitionMapping:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from video_pipeline.alerts import Notifier
-from video_pipeline.briefs import arrived_days
+from video_pipeline.briefs import arrived_days, inbox_left_out, said_of, unread
 from video_pipeline.defs import messages
 from video_pipeline.defs.dead_runs import days_under_way, end_dead_runs
 from video_pipeline.defs.external import is_news, routing_policy_materialization
@@ -34,10 +34,13 @@ def brief_arrival_sensor(
         claimed=ledger.intake.claimed_files(),
         taken_in=ledger.waits.taken_in(),
         only=today,
+        settle_s=inbox.settle_s,
     )
     fingerprint = arrived.get(today)
     if fingerprint is None:
-        return dg.SkipReason(f"No briefs for {today} in {inbox.folder} that are not taken in.")
+        beside = said_of(unread(inbox.folder, today, only=today, settle_s=inbox.settle_s))
+        none = f"No briefs for {today} (UTC) in {inbox.folder} that are complete and not taken in."
+        return dg.SkipReason(" ".join([none, *beside]))
     run_key = f"briefs-{today}-{fingerprint[:16]}"
     if context.cursor == run_key:
         return dg.SkipReason(f"A run for the new briefs of {today} was asked for already.")
@@ -101,6 +104,8 @@ def night_watch(
     ended = end_dead_runs(context.instance, ledger)
     ledger.run_beats.forget()
     outlook = look(ledger, policy, inbox.folder)
+    if left_out := unread(inbox.folder, outlook.at.date(), settle_s=inbox.settle_s).left_out:
+        notifier.notify(inbox_left_out(left_out))
     last = ledger.jobs.last_finished_at()
     if last is not None and (outlook.at - last).total_seconds() > policy.alerts.silence_after_s:
         notifier.notify(messages.silence(outlook.at.date(), last))

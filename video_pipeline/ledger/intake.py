@@ -8,7 +8,15 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.ledger.connecting import tried_again
-from video_pipeline.ledger.schema import briefs, inbox_files, jobs, quarantine
+from video_pipeline.ledger.records import PublicationState
+from video_pipeline.ledger.schema import briefs, inbox_files, jobs, publications, quarantine
+
+_AT_THE_PLATFORM = (
+    PublicationState.PUBLISHING,
+    PublicationState.PROCESSING,
+    PublicationState.PUBLISHED,
+    PublicationState.UNKNOWN,
+)
 
 
 class Intake:
@@ -81,6 +89,21 @@ class Intake:
                 .order_by(briefs.c.created_at, briefs.c.clip_id)
             )
             return list(rows.scalars())
+
+    def public_briefs(self, day: date) -> dict[str, tuple[dict[str, Any], list[str]]]:
+        """Brief id -> the document in force, and where its clip is public, on its way, or may be: of `day`."""
+        statement = (
+            select(briefs.c.brief_id, briefs.c.document, publications.c.platform, publications.c.url)
+            .join(publications, publications.c.clip_id == briefs.c.clip_id)
+            .where(briefs.c.day == day, publications.c.state.in_(_AT_THE_PLATFORM))
+            .order_by(publications.c.platform)
+        )
+        found: dict[str, tuple[dict[str, Any], list[str]]] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(statement):
+                _, places = found.setdefault(row.brief_id, (row.document, []))
+                places.append(f"{row.platform}: {row.url}" if row.url else row.platform)
+        return found
 
     @tried_again
     def record_quarantined(self, day: date, documents: Sequence[Mapping[str, Any]]) -> None:

@@ -65,7 +65,7 @@ def look(ledger: Ledger, policy: Policy, inbox: Path, *, at: datetime | None = N
     at = at or datetime.now(UTC)
     ledger.waits.adopt()
     waits = ledger.waits.all()
-    if _note_arrivals(ledger, inbox, at.date(), waits):
+    if _note_arrivals(ledger, inbox, at.date(), waits, policy.intake.settle_s):
         waits = ledger.waits.all()
     now = replace(_stand(ledger, policy, at), thinner=_thinner(ledger, inbox, at.date(), waits))
     can: list[Wait] = []
@@ -108,12 +108,18 @@ def _thinner(ledger: Ledger, inbox: Path, today: date, waits: Sequence[Wait]) ->
     return frozenset(day for day in over if set(taken_in.get(day) or ()).difference(files.get(day, ())))
 
 
-def _note_arrivals(ledger: Ledger, inbox: Path, today: date, waits: Sequence[Wait]) -> bool:
+def _note_arrivals(ledger: Ledger, inbox: Path, today: date, waits: Sequence[Wait], settle_s: float) -> bool:
     """A row for each day whose files have arrived or changed since it was taken in, and for no other.
 
     Whether that changed anything in `waits`.
     """
-    arrived = arrived_days(inbox, today, claimed=ledger.intake.claimed_files(), taken_in=ledger.waits.taken_in())
+    arrived = arrived_days(
+        inbox,
+        today,
+        claimed=ledger.intake.claimed_files(),
+        taken_in=ledger.waits.taken_in(),
+        settle_s=settle_s,
+    )
     known = {wait.subject: wait.why.hinges_on for wait in waits if wait.what is What.INTAKE}
     gone = [subject for subject in known if date.fromisoformat(subject) not in arrived]
     ledger.waits.end(What.INTAKE, gone)

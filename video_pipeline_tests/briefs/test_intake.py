@@ -5,16 +5,17 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from video_pipeline.alerts import Alert, Delivery, Notifier
 from video_pipeline.briefs import Brief, DayIntake, example_files, take_in
-from video_pipeline.ledger import Ledger
-from video_pipeline.ledger.schema import briefs
+from video_pipeline.ledger import Ledger, PublicationState
+from video_pipeline.ledger.schema import briefs, publications
 from video_pipeline.policy import load_policy
 from video_pipeline_tests.briefs.documents import PLATFORMS, a_document
 from video_pipeline_tests.ledger.rows import a_job
@@ -58,7 +59,9 @@ def take(ledger: Ledger, told: Recorder, inbox: Path) -> TakeIn:
     soon = load_policy().alerts.model_copy(update={"failed_again_after_s": 0.0})
     notifier = Notifier([told], ledger.alerts, soon)
 
-    def take_day(day: date = DAY, today: date | None = None, examples: list[Path] | None = None) -> DayIntake:
+    def take_day(
+        day: date = DAY, today: date | None = None, examples: list[Path] | None = None, settle_s: float = 0.0
+    ) -> DayIntake:
         intake = take_in(
             ledger,
             notifier,
@@ -67,6 +70,7 @@ def take(ledger: Ledger, told: Recorder, inbox: Path) -> TakeIn:
             day=day,
             today=today or day,
             examples=examples or [],
+            settle_s=settle_s,
         )
         notifier.flush(20)
         return intake
@@ -158,16 +162,86 @@ def test_what_is_no_file_of_briefs_is_told_once(inbox: Path, take: TakeIn, told:
     for _ in range(2):
         take()
     (alert,) = told.alerts
-    assert "Nothing is read from brief.yaml.txt, briefs.docx, team-a in the folder of 2026-11-21" in alert.text
+    assert alert.title == "Not all of the inbox is read"
+    for said in ("brief.yaml.txt: it ends in .txt; name it brief.yaml", "briefs.docx: files of briefs end in .yaml"):
+        assert f"{DAY}/{said}" in alert.text
+    assert f"{DAY}/team-a: it is a folder within the folder of a day" in alert.text
 
 
-def test_a_file_whose_name_is_no_text_does_not_stop_the_day(ledger: Ledger, inbox: Path, take: TakeIn):
+def test_a_file_whose_name_is_no_text_is_told_and_does_not_stop_the_day(inbox: Path, take: TakeIn, told: Recorder):
     odd = os.fsencode(inbox) + b"/\xff\x1b[2J.yaml"
     Path(os.fsdecode(odd)).write_text("mood: cosy\n")
     _drop(inbox, "b.json", a_document("one"))
     assert _ids(take()) == ["one"]
-    (item,) = ledger.intake.quarantined(DAY)
-    assert item["source"] == "\ufffd\ufffd[2J.yaml"
+    (alert,) = told.alerts
+    assert alert.text == "Nothing is read from \ufffd\ufffd[2J.yaml: its name is not UTF-8; rename it."
+
+
+def test_what_nothing_is_read_from_keeps_the_examples_away(inbox: Path, take: TakeIn):
+    (inbox / "26.11.2026").mkdir()
+    intake = take(examples=example_files())
+    assert (intake.examples, intake.briefs) == (False, [])
+
+
+def test_a_file_that_may_still_grow_is_left_to_a_later_run(inbox: Path, take: TakeIn):
+    _drop(inbox, "a.json", a_document("one"))
+    intake = take(examples=example_files(), settle_s=60)
+    assert (intake.briefs, intake.unread.growing, intake.examples) == ([], ("a.json",), False)
+    assert _ids(take()) == ["one"]
+
+
+def _make_public(ledger: Ledger, clip_id: str, state: PublicationState = PublicationState.PUBLISHED) -> None:
+    with ledger.engine.begin() as connection:
+        connection.execute(
+            insert(publications).values(
+                key=sha256(clip_id.encode()).hexdigest(),
+                day=DAY,
+                clip_id=clip_id,
+                platform="youtube_shorts",
+                state=state,
+                document={},
+                media_key="k",
+                media_sha256="0" * 64,
+                url="https://youtube.com/shorts/abc",
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    "edit", [{"prompt": "A blue scarf"}, {"caption": "New"}, {"title": "New"}, {"duration_s": 9}]
+)
+def test_a_brief_that_is_edited_after_it_went_public_asks_and_stays_as_it_was(
+    ledger: Ledger, inbox: Path, take: TakeIn, told: Recorder, edit: dict[str, Any]
+):
+    _drop(inbox / str(DAY), "a.json", a_document("one"), a_document("two"))
+    before = take().briefs
+    _make_public(ledger, f"{DAY}/one")
+    _drop(inbox / str(DAY), "a.json", a_document("one", **edit), a_document("two", **edit))
+    intake = take()
+    assert intake.briefs[0] == before[0] and intake.briefs[1] != before[1]
+    (item,) = intake.quarantined
+    assert (item.file, item.source) == ("a.json", "a.json#1")
+    (alert,) = told.alerts
+    assert "one is public or on its way (youtube_shorts: https://youtube.com/shorts/abc)" in alert.text
+    assert "give it a brief_id of its own" in alert.text
+    assert _kept(ledger)[f"{DAY}/one"] == before[0].model_dump(mode="json", exclude_unset=True)
+
+
+def test_a_brief_that_is_public_may_go_to_another_platform(ledger: Ledger, inbox: Path, take: TakeIn):
+    _drop(inbox / str(DAY), "a.json", a_document("one"))
+    take()
+    _make_public(ledger, f"{DAY}/one")
+    _drop(inbox / str(DAY), "a.json", a_document("one", platforms=["youtube_shorts", "tiktok"]))
+    intake = take()
+    assert (intake.briefs[0].platforms, intake.quarantined) == (("youtube_shorts", "tiktok"), [])
+
+
+def test_a_brief_whose_publication_has_failed_may_be_corrected(ledger: Ledger, inbox: Path, take: TakeIn):
+    _drop(inbox / str(DAY), "a.json", a_document("one"))
+    take()
+    _make_public(ledger, f"{DAY}/one", PublicationState.REFUSED)
+    _drop(inbox / str(DAY), "a.json", a_document("one", caption="Shorter"))
+    assert take().briefs[0].caption == "Shorter"
 
 
 def test_missing_routing_metadata_is_counted_and_alerted_once(inbox: Path, take: TakeIn, told: Recorder):

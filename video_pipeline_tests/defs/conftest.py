@@ -26,7 +26,7 @@ def services_with(ledger_url: str, tmp_path: Path) -> Iterator[ServicesWith]:
 
     def make(policy: dict) -> Services:
         policy_file = tmp_path / f"policy-{len(made)}.yaml"
-        policy_file.write_text(yaml.safe_dump(policy))
+        policy_file.write_text(yaml.safe_dump({"intake": {"settle_s": 0}} | policy))
         settings = Settings(
             _env_file=None,  # pyright: ignore[reportCallIssue]  # pydantic-settings takes it beside the fields
             mode=Mode.SANDBOX,

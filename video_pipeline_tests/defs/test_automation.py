@@ -147,6 +147,18 @@ class TestBriefArrival:
         _drop_brief(services, "cup", folder=(_today() - timedelta(days=1)).isoformat())
         assert isinstance(self._tick(services, instance, None), dg.SkipReason)
 
+    def test_a_file_that_is_still_written_starts_nothing_until_it_is_complete(
+        self, services_with: ServicesWith, instance: dg.DagsterInstance
+    ) -> None:
+        services = services_with({"intake": {"settle_s": 60}})
+        _drop_brief(services, "cup")
+        (services.inbox.folder / "notes.docx").write_text("")
+        answer = self._tick(services, instance, None)
+        assert isinstance(answer, dg.SkipReason)
+        assert "cup.yaml is not complete yet, and waited for." in str(answer.skip_message)
+        answer = self._tick(services_with({}), instance, None)
+        assert isinstance(answer, dg.SensorResult) and answer.run_requests
+
     def _tick(
         self, services: Services, instance: dg.DagsterInstance, cursor: str | None
     ) -> dg.SensorResult | dg.SkipReason:
@@ -367,6 +379,14 @@ class TestNightWatch:
             if expected:
                 next((folder / day.isoformat()).glob("moved*")).unlink()
             assert self._days(self._tick(services, instance)) == expected
+
+    def test_what_of_the_inbox_is_not_read_is_told_once(
+        self, services: Services, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (services.inbox.folder / "26.11.2026").mkdir(parents=True)
+        for _ in range(2):
+            self._tick(services, instance)
+        assert caplog.text.count("Nothing is read from 26.11.2026: it is no day's folder; name it 2026-11-26.") == 1
 
     def test_files_of_a_day_that_is_over_are_not_lost(self, services: Services, instance: dg.DagsterInstance) -> None:
         yesterday = _today() - timedelta(days=1)

@@ -12,6 +12,7 @@ from video_pipeline.ledger import Ledger, PublicationState
 
 # Pictures are rendered at 108x192 and delivered four times as large, which is what the network does by itself.
 SMALL_POLICY: dict[str, dict[str, Any]] = {
+    "intake": {"settle_s": 0.0},
     "routing": {"delivered_short_side": 432},
     "generation": {
         "providers": {"fal": {"poll_interval_s": 0.1}},

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from video_pipeline.alerts import Notifier
-from video_pipeline.briefs import Brief, Storyboard, storyboard_of, take_in
+from video_pipeline.briefs import Brief, Storyboard, said_of, storyboard_of, take_in
 from video_pipeline.defs.beside import listed, table
 from video_pipeline.defs.external import report_editorial_guidance
 from video_pipeline.defs.partitions import DAILY, day_of
@@ -39,6 +39,7 @@ def briefs(
         day=day_of(context.partition_key),
         today=datetime.now(UTC).date(),
         examples=inbox.examples,
+        settle_s=inbox.settle_s,
     )
     quarantined = [{"source": item.source, "reasons": listed(item.reasons)} for item in intake.quarantined]
     made, guidance = intake.made_before, ledger.governance.preference(Preference.EDITORIAL_GUIDANCE)
@@ -54,6 +55,7 @@ def briefs(
             **({"made_on_another_day": listed(f"{name} on {when}" for name, when in made.items())} if made else {}),
             **({"kept_because_paid_for": listed(intake.kept, separator=", ")} if intake.kept else {}),
             **({"editorial_guidance": dg.MetadataValue.json(guidance)} if guidance else {}),
+            **({"not_read": listed(said, separator=" ")} if (said := said_of(intake.unread)) else {}),
             **({"quarantine": table(quarantined)} if quarantined else {}),
         },
     )

@@ -1,0 +1,198 @@
+"""What lies in the inbox: what is complete, what is waited for, and what nothing is read from and why."""
+
+import os
+import socket
+import threading
+import time
+from datetime import date, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from video_pipeline.briefs import files_by_day, said_of, unread, wait_until_settled
+from video_pipeline.briefs.folder import MANIFEST, contents_of
+
+DAY = date(2026, 11, 26)
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    folder = tmp_path / "inbox"
+    (folder / str(DAY)).mkdir(parents=True)
+    return folder
+
+
+def _why(inbox: Path) -> dict[str, str]:
+    return {item.name: item.why for item in unread(inbox, DAY).left_out}
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("26.11.2026", "it is no day's folder; name it 2026-11-26"),
+        ("26-11-2026", "it is no day's folder; name it 2026-11-26"),
+        ("20261126", "it is no day's folder; name it 2026-11-26"),
+        ("2026-W48-4", "it is no day's folder; name it like 2026-11-21"),
+        ("2026-11-26 ", "it is no day's folder; name it like 2026-11-21"),
+        ("2026-02-30", "it is no day's folder; name it like 2026-11-21"),
+        ("team-a", "it is no day's folder; name it like 2026-11-21"),
+        ("2025-12-31", "it is no production day; the first is 2026-01-01"),
+        ("0001-01-01", "it is no production day; the first is 2026-01-01"),
+        ("brief.yaml", "it is no day's folder; name it like 2026-11-21"),
+    ],
+)
+def test_a_folder_that_is_no_days_is_told(inbox: Path, name: str, why: str):
+    (inbox / name).mkdir()
+    (inbox / name / "a.yaml").write_text("a: 1")
+    assert _why(inbox) == {name: why}
+    assert files_by_day(inbox, DAY, {}) == {}
+
+
+@pytest.mark.parametrize("within", [".", str(DAY), str(DAY - timedelta(days=30)), str(DAY + timedelta(days=2))])
+def test_what_is_no_file_of_briefs_is_told_wherever_it_lies(inbox: Path, tmp_path: Path, within: str):
+    folder = inbox / within
+    folder.mkdir(exist_ok=True)
+    (tmp_path / "secret.yaml").write_text("token: hunter2")
+    (folder / "out.yaml").symlink_to(tmp_path / "secret.yaml")
+    (folder / "up.yaml").symlink_to("../../secret.yaml" if within != "." else "../secret.yaml")
+    (folder / "nowhere.yaml").symlink_to(tmp_path / "missing")
+    (folder / "itself.yaml").symlink_to(folder / "itself.yaml")
+    os.mkfifo(folder / "pipe.yaml")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "s.csv"))
+    (folder / "brief.yaml.txt").write_text("a: 1")
+    (folder / "Makefile").write_text("a: 1")
+    for name in (".DS_Store", ".brief.yaml.swp", "~$plan.xlsx", "Thumbs.db", "desktop.ini"):
+        (folder / name).write_text("not ours")
+    at = "" if within == "." else f"{within}/"
+    kinds = ".yaml, .yml, .json, .jsonl, .ndjson, .csv, .tsv, .xlsx"
+    assert _why(inbox) == {
+        f"{at}out.yaml": "it is a link that leads out of the inbox; put the file itself there",
+        f"{at}up.yaml": "it is a link that leads out of the inbox; put the file itself there",
+        f"{at}nowhere.yaml": "it is a link to nothing",
+        f"{at}itself.yaml": "it is a link that leads nowhere",
+        f"{at}pipe.yaml": "it is no file",
+        f"{at}s.csv": "it is no file",
+        f"{at}brief.yaml.txt": "it ends in .txt; name it brief.yaml",
+        f"{at}Makefile": f"files of briefs end in {kinds}",
+    }
+    assert files_by_day(inbox, DAY + timedelta(days=9), {}) == {}
+
+
+def test_a_days_folder_that_leads_out_of_the_inbox_is_not_entered(inbox: Path, tmp_path: Path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.yaml").write_text("a: 1")
+    (inbox / "2026-11-25").symlink_to(tmp_path / "elsewhere")
+    assert set(_why(inbox)) == {"2026-11-25"}
+    assert files_by_day(inbox, DAY, {}) == {}
+
+
+def test_a_link_within_the_inbox_is_followed(inbox: Path):
+    (inbox / ".store").mkdir()
+    (inbox / ".store" / "a").write_text("a: 1")
+    (inbox / str(DAY) / "a.yaml").symlink_to("../.store/a")
+    assert _why(inbox) == {}
+    assert set(files_by_day(inbox, DAY, {})) == {DAY}
+
+
+def test_what_may_not_be_read_is_told(inbox: Path, monkeypatch: pytest.MonkeyPatch):
+    # No permissions keep root from reading a file.
+    (inbox / "a.yaml").write_text("a: 1")
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("a.yaml"))
+    assert _why(inbox) == {"a.yaml": "it may not be read; change its permissions"}
+
+
+def test_a_file_is_complete_when_nobody_has_touched_it_for_a_while(inbox: Path):
+    path = inbox / "a.yaml"
+    written = time.time()
+    path.write_text("prompt: Fishing boats leave")
+    os.utime(path, (0, 0))
+    contents = contents_of(inbox, inbox, 0.3)
+    assert (contents.files, list(contents.growing)) == ((), [path])
+    while not contents_of(inbox, inbox, 0.3).files:
+        assert time.time() - written < 20
+    assert time.time() - written >= 0.29
+
+
+def test_a_time_to_come_is_no_reason_to_wait_for_ever(inbox: Path):
+    path = inbox / "a.yaml"
+    path.write_text("a: 1")
+    to_come = time.time() + 10**6
+    os.utime(path, (to_come, to_come))
+    assert contents_of(inbox, inbox, 0.1).files == ()
+    wait_until_settled(inbox, DAY, 0.1)
+    assert contents_of(inbox, inbox, 0.1).files == (path,)
+
+
+def test_a_file_that_goes_on_growing_is_not_waited_for_for_long(inbox: Path):
+    path, over = inbox / "a.yaml", threading.Event()
+
+    def grow() -> None:
+        while not over.wait(0.02):
+            with path.open("a") as file:
+                file.write("# more\n")
+
+    path.write_text("a: 1\n")
+    writer = threading.Thread(target=grow)
+    writer.start()
+    heard: list[str] = []
+    try:
+        begun = time.monotonic()
+        wait_until_settled(inbox, DAY, 0.15, on_wait=heard.append)
+        assert 0.5 < time.monotonic() - begun < 10
+        assert contents_of(inbox, inbox, 0.15).files == ()
+    finally:
+        over.set()
+        writer.join()
+    assert heard == ["a.yaml"]
+
+
+def _manifest(folder: Path, **files: str) -> None:
+    lines = [f"{sha256(text.encode()).hexdigest()}  {name}.yaml\n" for name, text in files.items()]
+    (folder / MANIFEST).write_text("".join(lines))
+
+
+def test_a_manifest_says_for_certain_when_a_file_is_complete(inbox: Path):
+    folder = inbox / str(DAY)
+    _manifest(folder, a="a: 1", b="b: 1 and more")
+    (folder / "a.yaml").write_text("a: 1")
+    (folder / "b.yaml").write_text("b: 1")
+    (folder / "c.yaml").write_text("c: 1")
+    contents = contents_of(folder, inbox, 60)
+    assert contents.files == (folder / "a.yaml",)
+    assert dict(contents.growing) == {folder / "b.yaml": True, folder / "c.yaml": False}
+    # However long nobody has touched it.
+    assert contents_of(folder, inbox, 0).files == (folder / "a.yaml", folder / "c.yaml")
+    assert _why(inbox) == {}
+    (folder / "b.yaml").write_text("b: 1 and more")
+    assert folder / "b.yaml" in contents_of(folder, inbox, 60).files
+
+
+def test_what_a_manifest_waits_for_in_vain_is_told(inbox: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = inbox / str(DAY)
+    _manifest(folder, a="a: 1", b="b: 1")
+    (folder / "a.yaml").write_text("a: 2")
+    now = time.time()
+    monkeypatch.setattr("video_pipeline.briefs.folder.time.time", lambda: now + 4000)
+    assert _why(inbox) == {
+        f"{DAY}/a.yaml": "its checksum is not what manifest.sha256 says; drop it again",
+        "b.yaml": "manifest.sha256 names it, and it is not there",
+    }
+    (folder / MANIFEST).write_text("a.yaml is done\n")
+    assert _why(inbox) == {f"{DAY}/{MANIFEST}": "line 1 is no checksum and name, as sha256sum writes them"}
+
+
+def test_what_is_not_read_is_said_in_sentences(inbox: Path):
+    for name in ("notes.docx", "team.docx"):
+        (inbox / name).write_text("")
+    later = inbox / str(DAY + timedelta(days=1))
+    later.mkdir()
+    (later / "a.yaml").write_text("a: 1")
+    assert said_of(unread(inbox, DAY), past=[DAY - timedelta(days=1)]) == [
+        "Nothing is read from notes.docx, team.docx: files of briefs end in .yaml, .yml, .json, .jsonl, .ndjson, "
+        ".csv, .tsv, .xlsx.",
+        "Days to come have briefs: 2026-11-27 (1 file). A day begins at 00:00 UTC.",
+        "2026-11-25: files that no run has taken in; the night watch runs such days, and so does `video-pipeline "
+        "run-day DAY`.",
+    ]
