@@ -166,6 +166,7 @@ def _house() -> Iterator[Services]:
         (folder / "policy.yaml").write_text(
             yaml.safe_dump(
                 {
+                    "intake": {"settle_s": 0.0},
                     "budget": {"daily_ceiling_usd": "1000000", "plan_cap_usd": "1000000"},
                     "generation": {"providers": {"fal": {"concurrency": _CONCURRENCY}}},
                     "routing": {"delivered_short_side": 108},
