@@ -1,5 +1,6 @@
 """What stands beside a house while it is measured: the world's vendors, and its ledger's server when it is over."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
+
 from video_pipeline.sandbox import ensure_running
+
+_START_S = 60.0
 
 
 def start_vendors(folder: Path, log: Path) -> "subprocess.Popen[bytes]":
@@ -20,12 +25,22 @@ def start_vendors(folder: Path, log: Path) -> "subprocess.Popen[bytes]":
             stdout=written,
             stderr=written,
         )
-    while not (folder / "address.json").exists():
-        assert process.poll() is None, f"the vendors did not start; see {log}"
-        time.sleep(0.05)
-    time.sleep(0.5)
-    ensure_running(folder)
-    return process
+    until = time.monotonic() + _START_S
+    while True:
+        assert process.poll() is None and time.monotonic() < until, f"the vendors did not start; see {log}"
+        time.sleep(0.1)
+        # Before they have taken their port, a sandbox would be started beside them.
+        if (folder / "address.json").exists() and _answers(folder):
+            ensure_running(folder)
+            return process
+
+
+def _answers(folder: Path) -> bool:
+    port = json.loads((folder / "address.json").read_text())["port"]
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/_sandbox/health", timeout=5, trust_env=False).is_success
+    except (httpx.TransportError, ValueError):
+        return False
 
 
 def stop_postgres(folder: Path) -> None:
