@@ -21,6 +21,8 @@ from video_pipeline.policy import BreakerCause, BreakerPolicy
 
 # How a model ends a job that it has worked on, with or without a file.
 _MODELS_OWN = (FailureKind.MODERATION.value, FailureKind.GENERATION.value)
+# What is a model's own matter until a second one of its provider's has it, too.
+_MODELS_OR_PROVIDERS = (BreakerCause.OUTAGE, BreakerCause.AUTH)
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,9 @@ class Breakers:
                 # It was on its way when its provider was left alone.
                 return
             provider = self._count_failure(connection, trouble, "", now, seen, rules)
-            if provider.state is not BreakerState.CLOSED and provider.cause is BreakerCause.OUTAGE:
+            if provider.state is not BreakerState.CLOSED and provider.cause in _MODELS_OR_PROVIDERS:
                 # Then it is not the model's, and neither was what failed before.
-                self._absorb(connection, trouble.provider, now)
+                self._absorb(connection, trouble.provider, provider.cause, now)
             else:
                 self._count_failure(connection, trouble, trouble.model, now, seen, rules)
 
@@ -68,9 +70,9 @@ class Breakers:
         _keep(connection, before, after)
         return after
 
-    def _absorb(self, connection: Connection, provider: str, now: datetime) -> None:
+    def _absorb(self, connection: Connection, provider: str, cause: BreakerCause, now: datetime) -> None:
         models = (breakers.c.provider == provider, breakers.c.model != "", breakers.c.failed_at.is_not(None))
-        for one in self._select(connection, *models, breakers.c.cause == BreakerCause.OUTAGE.value):
+        for one in self._select(connection, *models, breakers.c.cause == cause.value):
             _keep(connection, one, circuit.absorbed(one, now))
 
     @tried_again

@@ -17,10 +17,6 @@ class BreakerState(StrEnum):
     HALF_OPEN = "half_open"
 
 
-# How many failures of a cause in a row open a provider at once; a top-up or a new key is a person's to give.
-_AT_ONCE = (BreakerCause.CREDIT, BreakerCause.AUTH)
-
-
 @dataclass(frozen=True)
 class Trouble:
     """One failed conversation, after its retries: a submit that was turned away, or polls that were not answered."""
@@ -169,7 +165,7 @@ def exhausted(breaker: Breaker, now: datetime, rules: BreakerPolicy) -> Breaker:
 
 
 def absorbed(breaker: Breaker, now: datetime) -> Breaker:
-    """A model's breaker when its provider's was opened by the same outage: what failed is not the model's."""
+    """A model's breaker when its provider's was opened by the same cause: what failed is not the model's."""
     return replace(_closed(breaker, now), reason=f"it is {breaker.provider} as a whole")
 
 
@@ -179,13 +175,17 @@ def wait_s(cause: BreakerCause, openings: int, rules: BreakerPolicy) -> float:
 
 
 def _is_enough(breaker: Breaker, rules: BreakerPolicy) -> bool:
-    if not breaker.model:
-        # One model that fails is that model's matter.
-        several = len(breaker.failed_models) > 1 and breaker.failures >= rules.outage_failures
-        return breaker.cause in _AT_ONCE or (breaker.cause is BreakerCause.OUTAGE and several)
-    if breaker.cause is BreakerCause.SLOW:
-        return breaker.failures >= rules.slow_jobs
-    return breaker.cause is not BreakerCause.CREDIT and breaker.failures >= rules.outage_failures
+    # One model that fails is that model's matter; a top-up is the account's, and a key may be good for other models.
+    several = len(breaker.failed_models) > 1
+    match breaker.cause:
+        case BreakerCause.CREDIT:
+            return not breaker.model
+        case BreakerCause.AUTH:
+            return bool(breaker.model) or several
+        case BreakerCause.SLOW:
+            return bool(breaker.model) and breaker.failures >= rules.slow_jobs
+        case _:
+            return (bool(breaker.model) or several) and breaker.failures >= rules.outage_failures
 
 
 def _open(breaker: Breaker, now: datetime, rules: BreakerPolicy, *, seen: int) -> Breaker:

@@ -146,10 +146,11 @@ def test_a_shot_moves_to_another_vendor_within_the_run_and_says_why_and_what_it_
 
 
 @pytest.mark.parametrize(
-    ("kind", "cause"), [(FailureKind.QUOTA, BreakerCause.CREDIT), (FailureKind.AUTH, BreakerCause.AUTH)]
+    ("kind", "cause", "model"),
+    [(FailureKind.QUOTA, BreakerCause.CREDIT, ""), (FailureKind.AUTH, BreakerCause.AUTH, SPRINT)],
 )
-def test_no_credit_and_a_refused_key_leave_the_provider_alone_at_once(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, kind: FailureKind, cause: BreakerCause
+def test_no_credit_leaves_the_provider_alone_at_once_and_a_refused_key_the_model(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, kind: FailureKind, cause: BreakerCause, model: str
 ) -> None:
     stage.policy = patient(quick(stage.policy, concurrency=2))
     with monkeypatch.context() as patch:
@@ -159,7 +160,7 @@ def test_no_credit_and_a_refused_key_leave_the_provider_alone_at_once(
         # Those that were asking already when the first answer came; the others were waiting for their turn.
         assert len(asked) < 6
     [breaker] = stage.ledger.breakers.not_closed()
-    assert (breaker.provider, breaker.model, breaker.state, breaker.cause) == ("fal", "", BreakerState.OPEN, cause)
+    assert (breaker.provider, breaker.model, breaker.state, breaker.cause) == ("fal", model, BreakerState.OPEN, cause)
     told = [cause for cause in stage.alerts() if cause.startswith("breaker fal")]
     assert len(told) == 1
 

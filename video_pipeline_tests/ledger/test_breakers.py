@@ -103,12 +103,27 @@ def test_polls_that_fail_are_no_row_only_when_polls_are_answered(ledger: Ledger)
     assert ledger.breakers.in_the_way("fal", SPRINT, RULES) == []
 
 
-@pytest.mark.parametrize("cause", [BreakerCause.CREDIT, BreakerCause.AUTH])
-def test_no_credit_and_a_refused_key_open_the_provider_at_once(ledger: Ledger, cause: BreakerCause) -> None:
-    report(ledger, cause=cause)
+def test_no_credit_opens_the_provider_at_once(ledger: Ledger) -> None:
+    report(ledger, cause=BreakerCause.CREDIT)
     [breaker] = ledger.breakers.in_the_way("fal", DASH, RULES)
-    assert (breaker.model, breaker.state, breaker.cause) == ("", OPEN, cause)
+    assert (breaker.model, breaker.state, breaker.cause) == ("", OPEN, BreakerCause.CREDIT)
     assert ledger.breakers.in_the_way("kiln", DASH, RULES) == []
+
+
+def test_a_key_that_one_model_refuses_opens_the_model_and_with_a_second_one_the_provider(
+    ledger: Ledger,
+) -> None:
+    report(ledger, cause=BreakerCause.AUTH)
+    [breaker] = ledger.breakers.in_the_way("fal", SPRINT, RULES)
+    assert (breaker.model, breaker.state, breaker.cause) == (SPRINT, OPEN, BreakerCause.AUTH)
+    assert ledger.breakers.in_the_way("fal", DASH, RULES) == []
+    report(ledger, DASH, BreakerCause.AUTH)
+    assert states(ledger) == {"": OPEN}
+    # With a new key nothing of it is left.
+    let_pass(ledger, RULES.first_wait_s["auth"])
+    assert ledger.breakers.probe("fal", "", "probe", RULES)
+    submitted(ledger, a_job("works"))
+    assert ledger.breakers.in_the_way("fal", SPRINT, RULES) == []
 
 
 def test_a_job_that_is_accepted_closes_the_provider_whoever_sent_it(ledger: Ledger) -> None:
