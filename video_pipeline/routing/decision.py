@@ -223,11 +223,11 @@ def _serve(
     """Who would serve this shot in `tier`, frozen or not."""
     models = catalogue.of_tier(tier)
     with_audio = brief.native_audio and any(model.offers_audio for model in models)
-    own, promoted, notes = _options(shot, brief, tier, catalogue, with_audio, policy, state)
+    own, promoted, demoted, notes = _options(shot, brief, tier, catalogue, with_audio, policy, state)
     if not own and not promoted:
         return _Serving(None, "", notes, with_audio)
     dearer = _dearer(shot, brief, tier, catalogue, with_audio, policy, state)
-    return _stand_in(shot, brief, tier, own, promoted, dearer, notes, with_audio, policy, state)
+    return _stand_in(shot, brief, tier, own, promoted, demoted, dearer, notes, with_audio, policy, state)
 
 
 def _stand_in(
@@ -236,6 +236,7 @@ def _stand_in(
     tier: Tier,
     own: list[_Option],
     promoted: list[_Option],
+    demoted: list[_Option],
     dearer: list[_Option],
     notes: tuple[str, ...],
     with_audio: bool,
@@ -244,7 +245,8 @@ def _stand_in(
 ) -> _Serving:
     """The usual choice; while that cannot serve, one among those that can, as good as the tier asks and not too dear.
 
-    Only while nobody of the tier can does a dearer tier's model serve that costs more than the tier's own would.
+    Only while nobody of the tier can does a dearer tier's model serve that costs more than the tier's own would, and
+    only while that cannot either, a demoted one.
     """
 
     def able(options: list[_Option]) -> list[_Option]:
@@ -258,15 +260,22 @@ def _stand_in(
     needed = policy.adequate_fidelity[tier]
     # Where none of the tier reaches what the tier asks, the best of it serves, and so does the next best.
     none_adequate = all(option.fidelity(shot) < needed for option in own)
-    own = [one for one in able(own) if none_adequate or one.fidelity(shot) >= needed]
-    own, promoted, dearer = (
-        [one for one in options if float(one.usd) <= limit] for options in (own, able(promoted), able(dearer))
+    own, demoted = (
+        [one for one in able(options) if none_adequate or one.fidelity(shot) >= needed] for options in (own, demoted)
+    )
+    own, promoted, demoted, dearer = (
+        [one for one in options if float(one.usd) <= limit]
+        for options in (own, able(promoted), demoted, able(dearer))
     )
     if own or promoted:
         chosen, why = _choose(shot, brief, tier, own, promoted, dearer, policy, state)
         return _Serving(chosen, why, notes, with_audio)
-    if not dearer:
+    if not dearer and not demoted:
         return _Serving(None, "", notes, with_audio)
+    if not dearer:
+        chosen = min(demoted, key=_by_accepted_usd)
+        why = f"{chosen.model.model} is demoted, but nobody else can serve: {_price(chosen)}"
+        return _Serving(chosen, why, notes, with_audio)
     chosen = dearer[0]
     why = f"{chosen.model.model} of the {chosen.model.tier} tier stands in: {_price(chosen)}"
     return _Serving(chosen, why, notes, with_audio)
@@ -280,8 +289,8 @@ def _options(
     with_audio: bool,
     policy: RoutingThresholds,
     state: RoutingState,
-) -> tuple[list[_Option], list[_Option], tuple[str, ...]]:
-    """The models of the tier that can serve, those promoted to it that can, and why the others are out."""
+) -> tuple[list[_Option], list[_Option], list[_Option], tuple[str, ...]]:
+    """The models of the tier that can serve, those promoted to it that can, the demoted ones, why others are out."""
     notes: list[str] = []
     able: list[_Option] = []
     if brief.native_audio and not with_audio:
@@ -300,9 +309,10 @@ def _options(
         promoted = []
     if able and not standing and not promoted:
         notes.append("every model that could serve is demoted: the shot would stand still, so they serve")
-        return able, [], (*notes, *more)
-    notes += [f"{option.model.model} is demoted" for option in able if option not in standing]
-    return standing, promoted, (*notes, *more)
+        return able, [], [], (*notes, *more)
+    demoted = [option for option in able if option not in standing]
+    notes += [f"{option.model.model} is demoted" for option in demoted]
+    return standing, promoted, demoted, (*notes, *more)
 
 
 def _promoted(

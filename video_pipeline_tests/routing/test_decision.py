@@ -455,6 +455,17 @@ def test_a_freeze_is_of_the_clips_tier_not_of_the_models_own(policy: Policy, san
         assert decision.model == (None if held else "sandbox/sprint")
 
 
+def test_a_demoted_model_serves_when_nobody_else_can(policy: Policy, sandbox_catalogue: Catalogue):
+    out: dict[str, str] = {}
+    served: list[str | None] = []
+    while not served or served[-1] is not None:
+        state = RoutingState(demoted=frozenset({"sandbox/sprint"}), unavailable=dict(out), dearest=4.0)
+        decision = _one(a_brief(), sandbox_catalogue, policy, state)
+        served.append(decision.model)
+        out[decision.model or ""] = "it has refused this shot"
+    assert served == ["sandbox/dash", "sandbox/steady", "sandbox/motion", "sandbox/sprint", None]
+
+
 def test_a_promoted_model_stands_back_where_a_demoted_one_may_prove_itself(
     policy: Policy, sandbox_catalogue: Catalogue
 ):
