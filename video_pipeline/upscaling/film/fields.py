@@ -22,8 +22,8 @@ _TELLING = frozenset(
 )
 # Where a clip is looked at for combs, as shares of its length, how many pictures at each place, and how many are
 # decoded for them at most.
-_PLACES, _DECODED = ((0.0, 17), (1 / 3, 9), (2 / 3, 9)), 40
-_COLUMNS = 480
+_PLACES, _DECODED = ((0.0, 13), (1 / 3, 7), (2 / 3, 7)), 40
+_COLUMNS = 160
 # Luma steps of 255 by which what moves changes, and the fewest places that must.
 _MOVED, _FEWEST_MOVED = 8, 32
 # Weaving a field with its neighbour in time on the wrong side has so many times the combs of the right side.
@@ -52,11 +52,14 @@ def fields_of(
     if video.first_field is not None and video.codec not in _TELLING:
         return Fields(video.first_field, every=True)
     votes: list[int] = []
-    for before, now in _pairs(container, stream, video):
-        if now.interlaced_frame:
+    before: np.ndarray | None = None
+    for frame, follows in _some(container, stream, video):
+        if frame.interlaced_frame:
             return Fields("auto", every=False)
-        if (vote := _vote(_luma(before), _luma(now))) is not None:
+        now = _luma(frame)
+        if before is not None and follows and (vote := _vote(before, now)) is not None:
             votes.append(vote)
+        before = now
     for vote, first in ((1, "top"), (-1, "bottom")):
         combed = votes.count(vote)
         agreeing = combed >= _AGREEING * (combed + votes.count(-vote))
@@ -65,10 +68,13 @@ def fields_of(
     return None
 
 
-def _pairs(
+def _some(
     container: "av.container.InputContainer", stream: "av.video.VideoStream", video: VideoStream
-) -> "Iterator[tuple[av.VideoFrame, av.VideoFrame]]":
-    """Neighbours in time; none after damage, which is told when the clip is read."""
+) -> "Iterator[tuple[av.VideoFrame, bool]]":
+    """Some pictures at a few places, and whether each follows the one given before it.
+
+    None comes after damage, which is told when the clip is read.
+    """
     import av.error
 
     assert stream.time_base is not None  # it was probed
@@ -76,15 +82,14 @@ def _pairs(
     with contextlib.suppress(av.error.FFmpegError):
         for share, wanted in _PLACES:
             container.seek(int((video.start_s + share * video.duration_s) / stream.time_base), stream=stream)
-            before: av.VideoFrame | None = None
+            given = 0
             for frame in islice(container.decode(stream), _DECODED):
                 # A seek lands at a key picture, which may be far before.
                 if frame.pts is None or frame.pts <= furthest:
                     continue
-                if before is not None:
-                    yield before, frame
-                before, furthest, wanted = frame, frame.pts, wanted - 1
-                if not wanted:
+                yield frame, given > 0
+                given, furthest = given + 1, frame.pts
+                if given == wanted:
                     break
 
 
