@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import av.container
     import av.stream
     import av.video
-    from av.sidedata.sidedata import SideData
+    from av.sidedata.sidedata import SideData, Type
 
 # ITU-T H.273 code points under the names that ffmpeg prints; 2 is "unspecified" in each table.
 _MATRICES = {
@@ -403,11 +403,19 @@ def _records(frame: "av.video.VideoFrame") -> frozenset[str]:
 
 
 def _side_data(frame: "av.video.VideoFrame") -> "list[SideData]":
-    try:
-        return list(cast("Iterable[SideData]", frame.side_data))
-    except ValueError:
-        # PyAV cannot name every kind, and then gives none.
-        return []
+    from av.sidedata.sidedata import Type
+
+    # PyAV knows fewer kinds than ffmpeg, and of a frame with one that it cannot name it would give none.
+    Type._missing_ = _unnamed_kind
+    return list(cast("Iterable[SideData]", frame.side_data))
+
+
+def _unnamed_kind(value: object) -> "Type":
+    from av.sidedata.sidedata import Type
+
+    kind = object.__new__(Type)
+    kind._name_, kind._value_ = f"KIND {value}", value
+    return kind
 
 
 def _audio(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media import frames_at, run_ffmpeg
@@ -48,6 +49,29 @@ def test_every_position_comes_out_as_ffmpeg_shows_it(
     assert shows_what_ffmpeg_shows(source, tmp_path / f"target.{ending}", engine)
     still = np.asarray(frames_at(source, [0.0])[0])
     assert psnr(still, pictures(source, video_of(source).size)[0]) > 25
+
+
+def test_the_codecs_own_word_on_the_position_counts_too(tmp_path: Path, engine: Engine, level: Path) -> None:
+    source = tmp_path / "source.mkv"
+    word = ["-bsf:v", "h264_metadata=display_orientation=insert:rotate=90:flip=horizontal", str(source)]
+    run_ffmpeg(["-y", "-i", str(level), "-c", "copy", *word], timeout_s=20, what="turning")
+    assert (video_of(source).rotation, video_of(source).mirrored) == (270, True)
+    assert shows_what_ffmpeg_shows(source, tmp_path / "target.mp4", engine)
+
+
+@pytest.mark.parametrize(("orientation", "position"), [(5, (270, True)), (8, (90, False))])
+def test_pictures_of_cameras_are_turned_by_their_exif_data(
+    tmp_path: Path, engine: Engine, level: Path, orientation: int, position: tuple[int, bool]
+) -> None:
+    """PyAV has no name for it."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    frames_at(level, [0.0])[0].save(tmp_path / "picture.jpg", exif=exif)
+    source = tmp_path / "source.mov"
+    film = ["-framerate", "5", "-loop", "1", "-t", "1", "-i", str(tmp_path / "picture.jpg"), "-c", "copy"]
+    run_ffmpeg(["-y", *film, str(source)], timeout_s=20, what="muxing")
+    assert (video_of(source).rotation, video_of(source).mirrored) == position
+    assert shows_what_ffmpeg_shows(source, tmp_path / "target.mp4", engine)
 
 
 @pytest.mark.parametrize("degrees", [1, 89, 269])
