@@ -3,12 +3,14 @@
 from fractions import Fraction
 
 from video_pipeline.errors import UpscalingError
-from video_pipeline.media import VideoStream
+from video_pipeline.media import MAX_PIXELS, VideoStream
 
 # Models give 848x480 or 854x480 for "16:9"; platforms want exactly 1080x1920. An aspect within this tolerance of a
 # standard one is treated as standard.
 _STANDARD_ASPECTS = (Fraction(16, 9), Fraction(9, 16), Fraction(1))
 _TOLERANCE = Fraction(1, 100)
+# The longest side that x264 takes.
+_LONGEST = 16384
 
 
 def target_size(video: VideoStream, short_side: int) -> tuple[int, int]:
@@ -35,6 +37,15 @@ def check_size(video: VideoStream, size: tuple[int, int]) -> None:
         raise UpscalingError(
             f"{size[0]}x{size[1]} would distort a picture of {video.size[0]}x{video.size[1]}; choose a size of "
             "the same aspect, and crop or pad in another step."
+        )
+
+
+def check_fits(size: tuple[int, int]) -> None:
+    """Raise UpscalingError for a size that no H.264 file holds, as a strip of a picture would become."""
+    if max(size) > _LONGEST or size[0] * size[1] > MAX_PIXELS:
+        raise UpscalingError(
+            f"{size[0]}x{size[1]} is more than H.264 holds ({_LONGEST} pixels a side, 8K UHD in all); choose a "
+            "smaller size or short side."
         )
 
 

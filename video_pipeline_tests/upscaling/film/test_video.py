@@ -164,6 +164,14 @@ def test_a_size_that_would_distort_or_is_odd_is_refused(tmp_path: Path, engine: 
     assert video_of(tmp_path / "target.mp4").size == (192, 108)
 
 
+def test_a_strip_that_would_become_larger_than_any_film_is_refused(tmp_path: Path, engine: Engine) -> None:
+    source = render(tmp_path / "source.mp4", size=(640, 16), frames=2)
+    with pytest.raises(UpscalingError, match=r"43200x1080 is more than H.264 holds"):
+        upscale_file(source, tmp_path / "target.mp4", engine=engine)
+    upscale_file(source, tmp_path / "target.mp4", settings=UpscaleSettings(short_side=32, blend=0), engine=engine)
+    assert video_of(tmp_path / "target.mp4").size == (1280, 32)
+
+
 def test_settings_for_another_model_than_the_engines_are_refused(tmp_path: Path, engine: Engine) -> None:
     source = render(tmp_path / "source.mp4", frames=1)
     settings = UpscaleSettings(model="RealESRGAN_x4plus")
