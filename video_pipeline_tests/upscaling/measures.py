@@ -61,6 +61,23 @@ def pictures(path: Path, size: tuple[int, int], matrix: str | None = None) -> np
     return np.frombuffer(raw, np.uint8).reshape(-1, size[1], size[0], 3)
 
 
+def sound(path: Path, number: int = 0) -> np.ndarray:
+    """What is heard of a sound track from 0 s on, as the ffmpeg program decodes it: mono, 48 kHz, silence in gaps."""
+    in_time = "aresample=48000:async=1:min_hard_comp=0.001:first_pts=0"
+    command = [ffmpeg_exe(), "-nostdin", "-loglevel", "error", "-copyts", "-i", str(path), "-map", f"0:a:{number}"]
+    raw = subprocess.run([*command, "-af", in_time, "-ac", "1", "-f", "f32le", "-"], capture_output=True, check=True)
+    return np.frombuffer(raw.stdout, np.float32)
+
+
+def lag_s(before: np.ndarray, after: np.ndarray) -> float:
+    """By how many seconds the second of two sounds is later than the first."""
+    length = min(len(before), len(after))
+    size = 1 << (2 * length).bit_length()
+    likeness = np.fft.irfft(np.fft.rfft(after[:length], size) * np.conj(np.fft.rfft(before[:length], size)), size)
+    best = int(np.argmax(likeness))
+    return (best if best < size // 2 else best - size) / 48_000
+
+
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
     """In dB, of 8-bit values; infinite for equal ones."""
     error = float(np.mean((a.astype(np.float64) - b) ** 2))

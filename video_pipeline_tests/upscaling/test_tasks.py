@@ -2,14 +2,19 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from video_pipeline.upscaling import Batch, Engine, Outcome, Task, find_tasks
+from video_pipeline.upscaling.tasks import CLIP_SUFFIXES
 from video_pipeline_tests.media.clips import render
 from video_pipeline_tests.upscaling.measures import PLAIN, folder, timestamps
+
+PAPER = Path(__file__).parents[2] / "docs" / "upscaling.md"
+_CODE = re.compile("`([^`]+)`")
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +140,29 @@ def test_records_of_earlier_releases_are_read(here: Path, engine: Engine, clip: 
     assert entry.pop("source") == "../a.mov"
     record.write_text(json.dumps({"a.mp4": entry}))
     assert made(run(engine, "a.mov")) == []
+
+
+def _rows(title: str) -> list[tuple[str, str]]:
+    """The first two cells of each row of the table with this title in the paper on upscaling."""
+    table = PAPER.read_text().partition(f"| {title} |")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()[2:]]
+    return [(row[0], row[1]) for row in rows]
+
+
+def test_the_paper_says_what_names_become(here: Path) -> None:
+    rows = [(_CODE.findall(source)[0], *_CODE.findall(result)) for source, result in _rows("into a folder")]
+    assert len(rows) == 5
+    for source, _ in rows:
+        Path(source).touch()
+    assert names(*(source for source, _ in rows)) == {source: f"out/{result}" for source, result in rows}
+    assert f"what ends in {', '.join(sorted(CLIP_SUFFIXES)[:-1])} or {max(CLIP_SUFFIXES)}" in PAPER.read_text()
+
+
+def test_the_paper_quotes_what_is_said_of_a_clip_that_is_refused() -> None:
+    code = "".join(path.read_text() for path in (PAPER.parents[1] / "video_pipeline" / "upscaling").rglob("*.py"))
+    quotes = [quote for _, says in _rows("of a clip") for quote in _CODE.findall(says)]
+    assert len(quotes) == 6
+    assert [quote for quote in quotes if quote not in code] == []
 
 
 # As long as a name may be, in one-byte and in three-byte characters, with an ending and without, and no UTF-8.

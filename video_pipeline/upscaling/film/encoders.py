@@ -21,23 +21,25 @@ class Encoding:
     threads: int
 
 
-def choose_encoding(settings: UpscaleSettings, bit_depth: int) -> Encoding:
+def choose_encoding(settings: UpscaleSettings, bit_depth: int, *, variable_rate: bool = False) -> Encoding:
     """The encoder that the settings name; for "auto", the best one that works here. `bit_depth` is 8 or 10.
 
     Both give constant quality: x264 by its CRF, NVENC by the target quality of its variable rate. NVENC has no
-    bitrate limit here, because with one it ignores the quality. Raises UpscalingError when NVENC is asked for and
-    does not work.
+    bitrate limit here, because with one it ignores the quality. At a variable rate no picture is coded after a later
+    one, because MP4 keeps times between pictures in the order of coding. Raises UpscalingError when NVENC is asked
+    for and does not work.
     """
+    order = {"bf": "0"} if variable_rate else {}
     # NVENC's H.264 has 8 bits only before Blackwell.
     fits = bit_depth == 8
     if settings.encoder == "nvenc" or (settings.encoder == "auto" and fits):
         complaint = nvenc_complaint() if fits else "it writes 8-bit H.264 only, and the clip has more"
         if complaint is None:
             options = {"preset": "p5", "rc": "vbr", "cq": str(settings.crf), "b": "0", "spatial-aq": "1"}
-            return Encoding("h264_nvenc", options, threads=0)
+            return Encoding("h264_nvenc", options | order, threads=0)
         if settings.encoder == "nvenc":
             raise UpscalingError(f"NVENC cannot encode here: {complaint}; take x264, or auto.")
-    return Encoding("libx264", {"crf": str(settings.crf), "preset": settings.preset}, _X264_THREADS)
+    return Encoding("libx264", {"crf": str(settings.crf), "preset": settings.preset} | order, _X264_THREADS)
 
 
 @functools.lru_cache(maxsize=1)

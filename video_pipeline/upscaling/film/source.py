@@ -6,32 +6,21 @@ A clip that cannot be kept faithfully is refused here.
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import (
-    INPUT_GUARD,
-    MAX_PIXELS,
-    VideoStream,
-    carries_alpha,
-    main_video,
-    open_guarded,
-    probe,
-    run_ffmpeg,
-)
+from video_pipeline.media import MAX_PIXELS, VideoStream, carries_alpha, main_video, open_guarded, probe
 from video_pipeline.upscaling.compute.planes import PlaneFormat
 from video_pipeline.upscaling.film.fields import Deinterlacer, Fields, fields_of
 from video_pipeline.upscaling.film.frames import planes_of, taken_as
+from video_pipeline.upscaling.film.inspection import inspect
+from video_pipeline.upscaling.film.timing import Picture, timed
 
 if TYPE_CHECKING:
     import av
     import av.packet
     from av.stream import AttachmentStream, Stream
-
-    from video_pipeline.upscaling.compute.planes import Planes
 
 _HDR = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 # What only HDR films have beside their pictures, by words in ffmpeg's names of it.
@@ -44,31 +33,18 @@ _HDR_RECORDS = {
     "content light level": "HDR10, by its light level",
 }
 _MATRICES = frozenset({"bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})
-# Muxed lengths are rounded, and a stream may end a little early; a file that was cut off misses more.
-_TAIL_TOLERANCE_S = 0.25
-# Bytes a second.
-_SLOWEST_DISK = 5_000_000
-
-
-@dataclass(slots=True)
-class Picture:
-    """A picture between two stages. `pts` and `duration` are in units of the source's `time_base`."""
-
-    pts: int
-    duration: int
-    planes: "Planes"
 
 
 class Source:
     """An open clip. `items` gives its pictures in order of display, and all other packets in the file's order.
 
-    Interlaced pictures come whole. Raises MediaError for a clip that cannot be upscaled faithfully. That is no video,
-    HDR, transparency, more than 10 bits, other than YUV, fields as pictures of their own, a display matrix beyond
-    quarter turns and mirroring, or a file shorter than its table of contents says.
+    Its packets are all read once beforehand (see `inspection`), and interlaced pictures come whole. Raises MediaError
+    for a clip that cannot be upscaled faithfully. That is no video, HDR, transparency, more than 10 bits, other than
+    YUV, fields as pictures of their own, a display matrix beyond quarter turns and mirroring, or a file of which
+    something is missing.
     """
 
     def __init__(self, path: Path) -> None:
-        import av
         from av.video.reformatter import VideoReformatter
 
         self.path = path
@@ -95,8 +71,7 @@ class Source:
         """Bytes of the video packets that were read so far."""
         self._reformatter = VideoReformatter()
         self._deinterlacer: Deinterlacer | None = None
-        self._start_s = (self.container.start_time or 0) / av.time_base
-        self._check_complete()
+        self.inspection = inspect(path, self.info, stream.index)
 
     def close(self) -> None:
         """Close the file."""
@@ -112,7 +87,7 @@ class Source:
         """Pictures and copied packets. Raises MediaError at a damaged packet or frame, or an early end."""
         import av.error
 
-        items = self._items()
+        items = timed(self._items(), self.video.time_base, self.inspection.pictures_end_s)
         while True:
             started = time.perf_counter()
             try:
@@ -128,12 +103,9 @@ class Source:
         # Without it, the decoder would conceal damage and report nothing.
         self.stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
         self.stream.thread_type = "AUTO"
-        end = Fraction(0)
         for packet in self.container.demux([self.stream, *self.copied]):
             if packet.is_corrupt:
                 raise MediaError(f"{self.path} is damaged: it breaks off inside a packet.")
-            if packet.pts is not None:
-                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
             if packet.stream is self.stream:
                 self.video_bytes += packet.size
                 if carries_alpha(packet):
@@ -143,9 +115,6 @@ class Source:
             elif packet.size:
                 yield packet
         yield from self._whole(None)
-        missing_s = self.info.duration_s - float(end) + self._start_s
-        if missing_s > _TAIL_TOLERANCE_S:
-            raise MediaError(f"{self.path} is cut off: its last {missing_s:.2f} s are missing.")
 
     def _checked(self, frame: "av.VideoFrame") -> "av.VideoFrame":
         if frame.pts is None or frame.is_corrupt:
@@ -174,28 +143,6 @@ class Source:
         for whole in frames:
             assert whole.pts is not None  # it was checked
             yield Picture(whole.pts, whole.duration or 0, planes_of(whole, self.shape))
-
-    def _check_complete(self) -> None:
-        """Raise MediaError, before decoding, for a file whose table of contents points beyond its end."""
-        entries = self.stream.index_entries
-        needed = max((entry.pos + entry.size for entry in entries), default=0)
-        if needed > self.info.size_bytes:
-            raise MediaError(f"{self.path} is cut off: it has {self.info.size_bytes:,} of at least {needed:,} bytes.")
-        if "matroska" in self.info.container:
-            self._check_matroska()
-
-    def _check_matroska(self) -> None:
-        """Raise MediaError for a gap. The demuxer skips to the next cluster; only the ffmpeg program reports that."""
-        streams = ["-map", "0:v", "-map", "0:a?", "-c", "copy", "-f", "null", "-"]
-        said = run_ffmpeg(
-            [*INPUT_GUARD, "-i", f"file:{self.path.absolute()}", *streams],
-            timeout_s=60 + self.info.size_bytes / _SLOWEST_DISK,
-            what=f"reading {self.path}",
-        )
-        # Damaged sound is copied as it is.
-        if "matroska" in said:
-            first = said.splitlines()[0].rpartition("] ")[2]
-            raise MediaError(f"{self.path} is damaged: pictures or sound are missing in its middle ({first})")
 
 
 def _fields(path: Path, video: VideoStream) -> Fields | None:

@@ -18,7 +18,8 @@ from video_pipeline.errors import MediaError, UpscalingError
 from video_pipeline.upscaling.compute.planes import PlaneFormat
 from video_pipeline.upscaling.film.encoders import Encoding
 from video_pipeline.upscaling.film.frames import frame_of
-from video_pipeline.upscaling.film.source import Picture, Source
+from video_pipeline.upscaling.film.source import Source
+from video_pipeline.upscaling.film.timing import Picture
 
 if TYPE_CHECKING:
     import av
@@ -72,6 +73,8 @@ class Target:
         self._copies = _add_copies(self._container, container_format, source)
         for file in source.attached_to(container_format):
             self._container.add_attachment(file.name or "", file.mimetype or "", file.data)
+        self._begins = _begins(container_format, source)
+        self._durations: dict[int, int] = {}
 
     def _add_video(self, source: Source, encoding: Encoding) -> "av.video.VideoStream":
         import av.video
@@ -98,7 +101,7 @@ class Target:
             if isinstance(item, Picture):
                 self._mux(self._frame(item))
                 self.frames += 1
-            else:
+            elif item.pts is None or item.pts >= self._begins.get(item.stream.index, item.pts):
                 item.stream = self._copies[item.stream.index]
                 self._container.mux(item)
         self.encode_s += time.perf_counter() - started
@@ -124,12 +127,15 @@ class Target:
     def _mux(self, frame: "av.VideoFrame | None") -> None:
         for packet in self._stream.encode(frame):
             self.video_bytes += packet.size
+            # Encoders tell that of another picture, or none.
+            packet.duration = self._durations.pop(packet.pts or 0, packet.duration)
             self._container.mux(packet)
 
     def _frame(self, picture: Picture) -> "av.VideoFrame":
         frame = frame_of(picture.planes, self._shape.pixel_format)
         frame.pts, frame.duration = picture.pts, picture.duration
         frame.time_base = self._time_base
+        self._durations[picture.pts] = picture.duration
         return frame
 
 
@@ -146,6 +152,12 @@ def check_copies(source: Source, container_format: str) -> None:
     import av
     import av.error
 
+    if container_format != "matroska" and source.inspection.repeated_times:
+        what = " and ".join(sorted(source.inspection.repeated_times))
+        raise MediaError(
+            f"Two packets of {source.path} ({what}) have one time, which no {container_format} file holds; write a "
+            ".mkv, or remux the source first."
+        )
     if not source.copied:
         return
     trial = av.open(io.BytesIO(), "w", format=container_format)
@@ -178,6 +190,27 @@ def _add_copies(container: "OutputContainer", container_format: str, source: Sou
         copy.disposition = stream.disposition
         copies[stream.index] = copy
     return copies
+
+
+def _begins(container_format: str, source: Source) -> dict[int, int]:
+    """The earliest time of a packet that is copied, by the source's streams and in their units.
+
+    MP4 and MOV hide what lies before the cut. Matroska begins at 0: what is hidden would be heard, and all else be
+    late. The delay of Opus, and Matroska's own, are kept by its muxer.
+    """
+    if container_format != "matroska" or "matroska" in source.info.container:
+        return {}
+    return {
+        stream.index: -int(_opus_delay_s(stream) / stream.time_base)
+        for stream in source.copied
+        if stream.time_base is not None
+    }
+
+
+def _opus_delay_s(stream: "Stream") -> Fraction:
+    """The pre-skip that an Opus stream's head tells, which is in samples of 48 kHz; 0 for other streams."""
+    head = stream.codec_context.extradata or b""
+    return Fraction(int.from_bytes(head[10:12], "little"), 48_000) if head.startswith(b"OpusHead") else Fraction(0)
 
 
 def _muxer_options(container_format: str, source: Source) -> dict[str, str]:

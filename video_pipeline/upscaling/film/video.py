@@ -18,8 +18,9 @@ from video_pipeline.upscaling.film.geometry import check_fits, check_size, grows
 from video_pipeline.upscaling.film.notes import notes_on
 from video_pipeline.upscaling.film.partial_file import partial_file
 from video_pipeline.upscaling.film.prefetch import prefetch
-from video_pipeline.upscaling.film.source import Picture, Source, matrix_of
+from video_pipeline.upscaling.film.source import Source, matrix_of
 from video_pipeline.upscaling.film.target import Target, check_copies, container_format
+from video_pipeline.upscaling.film.timing import Picture
 from video_pipeline.upscaling.report import Electricity, UpscaleProgress, UpscaleReport, UpscaleSettings
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _work(clip: Source, target: Path, settings: UpscaleSettings, size: tuple[int
     wanted = size or target_size(clip.video, settings.short_side)
     check_fits(wanted)
     enlargement = _enlargement(clip, wanted, settings.blend)
-    encoding = choose_encoding(settings, clip.shape.bit_depth)
+    encoding = choose_encoding(settings, clip.shape.bit_depth, variable_rate=clip.inspection.variable_rate)
     return Work(clip.video, wanted, enlargement, encoding, kind, notes_on(clip, kind))
 
 
