@@ -3,6 +3,7 @@
 Nothing here knows of briefs or money. Importing this package loads no decoder; its functions do when they are called.
 """
 
+from video_pipeline.media.boxes import boxes_by_name, boxes_in, film_head
 from video_pipeline.media.ffmpeg import INPUT_GUARD, MAX_PIXELS, ffmpeg_exe, run_ffmpeg
 from video_pipeline.media.frames import Stills, fitted, frames_at, jpeg_bytes, look_through, save_picture
 from video_pipeline.media.probing import (
@@ -24,9 +25,12 @@ __all__ = [
     "MediaInfo",
     "Stills",
     "VideoStream",
+    "boxes_by_name",
+    "boxes_in",
     "carries_alpha",
     "cut",
     "ffmpeg_exe",
+    "film_head",
     "fitted",
     "frames_at",
     "is_cover",

@@ -49,5 +49,6 @@ def run_ffmpeg(args: Sequence[str], *, timeout_s: float, what: str) -> str:
         ) from None
     words = done.stderr.decode(errors="replace").strip()[-_STDERR_TAIL:]
     if done.returncode != 0:
-        raise MediaError(f"ffmpeg failed at {what} (exit status {done.returncode}): {words or 'it gave no reason'}")
+        reason = "; ".join(words.splitlines()) or "it gave no reason"
+        raise MediaError(f"ffmpeg failed at {what} (exit status {done.returncode}): {reason}")
     return words

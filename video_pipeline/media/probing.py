@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from video_pipeline.errors import MediaError
+from video_pipeline.media.boxes import check_counts
 from video_pipeline.media.ffmpeg import FORMAT_WHITELIST, MAX_PIXELS, PROTOCOL_WHITELIST
 from video_pipeline.media.headers import StreamHeader, read_headers
 
@@ -212,6 +213,7 @@ def open_guarded(path: Path) -> "av.container.InputContainer":
         raise MediaError(f"{path} does not exist or is not a file.")
     if size_bytes == 0:
         raise MediaError(f"{path} is empty; the download or the render that wrote it did not finish.")
+    check_counts(path, size_bytes)
     options = {"protocol_whitelist": PROTOCOL_WHITELIST, "format_whitelist": FORMAT_WHITELIST}
     try:
         # "file:" keeps a name such as "concat:a|b" a name.

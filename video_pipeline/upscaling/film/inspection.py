@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from video_pipeline.errors import MediaError
 from video_pipeline.media import INPUT_GUARD, MediaInfo, open_guarded, run_ffmpeg
 from video_pipeline.upscaling.film.sample_tables import check_sample_tables
-from video_pipeline.upscaling.film.timing import last_duration, rounding
+from video_pipeline.upscaling.film.timing import Cuts, last_duration, rounding
 
 if TYPE_CHECKING:
     import av.container
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _TAIL_TOLERANCE_S = Fraction(1, 4)
 # Bytes a second.
 _SLOWEST_DISK = 5_000_000
+# The demuxer's own words, at its beginning and later, and those of the parser that drops packets.
+_FAULT = re.compile(r"\[in#0|matroska|\[opus")
 _SEGMENT = b"\x18\x53\x80\x67"
 _DURATION = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
@@ -38,6 +40,8 @@ class Inspection:
     """When the last picture ends, where the container says so beside its packet."""
     repeated_times: set[str] = field(default_factory=set[str])
     """Kinds of streams in which two packets have one time."""
+    backwards: set[str] = field(default_factory=set[str])
+    """Kinds of streams in which a packet is earlier than the one before it."""
     variable_rate: bool = False
     """Whether pictures are shown for different times, by more than rounding makes."""
 
@@ -88,6 +92,7 @@ def _read(
     """When each picture, sound and subtitle stream ends. Sound is decoded, for it is copied as it is."""
     ends: dict[int, Fraction] = {}
     decoded_at: dict[int, int] = {}
+    cuts = Cuts()
     sounds = {stream.index: _Sound(stream, path) for stream in container.streams.audio}
     for packet in container.demux():
         stream = packet.stream
@@ -101,9 +106,10 @@ def _read(
         if packet.pts is not None:
             end = (packet.pts + (packet.duration or 0)) * packet.time_base
             ends[stream.index] = max(end, ends.get(stream.index, Fraction(0)))
-        if packet.dts is not None and stream.type == "audio":
-            if decoded_at.get(stream.index) == packet.dts:
-                found.repeated_times.add(stream.type)
+        if packet.dts is not None and stream.type == "audio" and not cuts.hides(packet):
+            before = decoded_at.get(stream.index, packet.dts - 1)
+            if packet.dts <= before:
+                (found.repeated_times if packet.dts == before else found.backwards).add(stream.type)
             decoded_at[stream.index] = packet.dts
     return ends
 
@@ -201,6 +207,6 @@ def _check_matroska(info: MediaInfo) -> None:
         timeout_s=60 + info.size_bytes / _SLOWEST_DISK,
         what=f"reading {info.path}",
     )
-    faults = [line.rpartition("] ")[2] for line in said.splitlines() if "matroska" in line or "[opus" in line]
+    faults = [line.rpartition("] ")[2] for line in said.splitlines() if _FAULT.search(line)]
     if faults:
         raise MediaError(f"{info.path} is damaged: pictures or sound are missing in its middle ({faults[0]})")

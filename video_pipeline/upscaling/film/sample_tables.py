@@ -7,14 +7,11 @@ import struct
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
 
 from video_pipeline.errors import MediaError
+from video_pipeline.media import boxes_by_name, boxes_in, film_head
 
 _KINDS = {b"vide": "pictures", b"soun": "sound"}
-# A day of film takes less. More is read by the demuxer only.
-_LARGEST_HEAD = 64 << 20
-_MOST_BOXES = 100_000
 _NOTHING = memoryview(b"")
 
 
@@ -23,15 +20,13 @@ def check_sample_tables(path: Path) -> None:
 
     Fragments bring tables of their own, which are not read here.
     """
-    with path.open("rb") as file:
-        head = memoryview(_head(file))
-    for name, track in _boxes(head):
+    for name, track in boxes_in(film_head(path)):
         if name == b"trak":
-            media = _boxes_of(_boxes_of(track).get(b"mdia", _NOTHING))
+            media = boxes_by_name(boxes_by_name(track).get(b"mdia", _NOTHING))
             kind = _KINDS.get(bytes(media.get(b"hdlr", _NOTHING)[8:12]))
             if kind is None:
                 continue
-            tables = _boxes_of(_boxes_of(media.get(b"minf", _NOTHING)).get(b"stbl", _NOTHING))
+            tables = boxes_by_name(boxes_by_name(media.get(b"minf", _NOTHING)).get(b"stbl", _NOTHING))
             try:
                 fault = _fault(tables)
             except struct.error:
@@ -83,34 +78,3 @@ def _pairs(table: memoryview) -> Iterator[tuple[int, int]]:
 
 def _count(table: memoryview) -> int:
     return struct.unpack_from(">I", table, 4)[0] if table else 0
-
-
-def _head(file: BinaryIO) -> bytes:
-    """The content of the box `moov`; empty where there is none, or one too large."""
-    for _ in range(_MOST_BOXES):
-        size, name = struct.unpack(">I4s", file.read(8).ljust(8, b"\0"))
-        if size == 1:
-            size = int.from_bytes(file.read(8), "big") - 8
-        if name == b"moov":
-            return file.read(size - 8) if 8 <= size <= _LARGEST_HEAD else b""
-        if size < 8:
-            break
-        file.seek(size - 8, 1)
-    return b""
-
-
-def _boxes_of(content: memoryview) -> dict[bytes, memoryview]:
-    return dict(_boxes(content))
-
-
-def _boxes(content: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """The boxes in `content`, each with what is in it."""
-    while len(content) >= 8:
-        size, name = struct.unpack_from(">I4s", content)
-        begin = 8
-        if size == 1 and len(content) >= 16:
-            size, begin = struct.unpack_from(">Q", content, 8)[0], 16
-        if size < begin:
-            return
-        yield name, content[begin:size]
-        content = content[size:]

@@ -15,7 +15,7 @@ from video_pipeline.upscaling.compute.planes import PlaneFormat
 from video_pipeline.upscaling.film.fields import Deinterlacer, Fields, fields_of
 from video_pipeline.upscaling.film.frames import planes_of, taken_as
 from video_pipeline.upscaling.film.inspection import inspect
-from video_pipeline.upscaling.film.timing import Picture, timed
+from video_pipeline.upscaling.film.timing import Cuts, Picture, timed
 
 if TYPE_CHECKING:
     import av
@@ -103,6 +103,7 @@ class Source:
         # Without it, the decoder would conceal damage and report nothing.
         self.stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}
         self.stream.thread_type = "AUTO"
+        cuts = Cuts()
         for packet in self.container.demux([self.stream, *self.copied]):
             if packet.is_corrupt:
                 raise MediaError(f"{self.path} is damaged: it breaks off inside a packet.")
@@ -112,7 +113,7 @@ class Source:
                     raise MediaError(_transparent(self.path, self.video))
                 for frame in self.stream.decode(packet):
                     yield from self._whole(self._checked(frame))
-            elif packet.size:
+            elif packet.size and not cuts.hides(packet):
                 yield packet
         yield from self._whole(None)
 

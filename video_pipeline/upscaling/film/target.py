@@ -152,6 +152,9 @@ def check_copies(source: Source, container_format: str) -> None:
     import av
     import av.error
 
+    if source.inspection.backwards:
+        what = " and ".join(sorted(source.inspection.backwards))
+        raise MediaError(f"Times of {source.path} ({what}) go backwards; remux it first.")
     if container_format != "matroska" and source.inspection.repeated_times:
         what = " and ".join(sorted(source.inspection.repeated_times))
         raise MediaError(

@@ -1,4 +1,4 @@
-"""Pictures on their way, and how long each is shown: until the next one, and the last one until the film's end."""
+"""Pictures on their way and how long each is shown, and packets that are not to be heard or read."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,3 +56,32 @@ def last_duration(pts: int, duration: int, time_base: Fraction, end_s: Fraction 
     """How long the last picture is shown: for its own `duration`, or longer where the container says so."""
     until = duration if end_s is None else int(end_s / time_base) - pts
     return until if until > duration + rounding(time_base) else duration
+
+
+class Cuts:
+    """Tells which copied packets an edit list hides; not of those before 0 that begin a stream, which may be hidden
+    by an edit list of ours.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[int, int] = {}
+        self._begun: set[int] = set()
+        self._cut: set[int] = set()
+
+    def hides(self, packet: "av.packet.Packet") -> bool:
+        """Whether to leave the packet out; each is to be asked for, in their order."""
+        index, time = packet.stream.index, packet.dts
+        # Of fragments that overlap, packets are marked as hidden too: those have the time of the one before.
+        overlaps = index not in self._cut and time == self._last.get(index)
+        if packet.is_discard and not overlaps and (index in self._begun or (packet.pts or 0) >= 0):
+            self._cut.add(index)
+            return True
+        # Of the packet in which a cut ends, the beginning would be heard at the time of another one.
+        if index in self._cut and time is not None and time <= self._last.get(index, time - 1):
+            return True
+        self._cut.discard(index)
+        if not packet.is_discard:
+            self._begun.add(index)
+        if time is not None:
+            self._last[index] = time
+        return False

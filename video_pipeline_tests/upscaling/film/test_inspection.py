@@ -1,4 +1,4 @@
-"""What is missing or damaged without the decoder of the pictures seeing it: sample tables, sound, the end."""
+"""What containers say of their samples, and what the decoder of the pictures does not see: damage, hidden parts."""
 
 import struct
 from pathlib import Path
@@ -8,8 +8,10 @@ import pytest
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media import probe, run_ffmpeg
+from video_pipeline.upscaling import Engine, upscale_file
 from video_pipeline.upscaling.film.inspection import inspect
 from video_pipeline_tests.media.clips import render
+from video_pipeline_tests.upscaling.measures import PLAIN, lag_s, sound, timestamps
 
 
 def check(path: Path) -> None:
@@ -147,3 +149,66 @@ def test_a_film_whose_tracks_all_begin_late_is_not_cut_off(tmp_path: Path, clips
     late = ["-itsoffset", "1.5", "-i", str(clips / "aac.mp4"), "-c", "copy", str(source)]
     run_ffmpeg(late, timeout_s=20, what="shifting")
     check(source)
+
+
+@pytest.mark.parametrize("box", [b"trun", b"stsz"], ids=bytes.decode)
+def test_more_samples_than_bytes_are_refused_before_a_demuxer_lists_them(
+    tmp_path: Path, clips: Path, box: bytes
+) -> None:
+    """A demuxer would take gigabytes for a list of 100 million samples, which six kilobytes can claim."""
+    fragments = ["-c", "copy", "-movflags", "frag_keyframe+empty_moov", str(tmp_path / "source.mp4")]
+    run_ffmpeg(["-i", str(clips / "aac.mp4"), *fragments], timeout_s=20, what="making fragments")
+    source = tmp_path / "source.mp4" if box == b"trun" else clips / "pcm.mov"
+    content = bytearray(source.read_bytes())
+    at = _tables(content, box)[-1] + (8 if box == b"trun" else 12)
+    struct.pack_into(">I", content, at, 100_000_000)
+    hostile = tmp_path / f"hostile{source.suffix}"
+    hostile.write_bytes(content)
+    with pytest.raises(MediaError, match="claims more samples than it has bytes"):
+        probe(hostile)
+
+
+def _with_edits(content: bytes, edits: list[tuple[int, int]], media_s: tuple[int, int]) -> bytes:
+    """The film with another edit list for each track: (length in ms, begin in ms, -1 for nothing); `moov` is last."""
+    tracks = iter(media_s)
+
+    def rebuilt(part: bytes, scale: int) -> bytes:
+        made = b""
+        while part:
+            size, name = struct.unpack_from(">I4s", part)
+            inner = part[8:size]
+            if name == b"trak":
+                scale = next(tracks)
+            if name in (b"moov", b"trak", b"edts"):
+                inner = rebuilt(inner, scale)
+            elif name == b"elst":
+                hidden = struct.unpack_from(">i", inner, 12)[0]
+                begins = [-1 if begin < 0 else hidden + begin * scale // 1000 for _, begin in edits]
+                rows = [struct.pack(">IiI", edit[0], at, 0x10000) for edit, at in zip(edits, begins, strict=True)]
+                inner = struct.pack(">II", 0, len(edits)) + b"".join(rows)
+            made += struct.pack(">I4s", 8 + len(inner), name) + inner
+            part = part[size:]
+        return made
+
+    return rebuilt(content, 0)
+
+
+# A cut, a cut with nothing before and between, the same twice, and one that begins between two pictures.
+EDITS = [[(400, 0), (600, 1000)], [(300, -1), (400, 0), (200, -1), (600, 1000)], [(400, 0)] * 2, [(390, 510)]]
+
+
+@pytest.mark.parametrize("edits", EDITS, ids=str)
+def test_an_edit_list_of_several_parts_is_followed(
+    tmp_path: Path, engine: Engine, edits: list[tuple[int, int]]
+) -> None:
+    whole, source = tmp_path / "whole.mp4", tmp_path / "source.mp4"
+    noise = ["-f", "lavfi", "-i", "anoisesrc=seed=7:amplitude=0.3:sample_rate=48000:duration=2", "-c:a", "aac"]
+    picture = ["-i", str(render(tmp_path / "picture.mp4", frames=50)), "-c:v", "copy", "-movie_timescale", "1000"]
+    run_ffmpeg([*picture[:2], *noise, *picture[2:], str(whole)], timeout_s=20, what="adding noise")
+    source.write_bytes(_with_edits(whole.read_bytes(), edits, (12_800, 48_000)))
+    heard = sound(source)
+    for suffix in (".mp4", ".mkv"):
+        target = tmp_path / f"target{suffix}"
+        upscale_file(source, target, settings=PLAIN, engine=engine)
+        assert timestamps(target) == pytest.approx(timestamps(source), abs=0.0006)
+        assert abs(lag_s(heard, sound(target))) < 0.001
