@@ -5,7 +5,7 @@ Dagster's resources and the command line both use it, so they can never be wired
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from video_pipeline.storage import ObjectStore, open_store
 if TYPE_CHECKING:
     import httpx
 
+    from video_pipeline.briefs import Brief, Refusals
     from video_pipeline.generation import Provider, Webhooks
     from video_pipeline.publishing import Platform
     from video_pipeline.receiver import Receiver
@@ -37,12 +38,14 @@ class Inbox:
     """Where briefs come from: a folder, and the packaged files that stand in for a day that has none.
 
     `platforms` are the names that a brief may give. A file is taken when it was not touched for `settle_s` seconds.
+    `refusals` says which of its platforms could never take a brief's clip.
     """
 
     folder: Path
     examples: tuple[Path, ...]
     platforms: tuple[str, ...]
     settle_s: float
+    refusals: "Refusals"
 
 
 class Services:
@@ -118,7 +121,20 @@ class Services:
         from video_pipeline.publishing import PLATFORMS
 
         examples = tuple(example_files()) if self._sandboxed else ()
-        return Inbox(self.settings.inbox, examples, tuple(PLATFORMS), self.policy.intake.settle_s)
+        return Inbox(
+            self.settings.inbox,
+            examples,
+            tuple(PLATFORMS),
+            self.policy.intake.settle_s,
+            self._refusals,
+        )
+
+    def _refusals(self, brief: "Brief") -> Mapping[str, Sequence[str]]:
+        from video_pipeline.publishing import PLATFORMS, refusals
+
+        limits = {name: vendor.limits for name, vendor in PLATFORMS.items()}
+        longest = max((model.model for model in self.catalogue.models), key=len, default="")
+        return refusals(brief, limits, model=longest)
 
     @cached_property
     def unused_keys(self) -> str:

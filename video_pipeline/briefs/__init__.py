@@ -4,6 +4,7 @@ from video_pipeline.briefs.brief import Brief, Quality, Shot, ShotKind, clip_id_
 from video_pipeline.briefs.inbox import (
     InboxReading,
     Quarantined,
+    Refusals,
     arrived_days,
     claim_day_files,
     example_files,
@@ -15,6 +16,7 @@ from video_pipeline.briefs.inbox import (
 from video_pipeline.briefs.intake import DayIntake, days_not_taken_in, keep_what_is_public, take_in
 from video_pipeline.briefs.messages import inbox_left_out, said_of
 from video_pipeline.briefs.storyboard import Storyboard, StoryboardShot, storyboard_of
+from video_pipeline.briefs.texts import seen_letters, shown_text
 
 __all__ = [
     "Brief",
@@ -22,6 +24,7 @@ __all__ = [
     "InboxReading",
     "Quality",
     "Quarantined",
+    "Refusals",
     "Shot",
     "ShotKind",
     "Storyboard",
@@ -36,6 +39,8 @@ __all__ = [
     "keep_what_is_public",
     "read_files",
     "said_of",
+    "seen_letters",
+    "shown_text",
     "storyboard_of",
     "take_in",
     "unread",

@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from video_pipeline.briefs.texts import not_shown, seen_letters, without_width
 from video_pipeline.orders import Orientation
 
 
@@ -40,9 +41,24 @@ def _known_platform(name: str, info: ValidationInfo) -> str:
     return name
 
 
+def _people_see_it(text: str, info: ValidationInfo) -> str:
+    """Refuse what comes in and holds a character that would be taken out of it, or nothing that people see."""
+    if not isinstance(info.context, KnownNames) or not text:
+        return text
+    if hidden := not_shown(text):
+        raise PydanticCustomError(
+            "not_shown", "it holds {letter}, which no platform shows; take it out", {"letter": hidden}
+        )
+    if not seen_letters(text):
+        raise PydanticCustomError("not_shown", "it shows as nothing; write something that people see")
+    return text
+
+
 BriefId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 PlatformName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,32}$"), AfterValidator(_known_platform)]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000), AfterValidator(_people_see_it)
+]
 
 MAX_CLIP_S = 180
 
@@ -93,8 +109,10 @@ class Brief(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     brief_id: BriefId
-    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-    caption: str = Field("", max_length=2200)
+    title: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_people_see_it)
+    ]
+    caption: Annotated[str, AfterValidator(_people_see_it)] = Field("", max_length=2200)
     platforms: tuple[PlatformName, ...] = Field(min_length=1)
     prompt: Text | None = None
     shots: tuple[Shot, ...] = ()
@@ -105,8 +123,12 @@ class Brief(BaseModel):
     orientation: Orientation = Orientation.PORTRAIT
     broll: tuple[Text, ...] = Field((), description="Pre-planned substitutes for a shot that is refused.")
     bible: tuple[Text, ...] = Field((), description="Character and scene entries, added to every prompt.")
-    hook: str = Field("", max_length=60, description="Hook framework, for the weekly editorial patterns.")
-    style: str = Field("", max_length=60, description="Visual style, for affinities and patterns.")
+    hook: Annotated[str, AfterValidator(_people_see_it)] = Field(
+        "", max_length=60, description="Hook framework, for the weekly editorial patterns."
+    )
+    style: Annotated[str, AfterValidator(_people_see_it)] = Field(
+        "", max_length=60, description="Visual style, for affinities and patterns."
+    )
     seed: int | None = Field(None, ge=0, lt=2**31)
 
     @field_validator("platforms")
@@ -143,6 +165,12 @@ class Brief(BaseModel):
     def assumed(self) -> tuple[str, ...]:
         """Names of the routing fields that the brief left out; their defaults are the cheapest ones."""
         return tuple(name for name in ("quality", "visual_complexity") if name not in self.model_fields_set)
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """A clause on each text that holds a character which shows as nothing where it stands."""
+        texts = {"title": self.title, "caption": self.caption, "prompt": self.prompt or ""}
+        return tuple(f"{name} holds {letter}" for name, text in texts.items() if (letter := without_width(text)))
 
     @property
     def sha256(self) -> str:

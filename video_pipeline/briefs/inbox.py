@@ -5,7 +5,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from importlib import resources
@@ -46,13 +46,15 @@ class Quarantined:
 class InboxReading:
     """What a day's files hold: every document is in one of the two lists.
 
-    `file_of` and `source_of` are a brief's file, and the name of its place there, by its id.
+    `file_of` and `source_of` are a brief's file, and the name of its place there, by its id. `doubts` say what of
+    sound briefs will not come out as written.
     """
 
     briefs: list[Brief] = field(default_factory=list[Brief])
     quarantined: list[Quarantined] = field(default_factory=list[Quarantined])
     file_of: dict[str, Path] = field(default_factory=dict[str, Path])
     source_of: dict[str, str] = field(default_factory=dict[str, str])
+    doubts: list[str] = field(default_factory=list[str])
     files: int = 0
 
 
@@ -190,11 +192,20 @@ def example_files() -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
 
 
-def read_files(files: Iterable[Path], *, platforms: Iterable[str]) -> InboxReading:
+Refusals = Callable[[Brief], Mapping[str, Sequence[str]]]
+"""Which of a brief's platforms could never take its clip, and why, a sentence each."""
+
+
+def none_refused(brief: Brief) -> Mapping[str, Sequence[str]]:
+    """Where nobody knows what platforms take."""
+    return {}
+
+
+def read_files(files: Iterable[Path], *, platforms: Iterable[str], refusals: Refusals = none_refused) -> InboxReading:
     """Validate every document of every file.
 
-    What is malformed is quarantined, as is the second brief with an id. `platforms` are the names that a brief may
-    give.
+    What is malformed is quarantined, as is the second brief with an id, and a brief that all of its platforms would
+    refuse. `platforms` are the names that a brief may give.
     """
     reading = InboxReading()
     known = KnownNames(tuple(platforms))
@@ -220,12 +231,18 @@ def read_files(files: Iterable[Path], *, platforms: Iterable[str]) -> InboxReadi
                 brief = None
             if brief and brief.brief_id in reading.source_of:
                 reasons += (f"brief_id: {brief.brief_id} is already used by {reading.source_of[brief.brief_id]}",)
+            refused: Mapping[str, Sequence[str]] = refusals(brief) if brief and not reasons else {}
+            if brief and set(refused) == set(brief.platforms):
+                reasons += tuple(dict.fromkeys(reason for broken in refused.values() for reason in broken))
             if brief is None or reasons:
                 reading.quarantined.append(Quarantined(name, source, reasons, piece.raw))
                 continue
             reading.source_of[brief.brief_id] = source
             reading.file_of[brief.brief_id] = path
             reading.briefs.append(brief)
+            for platform, broken in refused.items():
+                reading.doubts.append(f"{source}: nothing will go to {platform}, as {'; '.join(broken)}")
+            reading.doubts += [f"{source}: {hidden}, which shows as nothing" for hidden in brief.hidden]
     return reading
 
 

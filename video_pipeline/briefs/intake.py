@@ -10,15 +10,17 @@ from video_pipeline.briefs.brief import Brief, clip_id_of
 from video_pipeline.briefs.inbox import (
     InboxReading,
     Quarantined,
+    Refusals,
     Unread,
     arrived_at,
     arrived_days,
     claim_day_files,
     files_by_day,
+    none_refused,
     read_files,
     unread,
 )
-from video_pipeline.briefs.messages import briefs_quarantined, inbox_left_out, metadata_missing
+from video_pipeline.briefs.messages import briefs_in_doubt, briefs_quarantined, inbox_left_out, metadata_missing
 from video_pipeline.ledger import Ledger
 
 
@@ -51,6 +53,7 @@ def take_in(
     today: date,
     examples: Sequence[Path] = (),
     settle_s: float = 0.0,
+    refusals: Refusals = none_refused,
 ) -> DayIntake:
     """The briefs of `day` from `inbox`, or from `examples` when the day's inbox is empty.
 
@@ -58,7 +61,8 @@ def take_in(
     A brief that another day has with the same content is left to that day. So a corrected file can be dropped again,
     and the rest of it is not made twice. A brief that money was spent on stays in its day although its file is gone.
     `platforms` are the names that a brief may give. A file that was touched in the last `settle_s` seconds is left to
-    a later run. A brief that is public stays as it is, whatever its file has come to say.
+    a later run. `refusals` says which platforms would refuse a brief. A brief that is public stays as it is, whatever
+    its file has come to say.
     """
     begun_at = datetime.now(UTC)
     claimed = ledger.intake.claimed_files()
@@ -74,7 +78,7 @@ def take_in(
     )
     beside = unread(inbox, today, only=day, settle_s=settle_s)
     use_examples = not files and not beside.names and bool(examples)
-    reading = read_files(examples if use_examples else files, platforms=platforms)
+    reading = read_files(examples if use_examples else files, platforms=platforms, refusals=refusals)
     if not use_examples:
         keep_what_is_public(ledger, day, reading)
     made_before: dict[str, date] = {}
@@ -100,6 +104,8 @@ def take_in(
         by_file.setdefault(item.file, []).append(item)
     for file, items in by_file.items():
         notifier.notify(briefs_quarantined(file, items, day))
+    if reading.doubts:
+        notifier.notify(briefs_in_doubt(reading.doubts, day))
     if beside.left_out:
         notifier.notify(inbox_left_out(beside.left_out))
     present = {brief.brief_id for brief in briefs}

@@ -24,6 +24,17 @@ def briefs_quarantined(file: str, items: Sequence[Quarantined], day: date) -> Al
     )
 
 
+def briefs_in_doubt(doubts: Sequence[str], day: date) -> Alert:
+    """What of briefs that were taken will not come out as written; once for the same and a day."""
+    content = hashlib.sha256("\n".join(doubts).encode()).hexdigest()
+    more = f"; and {len(doubts) - _SHOWN_NAMES:,} more" if len(doubts) > _SHOWN_NAMES else ""
+    return Alert(
+        f"doubts {day} {content[:12]}",
+        "Briefs are taken, but not all that they ask can be done",
+        f"Of {day}: {'; '.join(doubts[:_SHOWN_NAMES])}{more}.",
+    )
+
+
 def inbox_left_out(items: Sequence[LeftOut]) -> Alert:
     """What of the inbox nothing is read from, and why; once for the same names."""
     content = hashlib.sha256("\n".join(sorted(f"{item.name} {item.why}" for item in items)).encode()).hexdigest()

@@ -85,12 +85,15 @@ def _briefs(services: Services, day: date) -> "tuple[InboxReading, str, list[str
     )
     beside = unread(inbox.folder, today, only=day, settle_s=inbox.settle_s)
     use_examples = not files and not beside.names
-    reading = read_files(inbox.examples if use_examples else files, platforms=inbox.platforms)
+    reading = read_files(
+        inbox.examples if use_examples else files, platforms=inbox.platforms, refusals=inbox.refusals
+    )
     if not use_examples:
         keep_what_is_public(services.ledger, day, reading)
     past = days_not_taken_in(services.ledger, inbox.folder, today, settle_s=inbox.settle_s)
     source = "the packaged examples (the inbox is empty)" if use_examples else "the inbox"
-    return reading, source, said_of(beside, past=[other for other in past if other != day])
+    said = said_of(beside, past=[other for other in past if other != day])
+    return reading, source, [f"{doubt}." for doubt in reading.doubts] + said
 
 
 def _clip_plans(

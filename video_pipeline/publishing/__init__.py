@@ -5,7 +5,7 @@ from video_pipeline.publishing.messages import answer_with
 from video_pipeline.publishing.platforms import PLATFORMS, NotConnected, Platform, PlatformVendor
 from video_pipeline.publishing.publisher import Publisher, PublishRecord, publish_day
 from video_pipeline.publishing.resolution import resolve_publication
-from video_pipeline.publishing.rules import Limits, PublishRequest, check_rules
+from video_pipeline.publishing.rules import Limits, PublishRequest, check_rules, refusals
 
 __all__ = [
     "PLATFORMS",
@@ -21,5 +21,6 @@ __all__ = [
     "check_rules",
     "collect_engagement",
     "publish_day",
+    "refusals",
     "resolve_publication",
 ]

@@ -2,19 +2,19 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
 
-from video_pipeline.briefs import Brief
+from video_pipeline.briefs import Brief, clip_id_of, seen_letters, shown_text
+from video_pipeline.days import FIRST_DAY
+from video_pipeline.orders import Orientation
 
-# Other ways to end a line than a line feed, and what has no business in a text: controls, lone surrogates, and what
-# turns the direction of writing.
-_LINE_ENDS = re.compile("\r\n|[\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]")
-_NOT_SHOWN = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+# Width and height: which of them is longer is all that a brief tells.
+_SHAPES = {Orientation.PORTRAIT: (1080, 1920), Orientation.LANDSCAPE: (1920, 1080), Orientation.SQUARE: (1080, 1080)}
 _ID_LINE = re.compile("(model|brief|clip):")
-# What looks like nothing at all and is no format character, and what looks like a letter of these labels or a colon.
-_BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+# What looks like a letter of these labels or a colon.
 _LOOK_ALIKES = str.maketrans(
     # Greek, Cyrillic, and colons of other scripts, after case folding.
     "\u03b2\u03b5\u03b9\u03bc\u03bf\u03c1\u03f2\u0432\u0435\u043c\u043e\u0440\u0441\u0456\u04cf\u0501"
@@ -85,11 +85,6 @@ def publish_request(
     )
 
 
-def shown_text(text: str) -> str:
-    """`text` without characters that a platform would not show, or that change how the rest is shown."""
-    return _NOT_SHOWN.sub("", _LINE_ENDS.sub("\n", text))
-
-
 def caption_text(caption: str) -> str:
     """A caption for a description: a line that reads like one of the ids gets a dot before it."""
     lines = shown_text(caption).split("\n")
@@ -99,11 +94,30 @@ def caption_text(caption: str) -> str:
 def _as_read(line: str) -> str:
     """What a reader would take a line for: without what cannot be seen, in lower case, in plain letters."""
     plain = unicodedata.normalize("NFKD", line).casefold().translate(_LOOK_ALIKES)
-    return "".join(
-        letter
-        for letter in plain
-        if unicodedata.category(letter) not in ("Cc", "Cf", "Mn", "Me", "Zs") and letter not in _BLANKS
-    )
+    return seen_letters(plain)
+
+
+def refusals(brief: Brief, limits: Mapping[str, Limits], *, model: str) -> dict[str, list[str]]:
+    """Platform -> what of `brief` it could never take, a sentence each; for those of its platforms that would refuse.
+
+    `model` is the longest name that the clip's model may have. What only the clip can tell is taken to be as asked.
+    """
+    refused: dict[str, list[str]] = {}
+    for platform in brief.platforms:
+        if platform in limits:
+            request = publish_request(
+                brief,
+                # Every day's is as long.
+                clip_id_of(FIRST_DAY, brief.brief_id),
+                platform,
+                model=model,
+                size_bytes=0,
+                size=_SHAPES[brief.orientation],
+                duration_s=brief.total_s,
+            )
+            if broken := check_rules(request, limits[platform]):
+                refused[platform] = broken
+    return refused
 
 
 def check_rules(request: PublishRequest, limits: Limits) -> list[str]:

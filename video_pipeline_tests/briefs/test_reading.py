@@ -8,11 +8,12 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pytest
 
-from video_pipeline.briefs import InboxReading, bounds
+from video_pipeline.briefs import Brief, InboxReading, bounds
 from video_pipeline.briefs import read_files as read_files_for
 from video_pipeline.briefs.bounds import MAX_FILE_BYTES
 from video_pipeline.briefs.reading import SUFFIXES
@@ -313,3 +314,67 @@ def test_the_papers_say_what_is_read_and_what_bounds_there_are():
         f"cannot be read within {bounds.MAX_SECONDS:g} s",
     ):
         assert f"| {bound}" in paper or f" {bound}" in paper, bound
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"title": "\u200b\u200b"}, "title: it shows as nothing"),
+        ({"title": "\u3164"}, "title: it shows as nothing"),
+        ({"caption": "\u2800\n\u00ad"}, "caption: it shows as nothing"),
+        ({"prompt": "\ufeff\u2060"}, "prompt: it shows as nothing"),
+        ({"hook": "\u200d"}, "hook: it shows as nothing"),
+        ({"bible": ["Ada", "\u200e"]}, "bible.1: it shows as nothing"),
+        ({"title": "Coffee\u202eeeffoC"}, "title: it holds U+202E RIGHT-TO-LEFT OVERRIDE, which no platform shows"),
+        ({"title": "Cof\x07fee"}, "title: it holds U+0007 a control character, which no platform shows"),
+        ({"caption": "a\x9bb"}, "caption: it holds U+009B a control character"),
+        ({"prompt": "A \u2067cup"}, "prompt: it holds U+2067 RIGHT-TO-LEFT ISOLATE"),
+        ({"title": "a\ufffe"}, "title: it holds U+FFFE a control character"),
+    ],
+)
+def test_a_text_that_people_would_not_see_is_told(read: Read, fields: dict[str, Any], reason: str):
+    assert reason in _reasons(read("a.json", json.dumps(a_document(**fields))))
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "שלום\u200f!",
+        "می\u200cخواهم",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+        "a\tb",
+        "क\u094d\u200dष",
+        "\U0001f3f4\U000e0067\U000e007f",
+    ],
+)
+def test_joiners_and_marks_of_scripts_are_left_alone(read: Read, title: str):
+    reading = read("a.json", json.dumps(a_document(title=title, caption="One\r\nTwo\u2028Three")))
+    assert [brief.title for brief in reading.briefs] == [title]
+    assert reading.doubts == []
+
+
+def test_what_takes_no_place_is_told_and_taken(read: Read):
+    reading = read("a.json", json.dumps(a_document(title="Cof\u200bfee")))
+    assert len(reading.briefs) == 1
+    assert reading.doubts == ["a.json: title holds U+200B ZERO WIDTH SPACE, which shows as nothing"]
+
+
+def _tiktok_refuses(brief: Brief) -> dict[str, list[str]]:
+    return {"tiktok": ["the clip is long"]} if "tiktok" in brief.platforms else {}
+
+
+def test_a_brief_is_refused_when_all_of_its_platforms_would_and_told_when_some_would(tmp_path: Path):
+    path = tmp_path / "a.json"
+    documents = [
+        a_document(name, platforms=platforms)
+        for name, platforms in [
+            ("one", ["tiktok"]),
+            ("two", ["tiktok", "instagram_reels"]),
+            ("three", ["instagram_reels"]),
+        ]
+    ]
+    path.write_text(json.dumps(documents))
+    reading = read_files_for([path], platforms=PLATFORMS, refusals=_tiktok_refuses)
+    assert [brief.brief_id for brief in reading.briefs] == ["two", "three"]
+    assert [(item.source, item.reasons) for item in reading.quarantined] == [("a.json#1", ("the clip is long",))]
+    assert reading.doubts == ["a.json#2: nothing will go to tiktok, as the clip is long"]

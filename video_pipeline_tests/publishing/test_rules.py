@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_pipeline.publishing import PLATFORMS, PublishRequest
+from video_pipeline.publishing import PLATFORMS, PublishRequest, refusals
 from video_pipeline.publishing import check_rules as check_limits
 from video_pipeline.publishing.rules import publish_request
 from video_pipeline_tests.contract.orders import brief_of
@@ -163,3 +163,39 @@ def test_a_title_is_one_line_without_what_cannot_be_shown():
         brief, "2026-11-21/a-clip", YOUTUBE, model="sprint", size_bytes=1, size=(1080, 1920), duration_s=5
     )
     assert made.title == "A quiet[2J clip"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"title": "I <3 coffee"}, {YOUTUBE: "takes no < or >"}),
+        ({"caption": "Brew time -> 30 s"}, {YOUTUBE: "takes no < or >"}),
+        ({"orientation": "landscape"}, {YOUTUBE: "wants vertical", REELS: "wants vertical"}),
+        ({"caption": "珈琲" * 850}, {YOUTUBE: "longer than the 5000 bytes"}),
+        (
+            {"caption": "x" * 2150},
+            {REELS: "longer than the 2200 characters", TIKTOK: "longer than the 2200 characters"},
+        ),
+        ({"duration_s": 2}, {REELS: "is 2.0 s long"}),
+        ({"orientation": "square"}, {}),
+        ({}, {}),
+    ],
+)
+def test_a_brief_alone_tells_what_a_platform_could_never_take(fields: dict[str, Any], said: dict[str, str]) -> None:
+    brief = brief_of("A cup", **({"platforms": [YOUTUBE, REELS, TIKTOK], "duration_s": 5} | fields))
+    limits = {name: vendor.limits for name, vendor in PLATFORMS.items()}
+    refused = refusals(brief, limits, model="a-model-with-a-name/of-some-length")
+    assert set(refused) == set(said)
+    for platform, (broken,) in refused.items():
+        assert said[platform] in broken
+
+
+def test_what_is_not_refused_beforehand_breaks_no_rule_when_it_is_published() -> None:
+    """The longest caption that goes through, with the longest model: the same description is sent."""
+    limits, model = PLATFORMS[TIKTOK].limits, "m" * 30
+    for length in range(2000, 2201):
+        brief = brief_of("A cup", platforms=[TIKTOK], caption="x" * length)
+        sent = publish_request(
+            brief, f"2026-11-21/{brief.brief_id}", TIKTOK, model=model, size_bytes=1, size=(2, 3), duration_s=5
+        )
+        assert bool(refusals(brief, {TIKTOK: limits}, model=model)) == bool(check_rules(sent))

@@ -40,6 +40,7 @@ def briefs(
         today=datetime.now(UTC).date(),
         examples=inbox.examples,
         settle_s=inbox.settle_s,
+        refusals=inbox.refusals,
     )
     quarantined = [{"source": item.source, "reasons": listed(item.reasons)} for item in intake.quarantined]
     made, guidance = intake.made_before, ledger.governance.preference(Preference.EDITORIAL_GUIDANCE)
