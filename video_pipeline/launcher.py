@@ -19,10 +19,11 @@ import dagster as dg
 import yaml
 from sqlalchemy.exc import SQLAlchemyError
 
+from video_pipeline.days import FIRST_DAY
 from video_pipeline.defs.dead_runs import days_under_way, end_dead_runs, ending_dead_runs, process_tags
 from video_pipeline.defs.nights import unscored_nights
 from video_pipeline.defs.partitions import is_partition
-from video_pipeline.errors import VideoPipelineError
+from video_pipeline.errors import ConfigurationError, VideoPipelineError
 from video_pipeline.ledger import Wait
 from video_pipeline.scratch import scratch_folder
 from video_pipeline.services import Services, get_services
@@ -64,16 +65,37 @@ def dagster_instance(settings: Settings) -> Generator[dg.DagsterInstance, None, 
                 part = home / ".dagster.yaml.part"
                 shutil.copy(packaged, part)
                 part.replace(home / "dagster.yaml")
-            instance = dg.DagsterInstance.from_config(str(home))
+            instance = _instance_of(home)
         with instance:
             yield instance
+    except dg.DagsterError as error:
+        raise RunFailed(f"Dagster could not make the run: {_first_line(error)}") from error
     except (SQLAlchemyError, OSError) as error:
         # What goes wrong in a step is the step's; this is of Dagster's own books, mostly a full disk.
-        reason = str(error).strip().splitlines()[0]
         raise RunFailed(
-            f"Dagster cannot keep its records in {home}: {reason}. See whether the disk is full. Run again: the work "
-            "goes on where it stopped."
+            f"Dagster cannot keep its records in {home}: {_first_line(error)}. See whether the disk is full. Run "
+            "again: the work goes on where it stopped."
         ) from error
+
+
+def _instance_of(home: Path) -> dg.DagsterInstance:
+    """Raises RunFailed when what stands in its dagster.yaml makes no instance."""
+    try:
+        return dg.DagsterInstance.from_config(str(home))
+    except (SQLAlchemyError, OSError):
+        raise
+    # Whatever a wrong line of that file comes to: errors of YAML, of Dagster's own checks, of imports.
+    except Exception as error:
+        raise RunFailed(
+            f"Dagster cannot be started from {home / 'dagster.yaml'}: {_first_line(error)}. Correct that file, or "
+            "remove it to have the packaged one."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """The first line of what an error says, without its full stop."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__).rstrip(".")
 
 
 def run_job(
@@ -81,8 +103,14 @@ def run_job(
 ) -> dict[str, float]:
     """Run job `name` for `day` to its end; seconds a stage.
 
-    Raises RunFailed with the sentence of the step that failed. `on_progress` hears of every stage and clip.
+    Raises RunFailed with the sentence of the step that failed, and ConfigurationError for a day that cannot be run.
+    `on_progress` hears of every stage and clip.
     """
+    if not is_partition(day):
+        raise ConfigurationError(
+            f"{day} is no production day that can be run: they go from {FIRST_DAY} to today, "
+            f"{datetime.now(UTC).date()} in UTC."
+        )
     from video_pipeline.briefs import wait_until_settled
     from video_pipeline.definitions import build_defs
 

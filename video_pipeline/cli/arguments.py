@@ -1,20 +1,31 @@
 """What several commands take from the user, and how it is read."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 import typer
 
+from video_pipeline.days import FIRST_DAY
 from video_pipeline.errors import ConfigurationError
+
+# Briefs may be laid in ahead, and their price be asked for.
+_AHEAD_DAYS = 366
 
 Day = Annotated[str, typer.Argument(help="Production day, YYYY-MM-DD; `today` for the current one (UTC).")]
 
 
 def parse_day(text: str) -> date:
-    """The day meant by `text`; ConfigurationError when it is none."""
+    """The day meant by `text`; ConfigurationError when it is none, or none that is ever planned."""
+    today = datetime.now(UTC).date()
     if text == "today":
-        return datetime.now(UTC).date()
+        return today
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError as error:
         raise ConfigurationError(f"{text} is not a day; write it as YYYY-MM-DD.") from error
+    last = today + timedelta(days=_AHEAD_DAYS)
+    if not FIRST_DAY <= day <= last:
+        raise ConfigurationError(
+            f"{day} is no production day: the first is {FIRST_DAY}, and none after {last} is planned."
+        )
+    return day
