@@ -55,9 +55,10 @@ class Breakers:
                 # It was on its way when its provider was left alone.
                 return
             provider = self._count_failure(connection, trouble, "", now, seen, rules)
-            if provider.state is not BreakerState.CLOSED and provider.cause in _MODELS_OR_PROVIDERS:
+            cause = provider.cause if provider.state is not BreakerState.CLOSED else None
+            if cause is not None and cause in _MODELS_OR_PROVIDERS:
                 # Then it is not the model's, and neither was what failed before.
-                self._absorb(connection, trouble.provider, provider.cause, now)
+                self._absorb(connection, trouble.provider, cause, now)
             else:
                 self._count_failure(connection, trouble, trouble.model, now, seen, rules)
 
