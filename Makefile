@@ -44,10 +44,13 @@ bench-upscale: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/upscale.py
 	$(BIN)/python benchmarks/upscale_memory.py
 
-# RealESRGANer, which does not install beside the pipeline: an environment of 6 GB for `make bench-upscale` to find.
+# RealESRGANer with a torch and a torchvision that fit it: an environment of 6 GB for `make bench-upscale` to find. The
+# pipeline is in it too, with another torch than its own, so that both engines' pictures are compared there.
 bench-reference-env:
 	$(PYTHON) -m venv .venv-reference
+	.venv-reference/bin/pip install --quiet --editable . pytest pytest-timeout
 	.venv-reference/bin/pip install --quiet --requirement benchmarks/reference-requirements.txt
+	.venv-reference/bin/python -m pytest --noconftest video_pipeline_tests/upscaling/compute/test_reference.py
 
 # What CI and the commit hooks (.pre-commit-config.yaml) check alike.
 lint: lint-format lint-rules lint-types lint-layers

@@ -21,11 +21,13 @@ from video_pipeline.upscaling import (
     Batch,
     Device,
     Engine,
+    EngineName,
     Execution,
     LeftOut,
     Outcome,
     Plan,
     Precision,
+    ReferenceEngine,
     Task,
     UpscaleProgress,
     UpscaleSettings,
@@ -56,6 +58,9 @@ def upscale(
     size: Annotated[str, typer.Option(help="Target as WIDTHxHEIGHT.")] = "",
     short_side: Annotated[int, typer.Option(help="Without --size: what the shorter side becomes.")] = 1080,
     model: Annotated[str, typer.Option(help="Network to use.")] = "realesr-animevideov3",
+    engine: Annotated[
+        str, typer.Option(help="Who runs it: own, or realesrgan, that package's RealESRGANer (a yardstick).")
+    ] = "own",
     weights: Annotated[Path | None, typer.Option(help="A weights file of your own for it, .pth or .param.")] = None,
     fetch: Annotated[bool, typer.Option("--fetch", help="Download the model's official weights if needed.")] = False,
     blend: Annotated[float, typer.Option(help="Share of the network in the picture, 0 to 1.")] = 1.0,
@@ -84,6 +89,7 @@ def upscale(
     try:
         settings = UpscaleSettings(
             model=model,
+            engine=_choice("engine", engine, EngineName),
             short_side=short_side,
             blend=blend,
             denoise=denoise,
@@ -95,6 +101,10 @@ def upscale(
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
     where, how = _choice("device", device, Device), _choice("execution", execution, Execution)
+    if settings.engine != "own" and (settings.precision, how) != ("auto", "auto"):
+        raise ConfigurationError(
+            f"--engine {engine} has a --precision and an --execution of its own; leave them out."
+        )
     tasks, folder, left_out = find_tasks(paths[:-1], paths[-1])
     notes = complaints if as_json else console
     _show_left_out(left_out, notes)
@@ -107,21 +117,17 @@ def upscale(
         for name in models_needed(model, denoise):
             download_weights(name, weights_dir)
 
-    def engine() -> Engine:
-        loaded = Engine(
-            model,
-            device=where,
-            precision=settings.precision,
-            execution=how,
-            weights_path=weights,
-            weights_dir=weights_dir,
-            denoise=denoise,
-        )
+    def loaded() -> Engine:
+        place = {"device": where, "weights_path": weights, "weights_dir": weights_dir, "denoise": denoise}
+        if settings.engine == "realesrgan":
+            made = ReferenceEngine(model, **place)
+        else:
+            made = Engine(model, precision=settings.precision, execution=how, **place)
         notes.print(describe_device(where), style="dim")
-        return loaded
+        return made
 
     with _bars(notes) as show:
-        outcomes = list(batch.run(engine, show))
+        outcomes = list(batch.run(loaded, show))
     _show_outcomes(outcomes, as_json)
     if any(outcome.error for outcome in outcomes):
         raise typer.Exit(1)

@@ -10,10 +10,11 @@ from video_pipeline.upscaling.batch import Batch, Outcome, Plan
 from video_pipeline.upscaling.clips import ClipUpscaler, OnProgress
 from video_pipeline.upscaling.cluster import ClusterUpscaler
 from video_pipeline.upscaling.compute.engine import Device, Engine, Execution, Precision, describe_device
+from video_pipeline.upscaling.compute.reference import ReferenceEngine
 from video_pipeline.upscaling.compute.weights import MODELS, WeightsError, download_weights, models_needed
 from video_pipeline.upscaling.film.geometry import target_size
 from video_pipeline.upscaling.film.video import upscale_file
-from video_pipeline.upscaling.report import Electricity, UpscaleProgress, UpscaleReport, UpscaleSettings
+from video_pipeline.upscaling.report import Electricity, EngineName, UpscaleProgress, UpscaleReport, UpscaleSettings
 from video_pipeline.upscaling.tasks import LeftOut, Task, find_tasks
 
 __all__ = [
@@ -24,12 +25,14 @@ __all__ = [
     "Device",
     "Electricity",
     "Engine",
+    "EngineName",
     "Execution",
     "LeftOut",
     "OnProgress",
     "Outcome",
     "Plan",
     "Precision",
+    "ReferenceEngine",
     "Task",
     "UpscaleProgress",
     "UpscaleReport",

@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from decimal import Decimal
+from typing import Literal
 
 from video_pipeline.policy import Encoder, Preset
 from video_pipeline.upscaling.compute.engine import Precision
@@ -17,17 +18,23 @@ from video_pipeline.upscaling.compute.weights import check_denoise, find_model
 _REVISION = 4
 
 
+EngineName = Literal["own", "realesrgan"]
+"""Our engine, or the yardstick: RealESRGANer of the package `realesrgan`."""
+
+
 @dataclass(frozen=True, slots=True)
 class UpscaleSettings:
     """The choices that decide the result.
 
-    `short_side` is the target's shorter side: even pixels, 16 or more. `crf` (0..51, lower is better) is the constant
-    quality of either encoder. `preset` is x264's (see `film.encoders`). `blend` (0..1) is the network's share of the
-    picture; the rest is the source enlarged by Lanczos. `denoise` is explained in `compute.weights.load_weights`, and
-    `precision` in `Engine`. Raises ValueError for a number out of range, and WeightsError for an unknown model.
+    `engine` names who runs the network. `short_side` is the target's shorter side: even pixels, 16 or more. `crf`
+    (0..51, lower is better) is the constant quality of either encoder. `preset` is x264's (see `film.encoders`).
+    `blend` (0..1) is the network's share of the picture; the rest is the source enlarged by Lanczos. `denoise` is
+    explained in `compute.weights.load_weights`, and `precision` in `Engine`. Raises ValueError for a number out of
+    range, and WeightsError for an unknown model.
     """
 
     model: str = "realesr-animevideov3"
+    engine: EngineName = "own"
     short_side: int = 1080
     blend: float = 1.0
     denoise: float = 1.0

@@ -129,6 +129,9 @@ class Engine:
         self.strip_rows = strip_rows
         self._lock = threading.Lock()
 
+    name = "own"
+    """What the settings call it."""
+
     @property
     def model(self) -> str:
         """Name of the model."""

@@ -13,6 +13,7 @@ from video_pipeline.errors import MediaError, UpscalingError
 from video_pipeline.media import VideoStream
 from video_pipeline.upscaling.compute.engine import Engine, Enlargement, Pending
 from video_pipeline.upscaling.compute.planes import PlaneFormat
+from video_pipeline.upscaling.compute.reference import ReferenceEngine
 from video_pipeline.upscaling.film.encoders import Encoding, choose_encoding
 from video_pipeline.upscaling.film.geometry import check_fits, check_size, grows, target_size
 from video_pipeline.upscaling.film.notes import notes_on
@@ -59,7 +60,9 @@ def upscale_file(
     WeightsError or UpscalingError when the machine lacks weights, memory, or room on the disk.
     """
     settings = settings or UpscaleSettings()
-    engine = engine or Engine(settings.model, precision=settings.precision, denoise=settings.denoise)
+    engine = engine or _engine(settings)
+    if engine.name != settings.engine:
+        raise UpscalingError(f"The engine is {engine.name}, and the settings ask for {settings.engine}.")
     if engine.model != settings.model:
         raise UpscalingError(f"The engine holds {engine.model}, and the settings ask for {settings.model}.")
     if engine.denoise != settings.denoise:
@@ -103,6 +106,12 @@ def upscale_file(
         electricity_measured=share.joules is not None,
         notes=work.notes,
     )
+
+
+def _engine(settings: UpscaleSettings) -> Engine:
+    if settings.engine == "realesrgan":
+        return ReferenceEngine(settings.model, denoise=settings.denoise)
+    return Engine(settings.model, precision=settings.precision, denoise=settings.denoise)
 
 
 @dataclass(frozen=True, slots=True)
