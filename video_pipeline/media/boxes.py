@@ -1,5 +1,6 @@
 """The boxes of which MP4 and MOV files are made: the few that are looked at before a demuxer is."""
 
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,14 +73,16 @@ def _count(table: memoryview, at: int) -> int:
 
 def _top_boxes(file: BinaryIO) -> Iterator[tuple[bytes, memoryview]]:
     """The heads of the film and of its fragments, with what is in them."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(0)
     for _ in range(_MOST_BOXES):
         size, name = struct.unpack(">I4s", file.read(8).ljust(8, b"\0"))
         begin = 8
         if size == 1:
             size, begin = int.from_bytes(file.read(8), "big"), 16
-        if size < begin:
+        content = file.tell()
+        if size < begin or content > end:
             return
         if name in (b"moov", b"moof") and size <= _LARGEST_HEAD:
             yield name, memoryview(file.read(size - begin))
-        else:
-            file.seek(size - begin, 1)
+        file.seek(min(content + size - begin, end))

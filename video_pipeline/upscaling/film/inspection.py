@@ -119,6 +119,8 @@ class _Shown:
 
     def __init__(self, stream: "Stream") -> None:
         self._stream = stream
+        # A stream cannot be asked once its file is closed.
+        self._time_base = stream.time_base or Fraction(1)
         self._times = array("q")
         self._last = 0, 0
 
@@ -134,12 +136,11 @@ class _Shown:
 
     def is_variable(self, end_s: Fraction | None) -> bool:
         """Whether they are shown for different times; the last one until `end_s`, where that is known."""
-        time_base = self._stream.time_base or Fraction(1)
         gaps = self._gaps()
         if not len(gaps):
             return False
-        last = last_duration(*self._last, time_base, end_s) or int(gaps[-1])
-        return max(int(gaps.max()), last) - min(int(gaps.min()), last) > rounding(time_base)
+        last = last_duration(*self._last, self._time_base, end_s) or int(gaps[-1])
+        return max(int(gaps.max()), last) - min(int(gaps.min()), last) > rounding(self._time_base)
 
     def _gaps(self) -> "np.ndarray":
         import numpy as np
