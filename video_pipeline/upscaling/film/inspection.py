@@ -69,7 +69,9 @@ def inspect(path: Path, info: MediaInfo, video_index: int) -> Inspection:
         else:
             stated = max((_end(stream) for stream in container.streams if stream.index in ends), default=Fraction(0))
         if matroska and _is_whole_segment(path):
-            found.pictures_end_s = _stated(container.streams[video_index]) or (stated if stated > ended else None)
+            own = _stated(container.streams[video_index])
+            # Tags are copied from film to film, and may be another's.
+            found.pictures_end_s = min(own, stated) if own else stated if stated > ended else None
         elif stated - ended > _TAIL_TOLERANCE_S:
             raise MediaError(f"{path} is cut off: its last {float(stated - ended):.2f} s are missing.")
     found.variable_rate = shown.is_variable(found.pictures_end_s)

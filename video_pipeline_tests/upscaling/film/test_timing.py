@@ -106,8 +106,9 @@ def test_the_last_picture_lasts_until_matroska_says_that_the_film_ends(tmp_path:
     at = content.index(b"\x44\x89\x88") + 3
     assert struct.unpack_from(">d", content, at)[0] == 600
     struct.pack_into(">d", content, at, 2000.0)
-    tagged = bytes(content).replace(b"00:00:00.600000000", b"00:00:02.500000000")
-    for written, length in ((bytes(content).replace(b"00:00:00.600", b"unknown\0\0\0\0\0"), 1600), (tagged, 2100)):
+    tagged, stale = (bytes(content).replace(b"00:00:00.600", time) for time in (b"00:00:01.500", b"09:00:00.000"))
+    untagged = bytes(content).replace(b"00:00:00.600", b"unknown\0\0\0\0\0")
+    for written, length in ((untagged, 1600), (tagged, 1100), (stale, 1600)):
         source.write_bytes(written)
         upscale_file(source, tmp_path / "target.mp4", settings=PLAIN, engine=engine)
         assert lengths(tmp_path / "target.mp4") == [200, 200, length]
