@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from video_pipeline.errors import MediaError
 from video_pipeline.media import MAX_PIXELS, Stills, main_video, open_guarded
 from video_pipeline.quality.thresholds import MeasurementThresholds
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 
 _BLOCKS = 8
+# ffmpeg's sample formats, packed or planar.
+_SAMPLES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "s64": np.int64, "flt": np.float32, "dbl": np.float64}
+# As many planes of sound can be told from what lies behind them.
+_MOST_CHANNELS = 8
 
 
 @dataclass
@@ -42,7 +47,8 @@ class Measurement:
 def measure(path: Path, thresholds: MeasurementThresholds, stills: Stills | None = None) -> Measurement:
     """Decode every stream of `path` to its end, one frame in memory at a time; `stills` sees the frames too.
 
-    Errors inside the streams are counted. Raises MediaError when the container cannot be opened at all.
+    Errors inside the streams are counted. Raises MediaError when the container cannot be opened at all, or has sound
+    of more channels than can be looked at.
     """
     from av.audio.frame import AudioFrame
 
@@ -52,6 +58,8 @@ def measure(path: Path, thresholds: MeasurementThresholds, stills: Stills | None
         heard_s: dict[int, float] = defaultdict(float)
         for stream_index, frame in _decode(container, result):
             if isinstance(frame, AudioFrame):
+                if frame.format.is_planar and frame.layout.nb_channels > _MOST_CHANNELS:
+                    raise MediaError(f"{path} has sound of {frame.layout.nb_channels} channels; mix it down to 8.")
                 heard_s[stream_index] += frame.samples / frame.sample_rate
                 result.audio_peak = max(result.audio_peak, _peak(frame))
             else:
@@ -101,7 +109,13 @@ def _decode(container: "InputContainer", result: Measurement) -> Iterator[tuple[
 
 def _peak(frame: "AudioFrame") -> float:
     """The largest sample as a share of full scale."""
-    samples = frame.to_ndarray()
+    channels = frame.layout.nb_channels
+    # PyAV looks for the end of the planes, and from the eighth on finds memory of others.
+    planes = frame.planes[: channels if frame.format.is_planar else 1]
+    count = frame.samples if frame.format.is_planar else frame.samples * channels
+    sample = _SAMPLES[frame.format.name.removesuffix("p")]
+    # A plane offers Python's buffer protocol, which PyAV's type stubs do not say.
+    samples = np.stack([np.frombuffer(cast("bytes", plane), sample, count) for plane in planes])
     if samples.dtype == np.uint8:
         return float(np.abs(samples.astype(np.float32) - 128).max(initial=0)) / 128
     if samples.dtype.kind == "i":

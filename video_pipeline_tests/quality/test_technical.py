@@ -159,6 +159,33 @@ def test_sound_and_length_are_compared_with_the_order(
     assert _failed(check_clip(path, ORDER)) == failed
 
 
+@pytest.mark.parametrize("codec", ["flac", "aac"])
+@pytest.mark.parametrize("channels", [1, 2, 6, 8])
+def test_every_channel_is_heard_and_no_other_memory(tmp_path: Path, make: Make, codec: str, channels: int):
+    """Sound of eight planes had no end to PyAV, and ended the process."""
+    path, layout = tmp_path / "clip.mp4", {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[channels]
+    tones = "|".join([*["0"] * (channels - 1), "0.5*sin(2*PI*440*t)"])
+    sound = ["-f", "lavfi", "-i", f"aevalsrc=exprs={tones}:channel_layout={layout}:sample_rate=48000", "-c:a", codec]
+    mute = str(make("mute.mp4", *MOVING, audio=None))
+    run_ffmpeg(
+        ["-i", mute, *sound, "-strict", "-2", "-c:v", "copy", "-t", "2", str(path)], timeout_s=30, what="adding"
+    )
+    verdict = check_clip(path, ORDER)
+    assert verdict.passed
+    peak = float(next(check for check in verdict.checks if check.name == "audio").measured.rpartition(" ")[2])
+    assert peak == pytest.approx(0.5, abs=0.01 if codec == "flac" else 0.4)
+
+
+def test_more_channels_than_can_be_told_apart_are_a_failed_check(tmp_path: Path, make: Make):
+    path, mute = tmp_path / "clip.mkv", str(make("mute.mp4", *MOVING, audio=None))
+    noise = ["-f", "lavfi", "-i", f"aevalsrc=exprs={'|'.join(['random(0)'] * 12)}:channel_layout=12c"]
+    coded = ["-c:v", "copy", "-c:a", "libvorbis", "-t", "2", str(path)]
+    run_ffmpeg(["-i", mute, *noise, *coded], timeout_s=30, what="adding twelve channels")
+    verdict = check_clip(path, ORDER)
+    assert _failed(verdict) == ["playable"]
+    assert "has sound of 12 channels; mix it down to 8" in verdict.checks[0].message
+
+
 def test_sound_that_was_not_ordered_is_not_missed(make: Make):
     path = make("mute.mp4", *MOVING, audio=None)
     assert check_clip(path, ORDER.model_copy(update={"audio": False})).passed
