@@ -32,6 +32,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/upscale.py --quick
 	$(BIN)/python benchmarks/upscale_memory.py --quick
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python -m benchmarks.intake_fuzz
 	$(BIN)/python benchmarks/review_scale.py
 	$(BIN)/python -m benchmarks.first_clip
 	$(BIN)/python -m benchmarks.drift --quick
