@@ -24,6 +24,8 @@ MANIFEST = "manifest.sha256"
 # What a manifest names and is not there yet is waited for this long without a word.
 _PATIENCE_S = 3600.0
 _JUST_NOW_S = 2.0
+# So many settling times after its last touch, no file is called young.
+_LONG = 3
 _LINE = re.compile(r"\\?([0-9a-fA-F]{64}) [ *](?:\./)?(.+)")
 # Of desktops and of programs that have a file open.
 _OF_PROGRAMS = ("thumbs.db", "desktop.ini", "icon\r")
@@ -58,11 +60,14 @@ class Contents:
     left_out: tuple[LeftOut, ...]
 
 
-def contents_of(folder: Path, inbox: Path, settle_s: float, *, quiet: bool = False) -> Contents:
+def contents_of(
+    folder: Path, inbox: Path, settle_s: float, *, quiet: bool = False, watched: bool = False
+) -> Contents:
     """What lies in `folder`, which is `inbox` or the folder of a day in it.
 
-    A file that was touched within the last `settle_s` seconds may still grow; with `quiet`, nothing is looked at that
-    would only be left out. What is gone meanwhile is not there.
+    A file that was touched within the last `settle_s` seconds may still grow. With `watched`, so may a young one that
+    this process has not seen unchanged for as long. With `quiet`, nothing is looked at that would only be left out.
+    What is gone meanwhile is not there.
     """
     files: list[Path] = []
     growing: dict[Path, bool] = {}
@@ -86,7 +91,7 @@ def contents_of(folder: Path, inbox: Path, settle_s: float, *, quiet: bool = Fal
             if stat.S_ISDIR(status.st_mode):
                 continue
             files.append(path)
-            if not _is_settled(path, status, settle_s):
+            if not _is_settled(path, status, settle_s, watched=watched):
                 growing[path] = False
         elif why and (status is None or _is_settled(path, status, settle_s)):
             left_out.append(LeftOut(shown_name(path, inbox), why))
@@ -220,18 +225,22 @@ def _day_meant(name: str) -> date | None:
 _first_seen: dict[Path, tuple[tuple[int, ...], float]] = {}
 
 
-def _is_settled(path: Path, status: os.stat_result, settle_s: float) -> bool:
+def _is_settled(path: Path, status: os.stat_result, settle_s: float, *, watched: bool = False) -> bool:
     """Whether a file has not been touched for `settle_s` seconds."""
     if settle_s <= 0:
         return True
     # Times of content are carried along by copies; the other one is not.
     age_s = time.time() - max(status.st_mtime, status.st_ctime)
-    if age_s >= 0:
-        return age_s >= settle_s
-    # The clock of a share may run ahead of ours, and a copy bring a time to come: it is looked at twice.
+    if age_s >= _LONG * settle_s or (age_s >= settle_s and not watched):
+        return True
+    if age_s >= 0 and not watched:
+        return False
+    # The clock of a share may run ahead of ours or behind, and a copy bring a time to come: it is looked at twice.
     touched = _touched(status)
     seen, since = _first_seen.get(path, ((), 0.0))
     if seen != touched:
+        if len(_first_seen) > 10_000:
+            _first_seen.clear()
         _first_seen[path] = (touched, time.monotonic())
         return False
     return time.monotonic() - since >= settle_s

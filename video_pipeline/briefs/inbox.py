@@ -87,6 +87,7 @@ def files_by_day(
     *,
     only: date | None = None,
     settle_s: float = 0.0,
+    watched: bool = False,
 ) -> dict[date, list[str]]:
     """Day up to `today` -> its complete files, each as a line with name and SHA-256; with `only`, for that day alone.
 
@@ -94,14 +95,14 @@ def files_by_day(
     again, has not arrived.
     """
     found: dict[date, list[str]] = {}
-    for path in contents_of(inbox, inbox, settle_s, quiet=True).files:
+    for path in contents_of(inbox, inbox, settle_s, quiet=True, watched=watched).files:
         name, sha256 = _name(path), readable_sha256(path)
         if sha256 is not None:
             found.setdefault(claimed.get((name, sha256), today), []).append(f"{name} {sha256}")
     for day in day_folders(inbox) if only is None else [only]:
         if day > today:
             continue
-        for path in contents_of(inbox / day.isoformat(), inbox, settle_s, quiet=True).files:
+        for path in contents_of(inbox / day.isoformat(), inbox, settle_s, quiet=True, watched=watched).files:
             sha256 = readable_sha256(path)
             if sha256 is not None:
                 found.setdefault(day, []).append(f"{day}/{_name(path)} {sha256}")
@@ -121,10 +122,10 @@ def arrived_days(
 
     `taken_in` maps a day to its files of then, as `files_by_day` gives them. It is None for a day that was taken in
     before they were kept: what arrived for such a day is told today only.
-    With `only`, that day alone is looked at.
+    With `only`, that day alone is looked at. A young file has to be seen the same for `settle_s` seconds.
     """
     arrived: dict[date, str] = {}
-    for day, files in files_by_day(inbox, today, claimed, only=only, settle_s=settle_s).items():
+    for day, files in files_by_day(inbox, today, claimed, only=only, settle_s=settle_s, watched=True).items():
         known = taken_in.get(day, ())
         if known is None and day != today:
             continue
@@ -150,11 +151,13 @@ class Unread:
         return (*(item.name for item in self.left_out), *self.growing)
 
 
-def unread(inbox: Path, today: date, *, only: date | None = None, settle_s: float = 0.0) -> Unread:
+def unread(
+    inbox: Path, today: date, *, only: date | None = None, settle_s: float = 0.0, watched: bool = False
+) -> Unread:
     """What of the inbox nothing is read from; with `only`, at its top and in the folder of that day alone."""
     days = day_folders(inbox)
-    found = [contents_of(inbox, inbox, settle_s)]
-    found += [contents_of(inbox / str(day), inbox, settle_s) for day in days if only in (None, day)]
+    folders = [inbox, *(inbox / str(day) for day in days if only in (None, day))]
+    found = [contents_of(folder, inbox, settle_s, watched=watched) for folder in folders]
     return Unread(
         tuple(item for contents in found for item in contents.left_out),
         tuple(shown_name(path, inbox) for contents in found for path in contents.growing),

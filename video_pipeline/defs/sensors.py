@@ -38,7 +38,7 @@ def brief_arrival_sensor(
     )
     fingerprint = arrived.get(today)
     if fingerprint is None:
-        beside = said_of(unread(inbox.folder, today, only=today, settle_s=inbox.settle_s))
+        beside = said_of(unread(inbox.folder, today, only=today, settle_s=inbox.settle_s, watched=True))
         none = f"No briefs for {today} (UTC) in {inbox.folder} that are complete and not taken in."
         return dg.SkipReason(" ".join([none, *beside]))
     run_key = f"briefs-{today}-{fingerprint[:16]}"

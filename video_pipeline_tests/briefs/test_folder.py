@@ -115,6 +115,19 @@ def test_a_file_is_complete_when_nobody_has_touched_it_for_a_while(inbox: Path):
     assert time.time() - written >= 0.29
 
 
+def test_a_young_file_that_is_watched_has_to_be_seen_unchanged(inbox: Path):
+    path = inbox / "a.yaml"
+    path.write_text("a: 1")
+    while not contents_of(inbox, inbox, 0.4).files:
+        time.sleep(0.01)
+    # Whoever only comes by may have come between two lines.
+    seen = time.monotonic()
+    assert contents_of(inbox, inbox, 0.4, watched=True).files == ()
+    while not contents_of(inbox, inbox, 0.4, watched=True).files:
+        time.sleep(0.01)
+    assert time.monotonic() - seen >= 0.39
+
+
 def test_a_time_to_come_is_no_reason_to_wait_for_ever(inbox: Path):
     path = inbox / "a.yaml"
     path.write_text("a: 1")
