@@ -30,7 +30,7 @@ class DayIntake:
 
     `assumed` counts routing metadata that a cheapest default stands in for. `made_before` maps a brief to the day
     that has it already. `kept` names briefs that are in no file any more, but that money was spent on. `unread` is
-    what lies beside the briefs and was not read.
+    what lies beside the briefs and was not read. `told` is what people are told of the briefs that were read.
     """
 
     briefs: list[Brief]
@@ -41,6 +41,7 @@ class DayIntake:
     kept: tuple[str, ...]
     examples: bool
     unread: Unread
+    told: tuple[str, ...]
 
 
 def take_in(
@@ -102,10 +103,11 @@ def take_in(
     by_file: dict[str, list[Quarantined]] = {}
     for item in reading.quarantined:
         by_file.setdefault(item.file, []).append(item)
-    for file, items in by_file.items():
-        notifier.notify(briefs_quarantined(file, items, day))
+    alerts = [briefs_quarantined(file, items, day) for file, items in by_file.items()]
     if reading.doubts:
-        notifier.notify(briefs_in_doubt(reading.doubts, day))
+        alerts.append(briefs_in_doubt(reading.doubts, day))
+    for alert in alerts:
+        notifier.notify(alert)
     if beside.left_out:
         notifier.notify(inbox_left_out(beside.left_out))
     present = {brief.brief_id for brief in briefs}
@@ -125,6 +127,7 @@ def take_in(
         kept=tuple(brief.brief_id for brief in kept),
         examples=use_examples,
         unread=beside,
+        told=tuple(alert.text for alert in alerts),
     )
 
 

@@ -224,6 +224,7 @@ def test_a_brief_that_is_edited_after_it_went_public_asks_and_stays_as_it_was(
     (alert,) = told.alerts
     assert "one is public or on its way (youtube_shorts: https://youtube.com/shorts/abc)" in alert.text
     assert "give it a brief_id of its own" in alert.text
+    assert intake.told == (alert.text,)
     assert _kept(ledger)[f"{DAY}/one"] == before[0].model_dump(mode="json", exclude_unset=True)
 
 

@@ -42,6 +42,8 @@ def briefs(
         settle_s=inbox.settle_s,
         refusals=inbox.refusals,
     )
+    for text in intake.told:
+        context.log.warning(text)
     quarantined = [{"source": item.source, "reasons": listed(item.reasons)} for item in intake.quarantined]
     made, guidance = intake.made_before, ledger.governance.preference(Preference.EDITORIAL_GUIDANCE)
     return dg.MaterializeResult(
