@@ -74,6 +74,8 @@ def contents_of(
     left_out: list[LeftOut] = []
     manifest: Path | None = None
     top = folder == inbox
+    if top and (why := _why_unreadable(inbox)):
+        return Contents((), {}, (LeftOut("all of it", why),))
     # Of a day's folder that is a link out of the inbox, the inbox's own contents tell.
     for entry in _entries(folder) if top or not _why_no_link(folder, inbox) else ():
         path = folder / entry.name
@@ -103,12 +105,12 @@ def contents_of(
 def day_folders(inbox: Path) -> list[date]:
     """The production days that have a folder."""
     named = [(_day_named(entry.name), entry) for entry in _entries(inbox)]
-    return [day for day, entry in named if day is not None and day >= FIRST_DAY and entry.is_dir()]
+    return [day for day, entry in named if day is not None and day >= FIRST_DAY and _is_folder(inbox / entry.name)]
 
 
 def shown_name(path: Path, inbox: Path) -> str:
-    """A file's name in the inbox as it can be kept and shown; a file system may hold names that are no text."""
-    return clean(str(path.relative_to(inbox)), 200)
+    """A name in the inbox on one line, as it can be kept and shown; a file system may hold names that are no text."""
+    return clean(re.sub(r"[\n\t]", "\ufffd", str(path.relative_to(inbox))), 200)
 
 
 def readable_sha256(path: Path) -> str | None:
@@ -125,12 +127,30 @@ def readable_sha256(path: Path) -> str | None:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """By name; none where there is no such folder, or it may not be read."""
+    """By name; none where there is no such folder, or it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError:
         return []
+
+
+def _why_unreadable(inbox: Path) -> str:
+    """Why nothing can be read of an inbox that is there; empty when it can, or there is none."""
+    try:
+        with os.scandir(inbox):
+            return ""
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"the inbox {clean(str(inbox))} cannot be read: {error.strerror}"
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _is_of_programs(name: str) -> bool:

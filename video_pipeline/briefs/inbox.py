@@ -18,7 +18,6 @@ from video_pipeline.briefs.bounds import NotRead
 from video_pipeline.briefs.brief import Brief, KnownNames
 from video_pipeline.briefs.folder import LeftOut, contents_of, day_folders, readable_sha256, shown_name
 from video_pipeline.briefs.reading import SUFFIXES, read_pieces, reasons_of, shown_raw
-from video_pipeline.wire import clean
 
 # For so many settling times a command waits for files that go on growing.
 _PATIENCE = 4
@@ -265,4 +264,4 @@ def arrived_at(path: Path, day: date) -> datetime | None:
 
 def _name(path: Path) -> str:
     """A file's name as it can be kept and shown; a file system may hold names that are no text."""
-    return clean(path.name)
+    return shown_name(path, path.parent)

@@ -88,6 +88,24 @@ def test_a_days_folder_that_leads_out_of_the_inbox_is_not_entered(inbox: Path, t
     assert files_by_day(inbox, DAY, {}) == {}
 
 
+def test_a_days_folder_that_leads_to_itself_is_told(inbox: Path):
+    (inbox / "2026-11-25").symlink_to(inbox / "2026-11-25")
+    assert _why(inbox) == {"2026-11-25": "it is a link that leads nowhere"}
+    assert files_by_day(inbox, DAY, {}) == {}
+
+
+def test_an_inbox_that_cannot_be_read_is_told_and_one_that_is_not_there_is_empty(tmp_path: Path):
+    (tmp_path / "inbox").write_text("a file")
+    assert _why(tmp_path / "inbox") == {"all of it": f"the inbox {tmp_path}/inbox cannot be read: Not a directory"}
+    assert files_by_day(tmp_path / "inbox", DAY, {}) == {}
+    assert _why(tmp_path / "nowhere") == {}
+
+
+def test_a_name_is_shown_on_one_line(inbox: Path):
+    (inbox / "a\nNothing is read from b.docx").write_text("")
+    assert list(_why(inbox)) == ["a\ufffdNothing is read from b.docx"]
+
+
 def test_a_link_within_the_inbox_is_followed(inbox: Path):
     (inbox / ".store").mkdir()
     (inbox / ".store" / "a").write_text("a: 1")
