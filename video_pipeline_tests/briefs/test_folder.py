@@ -1,9 +1,11 @@
 """What lies in the inbox: what is complete, what is waited for, and what nothing is read from and why."""
 
 import os
+import re
 import socket
 import threading
 import time
+from collections.abc import Callable
 from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -227,3 +229,44 @@ def test_what_is_not_read_is_said_in_sentences(inbox: Path):
         "2026-11-25: files that no run has taken in; the night watch runs such days, and so does `video-pipeline "
         "run-day DAY`.",
     ]
+
+
+def _a_kind(inbox: Path, row: str) -> None:
+    """Lay into the inbox what a row of the papers is about."""
+    makers: dict[str, Callable[[], object]] = {
+        "a file of another kind (`.docx`, `brief.yaml.txt`)": lambda: (inbox / "x.docx").write_text(""),
+        "a folder that is no day's (`26.11.2026`, `team-a`), or one within a day's folder": (inbox / "team-a").mkdir,
+        "a day before 2026-01-01": (inbox / "2025-12-31").mkdir,
+        "a day to come": lambda: _drop(inbox / "2026-12-24"),
+        "a day that is over, with files that no run has taken in": lambda: _drop(inbox / "2026-11-01"),
+        "a link within the inbox": lambda: (inbox / "x.yaml").symlink_to(_drop(inbox / ".x")),
+        "a link that leads out of the inbox, or to nothing": lambda: (inbox / "x.yaml").symlink_to("/etc/hostname"),
+        "a pipe, a socket, a device": lambda: os.mkfifo(inbox / "x.yaml"),
+        "a name that is not UTF-8": lambda: Path(os.fsdecode(os.fsencode(inbox) + b"/\xe9.yaml")).write_text(""),
+        "a file that may not be read": lambda: (inbox / "unreadable.yaml").write_text(""),
+        "names that begin with `.` or `~$`, `Thumbs.db`, `desktop.ini`": lambda: (inbox / "~$x.xlsx").write_text(""),
+    }
+    makers[row]()
+
+
+def _drop(folder: Path) -> Path:
+    folder.mkdir()
+    path = folder / "a.yaml"
+    path.write_text("a: 1")
+    return path
+
+
+_PAPER = (Path(__file__).parents[2] / "docs" / "briefs.md").read_text()
+(_TABLE,) = re.findall(r"\| in the inbox \| what becomes of it \|\n\|---\|---\|\n((?:\|.+\n)+)", _PAPER)
+
+
+@pytest.mark.parametrize("line", _TABLE.splitlines())
+def test_the_inbox_is_as_the_papers_say(inbox: Path, line: str, monkeypatch: pytest.MonkeyPatch):
+    _, row, outcome, _ = (cell.strip() for cell in line.split("|"))
+    _a_kind(inbox, row)
+    monkeypatch.setattr(os, "access", lambda path, mode: "unreadable" not in str(path))
+    found = unread(inbox, DAY)
+    arrived = [day for day, files in files_by_day(inbox, DAY, {}).items() if files]
+    assert bool(found.left_out) == (outcome == "told" or outcome.startswith("told, not"))
+    assert bool(found.to_come) == ("when the day begins" in outcome)
+    assert arrived == ([DAY] if outcome == "followed" else [date(2026, 11, 1)] if "night watch" in outcome else [])
