@@ -1,5 +1,6 @@
 """The picture as a player shows it: turned, mirrored, cropped, of the right track; as ffmpeg itself decodes it."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import frames_at, run_ffmpeg
+from video_pipeline.media import cut, frames_at, run_ffmpeg, stitch
 from video_pipeline.upscaling import Engine, upscale_file
 from video_pipeline_tests.media.clips import cropped, render, turned
 from video_pipeline_tests.upscaling.measures import PLAIN, luma, pictures, psnr, video_of
@@ -181,6 +182,19 @@ def test_the_film_is_the_track_that_players_take(
     upscale_file(source, tmp_path / "target.mp4", settings=PLAIN, engine=engine)
     shown, film = pictures(tmp_path / "target.mp4", (64, 48)), pictures(tracks[expected], (64, 48))
     assert psnr(shown, film) > 20
+
+
+def test_the_film_is_what_is_cut_and_joined(tmp_path: Path, tracks: dict[str, Path]) -> None:
+    """By the stages before the upscaler, too: copied, and coded again."""
+    source, target = tmp_path / "source.mp4", tmp_path / "target.mp4"
+    inputs = ["-i", str(tracks["small"]), "-i", str(tracks["large"]), "-map", "0", "-map", "1"]
+    flags = ["-disposition:v", "default", "-c", "copy", str(source)]
+    run_ffmpeg(["-y", *inputs, *flags], timeout_s=20, what="muxing")
+    cut(source, target, with_audio=False)
+    assert (video_of(target).size, video_of(target).frames) == ((64, 36), 3)
+    stitch([source, source], target, size=(64, 36), rate=Fraction(25), with_audio=False)
+    assert video_of(target).frames == 6
+    assert psnr(pictures(target, (64, 36))[:3], pictures(tracks["large"], (64, 36))) > 25
 
 
 @pytest.mark.parametrize(("still", "ending"), [("still.mp4", "mp4"), ("cover.png", "mkv")])
