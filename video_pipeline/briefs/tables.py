@@ -24,6 +24,7 @@ _DECIMAL_COMMA = re.compile(r"\d+,\d+")
 _DELIMITERS = ",;\t"
 # Of a workbook's parts beside its sheets. Its library makes a hundred times as much of styles in memory.
 MAX_PART_BYTES = 2_000_000
+_NO_WORKBOOK = "it is no workbook that can be read; save it in Excel as .xlsx once more"
 _NO_RESULT = "\0formula"
 
 Row = tuple[str, dict[str, Any], list[str]]
@@ -68,8 +69,8 @@ def read_workbook(data: bytes, budget: Budget, *, columns: frozenset[str]) -> li
     except NotRead:
         raise
     # XML that anybody may have written, read by a library that raises whatever it stumbles over.
-    except Exception as error:
-        raise NotRead(f"it is no workbook that can be read ({type(error).__name__})") from None
+    except Exception:
+        raise NotRead(_NO_WORKBOOK) from None
 
 
 def _check_parts(data: bytes) -> bool:
@@ -87,7 +88,7 @@ def _check_parts(data: bytes) -> bool:
     except NotRead:
         raise
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError):
-        raise NotRead("it is no workbook; save it in Excel as .xlsx once more") from None
+        raise NotRead(_NO_WORKBOOK) from None
 
 
 def _cells(sheet: Any, typed: Any | None, budget: Budget) -> Iterator[list[str]]:
