@@ -11,6 +11,7 @@ Those that only one room raises are in that room, below one of these:
             LeaseLost
         MediaError
             NotAnImage
+        NotRead
         RunFailed
         SandboxError
             SandboxPortTaken

@@ -3,6 +3,8 @@
 import time
 from typing import Any, cast
 
+from video_pipeline.errors import VideoPipelineError
+
 MAX_FILE_BYTES = 1_000_000
 MAX_UNPACKED_BYTES = 10_000_000
 MAX_DOCUMENTS = 5_000
@@ -14,7 +16,7 @@ MAX_CHARACTERS = 4_000_000
 MAX_SECONDS = 10.0
 
 
-class NotRead(ValueError):
+class NotRead(VideoPipelineError):
     """Why a file, or one document of it, is not read: a clause for whoever dropped it."""
 
 
