@@ -35,6 +35,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.intake_fuzz
 	$(BIN)/python benchmarks/review_scale.py
 	$(BIN)/python -m benchmarks.first_clip
+	$(BIN)/python -m benchmarks.media_fuzz --quick
 	$(BIN)/python -m benchmarks.drift --quick
 	$(BIN)/python -m benchmarks.breaker --quick
 	$(BIN)/python -m benchmarks.engine --quick

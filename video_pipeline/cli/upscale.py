@@ -136,7 +136,9 @@ def upscale(
 @contextmanager
 def _bars(notes: Console) -> "Iterator[Callable[[Task, UpscaleProgress], None]]":
     """A progress bar a clip in work; clips in flight move side by side."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[fps]}"))
+    # A name as long as a file system takes it would leave no room for the bar.
+    name = TextColumn("{task.description}", table_column=Column(max_width=40, overflow="ellipsis", no_wrap=True))
+    columns = (name, BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[fps]}"))
     with Bar(*columns, TimeRemainingColumn(), console=notes) as bar:
         shown: dict[Task, TaskID] = {}
 
