@@ -1,6 +1,53 @@
-"""The production day: which there are, and which it is."""
+"""The production day: which there are, which it is, and when one begins.
 
-from datetime import date
+A process is in one time zone, which its settings name. All that is a day to people goes by it: production days and
+the inbox's folders, the day that a ceiling holds for, the hour of the night. Moments are in UTC everywhere.
+"""
+
+from datetime import UTC, date, datetime, time, tzinfo
+from zoneinfo import ZoneInfo
 
 FIRST_DAY = date(2026, 1, 1)
 """The first production day that can be run."""
+
+_in_use: dict[str, tzinfo] = {"UTC": UTC}
+
+
+def use_zone(name: str) -> None:
+    """From now on this process is in the zone of this IANA name. Raises ValueError when there is none."""
+    zone = zone_of(name)
+    _in_use.clear()
+    _in_use[name] = zone
+
+
+def zone_of(name: str) -> tzinfo:
+    """Raises ValueError when no zone has this IANA name."""
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"there is no time zone {name!r}; write it like Europe/Berlin") from None
+
+
+def zone_name() -> str:
+    """The name of the zone that this process is in."""
+    return next(iter(_in_use))
+
+
+def day_at(moment: datetime) -> date:
+    """The day that it is at `moment`, which knows its own offset."""
+    return moment.astimezone(_in_use[zone_name()]).date()
+
+
+def today() -> date:
+    """The day that it is now."""
+    return day_at(datetime.now(UTC))
+
+
+def begins_at(day: date, hour: int = 0) -> datetime:
+    """When `day`, or an hour of it, begins; in UTC."""
+    return datetime.combine(day, time(hour), _in_use[zone_name()]).astimezone(UTC)
+
+
+def named(day: date) -> str:
+    """The day as people are told of it, with its zone where that is not UTC."""
+    return str(day) if zone_name() == "UTC" else f"{day} ({zone_name()})"

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from video_pipeline import days
 from video_pipeline.clips import ClipStatus
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.feedback import ClipFact, CostReport
@@ -100,11 +101,11 @@ def run_demo(services: Services, *, on_progress: Callable[[StageProgress], None]
             "The demo runs against the sandbox only, and VIDEO_PIPELINE_MODE is live. Unset it for the demo, or run "
             "`video-pipeline run-day` to run today's briefs with real providers."
         )
-    day = datetime.now(UTC).date()
-    before = ledger_books(services, day)
+    day, of_books = days.today(), datetime.now(UTC).date()
+    before = ledger_books(services, of_books)
     seconds: dict[str, float] = {}
     seconds |= run_job("production_day", day, services.settings, on_progress=on_progress)
-    after = ledger_books(services, day)
+    after = ledger_books(services, of_books)
     if after.published > before.published:
         on_progress(StageProgress("engagement", f"waiting {_FIRST_VIEWS_S} s for the sandbox's first viewers"))
         time.sleep(_FIRST_VIEWS_S)
@@ -118,7 +119,7 @@ def run_demo(services: Services, *, on_progress: Callable[[StageProgress], None]
         quarantined=services.ledger.intake.quarantined(day),
         platforms=not_connected,
         costs=_rows(services, "cost_report", day, CostReport)[0],
-        sandbox=sandbox_books(services.sandbox.base_url, day),
+        sandbox=sandbox_books(services.sandbox.base_url, of_books),
         ledger=after,
         new_billed_jobs=after.jobs - before.jobs,
         new_published=after.published - before.published,

@@ -19,7 +19,7 @@ import dagster as dg
 import yaml
 from sqlalchemy.exc import SQLAlchemyError
 
-from video_pipeline.days import FIRST_DAY
+from video_pipeline.days import FIRST_DAY, today, zone_name
 from video_pipeline.defs.dead_runs import days_under_way, end_dead_runs, ending_dead_runs, process_tags
 from video_pipeline.defs.nights import unscored_nights
 from video_pipeline.defs.partitions import is_partition
@@ -109,7 +109,7 @@ def run_job(
     if not is_partition(day):
         raise ConfigurationError(
             f"{day} is no production day that can be run: they go from {FIRST_DAY} to today, "
-            f"{datetime.now(UTC).date()} in UTC."
+            f"{today()} in the time zone {zone_name()}."
         )
     from video_pipeline.briefs import wait_until_settled
     from video_pipeline.definitions import build_defs

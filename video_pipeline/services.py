@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from video_pipeline.alerts import DiscordWebhook, Notifier, SlackWebhook
 from video_pipeline.briefs import example_files
+from video_pipeline.days import use_zone
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.ledger import Ledger, open_ledger
 from video_pipeline.policy import Policy, load_policy
@@ -267,6 +268,7 @@ def _open_store(settings: Settings | WorkerSettings) -> ObjectStore:
 
 def _upscaler_elsewhere(settings: WorkerSettings, policy: Policy, on_progress: "OnProgress") -> "ClipUpscaler":
     """On a machine of a cluster, where the ledger was claimed for its world by the one that sent this."""
+    use_zone(settings.time_zone)
     return _clip_upscaler(settings, policy, _open_ledger(settings), _open_store(settings), on_progress)
 
 

@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from video_pipeline.days import use_zone, zone_of
 from video_pipeline.errors import ConfigurationError
 
 _PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -89,6 +90,7 @@ class WorkerSettings:
     s3_endpoint_url: str | None
     s3_region: str | None
     weights: Path
+    time_zone: str
 
     def weights_path(self, model: str) -> Path | None:
         """An official .pth of `model` in the folder of weights, where `upscale --fetch` puts it, if there is one."""
@@ -108,6 +110,7 @@ class Settings(BaseSettings):
     )
     state_dir: Path = Field(default_factory=_default_state_dir, description="Local state; ignored by git.")
     inbox_dir: Path | None = Field(None, description="Folder that briefs are dropped in.")
+    time_zone: str = Field("UTC", description="Time zone of production days, such as Europe/Berlin.")
     ledger_url: SecretStr | None = Field(None, description="Postgres URL; unset starts an embedded server.")
     store_url: str | None = Field(None, description="Folder or s3://bucket/prefix for media and tables.")
     s3_endpoint_url: str | None = None
@@ -124,6 +127,12 @@ class Settings(BaseSettings):
 
     slack_webhook_url: SecretStr | None = None
     discord_webhook_url: SecretStr | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, given: str) -> str:
+        zone_of(given)
+        return given
 
     @field_validator("webhook_url")
     @classmethod
@@ -169,6 +178,7 @@ class Settings(BaseSettings):
             s3_endpoint_url=self.s3_endpoint_url,
             s3_region=self.s3_region,
             weights=self.weights.absolute(),
+            time_zone=self.time_zone,
         )
 
 
@@ -184,13 +194,18 @@ def environment_with(**variables: str) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """Read the environment once a process. Raises ConfigurationError naming every variable that is wrong."""
+    """Read the environment once a process, which is in their time zone from then on.
+
+    Raises ConfigurationError naming every variable that is wrong.
+    """
     try:
-        return Settings()  # pyright: ignore[reportCallIssue]  # every field comes from the environment
+        settings = Settings()  # pyright: ignore[reportCallIssue]  # every field comes from the environment
     except ValidationError as error:
         wrong = "; ".join(f"{_variable(str(item['loc'][0]))}: {item['msg']}" for item in error.errors())
         # Without the cause, which quotes what was given.
         raise ConfigurationError(f"The settings are not valid: {wrong}.") from None
+    use_zone(settings.time_zone)
+    return settings
 
 
 def _variable(field: str) -> str:

@@ -18,8 +18,8 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any, TextIO
 
-# What the children would import on their way; `frozen` comes last. None of it may read the environment, for each
-# child is given its own.
+# What the children would import on their way; `frozen` comes last. Of the environment, of which each
+# child is given its own, they have read the time zone of partitions and nothing else.
 _PRELOADED = [
     "alembic.command",
     "altair",

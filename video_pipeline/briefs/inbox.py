@@ -18,6 +18,7 @@ from video_pipeline.briefs.bounds import NotRead
 from video_pipeline.briefs.brief import Brief, KnownNames
 from video_pipeline.briefs.folder import LeftOut, contents_of, day_folders, readable_sha256, shown_name
 from video_pipeline.briefs.reading import SUFFIXES, read_pieces, reasons_of, shown_raw
+from video_pipeline.days import begins_at
 
 # For so many settling times a command waits for files that go on growing.
 _PATIENCE = 4
@@ -259,7 +260,7 @@ def arrived_at(path: Path, day: date) -> datetime | None:
         came = datetime.fromtimestamp(path.stat().st_ctime, UTC)
     except OSError:
         return None
-    return max(came, datetime.combine(day, datetime.min.time(), UTC)) if path.parent.name == day.isoformat() else came
+    return max(came, begins_at(day)) if path.parent.name == day.isoformat() else came
 
 
 def _name(path: Path) -> str:

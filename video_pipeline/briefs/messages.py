@@ -7,6 +7,7 @@ from datetime import date
 from video_pipeline.alerts import Alert
 from video_pipeline.briefs.folder import LeftOut
 from video_pipeline.briefs.inbox import Quarantined, Unread
+from video_pipeline.days import zone_name
 
 _SHOWN_DOCUMENTS, _SHOWN_REASONS, _SHOWN_NAMES = 3, 5, 10
 
@@ -52,7 +53,7 @@ def said_of(unread: Unread, *, past: Sequence[date] = ()) -> list[str]:
         said.append(f"{_listed(unread.growing)} {verb} not complete yet, and waited for.")
     if unread.to_come:
         days = (f"{day} ({count} file{'s' * (count > 1)})" for day, count in sorted(unread.to_come.items()))
-        said.append(f"Days to come have briefs: {_listed(list(days))}. A day begins at 00:00 UTC.")
+        said.append(f"Days to come have briefs: {_listed(list(days))}. A day begins at 00:00 {zone_name()}.")
     if past:
         said.append(
             f"{_listed([str(day) for day in past])}: files that no run has taken in; the night watch runs such days, "

@@ -1,22 +1,23 @@
 """What several commands take from the user, and how it is read."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated
 
 import typer
 
+from video_pipeline import days
 from video_pipeline.days import FIRST_DAY
 from video_pipeline.errors import ConfigurationError
 
 # Briefs may be laid in ahead, and their price be asked for.
 _AHEAD_DAYS = 366
 
-Day = Annotated[str, typer.Argument(help="Production day, YYYY-MM-DD; `today` for the current one (UTC).")]
+Day = Annotated[str, typer.Argument(help="Production day, YYYY-MM-DD; `today` for the current one.")]
 
 
 def parse_day(text: str) -> date:
     """The day meant by `text`; ConfigurationError when it is none, or none that is ever planned."""
-    today = datetime.now(UTC).date()
+    today = days.today()
     if text == "today":
         return today
     try:

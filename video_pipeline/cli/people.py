@@ -14,6 +14,7 @@ import httpx
 import typer
 from rich.text import Text
 
+from video_pipeline import days
 from video_pipeline.cli.console import console
 from video_pipeline.errors import ConfigurationError, LedgerError
 from video_pipeline.services import get_services
@@ -234,7 +235,7 @@ def thaw(
     if tier not in [known.value for known in Tier]:
         raise ConfigurationError(f"There is no tier {tier}; there are {', '.join(known.value for known in Tier)}.")
     services = get_services()
-    today = datetime.now(UTC).date()
+    today = days.today()
     evidence = {"reason": reason} | ({"who": by} if by else {})
     if changed := services.ledger.governance.set_tier(
         tier, TierState.OPEN, by=Actor.PERSON, day=today, evidence=evidence

@@ -1,11 +1,12 @@
 """`plan`: a day's price before anything is bought."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
+from video_pipeline import days
 from video_pipeline.cli.arguments import Day, parse_day
 from video_pipeline.cli.console import console, escaped, pixels, print_unused_keys
 from video_pipeline.errors import ConfigurationError
@@ -71,7 +72,7 @@ def _briefs(services: Services, day: date) -> "tuple[InboxReading, str, list[str
         wait_until_settled,
     )
 
-    inbox, today = services.inbox, datetime.now(UTC).date()
+    inbox, today = services.inbox, days.today()
     wait_until_settled(inbox.folder, day, inbox.settle_s)
     claimed = services.ledger.intake.claimed_files
     files = claim_day_files(
@@ -116,7 +117,7 @@ def _clip_plans(
 
 
 def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, quarantined: "list[Quarantined]") -> None:
-    table = Table(title=f"Plan for {total.day}: {escaped(basis)}", title_justify="left")
+    table = Table(title=f"Plan for {days.named(total.day)}: {escaped(basis)}", title_justify="left")
     for name in ("brief", "tier", "model", "size", "sound"):
         table.add_column(name)
     for name in ("expected $", "p90 $"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from video_pipeline import days
 from video_pipeline.cli.arguments import Day, parse_day
 from video_pipeline.cli.console import console, escaped, print_unused_keys
 from video_pipeline.services import get_services
@@ -54,7 +55,7 @@ def _print_not_read(services: "Services", day: date) -> None:
     """Whoever has run a day hears what of the inbox was not read for it."""
     from video_pipeline.briefs import days_not_taken_in, said_of, unread
 
-    inbox, today = services.inbox, datetime.now(UTC).date()
+    inbox, today = services.inbox, days.today()
     past = days_not_taken_in(services.ledger, inbox.folder, today, settle_s=inbox.settle_s)
     beside = unread(inbox.folder, today, only=day, settle_s=inbox.settle_s)
     for sentence in said_of(beside, past=[other for other in past if other != day]):

@@ -1,14 +1,18 @@
-"""One partition a production day, in UTC; the day is today, so every linked asset ends one partition later."""
+"""One partition a production day; the day is today, so every linked asset ends one partition later."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 import dagster as dg
 
-from video_pipeline.days import FIRST_DAY
+from video_pipeline.days import FIRST_DAY, today
+from video_pipeline.settings import get_settings
 
-DAILY = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone="UTC", end_offset=1)
+# Dagster has to know it when assets are declared. It is read and not kept, so that settings are read when asked for.
+_ZONE = get_settings.__wrapped__().time_zone
+
+DAILY = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone=_ZONE, end_offset=1)
 # Weeks start on Monday; a week is learned from when it is over.
-WEEKLY = dg.WeeklyPartitionsDefinition(start_date="2026-01-05", timezone="UTC", day_offset=1)
+WEEKLY = dg.WeeklyPartitionsDefinition(start_date="2026-01-05", timezone=_ZONE, day_offset=1)
 
 
 def day_of(partition_key: str) -> date:
@@ -18,7 +22,7 @@ def day_of(partition_key: str) -> date:
 
 def is_partition(day: date) -> bool:
     """Whether a production day can be run: none of before the first, and none to come."""
-    return FIRST_DAY <= day <= datetime.now(UTC).date()
+    return FIRST_DAY <= day <= today()
 
 
 def trailing(days: int) -> dg.TimeWindowPartitionMapping:

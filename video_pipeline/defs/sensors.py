@@ -1,12 +1,12 @@
 """Sensors: they start runs, explain and alert. None is a safety: the hard stop is the budget guard in the engine."""
 
 from collections import Counter
-from datetime import UTC, datetime
 
 import dagster as dg
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import arrived_days, inbox_left_out, said_of, unread
+from video_pipeline.days import day_at, named, today
 from video_pipeline.defs import messages
 from video_pipeline.defs.dead_runs import days_under_way, end_dead_runs
 from video_pipeline.defs.external import is_news, routing_policy_materialization
@@ -27,25 +27,25 @@ def brief_arrival_sensor(
     context: dg.SensorEvaluationContext, inbox: dg.ResourceParam[Inbox], ledger: dg.ResourceParam[Ledger]
 ) -> dg.SensorResult | dg.SkipReason:
     """Briefs have arrived in the inbox: run today's production day."""
-    today = datetime.now(UTC).date()
+    day = today()
     arrived = arrived_days(
         inbox.folder,
-        today,
+        day,
         claimed=ledger.intake.claimed_files(),
         taken_in=ledger.waits.taken_in(),
-        only=today,
+        only=day,
         settle_s=inbox.settle_s,
     )
-    fingerprint = arrived.get(today)
+    fingerprint = arrived.get(day)
     if fingerprint is None:
-        beside = said_of(unread(inbox.folder, today, only=today, settle_s=inbox.settle_s, watched=True))
-        none = f"No briefs for {today} (UTC) in {inbox.folder} that are complete and not taken in."
+        beside = said_of(unread(inbox.folder, day, only=day, settle_s=inbox.settle_s, watched=True))
+        none = f"No briefs for {named(day)} in {inbox.folder} that are complete and not taken in."
         return dg.SkipReason(" ".join([none, *beside]))
-    run_key = f"briefs-{today}-{fingerprint[:16]}"
+    run_key = f"briefs-{day}-{fingerprint[:16]}"
     if context.cursor == run_key:
-        return dg.SkipReason(f"A run for the new briefs of {today} was asked for already.")
+        return dg.SkipReason(f"A run for the new briefs of {day} was asked for already.")
     return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=run_key, partition_key=today.isoformat())], cursor=run_key
+        run_requests=[dg.RunRequest(run_key=run_key, partition_key=day.isoformat())], cursor=run_key
     )
 
 
@@ -76,15 +76,15 @@ def spend_ceiling_sensor(
     notifier: dg.ResourceParam[Notifier],
 ) -> dg.SkipReason:
     """Says how much of today's ceiling is committed; alerts once at the alert share and once at the ceiling."""
-    today = datetime.now(UTC).date()
+    day = today()
     budget = policy.budget
-    committed = ledger.spend.committed_usd(today)
+    committed = ledger.spend.committed_usd(day)
     share = float(committed / budget.daily_ceiling_usd)
-    said = messages.committed_today(today, committed, budget.daily_ceiling_usd)
+    said = messages.committed_today(day, committed, budget.daily_ceiling_usd)
     if share >= 1:
-        notifier.notify(messages.ceiling_reached(today, said))
+        notifier.notify(messages.ceiling_reached(day, said))
     elif share >= budget.alert_share:
-        notifier.notify(messages.ceiling_near(today, said))
+        notifier.notify(messages.ceiling_near(day, said))
     return dg.SkipReason(f"{said}.")
 
 
@@ -104,11 +104,11 @@ def night_watch(
     ended = end_dead_runs(context.instance, ledger)
     ledger.run_beats.forget()
     outlook = look(ledger, policy, inbox.folder)
-    if left_out := unread(inbox.folder, outlook.at.date(), settle_s=inbox.settle_s).left_out:
+    if left_out := unread(inbox.folder, day_at(outlook.at), settle_s=inbox.settle_s).left_out:
         notifier.notify(inbox_left_out(left_out))
     last = ledger.jobs.last_finished_at()
     if last is not None and (outlook.at - last).total_seconds() > policy.alerts.silence_after_s:
-        notifier.notify(messages.silence(outlook.at.date(), last))
+        notifier.notify(messages.silence(day_at(outlook.at), last))
     under_way = days_under_way(context.instance, production_day.name, ledger.run_beats.last())
     # A day that cannot be run has files that nobody takes in.
     stuck = outlook.stuck(policy.alerts.stuck_after_s, under_way=under_way)

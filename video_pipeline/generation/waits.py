@@ -1,8 +1,9 @@
 """Why a clip waits, for whoever wakes it: each sentence with its cause, and with what that hinges on."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from video_pipeline.days import begins_at, today
 from video_pipeline.generation import ladder
 from video_pipeline.generation.serving import Unserved
 from video_pipeline.ledger import Hold, Job, Ledger, Reservation, TierState, WaitCause, Why, breaker_of
@@ -72,5 +73,5 @@ def why_unfinished(job: Job, *, outlived: bool, look_again_at: datetime | None) 
 
 
 def _next_day() -> datetime:
-    """When the next calendar day begins (UTC), and with it its budget."""
-    return datetime.combine(datetime.now(UTC).date() + timedelta(days=1), datetime.min.time(), UTC)
+    """When the next calendar day begins, and with it its budget."""
+    return begins_at(today() + timedelta(days=1))

@@ -7,12 +7,13 @@ statement. Each item has its own outcome, so that nobody's lost lease is another
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping
 
+from video_pipeline import days
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.job_rows import COLUMNS, Values, as_json, found, job_of
 from video_pipeline.ledger.leases import HELD, Lease, LeaseLost
@@ -112,7 +113,7 @@ _WORDS = {
 
 def moved(engine: Engine, moves: Sequence[Move]) -> Sequence[Job | Exception]:
     with engine.begin() as connection:
-        return make_moves(connection, moves, datetime.now(UTC).date())
+        return make_moves(connection, moves, days.today())
 
 
 def make_moves(connection: Connection, moves: Sequence[Move], today: date) -> list[Job | Exception]:

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
 from sqlalchemy import Connection, Engine, RowMapping, select, update
 
+from video_pipeline.days import today
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.governance import latest_transition
 from video_pipeline.ledger.job_moves import Asked, Move, led_to, make_moves
@@ -33,7 +34,7 @@ class Hold(StrEnum):
 class Reservation:
     """The budget guard's answer: granted (`hold` is None), or held back with a sentence.
 
-    `job` is the job as it stands now, `on` the calendar day (UTC) that the money counts against, `committed_usd` that
+    `job` is the job as it stands now, `on` the calendar day that the money counts against, `committed_usd` that
     day's sum with the job in it.
     """
 
@@ -77,7 +78,7 @@ ORDER BY number
 
 
 def reserved(engine: Engine, asked: Sequence[ToReserve]) -> Sequence[Reservation | Exception]:
-    on = datetime.now(UTC).date()
+    on = today()
     given = [
         {
             "number": number,

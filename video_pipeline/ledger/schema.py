@@ -161,7 +161,7 @@ spend = Table(
     "spend",
     metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=True),
-    # The clip's production day, and the calendar day (UTC) whose ceiling the money counts against.
+    # The clip's production day, and the calendar day whose ceiling the money counts against.
     Column("day", Date, nullable=False, index=True),
     Column("spent_on", Date, nullable=False, index=True),
     Column("clip_id", Text, nullable=False),

@@ -4,12 +4,13 @@ reserve +x   before a job is submitted          settle  +y   what the job was bi
 release -x   when the job is settled or failed  adjust  ±z   a correction, or a cost that is not a job's
 """
 
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from video_pipeline.days import today
 from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.records import SpendCategory, SpendLine
 from video_pipeline.ledger.schema import spend
@@ -41,7 +42,7 @@ class Spend:
             .values(
                 once=once,
                 day=day,
-                spent_on=datetime.now(UTC).date(),
+                spent_on=today(),
                 clip_id=clip_id,
                 tier=tier,
                 category=category.value,
@@ -56,7 +57,7 @@ class Spend:
             return connection.execute(statement).first() is not None
 
     def committed_usd(self, on: date) -> Decimal:
-        """Spent plus reserved on the calendar day `on` (UTC): what the ceiling is held against."""
+        """Spent plus reserved on the calendar day `on`: what the ceiling is held against."""
         with self._engine.connect() as connection:
             return committed_usd(connection, on)
 

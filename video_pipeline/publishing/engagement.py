@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from video_pipeline.days import day_at
 from video_pipeline.ledger import Ledger, Publication, PublicationState
 from video_pipeline.publishing.platforms import Metrics, Platform, UploadInterrupted, UploadRefused
 
@@ -44,7 +45,7 @@ def collect_engagement(
         if publication.state is PublicationState.PUBLISHED and publication.remote_id:
             published.setdefault(publication.platform, []).append(publication)
     # A day that is over keeps what was read then; read again, it would show today's numbers as that day's.
-    recorded = ledger.publications.metrics_on(day) if day < now.date() else {}
+    recorded = ledger.publications.metrics_on(day) if day < day_at(now) else {}
     rows: list[Engagement] = []
     for name, publications in published.items():
         new = [publication for publication in publications if publication.key not in recorded]

@@ -1,17 +1,18 @@
 """Nights: the production days to score and the weeks to learn from by now, and which of those left out comes next."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
+from video_pipeline.days import begins_at, day_at
 from video_pipeline.ledger import Ledger, Wait, WaitCause, What, Why
 from video_pipeline.policy import Policy
 from video_pipeline.waiting.watch import is_rested
 
 SCORING_HOUR = 2
-"""At this hour, in UTC, the production day that has just ended is scored."""
+"""At this hour the production day that has just ended is scored."""
 
 LEARNING_HOUR = 6
-"""At this hour of a Monday, in UTC, the week that has just ended is learned from."""
+"""At this hour of a Monday the week that has just ended is learned from."""
 
 
 def nights_due(ledger: Ledger, policy: Policy, at: datetime) -> list[date]:
@@ -19,13 +20,13 @@ def nights_due(ledger: Ledger, policy: Policy, at: datetime) -> list[date]:
 
     Those are as many as scores and standings look back on.
     """
-    newest = (at - timedelta(hours=SCORING_HOUR)).date() - timedelta(days=1)
+    newest = day_at(at - timedelta(hours=SCORING_HOUR)) - timedelta(days=1)
     return ledger.waits.days_with_work(newest - timedelta(days=policy.scoring.trailing_days - 1), newest)
 
 
 def weeks_due(ledger: Ledger, policy: Policy, at: datetime) -> list[date]:
     """The Mondays of the weeks with work whose learning was due by `at`, oldest first; as far back as nights go."""
-    latest = (at - timedelta(hours=LEARNING_HOUR)).date()
+    latest = day_at(at - timedelta(hours=LEARNING_HOUR))
     newest = latest - timedelta(days=latest.weekday() + 7)
     oldest = newest - timedelta(weeks=policy.scoring.trailing_days // 7 - 1)
     days = ledger.waits.days_with_work(oldest, newest + timedelta(days=6))
@@ -34,13 +35,13 @@ def weeks_due(ledger: Ledger, policy: Policy, at: datetime) -> list[date]:
 
 def unscored_night(day: date, ended: Sequence[datetime], *, under_way_since: datetime | None = None) -> Wait:
     """A night that waits; `ended` are the ends of its runs, none of which has scored it."""
-    due_at = datetime.combine(day + timedelta(days=1), time(SCORING_HOUR), UTC)
+    due_at = begins_at(day + timedelta(days=1), SCORING_HOUR)
     return _overdue("nightly_scoring", f"nightly scoring of {day}", day, due_at, ended, under_way_since)
 
 
 def unlearned_week(week: date, ended: Sequence[datetime], *, under_way_since: datetime | None = None) -> Wait:
     """The same of the week that begins with `week`."""
-    due_at = datetime.combine(week + timedelta(days=7), time(LEARNING_HOUR), UTC)
+    due_at = begins_at(week + timedelta(days=7), LEARNING_HOUR)
     return _overdue("weekly_learning", f"weekly learning from {week}", week, due_at, ended, under_way_since)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from video_pipeline.briefs import arrived_days, files_by_day
+from video_pipeline.days import day_at
 from video_pipeline.ledger import Ledger, TierState, Wait, WaitCause, What, Why, breaker_of
 from video_pipeline.policy import Policy
 from video_pipeline.waiting.outlook import Now, is_closed, may_go_on
@@ -65,9 +66,9 @@ def look(ledger: Ledger, policy: Policy, inbox: Path, *, at: datetime | None = N
     at = at or datetime.now(UTC)
     ledger.waits.adopt()
     waits = ledger.waits.all()
-    if _note_arrivals(ledger, inbox, at.date(), waits, policy.intake.settle_s):
+    if _note_arrivals(ledger, inbox, day_at(at), waits, policy.intake.settle_s):
         waits = ledger.waits.all()
-    now = replace(_stand(ledger, policy, at), thinner=_thinner(ledger, inbox, at.date(), waits))
+    now = replace(_stand(ledger, policy, at), thinner=_thinner(ledger, inbox, day_at(at), waits))
     can: list[Wait] = []
     cannot: list[Wait] = []
     for wait in waits:
@@ -90,7 +91,7 @@ def _stand(ledger: Ledger, policy: Policy, at: datetime) -> Now:
     return Now(
         at=at,
         standing=ledger.waits.standing(),
-        committed_usd=ledger.spend.committed_usd(at.date()),
+        committed_usd=ledger.spend.committed_usd(day_at(at)),
         ceiling_usd=policy.budget.daily_ceiling_usd,
         plan_cap_usd=policy.budget.plan_cap_usd,
         frozen=frozenset(tier for tier, change in states.items() if change.state is TierState.FROZEN),

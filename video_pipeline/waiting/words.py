@@ -1,5 +1,6 @@
 """What wakes something that waits, in words for people; and the command, where that is a person's."""
 
+from video_pipeline.days import zone_name
 from video_pipeline.ledger import BREAKER, Wait, WaitCause, What
 
 
@@ -12,7 +13,7 @@ def waker(wait: Wait) -> str:
         case WaitCause.CEILING if hinges_on == "plan":
             return "fewer or cheaper briefs, or a higher budget.plan_cap_usd"
         case WaitCause.CEILING:
-            return "the next day's budget (00:00 UTC), or a higher budget.daily_ceiling_usd"
+            return f"the next day's budget (00:00 {zone_name()}), or a higher budget.daily_ceiling_usd"
         case WaitCause.FROZEN:
             return f"the end of the freeze, or `video-pipeline thaw {hinges_on}`"
         case WaitCause.MODEL:

@@ -1,11 +1,10 @@
 """Stage 0: the day's briefs and their storyboards."""
 
-from datetime import UTC, datetime
-
 import dagster as dg
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Brief, Storyboard, said_of, storyboard_of, take_in
+from video_pipeline.days import today
 from video_pipeline.defs.beside import listed, table
 from video_pipeline.defs.external import report_editorial_guidance
 from video_pipeline.defs.partitions import DAILY, day_of
@@ -37,7 +36,7 @@ def briefs(
         inbox=inbox.folder,
         platforms=inbox.platforms,
         day=day_of(context.partition_key),
-        today=datetime.now(UTC).date(),
+        today=today(),
         examples=inbox.examples,
         settle_s=inbox.settle_s,
         refusals=inbox.refusals,
