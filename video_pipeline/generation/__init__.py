@@ -3,7 +3,7 @@
 from video_pipeline.generation.day import generate_day
 from video_pipeline.generation.engine import GenerationEngine
 from video_pipeline.generation.ladder import Strategy, next_step
-from video_pipeline.generation.outlook import shots_not_to_buy
+from video_pipeline.generation.outlook import has_bought, shots_not_to_buy
 from video_pipeline.generation.providers import PROVIDERS, Forged, Provider, WebhookCall, check_wires
 from video_pipeline.generation.resolution import find_unknown, resolve_unknown
 from video_pipeline.generation.waits import why_over_cap
@@ -21,6 +21,7 @@ __all__ = [
     "check_wires",
     "find_unknown",
     "generate_day",
+    "has_bought",
     "is_job_key",
     "next_step",
     "resolve_unknown",

@@ -29,7 +29,14 @@ from video_pipeline.generation.providers import Provider
 from video_pipeline.generation.requests import as_ordered, can_anchor
 from video_pipeline.generation.resolution import clip_lease
 from video_pipeline.generation.serving import Switchboard, Unserved
-from video_pipeline.generation.waits import why_held, why_held_back, why_stopped, why_unfinished, why_unserved
+from video_pipeline.generation.waits import (
+    why_held,
+    why_held_back,
+    why_over_cap,
+    why_stopped,
+    why_unfinished,
+    why_unserved,
+)
 from video_pipeline.generation.webhooks import NO_WEBHOOKS, Webhooks
 from video_pipeline.ledger import (
     Job,
@@ -271,8 +278,13 @@ class GenerationEngine:
                     return _ShotOutcome(job, decision)
                 case Stop() as stop:
                     return _ShotOutcome(None, decision, why_stopped(stop))
-                case Continue(job):
+                case Continue(job) if plan.over_cap is None or job.state is not JobState.RESERVED:
                     job = await self._went_on(driver, job, decision)
+                case Continue(job):
+                    await driver.close(job, "not bought: the day is over its cap")
+                    continue
+                case Attempt() if plan.over_cap is not None:
+                    return _ShotOutcome(None, decision, why_over_cap(plan.over_cap))
                 case Attempt() as attempt:
                     if late and attempt.image is None:
                         number = max(attempt.number, *(job.attempt + 1 for job in late))

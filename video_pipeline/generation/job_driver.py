@@ -49,7 +49,7 @@ from video_pipeline.ledger import (
     Reservation,
     Trouble,
 )
-from video_pipeline.policy import Policy, ProviderLimits
+from video_pipeline.policy import GenerationPolicy, Policy, ProviderLimits
 from video_pipeline.quality import Expectation, TechnicalVerdict, check_clip
 from video_pipeline.routing import Decision
 from video_pipeline.storage import ObjectStore
@@ -627,8 +627,7 @@ class JobDriver:
 
     def overdue(self, job: Job) -> bool:
         """Whether a bought job no longer keeps its shot from another model (`generation.give_up_after_s`)."""
-        bought = job.state in (JobState.SUBMITTED, JobState.PROCESSING, JobState.RENDERED)
-        return bought and _age_s(job) > self._policy.give_up_after_s
+        return is_overdue(job, self._policy)
 
     def outlived(self, job: Job) -> bool:
         """Whether a job under way is older than its file would live: a person must look, as asking will not help."""
@@ -675,6 +674,12 @@ class JobDriver:
 
     async def _tell(self, alert: Alert) -> None:
         await asyncio.to_thread(self._notifier.notify, alert)
+
+
+def is_overdue(job: Job, policy: GenerationPolicy) -> bool:
+    """Whether a bought job no longer keeps its shot from another model (`generation.give_up_after_s`)."""
+    bought = job.state in (JobState.SUBMITTED, JobState.PROCESSING, JobState.RENDERED)
+    return bought and _age_s(job) > policy.give_up_after_s
 
 
 def _age_s(job: Job) -> float:

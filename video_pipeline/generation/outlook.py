@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from video_pipeline.generation.ladder import Attempt, next_step
+from video_pipeline.generation.job_driver import is_overdue
+from video_pipeline.generation.ladder import Attempt, next_step, owed
 from video_pipeline.generation.requests import can_anchor
 from video_pipeline.generation.serving import refusers, stand_in, standing_in
 from video_pipeline.ledger import Job, JobState, Ledger
@@ -28,7 +29,9 @@ def shots_not_to_buy(
         for decision in plan.decisions:
             shot = plan.storyboard.shots[decision.shot]
             history = histories[plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot)]
-            step = next_step(shot, history, policy.generation, can_anchor=can_anchor(decision, catalogue))
+            late = owed(history, lambda job: is_overdue(job, policy.generation))
+            rest = [job for job in history if job not in late]
+            step = next_step(shot, rest, policy.generation, can_anchor=can_anchor(decision, catalogue))
             buys = isinstance(step, Attempt)
             if isinstance(step, Attempt) and step.not_by:
                 out = refusers(step)
@@ -36,6 +39,11 @@ def shots_not_to_buy(
             if not buys:
                 found.add((plan.clip_id, shot.index))
     return frozenset(found)
+
+
+def has_bought(ledger: Ledger, day: date) -> bool:
+    """Whether a day has jobs that are paid for or may be: accepted ones, and all that have not come to their end."""
+    return any(job.state is JobState.ACCEPTED or not job.state.final for job in _jobs_of_days(ledger, [day]))
 
 
 def _jobs_of_days(ledger: Ledger, days: Iterable[date]) -> list[Job]:

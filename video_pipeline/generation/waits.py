@@ -11,9 +11,7 @@ from video_pipeline.routing import ClipPlan, OverCap
 
 
 def why_held(ledger: Ledger, plan: ClipPlan) -> Why:
-    """Why a plan is held: its day is over the cap, its tier is frozen, or no model can serve one of its shots."""
-    if plan.over_cap is not None:
-        return why_over_cap(plan.over_cap)
+    """Why a plan is held: its tier is frozen, or no model can serve one of its shots."""
     held = next(decision for decision in plan.decisions if decision.held)
     states = ledger.governance.tier_states()
     change = states.get(held.tier)

@@ -40,12 +40,11 @@ class ClipPlan(BaseModel):
     expected_usd: Decimal
     p90_usd: Decimal
     over_cap: OverCap | None = None
+    """What of the clip is not bought yet is not bought now; what is, is taken to its end."""
 
     @property
     def held(self) -> str | None:
         """Why the clip is not generated now; a clip is held whole, as half a clip is worth nothing."""
-        if self.over_cap is not None:
-            return self.over_cap.reason
         return next((decision.held for decision in self.decisions if decision.held), None)
 
 
@@ -159,17 +158,10 @@ def price_day(
     )
 
 
-def bought_only(
-    plans: Iterable[ClipPlan], bought: Collection[tuple[str, int]], total: DayPlan, refusal: BudgetExceeded
-) -> list[ClipPlan]:
-    """The plans of a day that is over its cap: clips with a shot that is not `bought` are held, whole."""
+def bought_only(plans: Iterable[ClipPlan], total: DayPlan, refusal: BudgetExceeded) -> list[ClipPlan]:
+    """The plans of a day that is over its cap, under which nothing more is bought."""
     over = OverCap(reason=str(refusal), to_buy_usd=total.to_buy_usd)
-    return [
-        plan.model_copy(update={"over_cap": over})
-        if any((plan.clip_id, decision.shot) not in bought for decision in plan.decisions)
-        else plan
-        for plan in plans
-    ]
+    return [plan.model_copy(update={"over_cap": over}) for plan in plans]
 
 
 def check_cap(plan: DayPlan, *, cap_usd: Decimal) -> None:

@@ -63,12 +63,11 @@ def test_a_day_that_is_bought_runs_again_whatever_the_cap(house: House) -> None:
 
 def test_over_the_cap_a_day_takes_what_it_has_bought_to_its_end_and_buys_nothing_more(new_house: NewHouse) -> None:
     house = new_house()
-    drop(house.inbox, DAY, a_brief("lantern"))
+    drop(house.inbox, DAY, a_brief("lantern"), a_brief("parade", prompt="A politician waving from a stage"))
     control = f"{house.services.sandbox.base_url}/_sandbox/faults"
     httpx.post(control, json={"fault": "result_503", "times": 1000}, trust_env=False).raise_for_status()
     house.run("production_day", DAY, {"generation": {"backoff_s": [0.01], "poll_patience_s": 0.1}})
-    (lantern,) = house.rows("reviewed_clips", DAY, ReviewedClip)
-    assert lantern.status is ClipStatus.WAITING
+    assert [clip.status for clip in house.rows("reviewed_clips", DAY, ReviewedClip)] == [ClipStatus.WAITING] * 2
     httpx.delete(control, trust_env=False).raise_for_status()
 
     drop(house.inbox, DAY, a_brief("kettle"))
@@ -77,13 +76,21 @@ def test_over_the_cap_a_day_takes_what_it_has_bought_to_its_end_and_buys_nothing
     assert clips["lantern"].status is ClipStatus.PASSED
     assert clips["kettle"].status is ClipStatus.WAITING
     assert "over the cap of $0.01. Nothing more is bought." in clips["kettle"].reason
-    (wait,) = house.services.ledger.waits.all()
-    assert (wait.subject, wait.why.cause, wait.why.hinges_on) == (f"{DAY}/kettle", WaitCause.CEILING, "plan")
-    assert wait.why.usd is not None and wait.why.usd > Decimal("0.01")
+    # The refused one would be sent in other words.
+    assert clips["parade"].status is ClipStatus.WAITING
+    waits = house.services.ledger.waits.all()
+    assert {wait.subject for wait in waits} == {f"{DAY}/kettle", f"{DAY}/parade"}
+    assert {(wait.why.cause, wait.why.hinges_on) for wait in waits} == {(WaitCause.CEILING, "plan")}
+    assert all(wait.why.usd is not None and wait.why.usd > Decimal("0.01") for wait in waits)
     (told,) = [row for row in house.services.ledger.alerts.latest() if "over the cap" in row["title"]]
     assert told["severity"] == "critical"
-    assert len(sandbox_books(house.services.sandbox.base_url)["requests"]) == 1
+    assert len(sandbox_books(house.services.sandbox.base_url)["requests"]) == 2
 
     house.run("production_day", DAY)
-    assert [clip.status for clip in house.rows("reviewed_clips", DAY, ReviewedClip)] == [ClipStatus.PASSED] * 2
+    clips = {clip.brief_id: clip.status for clip in house.rows("reviewed_clips", DAY, ReviewedClip)}
+    assert clips == {
+        "lantern": ClipStatus.PASSED,
+        "kettle": ClipStatus.PASSED,
+        "parade": ClipStatus.REVIEW,
+    }
     assert_books_agree(house.services.ledger, house.services.sandbox.base_url)

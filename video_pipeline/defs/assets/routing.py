@@ -12,7 +12,7 @@ from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.defs.tables import table_asset
 from video_pipeline.errors import BudgetExceeded
 from video_pipeline.feedback import routing_state
-from video_pipeline.generation import shots_not_to_buy, why_over_cap
+from video_pipeline.generation import has_bought, shots_not_to_buy, why_over_cap
 from video_pipeline.ledger import Ledger, Wait, What
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan, bought_only, check_cap, plan_day, price_day
@@ -56,8 +56,8 @@ def generation_plan(
     try:
         check_cap(total, cap_usd=policy.budget.plan_cap_usd)
     except BudgetExceeded as refusal:
-        plans = bought_only(plans, bought, total, refusal)
-        if not bought:
+        plans = bought_only(plans, total, refusal)
+        if not has_bought(ledger, day):
             ledger.waits.note(
                 Wait(What.CLIP, plan.clip_id, day, why_over_cap(plan.over_cap)) for plan in plans if plan.over_cap
             )
@@ -85,7 +85,7 @@ def generation_plan(
             "p90_usd": float(total.p90_usd),
             "to_buy_usd": float(total.to_buy_usd),
             "cap_usd": float(policy.budget.plan_cap_usd),
-            "held_clips": sum(plan.held is not None for plan in plans),
+            "held_clips": total.held,
             **refused,
             "catalogue": catalogue.name,
             **left_alone(ledger),
