@@ -43,9 +43,18 @@ def today() -> date:
     return day_at(datetime.now(UTC))
 
 
-def begins_at(day: date, hour: int = 0) -> datetime:
-    """When `day`, or an hour of it, begins; in UTC."""
-    return datetime.combine(day, time(hour), _in_use[zone_name()]).astimezone(UTC)
+def begins_at(day: date) -> datetime:
+    """When `day` begins, in UTC."""
+    return datetime.combine(day, time(), _in_use[zone_name()]).astimezone(UTC)
+
+
+def strikes_at(day: date, hour: int) -> datetime:
+    """When a schedule of `day` at that full hour runs, in UTC.
+
+    Of an hour that is there twice as the clocks go back, that is the second; one that is left out is an hour later.
+    """
+    clock = datetime.combine(day, time(hour), _in_use[zone_name()])
+    return max(clock.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
 def named(day: date) -> str:

@@ -1,11 +1,12 @@
 """The production day in a time zone: which it is, and when it begins."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from dagster._utils.schedules import cron_string_iterator
 
-from video_pipeline.days import begins_at, day_at, named, today, use_zone, zone_name
+from video_pipeline.days import begins_at, day_at, named, strikes_at, today, use_zone, zone_name
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.settings import get_settings
 
@@ -37,17 +38,37 @@ def test_the_day_is_that_of_the_zone(zone: str, moment: str, day: str) -> None:
     ("zone", "day", "hour", "moment"),
     [
         ("UTC", "2026-07-01", 2, "2026-07-01T02:00:00+00:00"),
-        ("Europe/Berlin", "2026-07-01", 0, "2026-06-30T22:00:00+00:00"),
         ("Europe/Berlin", "2026-01-01", 2, "2026-01-01T01:00:00+00:00"),
-        # The clocks go back at three, and the hour from two to three is there twice: the first one counts.
-        ("Europe/Berlin", "2026-10-25", 2, "2026-10-25T00:00:00+00:00"),
-        ("Asia/Tokyo", "2026-07-01", 0, "2026-06-30T15:00:00+00:00"),
+        # The clocks go back at three, and forward at two.
+        ("Europe/Berlin", "2026-10-25", 2, "2026-10-25T01:00:00+00:00"),
+        ("Europe/Berlin", "2026-03-29", 2, "2026-03-29T01:00:00+00:00"),
+        ("America/New_York", "2026-11-01", 1, "2026-11-01T06:00:00+00:00"),
     ],
 )
-def test_a_day_begins_at_midnight_in_the_zone(zone: str, day: str, hour: int, moment: str) -> None:
+def test_an_hour_strikes_when_dagster_runs_a_schedule_at_it(zone: str, day: str, hour: int, moment: str) -> None:
     use_zone(zone)
-    begins = begins_at(date.fromisoformat(day), hour)
-    assert (begins, begins.tzinfo) == (datetime.fromisoformat(moment), UTC)
+    strikes = strikes_at(date.fromisoformat(day), hour)
+    assert (strikes, strikes.tzinfo) == (datetime.fromisoformat(moment), UTC)
+    ticks = cron_string_iterator(strikes.timestamp() - 60, f"0 {hour} * * *", zone)
+    assert next(ticks).timestamp() == strikes.timestamp()
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "moment"),
+    [
+        ("UTC", "2026-07-01", "2026-07-01T00:00:00+00:00"),
+        ("Europe/Berlin", "2026-07-01", "2026-06-30T22:00:00+00:00"),
+        ("Asia/Tokyo", "2026-07-01", "2026-06-30T15:00:00+00:00"),
+        # Midnight is there twice in one, and not at all in the other.
+        ("America/Havana", "2026-11-01", "2026-11-01T04:00:00+00:00"),
+        ("America/Santiago", "2026-09-06", "2026-09-06T04:00:00+00:00"),
+    ],
+)
+def test_a_day_begins_at_midnight_in_the_zone(zone: str, day: str, moment: str) -> None:
+    use_zone(zone)
+    assert begins_at(date.fromisoformat(day)) == datetime.fromisoformat(moment)
+    assert day_at(begins_at(date.fromisoformat(day))) == date.fromisoformat(day)
+    assert day_at(begins_at(date.fromisoformat(day)) - timedelta(seconds=1)) < date.fromisoformat(day)
 
 
 def test_the_zone_is_said_where_it_is_not_utc() -> None:

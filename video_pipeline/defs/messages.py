@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from video_pipeline.alerts import Alert
+from video_pipeline.days import day_at
 from video_pipeline.defs.beside import listed
 from video_pipeline.ledger import Wait, WaitCause
 
@@ -51,7 +52,7 @@ def work_stuck(at: datetime, waits: Sequence[Wait]) -> Alert:
         f"{len(waits)} on {shown} could have gone on since {since:%Y-%m-%d %H:%M} UTC and have not moved "
         f"({_counted(causes)}). They are tried again; `video-pipeline waiting` lists them."
     )
-    return Alert(f"stuck {shown} {at.date()}", "Work is stuck", text, severity="warning")
+    return Alert(f"stuck {shown} {day_at(at)}", "Work is stuck", text, severity="warning")
 
 
 def what_waits(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from video_pipeline.days import begins_at, day_at
+from video_pipeline.days import day_at, strikes_at
 from video_pipeline.ledger import Ledger, Wait, WaitCause, What, Why
 from video_pipeline.policy import Policy
 from video_pipeline.waiting.watch import is_rested
@@ -20,28 +20,43 @@ def nights_due(ledger: Ledger, policy: Policy, at: datetime) -> list[date]:
 
     Those are as many as scores and standings look back on.
     """
-    newest = day_at(at - timedelta(hours=SCORING_HOUR)) - timedelta(days=1)
+    newest = _newest_night(at)
     return ledger.waits.days_with_work(newest - timedelta(days=policy.scoring.trailing_days - 1), newest)
 
 
 def weeks_due(ledger: Ledger, policy: Policy, at: datetime) -> list[date]:
-    """The Mondays of the weeks with work whose learning was due by `at`, oldest first; as far back as nights go."""
-    latest = day_at(at - timedelta(hours=LEARNING_HOUR))
-    newest = latest - timedelta(days=latest.weekday() + 7)
-    oldest = newest - timedelta(weeks=policy.scoring.trailing_days // 7 - 1)
+    """The Mondays of the weeks with work whose learning was due by `at`, oldest first.
+
+    As far back as all nights of a week are due, and the last one always.
+    """
+    newest = day_at(at) - timedelta(days=day_at(at).weekday())
+    while strikes_at(newest + timedelta(days=7), LEARNING_HOUR) > at:
+        newest -= timedelta(days=7)
+    oldest = newest
+    # What is learned of a week is of all its nights, so those are due, too.
+    while oldest - timedelta(days=7) > _newest_night(at) - timedelta(days=policy.scoring.trailing_days):
+        oldest -= timedelta(days=7)
     days = ledger.waits.days_with_work(oldest, newest + timedelta(days=6))
     return sorted({day - timedelta(days=day.weekday()) for day in days})
 
 
+def _newest_night(at: datetime) -> date:
+    """The last day whose scoring was due by `at`."""
+    newest = day_at(at)
+    while strikes_at(newest + timedelta(days=1), SCORING_HOUR) > at:
+        newest -= timedelta(days=1)
+    return newest
+
+
 def unscored_night(day: date, ended: Sequence[datetime], *, under_way_since: datetime | None = None) -> Wait:
     """A night that waits; `ended` are the ends of its runs, none of which has scored it."""
-    due_at = begins_at(day + timedelta(days=1), SCORING_HOUR)
+    due_at = strikes_at(day + timedelta(days=1), SCORING_HOUR)
     return _overdue("nightly_scoring", f"nightly scoring of {day}", day, due_at, ended, under_way_since)
 
 
 def unlearned_week(week: date, ended: Sequence[datetime], *, under_way_since: datetime | None = None) -> Wait:
     """The same of the week that begins with `week`."""
-    due_at = begins_at(week + timedelta(days=7), LEARNING_HOUR)
+    due_at = strikes_at(week + timedelta(days=7), LEARNING_HOUR)
     return _overdue("weekly_learning", f"weekly learning from {week}", week, due_at, ended, under_way_since)
 
 

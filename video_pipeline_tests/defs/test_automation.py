@@ -650,8 +650,9 @@ class TestMissedNights:
         instance.add_run(dg.DagsterRun("nightly_scoring", status=status, tags=_partition(day)))
 
 
-WEEK = NOW.date() - timedelta(days=NOW.weekday() + 14)
-"""The first day of a week that has been over for one at least."""
+_LEARNED = NOW - timedelta(hours=LEARNING_HOUR)
+WEEK = _LEARNED.date() - timedelta(days=_LEARNED.weekday() + 7)
+"""The first day of the last week that was to be learned from."""
 
 
 class TestMissedWeeks:
@@ -659,10 +660,9 @@ class TestMissedWeeks:
 
     @pytest.fixture(autouse=True)
     def work(self, services: Services, instance: dg.DagsterInstance) -> None:
-        day = max(WEEK, NEWEST_DUE - timedelta(days=services.policy.scoring.trailing_days - 1))
-        accepted(services.ledger, a_job("of the week", day=day, clip_id=f"{day}/one"))
+        accepted(services.ledger, a_job("of the week", day=WEEK, clip_id=f"{WEEK}/one"))
         for end in ENDS:
-            instance.report_runless_asset_event(dg.AssetMaterialization(end, partition=str(day)))
+            instance.report_runless_asset_event(dg.AssetMaterialization(end, partition=str(WEEK)))
 
     def test_a_week_that_was_missed_or_killed_is_learned_from_later(
         self, services: Services, services_with: ServicesWith, instance: dg.DagsterInstance
@@ -691,6 +691,9 @@ class TestMissedWeeks:
         hour = datetime(WEEK.year, WEEK.month, WEEK.day, LEARNING_HOUR, tzinfo=UTC) + timedelta(days=7)
         assert WEEK not in weeks_due(services.ledger, services.policy, hour - timedelta(seconds=1))
         assert WEEK in weeks_due(services.ledger, services.policy, hour)
+        assert WEEK in weeks_due(services.ledger, services.policy, hour + timedelta(days=6, hours=23))
+        # A week later some of its nights are not due any more.
+        assert WEEK not in weeks_due(services.ledger, services.policy, hour + timedelta(days=9))
         nights = [unscored_night(WEEK + timedelta(days=6), []), unlearned_week(WEEK, [])]
         later = hour + timedelta(days=1)
         assert next_night(nights, services.policy.watch.backoff_s, later) == nights[0]
