@@ -8,7 +8,7 @@ from video_pipeline.generation.job_driver import is_overdue
 from video_pipeline.generation.ladder import Attempt, next_step, owed
 from video_pipeline.generation.requests import can_anchor
 from video_pipeline.generation.serving import refusers, stand_in, standing_in
-from video_pipeline.ledger import Job, JobState, Ledger
+from video_pipeline.ledger import FailureKind, Job, JobState, Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan, RoutingState
 
@@ -33,8 +33,9 @@ def shots_not_to_buy(
             rest = [job for job in history if job not in late]
             step = next_step(shot, rest, policy.generation, can_anchor=can_anchor(decision, catalogue))
             buys = isinstance(step, Attempt)
-            if isinstance(step, Attempt) and step.not_by:
-                out = refusers(step)
+            if isinstance(step, Attempt):
+                invalid = (job for job in history if job.failure_kind is FailureKind.INVALID)
+                out = refusers(step) | {job.model: job.failure_reason or "" for job in invalid}
                 buys = stand_in(plan, decision, catalogue, policy.routing, state, out) is not None
             if not buys:
                 found.add((plan.clip_id, shot.index))
