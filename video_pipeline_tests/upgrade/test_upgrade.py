@@ -11,7 +11,7 @@ from video_pipeline.clips import ClipStatus, GeneratedClip, ReviewedClip
 from video_pipeline.feedback import ClipFact, CostReport, ModelScore, ModelStanding, judge_drift
 from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.requests import build_job
-from video_pipeline.ledger import Job, JobKind, JobState, PublicationState
+from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, PublicationState
 from video_pipeline.publishing import Engagement
 from video_pipeline.routing import ClipPlan
 from video_pipeline.settings import Mode
@@ -163,12 +163,17 @@ def test_an_identical_request_costs_nothing(next_day: House) -> None:
     assert job.cached_from in {job.key for job in next_day.services.ledger.jobs.of_day(MONDAY)}
 
 
-def test_a_refused_prompt_is_not_sent_again(next_day: House) -> None:
+def test_a_refused_prompt_is_not_sent_again_but_to_other_models(next_day: House) -> None:
     assert _clips(next_day)["rally-anew"].status is ClipStatus.REVIEW
     jobs = _jobs(next_day, "rally-anew")
-    assert len(jobs) == 2
-    assert all("already refused" in (job.failure_reason or "") for job in jobs)
-    assert [job.submitted_at for job in jobs] == [None, None]
+    others = [job for job in jobs if _is_others(job)]
+    own = [job for job in jobs if job not in others]
+    assert len(own) == 2
+    assert all("already refused" in (job.failure_reason or "") for job in own)
+    assert [job.submitted_at for job in own] == [None, None]
+    # One question to each, and each has refused it.
+    assert {job.model for job in others} == {"sandbox/dash", "sandbox/motion"}
+    assert len(others) == 2 and all(job.failure_kind is FailureKind.MODERATION for job in others)
 
 
 def test_what_is_new_is_bought_once_from_whom_the_ledger_allows(next_day: House, upgraded: Upgraded) -> None:
@@ -179,7 +184,9 @@ def test_what_is_new_is_bought_once_from_whom_the_ledger_allows(next_day: House,
     assert clips["opera"].status is ClipStatus.WAITING
     plans = {plan.storyboard.brief.brief_id: plan for plan in next_day.rows("generation_plan", NEXT_DAY, ClipPlan)}
     assert "the cinematic tier is frozen" in (plans["opera"].held or "")
-    bought = [prompt for prompt in _bought_since(upgraded) if "under-way" not in prompt]
+    asked = [prompt for prompt in _bought_since(upgraded) if "under-way" not in prompt]
+    bought = [prompt for prompt in asked if prompt != RALLY["prompt"]]
+    assert len(asked) == len(bought) + 2, "what one has refused is asked of two others"
     assert bought == [brief["prompt"] for brief in BRIEFS if brief["brief_id"] in ("orchard", "tower")]
     assert_books_agree(next_day.services.ledger, next_day.services.sandbox.base_url)
 
@@ -191,6 +198,8 @@ def test_the_releases_days_count_in_the_scores(next_day: House) -> None:
         for day in (*RELEASE_DAYS, NEXT_DAY)
         for job in next_day.services.ledger.jobs.of_day(day)
         if job.kind is JobKind.VIDEO and job.state.final and job.submitted_at and not job.cached_from
+        # What all refuse counts against the first.
+        if not _is_others(job)
     )
     assert {model: score.attempts for model, score in scores.items() if score.attempts} == tried
     standings = {row.model: row for row in next_day.rows("model_standings", NEXT_DAY, ModelStanding)}
@@ -212,6 +221,11 @@ def test_what_the_release_published_is_still_watched(next_day: House, upgraded: 
     rows = {row.clip_id: row for row in next_day.rows("engagement", NEXT_DAY, Engagement)}
     assert published <= set(rows)
     assert all(rows[clip].views for clip in published)
+
+
+def _is_others(job: Job) -> bool:
+    """Whether a job is for another model than the one that has refused its shot."""
+    return job.strategy == Strategy.OTHER_MODEL
 
 
 def _bought_since(upgraded: Upgraded) -> list[str]:
