@@ -139,6 +139,7 @@ def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, quarantin
     per_tier = ", ".join(f"{tier} ${usd:.4f}" for tier, usd in total.by_tier.items())
     console.print(f"Expected ${total.expected_usd:.4f}, 90 days in 100 under ${total.p90_usd:.4f} ({per_tier}).")
     if quarantined:
-        console.print(f"{len(quarantined)} briefs are malformed and would be quarantined.")
+        are = "brief is" if len(quarantined) == 1 else "briefs are"
+        console.print(f"{len(quarantined)} {are} malformed and would be quarantined.")
         for item in quarantined[:_SHOWN]:
             console.print(escaped(f"{item.source}: {'; '.join(item.reasons)}"), highlight=False)

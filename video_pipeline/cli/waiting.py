@@ -44,7 +44,7 @@ def waiting(
     said = ", ".join(f"{count} {cause}" for cause, count in counts.most_common())
     days = {*outlook.days(), *(night.day for night in unscored)}
     goes = (
-        f"`video-pipeline run-day --all` runs {len(days)} days that can go on now"
+        f"`video-pipeline run-day --all` runs {len(days)} {'day' if len(days) == 1 else 'days'} that can go on now"
         if days
         else "nothing can go on now"
     )

@@ -73,7 +73,7 @@ class TestPlan:
     def test_it_prints_a_table_with_prices_and_reasons(self, machine: Machine) -> None:
         result = machine.run("plan")
         assert result.returncode == 0, result.stderr
-        for text in ("lantern", "kettle", "sandbox/sprint", "Expected $", "Others: ", "1 briefs are malformed"):
+        for text in ("lantern", "kettle", "sandbox/sprint", "Expected $", "Others: ", "1 brief is malformed"):
             assert text in result.stdout
 
     def test_json_is_json_and_buys_and_claims_nothing(self, machine: Machine) -> None:
@@ -337,7 +337,7 @@ class TestPeople:
         decided = held.run("decide", f"{today()}/rally", "--reject", "--by", "kim")
         assert decided.returncode == 0, decided.stderr
         assert "is rejected" in decided.stdout and f"`video-pipeline run-day {today()}`" in decided.stdout
-        assert "run-day --all` runs 1 days" in held.run("waiting").stdout
+        assert "run-day --all` runs 1 day that can go on now" in held.run("waiting").stdout
         went_on = held.run("run-day", "--all")
         assert f"These days can go on now: {today()}." in went_on.stdout, went_on.stderr
         assert held.run("waiting").stdout == "Nothing waits.\n"
