@@ -111,18 +111,9 @@ def run_job(
             f"{day} is no production day that can be run: they go from {FIRST_DAY} to today, "
             f"{today()} in the time zone {zone_name()}."
         )
-    from video_pipeline.briefs import wait_until_settled
     from video_pipeline.definitions import build_defs
 
     definitions = build_defs()
-    if name == "production_day":
-        inbox = get_services().inbox
-        wait_until_settled(
-            inbox.folder,
-            day,
-            inbox.settle_s,
-            on_wait=lambda names: on_progress(StageProgress("briefs", f"waits until {names} is complete")),
-        )
     run_id = str(uuid.uuid4())
     started: set[str] = set()
     seconds: dict[str, float] = {}

@@ -249,13 +249,14 @@ def _is_settled(path: Path, status: os.stat_result, settle_s: float, *, watched:
     """Whether a file has not been touched for `settle_s` seconds."""
     if settle_s <= 0:
         return True
-    # Times of content are carried along by copies; the other one is not.
-    age_s = time.time() - max(status.st_mtime, status.st_ctime)
+    # Times of content are carried along by copies, also from zones and clocks ahead of ours; the other one is not.
+    now = time.time()
+    age_s = now - (status.st_ctime if status.st_mtime > now else max(status.st_mtime, status.st_ctime))
     if age_s >= _LONG * settle_s or (age_s >= settle_s and not watched):
         return True
     if age_s >= 0 and not watched:
         return False
-    # The clock of a share may run ahead of ours or behind, and a copy bring a time to come: it is looked at twice.
+    # The clock of a share may run ahead of ours or behind: the file is looked at twice.
     touched = _touched(status)
     seen, since = _first_seen.get(path, ((), 0.0))
     if seen != touched:

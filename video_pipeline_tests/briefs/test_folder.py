@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from video_pipeline.briefs import files_by_day, said_of, unread, wait_until_settled
-from video_pipeline.briefs.folder import MANIFEST, contents_of
+from video_pipeline.briefs.folder import MANIFEST, _first_seen, contents_of
 
 DAY = date(2026, 11, 26)
 
@@ -148,11 +148,23 @@ def test_a_young_file_that_is_watched_has_to_be_seen_unchanged(inbox: Path):
     assert time.monotonic() - seen >= 0.39
 
 
-def test_a_time_to_come_is_no_reason_to_wait_for_ever(inbox: Path):
+def test_a_time_of_content_to_come_counts_for_nothing(inbox: Path, monkeypatch: pytest.MonkeyPatch):
     path = inbox / "a.yaml"
     path.write_text("a: 1")
-    to_come = time.time() + 10**6
-    os.utime(path, (to_come, to_come))
+    now = time.time()
+    os.utime(path, (now + 10**6, now + 10**6))
+    assert dict(contents_of(inbox, inbox, 4).growing) == {path: False}
+    # Whoever sees it for the first time takes it, as the worker of a run does.
+    _first_seen.clear()
+    monkeypatch.setattr("video_pipeline.briefs.folder.time.time", lambda: now + 5)
+    assert contents_of(inbox, inbox, 4).files == (path,)
+
+
+def test_a_clock_that_runs_ahead_is_no_reason_to_wait_for_ever(inbox: Path, monkeypatch: pytest.MonkeyPatch):
+    path = inbox / "a.yaml"
+    path.write_text("a: 1")
+    now = time.time()
+    monkeypatch.setattr("video_pipeline.briefs.folder.time.time", lambda: now - 1000)
     assert contents_of(inbox, inbox, 0.1).files == ()
     wait_until_settled(inbox, DAY, 0.1)
     assert contents_of(inbox, inbox, 0.1).files == (path,)

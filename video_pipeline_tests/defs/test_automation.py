@@ -1,5 +1,6 @@
 """Schedules and sensors, evaluated: which partitions they ask for, what they alert, and that they do so once."""
 
+import time
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ from sqlalchemy import text
 from video_pipeline.alerts import Alert, Delivery, Notifier
 from video_pipeline.briefs.inbox import files_by_day
 from video_pipeline.definitions import build_defs
+from video_pipeline.defs.assets.briefs import briefs
 from video_pipeline.defs.nights import ENDS, WEEK_ENDS, unscored_nights
 from video_pipeline.defs.resources import resources_of
 from video_pipeline.defs.schedules import nightly_scoring_schedule, weekly_learning_schedule
@@ -158,6 +160,18 @@ class TestBriefArrival:
         assert "cup.yaml is not complete yet, and waited for." in str(answer.skip_message)
         answer = self._tick(services_with({}), instance, None)
         assert isinstance(answer, dg.SensorResult) and answer.run_requests
+
+    def test_a_run_that_sees_a_file_for_the_first_time_takes_what_it_was_started_for(
+        self, services_with: ServicesWith, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        services = services_with({"intake": {"settle_s": 0.2}})
+        _drop_brief(services, "cup")
+        # The clock of the share runs ahead, so no file is ever old enough.
+        behind = time.time() - 1000
+        monkeypatch.setattr("video_pipeline.briefs.folder.time.time", lambda: behind)
+        day = _today().isoformat()
+        ran = dg.materialize_to_memory([briefs], partition_key=day, instance=instance, resources=parts(services))
+        assert [brief.brief_id for brief in ran.output_for_node("briefs")] == ["cup"]
 
     def _tick(
         self, services: Services, instance: dg.DagsterInstance, cursor: str | None

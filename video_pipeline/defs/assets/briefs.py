@@ -3,7 +3,7 @@
 import dagster as dg
 
 from video_pipeline.alerts import Notifier
-from video_pipeline.briefs import Brief, Storyboard, said_of, storyboard_of, take_in
+from video_pipeline.briefs import Brief, Storyboard, said_of, storyboard_of, take_in, wait_until_settled
 from video_pipeline.days import today
 from video_pipeline.defs.beside import listed, table
 from video_pipeline.defs.external import report_editorial_guidance
@@ -29,6 +29,12 @@ def briefs(
     inbox: dg.ResourceParam[Inbox],
 ) -> dg.MaterializeResult[list]:
     """Validated briefs of the day; what is malformed is quarantined with reasons, and alerted."""
+    wait_until_settled(
+        inbox.folder,
+        day_of(context.partition_key),
+        inbox.settle_s,
+        on_wait=lambda names: context.log.info(f"waits until {names} is complete"),
+    )
     guidance_read = report_editorial_guidance(context.instance, ledger)
     intake = take_in(
         ledger,
