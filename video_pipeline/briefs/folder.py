@@ -4,7 +4,6 @@ A file is complete when it has not been touched for a while, or when the folder'
 checksum that it has. Nothing is opened here that could block, and no link is followed out of the inbox.
 """
 
-import hashlib
 import os
 import re
 import stat
@@ -15,7 +14,8 @@ from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 
-from video_pipeline.briefs.bounds import MAX_FILE_BYTES
+from video_pipeline.briefs.bounds import MAX_FILE_BYTES, NotRead
+from video_pipeline.briefs.opening import LEADS_OUT, bytes_of, sha256_of
 from video_pipeline.briefs.reading import SUFFIXES
 from video_pipeline.days import FIRST_DAY
 from video_pipeline.wire import clean
@@ -80,17 +80,18 @@ def contents_of(
     for entry in _entries(folder) if top or not _why_no_link(folder, inbox) else ():
         path = folder / entry.name
         named = entry.name.lower().endswith(SUFFIXES)
-        if entry.name == MANIFEST:
-            manifest = path
-            continue
-        if _is_of_programs(entry.name) or (quiet and not named):
+        is_manifest = entry.name == MANIFEST
+        if _is_of_programs(entry.name) or (quiet and not named and not is_manifest):
             continue
         try:
-            why, status = _why_not(entry, path, inbox, top=top, named=named)
+            why, status = _why_not(entry, path, inbox, top=top, named=named or is_manifest)
         except FileNotFoundError:
             continue
         if not why and status is not None:
             if stat.S_ISDIR(status.st_mode):
+                continue
+            if is_manifest:
+                manifest = path
                 continue
             files.append(path)
             if not _is_settled(path, status, settle_s, watched=watched):
@@ -113,16 +114,19 @@ def shown_name(path: Path, inbox: Path) -> str:
     return clean(re.sub(r"[\n\t]", "\ufffd", str(path.relative_to(inbox))), 200)
 
 
-def readable_sha256(path: Path) -> str | None:
-    """None for a file that may not be read, or that was moved since its folder was."""
+def readable_sha256(path: Path, inbox: Path) -> str | None:
+    """What tells a file's content from any other.
+
+    None for a file that may not be read, or that was moved, or put out of the inbox, since its folder was listed.
+    """
     try:
         # Sensors ask again and again: what has not been touched is not read again.
         status = path.stat()
         if abs(time.time() - status.st_ctime) < _JUST_NOW_S:
             # It may change again under the same time.
-            return _read_sha256.__wrapped__(path)
-        return _read_sha256(path, *_touched(status))
-    except OSError:
+            return _read_sha256.__wrapped__(path, inbox)
+        return _read_sha256(path, inbox, *_touched(status))
+    except (OSError, RuntimeError, NotRead):
         return None
 
 
@@ -200,7 +204,7 @@ def _why_no_link(path: Path, inbox: Path) -> str:
     except (OSError, RuntimeError):
         return "it is a link that leads nowhere"
     if not target.is_relative_to(inbox.resolve()):
-        return "it is a link that leads out of the inbox; put the file itself there"
+        return LEADS_OUT
     return ""
 
 
@@ -272,9 +276,8 @@ def _touched(status: os.stat_result) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=100_000)
-def _read_sha256(path: Path, *touched: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _read_sha256(path: Path, inbox: Path, *touched: int) -> str:
+    return sha256_of(path, inbox)
 
 
 def _held_up(manifest: Path, inbox: Path, files: list[Path], growing: dict[Path, bool]) -> Iterator[LeftOut]:
@@ -282,7 +285,7 @@ def _held_up(manifest: Path, inbox: Path, files: list[Path], growing: dict[Path,
 
     `growing` is changed.
     """
-    named, wrong = _named(manifest)
+    named, wrong = _named(manifest, inbox)
     if wrong:
         yield LeftOut(shown_name(manifest, inbox), wrong)
     there = {path.name: path for path in files}
@@ -290,34 +293,50 @@ def _held_up(manifest: Path, inbox: Path, files: list[Path], growing: dict[Path,
     for name, sha256 in named.items():
         path = there.get(name)
         if path is None:
-            if late and not (manifest.parent / name).exists():
+            if late and not os.path.lexists(manifest.parent / name):
                 yield LeftOut(clean(name, 100), f"{MANIFEST} names it, and it is not there")
             continue
-        if readable_sha256(path) == sha256:
+        if readable_sha256(path, inbox) == sha256:
             growing.pop(path, None)
+            continue
+        if _is_too_large(path):
+            # Whatever it holds, it is refused.
             continue
         growing[path] = True
         if late and _is_late(path):
             yield LeftOut(shown_name(path, inbox), f"its checksum is not what {MANIFEST} says; drop it again")
 
 
-def _named(manifest: Path) -> tuple[dict[str, str], str]:
-    """Name -> SHA-256, and what is wrong with the manifest."""
+def _named(manifest: Path, inbox: Path) -> tuple[dict[str, str], str]:
+    """Name -> SHA-256 of the files beside the manifest, and what is wrong with it."""
     try:
-        if not manifest.is_file() or manifest.stat().st_size > MAX_FILE_BYTES:
-            return {}, "it is no list of checksums"
-        lines = manifest.read_text("utf-8-sig").splitlines()
-    except (OSError, ValueError):
+        lines = bytes_of(manifest, inbox).decode("utf-8-sig").splitlines()
+    except FileNotFoundError:
+        return {}, ""
+    except NotRead as error:
+        return {}, str(error)
+    except UnicodeDecodeError:
         return {}, "it cannot be read as UTF-8"
     found: dict[str, str] = {}
+    wrong = ""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         match = _LINE.fullmatch(line)
         if match is None:
             return found, f"line {number} is no checksum and name, as sha256sum writes them"
+        if "/" in match[2]:
+            wrong = wrong or f"line {number} names what lies in another folder; name the files beside it"
+            continue
         found[match[2]] = match[1].lower()
-    return found, ""
+    return found, wrong
+
+
+def _is_too_large(path: Path) -> bool:
+    try:
+        return path.stat().st_size > MAX_FILE_BYTES
+    except OSError:
+        return False
 
 
 def _is_late(path: Path) -> bool:

@@ -6,7 +6,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from importlib import resources
 from pathlib import Path
@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from video_pipeline.briefs.bounds import NotRead
 from video_pipeline.briefs.brief import Brief, KnownNames
 from video_pipeline.briefs.folder import LeftOut, contents_of, day_folders, readable_sha256, shown_name
+from video_pipeline.briefs.opening import bytes_of
 from video_pipeline.briefs.reading import SUFFIXES, read_pieces, reasons_of, shown_raw
 from video_pipeline.days import begins_at
 
@@ -47,7 +48,8 @@ class InboxReading:
     """What a day's files hold: every document is in one of the two lists.
 
     `file_of` and `source_of` are a brief's file, and the name of its place there, by its id. `doubts` say what of
-    sound briefs will not come out as written.
+    sound briefs will not come out as written. `left` are the files that changed while they were read, and are left
+    to a later run.
     """
 
     briefs: list[Brief] = field(default_factory=list[Brief])
@@ -55,6 +57,7 @@ class InboxReading:
     file_of: dict[str, Path] = field(default_factory=dict[str, Path])
     source_of: dict[str, str] = field(default_factory=dict[str, str])
     doubts: list[str] = field(default_factory=list[str])
+    left: list[Path] = field(default_factory=list[Path])
     files: int = 0
 
 
@@ -66,18 +69,27 @@ def claim_day_files(
     claimed: Mapping[tuple[str, str], date],
     claim: Callable[[str, str], date],
     settle_s: float = 0.0,
-) -> list[Path]:
+) -> dict[Path, str | None]:
     """The complete files of `day`: its folder, and the top-level files that it has claimed or, being today, claims.
+
+    A file maps to its SHA-256, and to None where it cannot be read.
 
     `claimed` maps (name, sha256) to the day that has the file; `claim(name, sha256)` gives a file to `day` unless
     another day has it, and answers whose it is. What was touched in the last `settle_s` seconds is not complete.
     """
-    own = list(contents_of(inbox / day.isoformat(), inbox, settle_s, quiet=True).files)
-    top = [(path, readable_sha256(path)) for path in contents_of(inbox, inbox, settle_s, quiet=True).files]
-    if day != today:
-        return own + [path for path, sha256 in top if sha256 and claimed.get((_name(path), sha256)) == day]
-    # One that cannot be read is told of today, and is nobody's.
-    return own + [path for path, sha256 in top if sha256 is None or claim(_name(path), sha256) == day]
+    own, top = (
+        {path: readable_sha256(path, inbox) for path in contents_of(folder, inbox, settle_s, quiet=True).files}
+        for folder in (inbox / day.isoformat(), inbox)
+    )
+    for path, sha256 in top.items():
+        if day != today:
+            taken = sha256 is not None and claimed.get((_name(path), sha256)) == day
+        else:
+            # One that cannot be read is told of today, and is nobody's.
+            taken = sha256 is None or claim(_name(path), sha256) == day
+        if taken:
+            own[path] = sha256
+    return own
 
 
 def files_by_day(
@@ -96,17 +108,22 @@ def files_by_day(
     """
     found: dict[date, list[str]] = {}
     for path in contents_of(inbox, inbox, settle_s, quiet=True, watched=watched).files:
-        name, sha256 = _name(path), readable_sha256(path)
+        name, sha256 = arrival_name(path, inbox), readable_sha256(path, inbox)
         if sha256 is not None:
             found.setdefault(claimed.get((name, sha256), today), []).append(f"{name} {sha256}")
     for day in day_folders(inbox) if only is None else [only]:
         if day > today:
             continue
         for path in contents_of(inbox / day.isoformat(), inbox, settle_s, quiet=True, watched=watched).files:
-            sha256 = readable_sha256(path)
+            sha256 = readable_sha256(path, inbox)
             if sha256 is not None:
-                found.setdefault(day, []).append(f"{day}/{_name(path)} {sha256}")
+                found.setdefault(day, []).append(f"{arrival_name(path, inbox)} {sha256}")
     return {day: files for day, files in found.items() if day <= today and only in (None, day)}
+
+
+def arrival_name(path: Path, inbox: Path) -> str:
+    """What a file is called in the lines of `files_by_day`."""
+    return _name(path) if path.parent == inbox else f"{path.parent.name}/{_name(path)}"
 
 
 def arrived_days(
@@ -149,6 +166,10 @@ class Unread:
     @property
     def names(self) -> tuple[str, ...]:
         return (*(item.name for item in self.left_out), *self.growing)
+
+    def and_left(self, left: Iterable[Path], inbox: Path) -> "Unread":
+        """With the files that changed while they were read."""
+        return replace(self, growing=(*self.growing, *(shown_name(path, inbox) for path in left)))
 
 
 def unread(
@@ -204,24 +225,37 @@ def none_refused(brief: Brief) -> Mapping[str, Sequence[str]]:
     return {}
 
 
-def read_files(files: Iterable[Path], *, platforms: Iterable[str], refusals: Refusals = none_refused) -> InboxReading:
+def read_files(
+    files: Iterable[Path],
+    *,
+    platforms: Iterable[str],
+    refusals: Refusals = none_refused,
+    inbox: Path | None = None,
+    claimed: Mapping[Path, str | None] | None = None,
+) -> InboxReading:
     """Validate every document of every file.
 
     What is malformed is quarantined, as is the second brief with an id, and a brief that all of its platforms would
-    refuse. `platforms` are the names that a brief may give.
+    refuse. `platforms` are the names that a brief may give. Nothing is read that lies outside of `inbox`, and no file
+    that is not as it was `claimed`.
     """
     reading = InboxReading()
     known = KnownNames(tuple(platforms))
     for path in files:
         reading.files += 1
-        name = _name(path)
+        name, data = _name(path), None
         try:
-            pieces = read_pieces(path)
+            data = bytes_of(path, inbox)
+            if claimed is not None and hashlib.sha256(data).hexdigest() != claimed[path]:
+                reading.left.append(path)
+                continue
+            pieces = read_pieces(data, path.suffix.lower())
         except FileNotFoundError:
             # It was moved away since its folder was read.
             continue
         except NotRead as error:
-            reading.quarantined.append(Quarantined(name, name, (str(error),), shown_raw(path)))
+            raw = "not read" if data is None else shown_raw(data)
+            reading.quarantined.append(Quarantined(name, name, (str(error),), raw))
             continue
         for piece in pieces:
             source = f"{name}{piece.place}"

@@ -12,6 +12,7 @@ from video_pipeline.briefs.inbox import (
     Quarantined,
     Refusals,
     Unread,
+    arrival_name,
     arrived_at,
     arrived_days,
     claim_day_files,
@@ -79,9 +80,15 @@ def take_in(
     )
     beside = unread(inbox, today, only=day, settle_s=settle_s)
     use_examples = not files and not beside.names and bool(examples)
-    reading = read_files(examples if use_examples else files, platforms=platforms, refusals=refusals)
-    if not use_examples:
+    if use_examples:
+        reading = read_files(examples, platforms=platforms, refusals=refusals)
+    else:
+        reading = read_files(files, platforms=platforms, refusals=refusals, inbox=inbox, claimed=files)
         keep_what_is_public(ledger, day, reading)
+        beside = beside.and_left(reading.left, inbox)
+        # They arrive anew, also when they come to be again what they were.
+        left = {arrival_name(path, inbox) for path in reading.left}
+        arrived = [line for line in arrived if line.rpartition(" ")[0] not in left]
     made_before: dict[str, date] = {}
     briefs: list[Brief] = []
     for brief in reading.briefs:

@@ -2,19 +2,16 @@
 
 import codecs
 import json
-import os
 import re
 import reprlib
-import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 from pydantic import ValidationError
 
-from video_pipeline.briefs.bounds import MAX_FILE_BYTES, Budget, NotRead, tidy
+from video_pipeline.briefs.bounds import Budget, NotRead, tidy
 from video_pipeline.briefs.brief import Brief, Shot
 from video_pipeline.briefs.tables import read_separated, read_workbook, told_apart
 from video_pipeline.briefs.yaml_text import read_yaml
@@ -50,10 +47,8 @@ class Piece:
 Parsed = list[tuple[str, Any, list[str]]]
 
 
-def read_pieces(path: Path) -> list[Piece]:
-    """The documents of the file at `path`. Raises NotRead for one that is read as nothing, and FileNotFoundError."""
-    data = _bytes_of(path)
-    kind = path.suffix.lower()
+def read_pieces(data: bytes, kind: str) -> list[Piece]:
+    """The documents of a file of this kind, such as `.yaml`. Raises NotRead for one that is read as nothing."""
     if kind == ".xlsx":
         text, parsed = "", read_workbook(data, Budget(), columns=COLUMNS)
     else:
@@ -73,12 +68,8 @@ def read_pieces(path: Path) -> list[Piece]:
     return pieces
 
 
-def shown_raw(path: Path) -> str:
-    """What can be shown of a file that was not read."""
-    try:
-        data = _bytes_of(path)
-    except (NotRead, OSError):
-        return "not read"
+def shown_raw(data: bytes) -> str:
+    """What can be shown of a file that was read as nothing."""
     return printable(data.decode(_encoding(data), errors="replace"))[:_LONGEST_RAW]
 
 
@@ -114,23 +105,6 @@ def _given(value: Any) -> str:
 def _hidden(text: str) -> str:
     """`text` without what reads like a key or a token: whoever dropped it knows it, and others need not."""
     return _SECRET.sub(lambda word: f"{word[0][:4]}…", text)
-
-
-def _bytes_of(path: Path) -> bytes:
-    """Raises NotRead for what is no file, cannot be read or is too large, and FileNotFoundError."""
-    try:
-        # Opening a pipe would wait for its other end.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise NotRead("it is no file")
-            data = file.read(MAX_FILE_BYTES + 1)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise NotRead(f"the file cannot be read: {error.strerror}") from None
-    if len(data) > MAX_FILE_BYTES:
-        raise NotRead(f"the file is larger than {MAX_FILE_BYTES:,} bytes")
-    return data
 
 
 def _encoding(data: bytes) -> str:

@@ -86,11 +86,14 @@ def _briefs(services: Services, day: date) -> "tuple[InboxReading, str, list[str
     )
     beside = unread(inbox.folder, today, only=day, settle_s=inbox.settle_s)
     use_examples = not files and not beside.names
-    reading = read_files(
-        inbox.examples if use_examples else files, platforms=inbox.platforms, refusals=inbox.refusals
-    )
-    if not use_examples:
+    if use_examples:
+        reading = read_files(inbox.examples, platforms=inbox.platforms, refusals=inbox.refusals)
+    else:
+        reading = read_files(
+            files, platforms=inbox.platforms, refusals=inbox.refusals, inbox=inbox.folder, claimed=files
+        )
         keep_what_is_public(services.ledger, day, reading)
+        beside = beside.and_left(reading.left, inbox.folder)
     past = days_not_taken_in(services.ledger, inbox.folder, today, settle_s=inbox.settle_s)
     source = "the packaged examples (the inbox is empty)" if use_examples else "the inbox"
     said = said_of(beside, past=[other for other in past if other != day])

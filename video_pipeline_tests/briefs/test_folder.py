@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from video_pipeline.briefs import files_by_day, said_of, unread, wait_until_settled
-from video_pipeline.briefs.folder import MANIFEST, _first_seen, contents_of
+from video_pipeline.briefs.bounds import MAX_FILE_BYTES, NotRead
+from video_pipeline.briefs.folder import MANIFEST, _first_seen, contents_of, readable_sha256
+from video_pipeline.briefs.opening import bytes_of
 
 DAY = date(2026, 11, 26)
 
@@ -226,6 +228,81 @@ def test_what_a_manifest_waits_for_in_vain_is_told(inbox: Path, monkeypatch: pyt
     }
     (folder / MANIFEST).write_text("a.yaml is done\n")
     assert _why(inbox) == {f"{DAY}/{MANIFEST}": "line 1 is no checksum and name, as sha256sum writes them"}
+
+
+@pytest.mark.parametrize("name", ["é" * 130 + ".yaml", "a\0b.yaml", "closed/a.yaml", "../secret.yaml"])
+def test_a_manifest_may_name_what_no_folder_can_hold(inbox: Path, name: str, monkeypatch: pytest.MonkeyPatch):
+    folder = inbox / str(DAY)
+    (folder / MANIFEST).write_text(f"{'0' * 64}  {name}\n{sha256(b'a: 1').hexdigest()}  a.yaml\n")
+    (folder / "a.yaml").write_text("a: 1")
+    now = time.time()
+    monkeypatch.setattr("video_pipeline.briefs.folder.time.time", lambda: now + 4000)
+    (why,) = _why(inbox).values()
+    other = "line 1 names what lies in another folder; name the files beside it"
+    assert why == (other if "/" in name else "manifest.sha256 names it, and it is not there")
+    assert contents_of(folder, inbox, 10**6).files == (folder / "a.yaml",)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (
+            lambda path: path.symlink_to(path.parents[2] / "secret"),
+            "it is a link that leads out of the inbox; put the file itself there",
+        ),
+        (lambda path: os.mkfifo(path), "it is no file"),
+        (lambda path: path.mkdir(), "it is a folder within the folder of a day; put its files into that"),
+        (lambda path: path.write_bytes(b"\xff"), "it cannot be read as UTF-8"),
+        (lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 10**13), "larger than 1,000,000 bytes"),
+    ],
+)
+def test_a_manifest_is_looked_at_as_any_entry_is(inbox: Path, make: Callable[[Path], object], why: str):
+    (inbox.parent / "secret").write_text(f"{'0' * 64}  hunter2.yaml\n")
+    make(inbox / str(DAY) / MANIFEST)
+    ((name, said),) = _why(inbox).items()
+    assert name == f"{DAY}/{MANIFEST}" and why in said
+
+
+def test_what_is_too_large_is_told_from_its_beginning_and_its_times(inbox: Path):
+    path = inbox / "a.csv"
+    with path.open("wb") as file:
+        file.truncate(10**13)
+    begun = time.monotonic()
+    before = files_by_day(inbox, DAY, {})
+    with path.open("r+b") as file:
+        file.truncate(10**13 - 1)
+    after = files_by_day(inbox, DAY, {})
+    assert time.monotonic() - begun < 2
+    assert len(before[DAY]) == len(after[DAY]) == 1 and before != after
+
+
+def test_a_name_in_a_manifest_does_not_hold_up_what_is_too_large(inbox: Path):
+    _manifest(inbox, a="whatever")
+    (inbox / "a.yaml").write_bytes(b"#" * (MAX_FILE_BYTES + 1))
+    assert contents_of(inbox, inbox, 0).files == (inbox / "a.yaml",)
+
+
+@pytest.mark.parametrize("swapped", ["the file", "its folder"])
+def test_what_has_become_a_link_since_it_was_listed_is_not_opened(inbox: Path, swapped: str):
+    folder, outside = inbox / str(DAY), inbox.parent / "outside"
+    outside.mkdir()
+    for place in (folder, outside):
+        (place / "a.yaml").write_text("token: hunter2")
+    (listed,) = contents_of(folder, inbox, 0).files
+    at = listed if swapped == "the file" else folder
+    at.rename(inbox.parent / "before")
+    at.symlink_to(outside / "a.yaml" if swapped == "the file" else outside)
+    assert readable_sha256(listed, inbox) is None
+    with pytest.raises(NotRead, match="leads out of the inbox"):
+        bytes_of(listed, inbox)
+
+
+def test_a_pipe_in_the_place_of_a_listed_file_does_not_block(inbox: Path):
+    path = inbox / "a.yaml"
+    os.mkfifo(path)
+    assert readable_sha256(path, inbox) is None
+    with pytest.raises(NotRead, match="it is no file"):
+        bytes_of(path, inbox)
 
 
 def test_what_is_not_read_is_said_in_sentences(inbox: Path):

@@ -14,6 +14,7 @@ from sqlalchemy import insert, select
 
 from video_pipeline.alerts import Alert, Delivery, Notifier
 from video_pipeline.briefs import Brief, DayIntake, example_files, take_in
+from video_pipeline.briefs import intake as intake_module
 from video_pipeline.ledger import Ledger, PublicationState
 from video_pipeline.ledger.schema import briefs, publications
 from video_pipeline.policy import load_policy
@@ -188,6 +189,49 @@ def test_a_file_that_may_still_grow_is_left_to_a_later_run(inbox: Path, take: Ta
     intake = take(examples=example_files(), settle_s=60)
     assert (intake.briefs, intake.unread.growing, intake.examples) == ([], ("a.json",), False)
     assert _ids(take()) == ["one"]
+
+
+@pytest.mark.parametrize("within", [".", str(DAY)])
+def test_a_file_that_is_saved_while_it_is_read_is_left_to_a_later_run(
+    ledger: Ledger, inbox: Path, take: TakeIn, within: str, monkeypatch: pytest.MonkeyPatch
+):
+    _drop(inbox / within, "a.json", a_document("half"))
+    _drop(inbox / within, "b.json", a_document("other"))
+    listed = intake_module.claim_day_files
+
+    def then_saved(*args: Any, **rules: Any) -> Any:
+        files = listed(*args, **rules)
+        _drop(inbox / within, "a.json", a_document("half", title="And more"))
+        return files
+
+    monkeypatch.setattr(intake_module, "claim_day_files", then_saved)
+    intake = take()
+    name = "a.json" if within == "." else f"{DAY}/a.json"
+    assert (_ids(intake), intake.quarantined, intake.unread.growing) == (["other"], [], (name,))
+    # Also when it comes to be again what was listed.
+    assert [line.split()[0] for line in ledger.waits.taken_in()[DAY] or ()] == [name.replace("a.json", "b.json")]
+    monkeypatch.undo()
+    assert _ids(take()) == ["half", "other"]
+
+
+def test_a_file_that_becomes_a_link_out_of_the_inbox_is_not_read(
+    inbox: Path, take: TakeIn, monkeypatch: pytest.MonkeyPatch
+):
+    (inbox.parent / "secret").write_text("token: hunter2")
+    _drop(inbox, "a.json", a_document("one"))
+    listed = intake_module.claim_day_files
+
+    def then_linked(*args: Any, **rules: Any) -> Any:
+        files = listed(*args, **rules)
+        (inbox / "a.json").unlink()
+        (inbox / "a.json").symlink_to(inbox.parent / "secret")
+        return files
+
+    monkeypatch.setattr(intake_module, "claim_day_files", then_linked)
+    intake = take()
+    (item,) = intake.quarantined
+    assert item.reasons == ("it is a link that leads out of the inbox; put the file itself there",)
+    assert (item.raw, intake.briefs) == ("not read", [])
 
 
 def _make_public(ledger: Ledger, clip_id: str, state: PublicationState = PublicationState.PUBLISHED) -> None:
