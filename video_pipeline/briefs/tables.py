@@ -26,6 +26,21 @@ _DELIMITERS = ",;\t"
 MAX_PART_BYTES = 2_000_000
 _NO_WORKBOOK = "it is no workbook that can be read; save it in Excel as .xlsx once more"
 _NO_RESULT = "\0formula"
+# Before what Excel itself calls an error.
+_ERROR = "\0error"
+# As people see them in the languages of their spreadsheets, and as a .csv keeps them.
+_IN_LANGUAGES = """
+#N/A #REF! #NAME? #VALUE! #DIV/0! #NUM! #NULL! #SPILL! #CALC! #GETTING_DATA #FIELD! #BLOCKED! #CONNECT! #UNKNOWN!
+#BUSY! #EXTERNAL! #PYTHON! #ERROR! #NV #BEZUG! #WERT! #ZAHL! #ÜBERLAUF! #KALK! #NOM? #VALEUR! #NOMBRE! #NUL!
+#PROPAGATION! #CALCUL! #¡REF! #¿NOMBRE? #¡VALOR! #¡DIV/0! #¡NUM! #¡NULO! #N/D #RIF! #NOME? #VALORE! #NULLO! #VALOR!
+#NÚM! #NULO! #N/B #VERW! #NAAM? #WAARDE! #DEEL/0! #GETAL! #LEEG! #ADR! #NAZWA? #ARG! #DZIEL/0! #LICZBA! #ZERO!
+#Н/Д #ССЫЛКА! #ИМЯ? #ЗНАЧ! #ДЕЛ/0! #ЧИСЛО! #ПУСТО! #I/T #REFERENCE! #NAVN? #VÆRDI! #VERDI! #DIVISION/0! #SAKNAS!
+#REFERENS! #NAMN? #VÄRDEFEL! #OGILTIGT! #SKÄRNING! #YOK #BAŞV! #AD? #DEĞER! #SAYI/0! #SAYI! #BOŞ!
+"""
+_ERRORS = frozenset(_IN_LANGUAGES.split())
+# What LibreOffice shows, and what Excel keeps in a .csv of a column that is too narrow for its dates.
+_OTHER_ERRORS = re.compile(r"(?:Err|Fehler|Erreur):\d{3}|#{3,}")
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 Row = tuple[str, dict[str, Any], list[str]]
 """Where the row stands, the document that it holds, and what is wrong with it beside that."""
@@ -102,9 +117,9 @@ def _cells(sheet: Any, typed: Any | None, budget: Budget) -> Iterator[list[str]]
     if typed is not None:
         typed.reset_dimensions()
         formulas = typed.iter_rows(values_only=True)
-    for values, said in zip(sheet.iter_rows(values_only=True), formulas, strict=False):
+    for cells, said in zip(sheet.iter_rows(), formulas, strict=False):
         budget.be_quick()
-        row = [_text(value) for value in values]
+        row = [f"{_ERROR}{cell.value}" if cell.data_type == "e" else _text(cell.value) for cell in cells]
         for at, formula in enumerate(said[: len(row)]):
             if not row[at] and isinstance(formula, str) and formula.startswith("="):
                 row[at] = _NO_RESULT
@@ -121,7 +136,16 @@ def _text(value: Any) -> str:
         return str(int(value))
     if isinstance(value, (datetime, date, time)):
         return value.isoformat()
-    return str(value)
+    return _unescaped(str(value))
+
+
+def _unescaped(text: str) -> str:
+    """Excel writes what XML cannot hold, such as the carriage return of a text that was pasted, as `_x000D_`."""
+    if "_x" not in text:
+        return text
+    units = _ESCAPED.sub(lambda escape: chr(int(escape[1], 16)), text)
+    # An emoji may come as two.
+    return units.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def _sheet(rows: Iterator[list[str]], budget: Budget, columns: frozenset[str], name: str) -> list[Row]:
@@ -172,10 +196,14 @@ def _documents(
             name = names[at] if at < len(names) else ""
             if text == _NO_RESULT:
                 wrong.append(f"{name}: the cell is a formula without a result; save the workbook in Excel")
+            elif name and (error := _error(text)):
+                wrong.append(
+                    f"{name}: the cell holds the spreadsheet's error {error}; correct it there and save again"
+                )
             elif name:
                 document[name] = _value(name, text, comma)
             else:
-                over.append(text)
+                over.append(text.removeprefix(_ERROR))
         if over:
             document["cells without a column"] = over
         if not wrong and all(str(value).lower() in _UNTICKED for value in document.values()):
@@ -189,6 +217,12 @@ def _documents(
     if rows_without:
         said = f"{rows_without:,} rows hold nothing but {', '.join(sorted(filled_down))}, and no text of a brief"
         yield f"#{sheet}" if sheet else "", {}, [said]
+
+
+def _error(text: str) -> str:
+    """The error of a spreadsheet that a cell holds instead of a value; empty for none."""
+    known = text.startswith(_ERROR) or text in _ERRORS or _OTHER_ERRORS.fullmatch(text)
+    return text.removeprefix(_ERROR)[:40] if known else ""
 
 
 def _column(cell: str, columns: frozenset[str]) -> str:

@@ -290,6 +290,49 @@ def test_a_workbook_is_read_as_its_cells_are_shown(read: Read):
     ]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        "#N/A",
+        "#REF!",
+        "#NAME?",
+        "#VALUE!",
+        "#DIV/0!",
+        "#NV",
+        "#BEZUG!",
+        "#WERT!",
+        "#¡VALOR!",
+        "#Н/Д",
+        "Err:502",
+        "####",
+    ],
+)
+def test_what_a_spreadsheet_has_instead_of_a_value_is_told_and_not_published(read: Read, error: str):
+    said = f"title: the cell holds the spreadsheet's error {error}; correct it there and save again"
+    rows = [_COLUMNS, ["a", error, *_ROW[2:]], ["b", f"What {error} means", *_ROW[2:]]]
+    for name, content in (
+        ("a.csv", "\r\n".join(",".join(row) for row in rows)),
+        ("a.xlsx", _workbook(("S", rows))),
+    ):
+        reading = read(name, content)
+        assert [(brief.brief_id, brief.title) for brief in reading.briefs] == [("b", f"What {error} means")]
+        assert [item.reasons[0] for item in reading.quarantined] == [said]
+
+
+def test_a_cell_that_excel_calls_an_error_is_one_whatever_it_says(read: Read):
+    cells = b"".join(b'<c t="inlineStr"><is><t>%s</t></is></c>' % cell.encode() for cell in _COLUMNS)
+    row = b'<c t="inlineStr"><is><t>a</t></is></c><c t="e"><v>#NEW!</v></c>'
+    sheet = _SHEET % (b"<row>%s</row><row>%s</row>" % (cells, row))
+    said = _reasons(read("a.xlsx", _with_part("xl/worksheets/sheet1.xml", sheet)))
+    assert "title: the cell holds the spreadsheet's error #NEW!; correct it there and save again" in said
+
+
+def test_what_excel_escapes_is_what_people_typed(read: Read):
+    row = ["a", "One_x000D_\nTwo _xD83D__xDE00_ _x005F_x000D_ max_x_y", *_ROW[2:]]
+    (brief,) = read("a.xlsx", _workbook(("S", [_COLUMNS, row]))).briefs
+    assert brief.title == "One\r\nTwo \U0001f600 _x000D_ max_x_y"
+
+
 def test_no_value_of_a_field_that_briefs_do_not_have_is_said(read: Read):
     token = "ghp0123456789abcdefghijklmnop"
     reading = read("a.yaml", f"AWS_SECRET: {token}\n{token}: x\ntitle: [{token}]\nquality: cheap\n")
