@@ -168,7 +168,11 @@ def _read_json_lines(text: str, budget: Budget) -> Parsed:
 
 
 def _read_table(text: str, budget: Budget) -> Parsed:
-    return cast("Parsed", read_separated(text, budget, columns=COLUMNS))
+    return cast("Parsed", read_separated(text, budget, columns=COLUMNS, usual=","))
+
+
+def _read_tabs(text: str, budget: Budget) -> Parsed:
+    return cast("Parsed", read_separated(text, budget, columns=COLUMNS, usual="\t"))
 
 
 _READERS: dict[str, Callable[[str, Budget], Parsed]] = {
@@ -178,7 +182,7 @@ _READERS: dict[str, Callable[[str, Budget], Parsed]] = {
     ".jsonl": _read_json_lines,
     ".ndjson": _read_json_lines,
     ".csv": _read_table,
-    ".tsv": _read_table,
+    ".tsv": _read_tabs,
 }
 SUFFIXES = (*_READERS, ".xlsx")
 """How the names of files of briefs end."""

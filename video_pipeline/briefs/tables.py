@@ -46,14 +46,15 @@ Row = tuple[str, dict[str, Any], list[str]]
 """Where the row stands, the document that it holds, and what is wrong with it beside that."""
 
 
-def read_separated(text: str, budget: Budget, *, columns: frozenset[str]) -> list[Row]:
+def read_separated(text: str, budget: Budget, *, columns: frozenset[str], usual: str) -> list[Row]:
     """The rows of a .csv or .tsv. Raises NotRead.
 
-    What separates the cells is what a `sep=` line says, else what makes the most of `columns` out of the first row.
+    What separates the cells is what a `sep=` line says, else what makes the most of `columns` out of the first row,
+    the `usual` one where several do.
     """
     said = _SEP.match(text)
     body = text[said.end() :] if said else text
-    delimiter = said[1] if said else _delimiter(body, columns)
+    delimiter = said[1] if said else _delimiter(body, columns, usual)
     try:
         rows = csv.reader(io.StringIO(body, newline=""), delimiter=delimiter, strict=True)
         return list(_documents(_counted(rows, budget), budget, columns, comma=delimiter != ",", sheet=""))
@@ -164,9 +165,13 @@ def _counted(rows: Iterable[Sequence[str]], budget: Budget) -> Iterator[list[str
         yield list(row)
 
 
-def _delimiter(text: str, columns: frozenset[str]) -> str:
+def _delimiter(text: str, columns: frozenset[str], usual: str) -> str:
     first = next((line for line in islice(io.StringIO(text), 1_000) if line.strip(f" {_DELIMITERS}\r\n")), "")
-    return max(_DELIMITERS, key=lambda one: sum(cell.strip(' "\r\n') in columns for cell in first.split(one)))
+
+    def columns_by(delimiter: str) -> int:
+        return sum(_column(cell.strip("\r\n").strip(' "'), columns) in columns for cell in first.split(delimiter))
+
+    return max(usual + _DELIMITERS, key=columns_by)
 
 
 def _documents(

@@ -333,6 +333,19 @@ def test_what_excel_escapes_is_what_people_typed(read: Read):
     assert brief.title == "One\r\nTwo \U0001f600 _x000D_ max_x_y"
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("header", [[name.title() for name in _COLUMNS], [name.upper() for name in _COLUMNS]])
+def test_names_of_columns_may_be_in_capitals(read: Read, delimiter: str, header: list[str]):
+    text = "\n".join(delimiter.join(row) for row in (header, _ROW))
+    assert [brief.brief_id for brief in read("a.csv", text).briefs] == ["a"]
+    assert [brief.brief_id for brief in read("a.tsv", text).briefs] == ["a"]
+
+
+def test_tabs_separate_what_no_known_name_tells_of(read: Read):
+    (item,) = read("a.tsv", "name, short\ttext\nx, y\tz\n").quarantined
+    assert "name, short: Extra inputs are not permitted" in item.reasons
+
+
 def test_no_value_of_a_field_that_briefs_do_not_have_is_said(read: Read):
     token = "ghp0123456789abcdefghijklmnop"
     reading = read("a.yaml", f"AWS_SECRET: {token}\n{token}: x\ntitle: [{token}]\nquality: cheap\n")
