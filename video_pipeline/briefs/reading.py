@@ -19,7 +19,8 @@ from video_pipeline.wire import clean
 
 COLUMNS = frozenset(Brief.model_fields)
 _NAMES = COLUMNS | set(Shot.model_fields)
-_WORDS = frozenset({"brief_id", "title", "caption", "prompt", "hook", "style", "broll", "bible"})
+# A `brief_id` is none of them: it holds neither a space nor a `#`.
+_WORDS = frozenset({"title", "caption", "prompt", "hook", "style", "broll", "bible"})
 # The longest mark first: that of UTF-16 is the beginning of that of UTF-32.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
