@@ -271,8 +271,8 @@ class GenerationEngine:
                 looked_at.update(job.key for job in unseen)
                 await _all_ended(driver.look(job, as_ordered(job, decision, self._catalogue)) for job in unseen)
                 continue
-            anchor = can_anchor(decision, self._catalogue)
             rest = [job for job in history if job not in late]
+            anchor = can_anchor(decision, self._catalogue, rest)
             match next_step(shot, rest, self._policy, can_anchor=anchor):
                 case Done(job):
                     return _ShotOutcome(job, decision)

@@ -31,7 +31,8 @@ def shots_not_to_buy(
             history = histories[plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot)]
             late = owed(history, lambda job: is_overdue(job, policy.generation))
             rest = [job for job in history if job not in late]
-            step = next_step(shot, rest, policy.generation, can_anchor=can_anchor(decision, catalogue))
+            anchor = can_anchor(decision, catalogue, rest)
+            step = next_step(shot, rest, policy.generation, can_anchor=anchor)
             buys = isinstance(step, Attempt)
             if isinstance(step, Attempt):
                 invalid = (job for job in history if job.failure_kind is FailureKind.INVALID)

@@ -352,6 +352,36 @@ def test_a_run_that_was_killed_on_the_way_to_another_model_goes_on_there(
     assert stage.jobs()[:-1] == before
 
 
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "over the ceiling"])
+def test_the_step_to_another_model_stays_the_next_one_until_there_is_a_job_of_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    """The one that has refused takes no picture, and the one that the shot was rerouted to would."""
+    models = tuple(
+        model.model_copy(update={"image_to_video": model.model != SPRINT}) for model in stage.catalogue.models
+    )
+    stage.catalogue = stage.catalogue.model_copy(update={"models": models})
+    stage.edge.fault("refuse_input", match="sprint", times=999)
+    brief = brief_of("Close-up of CEO speaking with confidence")
+    reroute = Switchboard.reroute
+
+    async def stop(self: Switchboard, *args: Any) -> None:
+        await reroute(self, *args)
+        raise KeyboardInterrupt
+
+    if killed:
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Switchboard, "reroute", stop)
+            stage.one(brief)
+    else:
+        assert "ceiling" in stage.one(brief, policy=quick(stage.policy, ceiling_usd="0.024")).reason
+    assert stage.plan(brief)[0].decisions[0].model == DASH
+    clip = stage.one(brief)
+    assert (clip.status, clip.model, clip.strategy) == (ClipStatus.GENERATED, DASH, "other_model")
+    tried = [(SPRINT, "original"), (SPRINT, "prompt_remapping"), (DASH, "other_model")]
+    assert [(job.model, job.strategy) for job in stage.jobs() if job.state is not JobState.REFUSED] == tried
+
+
 def test_what_every_adequate_model_refuses_asks_a_person_and_is_not_to_be_bought(stage: Stage) -> None:
     stage.edge.fault("refuse_input", times=999)
     for _ in range(2):
