@@ -175,6 +175,27 @@ def test_a_provider_that_hangs_up_on_everybody_is_sent_nothing_that_would_be_in_
     assert "nothing was bought" in (not_sent.failure_reason or "")
 
 
+def test_a_key_that_cannot_be_sent_is_told_as_the_key_and_not_as_an_outage(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(client: httpx.AsyncClient) -> dict[str, Provider]:
+        address = stage.edge.base_url
+        key = "an-id:a secr\u00e9t"
+        mistyped = FalProvider(client, key=key, queue_url=f"{address}/fal-queue", api_url=f"{address}/fal-api")
+        return Stage.connect(stage, client) | {"fal": mistyped}
+
+    monkeypatch.setattr(stage, "connect", connect)
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.model) == (ClipStatus.GENERATED, DASH)
+    not_sent = stage.jobs()[0]
+    assert (not_sent.state, not_sent.failure_kind) == (JobState.FAILED, FailureKind.AUTH)
+    words = "FAL_KEY or the address of fal cannot be sent; check them for stray characters"
+    assert not_sent.failure_reason == words
+    assert any(words in text for text in stage.alerts().values())
+    [breaker] = stage.ledger.breakers.not_closed()
+    assert (breaker.provider, breaker.cause) == ("fal", BreakerCause.AUTH)
+
+
 def test_a_clip_of_a_provider_that_hangs_up_waits_for_it_and_for_nobody(stage: Stage) -> None:
     without_kiln(stage)
     with cut_off(stage):

@@ -296,7 +296,13 @@ class FalProvider:
         )
 
     async def reach(self) -> None:
-        await self._read(self._queue_url, "queue")
+        try:
+            await self._line.ask("GET", self._queue_url, headers=self._headers, bounds=_READ_BOUNDS)
+        except Unsendable:
+            # Then no submit can be sent either, and that one says what is to be mended.
+            return
+        except (NotSent, NoAnswer) as error:
+            raise Undecided(f"{error}, asked for the queue") from error
 
     async def find(self, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
         since = (job.created_at or datetime.now(UTC)) - _HISTORY_SLACK

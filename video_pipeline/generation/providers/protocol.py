@@ -165,7 +165,8 @@ class Provider(Protocol):
     async def reach(self) -> None:
         """Ask the server that jobs are submitted to something that costs nothing, whatever it answers.
 
-        Asked before a submit that would be in doubt without an answer. Raises Undecided when none comes.
+        Asked before a submit that would be in doubt without an answer. Raises Undecided when none comes. What cannot
+        be sent at all passes: then the submit cannot either, and tells why.
         """
         ...
 
