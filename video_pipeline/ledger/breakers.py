@@ -8,7 +8,20 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, exists, func, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from video_pipeline.ledger import circuit
@@ -88,9 +101,7 @@ class Breakers:
                 # What it was opened for is not held against it twice.
                 since = max(since, before.since)
             before = before or Breaker(provider, now, model)
-            # A refusal is told in seconds, a clip in minutes: of a burst, refusals are known first. So what is under
-            # way counts as not refused.
-            good, bad = _tried(connection, provider, model, jobs.c.submitted_at >= since, under_way=True)
+            good, bad = _tried(connection, provider, model, jobs.c.submitted_at >= since)
             seen = _newest_event(connection)
             _keep(connection, before, circuit.refused(before, bad, good + bad, now, seen=seen, rules=rules))
 
@@ -197,7 +208,7 @@ def _answers(connection: Connection, before: Breaker, rules: BreakerPolicy) -> t
             job_events.c.to_state == JobState.SUBMITTING.value,
             job_events.c.id > before.seen,
         )
-        return _tried(connection, before.provider, before.model, sent) if half_open else (0, 0)
+        return _tried(connection, before.provider, before.model, sent, probes=True) if half_open else (0, 0)
     works = _works(before.provider, before.model, before.cause, before.polling, rules)
     if before.cause is BreakerCause.SLOW:
         # What was on its way when it got slow shows nothing.
@@ -241,12 +252,13 @@ def _count(connection: Connection, seen: int, condition: ColumnElement[bool]) ->
 
 
 def _tried(
-    connection: Connection, provider: str, model: str, sent: ColumnElement[bool], *, under_way: bool = False
+    connection: Connection, provider: str, model: str, sent: ColumnElement[bool], *, probes: bool = False
 ) -> tuple[int, int]:
-    """Clips whose jobs were `sent` to the model: not refused, those `under_way` among them or not; refused.
+    """Clips whose jobs were `sent` to the model, as its `probes` or not: how many it did not refuse, and did.
 
-    Attempts at one clip are no independent evidence, so only its first one counts. A clip that another model has
-    refused before is none at all: whoever is sent what others refuse would seem to refuse everything.
+    Attempts at one clip are no independent evidence, so only its first one counts. That it refuses a clip that
+    another model has refused before is none at all: whoever is sent what others refuse would seem to refuse
+    everything. That it makes one is good news of a probe.
     """
     before = jobs.alias("before")
     refused_before = exists().where(
@@ -257,21 +269,27 @@ def _tried(
         before.c.submitted_at < jobs.c.submitted_at,
     )
     firsts = (
-        select(jobs.c.clip_id, jobs.c.state, jobs.c.failure_kind)
+        select(jobs.c.clip_id, jobs.c.state, jobs.c.failure_kind, refused_before.label("refused_before"))
         .ext(distinct_on(jobs.c.clip_id))
         .where(
             jobs.c.provider == provider,
             jobs.c.model == model,
             sent,
             jobs.c.kind == JobKind.VIDEO.value,
-            ~refused_before,
+            true() if probes else ~refused_before,
         )
         .order_by(jobs.c.clip_id, jobs.c.submitted_at)
         .subquery()
     )
-    was_refused = and_(firsts.c.state == JobState.FAILED.value, firsts.c.failure_kind == FailureKind.MODERATION.value)
+    was_refused = and_(
+        firsts.c.state == JobState.FAILED.value,
+        firsts.c.failure_kind == FailureKind.MODERATION.value,
+        ~firsts.c.refused_before,
+    )
     made = (JobState.RENDERED, JobState.STORED, JobState.ACCEPTED, JobState.REJECTED)
-    if under_way:
+    if not probes:
+        # A refusal is told in seconds, a clip in minutes: of a burst, refusals are known first. So what is under way
+        # counts as not refused.
         made = (*made, JobState.SUBMITTED, JobState.PROCESSING)
     was_not = or_(
         firsts.c.state.in_([state.value for state in made]),

@@ -207,6 +207,23 @@ def test_a_model_that_is_only_sent_what_another_has_refused_is_not_held_to_refus
     assert states(ledger) == {DASH: OPEN}
 
 
+def test_a_model_that_is_only_asked_after_others_comes_back_when_it_makes_what_they_refused(ledger: Ledger) -> None:
+    for number in range(8):
+        refuse(ledger, f"clip {number}")
+    ledger.breakers.judge_refusals("fal", SPRINT, RULES)
+    let_pass(ledger, RULES.first_wait_s["refusals"])
+    elsewhere = [refuse(ledger, f"elsewhere {number}", model=DASH).clip_id for number in range(RULES.probes + 1)]
+    probes = [a_job(f"probe {number}", clip_id=clip_id, attempt=1) for number, clip_id in enumerate(elsewhere)]
+    # What two models refuse says nothing of the second one.
+    assert ledger.breakers.probe("fal", SPRINT, probes[0].key, RULES)
+    ledger.jobs.failed(submitted(ledger, probes[0]), Failure(FailureKind.MODERATION, "no"))
+    [breaker] = ledger.breakers.in_the_way("fal", SPRINT, RULES)
+    assert (breaker.state, breaker.openings) == (HALF_OPEN, 1)
+    for number, job in enumerate(probes[1:], 1):
+        accepted(ledger, job)
+        assert len(ledger.breakers.in_the_way("fal", SPRINT, RULES)) == (number < RULES.probes)
+
+
 def test_of_a_burst_of_clips_the_refusals_are_known_first_and_prove_nothing(ledger: Ledger) -> None:
     for number in range(40):
         submitted(ledger, a_job(f"under way {number}"))
