@@ -156,7 +156,8 @@ class Switchboard:
                 if not model.image_to_video
             }
             unavailable = no_picture | dict(unavailable)
-        if self._catalogue.find(decision.model or "") is None:
+        if self._catalogue.find(decision.model or "") is None and not attempt.not_by:
+            # What was routed to a model that has left the catalogue is told as that.
             return decision
         return stand_in(plan, decision, self._catalogue, self._thresholds, self._state, unavailable)
 
@@ -241,8 +242,10 @@ def stand_in(
 ) -> Decision | None:
     """The decision as it is when its model is not `unavailable`, else with the next adequate one; None without any.
 
-    `state` is one by `standing_in`.
+    A model that has left the catalogue cannot serve either. `state` is one by `standing_in`.
     """
+    if decision.model and catalogue.find(decision.model) is None:
+        unavailable = {decision.model: f"{decision.model} has left the catalogue"} | dict(unavailable)
     if decision.model not in unavailable:
         return decision
     first = decision.fell_over or FallOver(model=decision.model or "", why="", usd=decision.attempt_usd)

@@ -403,6 +403,30 @@ def test_the_step_to_another_model_stays_the_next_one_until_there_is_a_job_of_it
     assert [(job.model, job.strategy) for job in stage.jobs() if job.state is not JobState.REFUSED] == tried
 
 
+@pytest.mark.parametrize(("lost", "serves"), [(SPRINT, DASH), (DASH, STEADY)])
+def test_what_is_for_other_models_needs_none_that_has_left_the_catalogue(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, lost: str, serves: str
+) -> None:
+    """The one that has refused it, or the one that it was rerouted to and never sent."""
+    stage.edge.fault("refuse_input", match="sprint", times=999)
+    reroute = Switchboard.reroute
+
+    async def stop(self: Switchboard, *args: Any) -> None:
+        if lost == DASH:
+            await reroute(self, *args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Switchboard, "reroute", stop)
+        stage.one(brief_of(HARBOUR))
+    models = tuple(model for model in stage.catalogue.models if model.model != lost)
+    stage.catalogue = stage.catalogue.model_copy(update={"models": models})
+    assert stage.plan(brief_of(HARBOUR))[0].decisions[0].model == lost
+    clip = stage.one(brief_of(HARBOUR))
+    assert (clip.status, clip.model, clip.strategy) == (ClipStatus.GENERATED, serves, "other_model")
+    assert clip.fall_over.startswith(f"{serves} instead of {SPRINT}, as {SPRINT} has refused this shot; ")
+
+
 def test_what_every_adequate_model_refuses_asks_a_person_and_is_not_to_be_bought(stage: Stage) -> None:
     stage.edge.fault("refuse_input", times=999)
     for _ in range(2):
