@@ -258,11 +258,13 @@ def _stand_in(
     notes = (*notes, state.unavailable[usual.model.model])
     limit = float(usual.usd) * state.dearest
     needed = policy.adequate_fidelity[tier]
-    # Where none of the tier reaches what the tier asks, the best of it serves, and so does the next best.
-    none_adequate = all(option.fidelity(shot) < needed for option in own)
-    own, demoted = (
-        [one for one in able(options) if none_adequate or one.fidelity(shot) >= needed] for options in (own, demoted)
-    )
+
+    def adequate(options: list[_Option], among: list[_Option]) -> list[_Option]:
+        # Where none of them reaches what the tier asks, the best of them serves, and so does the next best.
+        none_reaches_it = all(option.fidelity(shot) < needed for option in among)
+        return [one for one in able(options) if none_reaches_it or one.fidelity(shot) >= needed]
+
+    own, demoted = adequate(own, own), adequate(demoted, [*own, *demoted])
     own, promoted, demoted, dearer = (
         [one for one in options if float(one.usd) <= limit]
         for options in (own, able(promoted), demoted, able(dearer))

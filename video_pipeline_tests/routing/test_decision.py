@@ -466,6 +466,30 @@ def test_a_demoted_model_serves_when_nobody_else_can(policy: Policy, sandbox_cat
     assert served == ["sandbox/dash", "sandbox/steady", "sandbox/motion", "sandbox/sprint", None]
 
 
+@pytest.mark.parametrize(
+    ("steady", "serve"),
+    [
+        pytest.param(0.7, ["sandbox/sprint", "sandbox/steady", None], id="one is as good as the tier asks"),
+        pytest.param(0.5, ["sandbox/sprint", "sandbox/motion", "sandbox/steady", None], id="none is"),
+    ],
+)
+def test_of_a_tier_that_is_demoted_whole_none_stands_in_that_is_not_as_good_as_another_of_it(
+    policy: Policy, sandbox_catalogue: Catalogue, steady: float, serve: list[str | None]
+):
+    cheap = [{"name": "180p", "short_side": 180, "usd_per_s": "0.05"}]
+    motion = {"resolutions": cheap, "fidelity": dict.fromkeys(ShotKind, 0.5)}
+    catalogue = _with(sandbox_catalogue, motion=motion, steady={"fidelity": dict.fromkeys(ShotKind, steady)})
+    demoted = frozenset({"sandbox/steady", "sandbox/motion"})
+    out: dict[str, str] = dict.fromkeys(("sandbox/grand", "sandbox/vista"), "it is down")
+    served: list[str | None] = []
+    while not served or served[-1] is not None:
+        state = RoutingState(demoted=demoted, promoted=_promoted(), unavailable=dict(out), dearest=4.0)
+        decision = _one(a_brief(quality="standard"), catalogue, policy, state)
+        served.append(decision.model)
+        out[decision.model or ""] = "it has refused this shot"
+    assert served == serve
+
+
 def test_a_promoted_model_stands_back_where_a_demoted_one_may_prove_itself(
     policy: Policy, sandbox_catalogue: Catalogue
 ):
