@@ -34,8 +34,6 @@ from video_pipeline.policy import BreakerCause, BreakerPolicy
 
 # How a model ends a job that it has worked on, with or without a file.
 _MODELS_OWN = (FailureKind.MODERATION.value, FailureKind.GENERATION.value)
-# What is a model's own matter until a second one of its provider's has it, too.
-_MODELS_OR_PROVIDERS = (BreakerCause.OUTAGE, BreakerCause.AUTH)
 
 
 @dataclass(frozen=True)
@@ -68,10 +66,9 @@ class Breakers:
                 # It was on its way when its provider was left alone.
                 return
             provider = self._count_failure(connection, trouble, "", now, seen, rules)
-            cause = provider.cause if provider.state is not BreakerState.CLOSED else None
-            if cause is not None and cause in _MODELS_OR_PROVIDERS:
+            if provider.state is not BreakerState.CLOSED and provider.cause is BreakerCause.OUTAGE:
                 # Then it is not the model's, and neither was what failed before.
-                self._absorb(connection, trouble.provider, cause, now)
+                self._absorb(connection, trouble.provider, now)
             else:
                 self._count_failure(connection, trouble, trouble.model, now, seen, rules)
 
@@ -80,13 +77,15 @@ class Breakers:
     ) -> Breaker:
         before = _row(connection, trouble.provider, model) or Breaker(trouble.provider, now, model)
         again = _has_worked(connection, before, trouble, rules) if before.failures else False
+        if trouble.cause is BreakerCause.AUTH and not model:
+            again = again or _takes_our_key(connection, trouble, now, rules)
         after = circuit.failed(before, trouble, now, answered=again, seen=seen, rules=rules)
         _keep(connection, before, after)
         return after
 
-    def _absorb(self, connection: Connection, provider: str, cause: BreakerCause, now: datetime) -> None:
+    def _absorb(self, connection: Connection, provider: str, now: datetime) -> None:
         models = (breakers.c.provider == provider, breakers.c.model != "", breakers.c.failed_at.is_not(None))
-        for one in self._select(connection, *models, breakers.c.cause == cause.value):
+        for one in self._select(connection, *models, breakers.c.cause == BreakerCause.OUTAGE.value):
             _keep(connection, one, circuit.absorbed(one, now))
 
     @tried_again
@@ -195,6 +194,19 @@ def _has_worked(connection: Connection, before: Breaker, trouble: Trouble, rules
     """Whether what has failed now has worked since it failed last."""
     works = _works(before.provider, before.model, trouble.cause, trouble.polling, rules)
     return _count(connection, before.seen, works) > 0
+
+
+def _takes_our_key(connection: Connection, trouble: Trouble, now: datetime, rules: BreakerPolicy) -> bool:
+    """Whether the provider has lately accepted a job of another model, one that has not refused our key since."""
+    refused_since = exists().where(
+        breakers.c.provider == jobs.c.provider,
+        breakers.c.model == jobs.c.model,
+        breakers.c.cause == BreakerCause.AUTH.value,
+        breakers.c.failed_at > job_events.c.at,
+    )
+    lately = job_events.c.at >= now - timedelta(seconds=rules.failure_window_s)
+    accepted = _works(trouble.provider, "", BreakerCause.AUTH, False, rules)
+    return _count(connection, 0, and_(accepted, lately, jobs.c.model != trouble.model, ~refused_since)) > 0
 
 
 def _answers(connection: Connection, before: Breaker, rules: BreakerPolicy) -> tuple[int, int]:

@@ -165,7 +165,7 @@ def exhausted(breaker: Breaker, now: datetime, rules: BreakerPolicy) -> Breaker:
 
 
 def absorbed(breaker: Breaker, now: datetime) -> Breaker:
-    """A model's breaker when its provider's was opened by the same cause: what failed is not the model's."""
+    """A model's breaker when its provider's was opened by the same outage: what failed is not the model's."""
     return replace(_closed(breaker, now), reason=f"it is {breaker.provider} as a whole")
 
 

@@ -19,14 +19,14 @@ from video_pipeline.ledger import (
     Ledger,
     Trouble,
 )
-from video_pipeline.ledger.schema import breakers
+from video_pipeline.ledger.schema import breakers, job_events
 from video_pipeline.policy import load_policy
 from video_pipeline_tests.ledger.rows import a_job, accepted, move, sha256, submitted
 
 RULES = load_policy().breaker
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 _JOBS = count()
-SPRINT, DASH = "sandbox/sprint", "sandbox/dash"
+SPRINT, DASH, STEADY = "sandbox/sprint", "sandbox/dash", "sandbox/steady"
 
 
 def report(ledger: Ledger, model: str = SPRINT, cause: BreakerCause = BreakerCause.OUTAGE, **more: Any) -> None:
@@ -110,7 +110,7 @@ def test_no_credit_opens_the_provider_at_once(ledger: Ledger) -> None:
     assert ledger.breakers.in_the_way("kiln", DASH, RULES) == []
 
 
-def test_a_key_that_one_model_refuses_opens_the_model_and_with_a_second_one_the_provider(
+def test_a_key_that_one_model_refuses_opens_the_model_and_with_a_second_one_the_provider_too(
     ledger: Ledger,
 ) -> None:
     report(ledger, cause=BreakerCause.AUTH)
@@ -118,12 +118,37 @@ def test_a_key_that_one_model_refuses_opens_the_model_and_with_a_second_one_the_
     assert (breaker.model, breaker.state, breaker.cause) == (SPRINT, OPEN, BreakerCause.AUTH)
     assert ledger.breakers.in_the_way("fal", DASH, RULES) == []
     report(ledger, DASH, BreakerCause.AUTH)
-    assert states(ledger) == {"": OPEN}
-    # With a new key nothing of it is left.
+    assert states(ledger) == {"": OPEN, SPRINT: OPEN, DASH: OPEN}
+    # With a new key a job that is made leaves nothing in its model's way; another model has its own probe.
     let_pass(ledger, RULES.first_wait_s["auth"])
-    assert ledger.breakers.probe("fal", "", "probe", RULES)
-    submitted(ledger, a_job("works"))
+    works = a_job("works")
+    for model in ("", SPRINT):
+        assert ledger.breakers.probe("fal", model, works.key, RULES)
+    accepted(ledger, works)
     assert ledger.breakers.in_the_way("fal", SPRINT, RULES) == []
+    assert states(ledger) == {DASH: OPEN}
+
+
+def test_two_models_that_refuse_our_key_do_not_take_away_a_third_that_takes_it(ledger: Ledger) -> None:
+    submitted(ledger, a_job("works", model=STEADY))
+    for _ in range(2):
+        for model in (SPRINT, DASH):
+            report(ledger, model, BreakerCause.AUTH)
+    assert states(ledger) == {SPRINT: OPEN, DASH: OPEN}
+    assert ledger.breakers.in_the_way("fal", STEADY, RULES) == []
+    # When that refuses it too, nothing is left that takes it.
+    report(ledger, STEADY, BreakerCause.AUTH)
+    assert states(ledger) == {"": OPEN, SPRINT: OPEN, DASH: OPEN, STEADY: OPEN}
+
+
+def test_a_key_that_was_taken_long_ago_is_not_taken(ledger: Ledger) -> None:
+    submitted(ledger, a_job("worked", model=STEADY))
+    with ledger.engine.begin() as connection:
+        long_ago = job_events.c.at - timedelta(seconds=RULES.failure_window_s + 60)
+        connection.execute(update(job_events).values(at=long_ago))
+    for model in (SPRINT, DASH):
+        report(ledger, model, BreakerCause.AUTH)
+    assert states(ledger) == {"": OPEN, SPRINT: OPEN, DASH: OPEN}
 
 
 def test_a_job_that_is_accepted_closes_the_provider_whoever_sent_it(ledger: Ledger) -> None:
