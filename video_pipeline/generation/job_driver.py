@@ -73,7 +73,7 @@ _CAUSES = {
 # How long a provider is asked that cannot tell what became of a submit, until a person is.
 _UNTOLD_S = 3 * 24 * 3600.0
 _TURNED_AWAY = "turned away: "
-# How long an answer shows that a provider can be reached.
+# How long an answer shows that a provider can be reached, unless something goes unanswered meanwhile.
 _REACHED_S = 30.0
 
 
@@ -331,14 +331,23 @@ class JobDriver:
     def _heard(self, provider: str) -> None:
         self._heard_at[provider] = asyncio.get_running_loop().time()
 
+    def _unanswered(self, provider: str, error: NotAccepted | SubmitUnknown | Undecided) -> None:
+        """Whoever leaves a question without any answer is asked something free before it is sent a submit."""
+        if error.answer is None:
+            self._heard_at.pop(provider, None)
+
     async def _sent(self, job: Job) -> Job:
         """Send a submit whose intent is committed. Raises SubmitUnknown."""
         for wait_s in (*self._policy.backoff_s, None):
             try:
+                # Since it was asked before the intent, or turned the submit away, it may have gone silent.
+                if silent := await self._unreachable(self._provider(job)):
+                    raise NotAccepted(FailureKind.TRANSIENT, silent)
                 receipt = await self._provider(job).submit(
                     job, before=self._lease.check, webhook=self._webhooks.address(job)
                 )
             except NotAccepted as error:
+                self._unanswered(job.provider, error)
                 again = error.kind is FailureKind.TRANSIENT and wait_s is not None
                 if again:
                     _LOG.warning("%s was not accepted (%s); again in %s s", job.clip_id, error.reason, wait_s)
@@ -350,8 +359,8 @@ class JobDriver:
                     return await self._submitted(job, receipt, note=f"{error.reason}; {how}")
                 if not again:
                     return await self._refused(job, error)
-            except SubmitUnknown:
-                self._heard_at.pop(job.provider, None)
+            except SubmitUnknown as error:
+                self._unanswered(job.provider, error)
                 raise
             else:
                 self._heard(job.provider)
@@ -463,6 +472,7 @@ class JobDriver:
             try:
                 found = await provider.find(job, known_ids=known)
             except Undecided as error:
+                self._unanswered(job.provider, error)
                 if look:
                     raise
                 _LOG.warning("%s could not be asked for its history, trying again: %s", job.provider, error)
@@ -482,6 +492,8 @@ class JobDriver:
                 # A webhook is called when a request has ended: one that has not, for us, is another's.
                 ours = await provider.poll(replace(job, provider_job_id=request_id, receipt=receipt.document))
             except VendorError as error:
+                if isinstance(error, Undecided):
+                    self._unanswered(job.provider, error)
                 _LOG.warning("%s does not show %s what a webhook has told: %s", job.provider, job.clip_id, error)
             else:
                 if ours:
@@ -523,6 +535,7 @@ class JobDriver:
                 billed = error.ending in provider.terms.billed
                 return await self._fail(job, failure, billed=billed, answer=error.answer)
             except Undecided as error:
+                self._unanswered(job.provider, error)
                 said = str(error)[:_LONGEST_REASON]
                 first = trouble_since is None
                 if trouble_since is None:

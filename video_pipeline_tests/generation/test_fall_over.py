@@ -18,7 +18,7 @@ from sqlalchemy import update
 
 from video_pipeline.clips import ClipStatus, GeneratedClip
 from video_pipeline.generation import shots_not_to_buy
-from video_pipeline.generation.providers import NotAccepted, Provider
+from video_pipeline.generation.providers import NotAccepted, Provider, SubmitUnknown, Undecided
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.generation.serving import Switchboard
 from video_pipeline.ledger import (
@@ -173,6 +173,51 @@ def test_a_provider_that_hangs_up_on_everybody_is_sent_nothing_that_would_be_in_
     assert (not_sent.state, not_sent.failure_kind) == (JobState.FAILED, FailureKind.TRANSIENT)
     assert not_sent.submitted_at is None
     assert "nothing was bought" in (not_sent.failure_reason or "")
+
+
+def test_a_poll_without_an_answer_keeps_the_next_submit_from_being_in_doubt(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider that goes silent right after it was heard."""
+
+    class Cut(FalProvider):
+        taken = 0
+
+        async def submit(self, job: Job, **more: Any) -> Receipt:
+            if self.taken:
+                raise SubmitUnknown("no answer came")
+            receipt = await super().submit(job, **more)
+            self.taken += 1
+            return receipt
+
+        async def reach(self) -> None:
+            await self._silence()
+
+        async def poll(self, job: Job) -> bool:
+            await self._silence()
+            return False
+
+        async def find(self, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
+            await self._silence()
+
+        async def _silence(self) -> None:
+            if self.taken:
+                raise Undecided("no answer came")
+
+    def connect(client: httpx.AsyncClient) -> dict[str, Provider]:
+        address = stage.edge.base_url
+        cut = Cut(client, key="sandbox", queue_url=f"{address}/fal-queue", api_url=f"{address}/fal-api")
+        return Stage.connect(stage, client) | {"fal": cut}
+
+    hills = [brief_of(f"hill {n}", brief_id=f"hill-{n}") for n in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "connect", connect)
+        clips = stage.generate(*hills, policy=quick(stage.policy, concurrency=1, poll_patience_s=0.2))
+    assert {clip.status for clip in clips} == {ClipStatus.WAITING, ClipStatus.GENERATED}
+    first, second = sorted((job for job in stage.jobs() if job.model == SPRINT), key=lambda job: job.state.final)
+    assert first.state is JobState.SUBMITTED
+    assert (second.state, second.failure_kind, second.submitted_at) == (JobState.FAILED, FailureKind.TRANSIENT, None)
+    assert {clip.model for clip in stage.generate(*hills)} == {SPRINT, DASH}
 
 
 def test_a_key_that_cannot_be_sent_is_told_as_the_key_and_not_as_an_outage(
