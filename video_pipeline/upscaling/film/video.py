@@ -15,7 +15,7 @@ from video_pipeline.upscaling.compute.engine import Engine, Enlargement, Pending
 from video_pipeline.upscaling.compute.planes import PlaneFormat
 from video_pipeline.upscaling.compute.reference import ReferenceEngine
 from video_pipeline.upscaling.film.encoders import Encoding, choose_encoding
-from video_pipeline.upscaling.film.geometry import check_fits, check_size, grows, target_size
+from video_pipeline.upscaling.film.geometry import check_size, grows, target_size
 from video_pipeline.upscaling.film.notes import notes_on
 from video_pipeline.upscaling.film.partial_file import partial_file
 from video_pipeline.upscaling.film.prefetch import prefetch
@@ -142,7 +142,6 @@ def _work(clip: Source, target: Path, settings: UpscaleSettings, size: tuple[int
     if size is not None:
         check_size(clip.video, size)
     wanted = size or target_size(clip.video, settings.short_side)
-    check_fits(wanted)
     enlargement = _enlargement(clip, wanted, settings.blend)
     encoding = choose_encoding(settings, clip.shape.bit_depth, variable_rate=clip.inspection.variable_rate)
     return Work(clip.video, wanted, enlargement, encoding, kind, notes_on(clip, kind))

@@ -157,8 +157,13 @@ def test_a_clip_that_is_large_enough_is_only_resized(tmp_path: Path, engine: Eng
 
 def test_a_size_that_would_distort_or_is_odd_is_refused(tmp_path: Path, engine: Engine) -> None:
     source = render(tmp_path / "source.mp4", frames=2)
-    for size, complaint in [((100, 100), "would distort"), ((129, 72), "even numbers")]:
-        with pytest.raises(UpscalingError, match=complaint):
+    refused = [
+        ((100, 100), MediaError, "would distort"),
+        ((129, 72), UpscalingError, "even numbers"),
+        ((17280, 9720), UpscalingError, r"17280x9720 is more than H\.264 holds"),
+    ]
+    for size, kind, complaint in refused:
+        with pytest.raises(kind, match=complaint):
             upscale_file(source, tmp_path / "target.mp4", size=size, engine=engine)
     upscale_file(source, tmp_path / "target.mp4", size=(192, 108), engine=engine)
     assert video_of(tmp_path / "target.mp4").size == (192, 108)
@@ -166,7 +171,7 @@ def test_a_size_that_would_distort_or_is_odd_is_refused(tmp_path: Path, engine: 
 
 def test_a_strip_that_would_become_larger_than_any_film_is_refused(tmp_path: Path, engine: Engine) -> None:
     source = render(tmp_path / "source.mp4", size=(640, 16), frames=2)
-    with pytest.raises(UpscalingError, match=r"43200x1080 is more than H.264 holds"):
+    with pytest.raises(MediaError, match=r"640x16 would become too large: 43200x1080 is more than H\.264 holds"):
         upscale_file(source, tmp_path / "target.mp4", engine=engine)
     upscale_file(source, tmp_path / "target.mp4", settings=UpscaleSettings(short_side=32, blend=0), engine=engine)
     assert video_of(tmp_path / "target.mp4").size == (1280, 32)
