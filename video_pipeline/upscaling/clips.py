@@ -7,13 +7,13 @@ from pathlib import Path
 
 from video_pipeline import checkpoints
 from video_pipeline.clips import ClipStatus, GeneratedClip, UpscaledClip
-from video_pipeline.errors import MediaError, StorageError
+from video_pipeline.errors import MediaError, StorageError, UpscalingError, VideoPipelineError
 from video_pipeline.ledger import Ledger, Mark, SpendCategory
 from video_pipeline.media import probe
 from video_pipeline.policy import UpscalingPolicy
 from video_pipeline.scratch import scratch_folder
 from video_pipeline.storage import ObjectStore, StoredObject
-from video_pipeline.upscaling.compute.engine import Engine, describe_device
+from video_pipeline.upscaling.compute.engine import Engine, describe_device, is_the_machines
 from video_pipeline.upscaling.compute.weights import load_weights
 from video_pipeline.upscaling.concurrency import run_concurrently
 from video_pipeline.upscaling.film.video import upscale_file
@@ -69,22 +69,23 @@ class ClipUpscaler:
     def upscale(self, clip: GeneratedClip) -> UpscaledClip:
         """Upscale one clip to its delivered size.
 
-        A clip that was not generated is returned unchanged. A clip that cannot be read is returned as rejected.
+        A clip that was not generated is returned unchanged. One that cannot be upscaled, for whatever reason of its
+        own, is returned as rejected. Raises what is the machine's: weights, memory, disk, device, store, ledger.
         """
         row = UpscaledClip(**clip.model_dump())
         if clip.status is not ClipStatus.GENERATED or clip.media_key is None:
             return row
         key = self.key(clip)
         # Two clips of one file run one after the other: the second finds the result.
-        with self._at_work_on(key):
-            stored, report = self._store.stat(key), None
-            if stored is None:
-                try:
+        try:
+            with self._at_work_on(key):
+                stored, report = self._store.stat(key), None
+                if stored is None:
                     stored, report = self._upscale(clip, clip.media_key, key)
-                except MediaError as error:
-                    return row.model_copy(update={"status": ClipStatus.REJECTED, "reason": str(error)})
-        with self._store.local_copy(key) as path:
-            video = probe(path).video
+            with self._store.local_copy(key) as path:
+                video = probe(path).video
+        except MediaError as error:
+            return row.model_copy(update={"status": ClipStatus.REJECTED, "reason": str(error)})
         return row.model_copy(
             update={
                 "status": ClipStatus.UPSCALED,
@@ -129,14 +130,7 @@ class ClipUpscaler:
         engine = self._loaded()
         with scratch_folder("upscale") as folder, self._store.local_copy(media_key) as source:
             target = folder / "upscaled.mp4"
-            report = upscale_file(
-                source,
-                target,
-                settings=self._settings,
-                engine=engine,
-                electricity=self._electricity,
-                progress=lambda progress: self._on_progress(clip.clip_id, progress),
-            )
+            report = self._made(clip, source, target, engine)
             checkpoints.reached("upscaling.upscaled")
             # Booked before it is stored: a run that finds the clip in the store books nothing.
             self._book(clip, key, report)
@@ -159,6 +153,35 @@ class ClipUpscaler:
         for note in report.notes:
             _LOG.info("%s: %s", clip.clip_id, note)
         return stored, report
+
+    def _made(self, clip: GeneratedClip, source: Path, target: Path, engine: Engine) -> UpscaleReport:
+        """Raises MediaError for whatever is this clip's own fault, foreseen or not, so that the others go on."""
+        try:
+            return upscale_file(
+                source,
+                target,
+                settings=self._settings,
+                engine=engine,
+                electricity=self._electricity,
+                progress=lambda progress: self._tell(clip.clip_id, progress),
+            )
+        except (VideoPipelineError, OSError):
+            raise
+        except Exception as error:
+            if is_the_machines(error):
+                raise
+            _LOG.warning("%s could not be upscaled.", clip.clip_id, exc_info=error)
+            raise MediaError(
+                f"{clip.media_key} could not be upscaled ({type(error).__name__}: {error}); generate the clip again, "
+                "or report this."
+            ) from error
+
+    def _tell(self, clip_id: str, progress: UpscaleProgress) -> None:
+        try:
+            self._on_progress(clip_id, progress)
+        except Exception as error:
+            # Of whoever listens, and not of the clip.
+            raise UpscalingError(f"The progress of {clip_id} could not be told ({error}).") from error
 
     def _put(self, key: str, file: Path) -> StoredObject:
         try:

@@ -1,20 +1,29 @@
 """Clips of the pipeline: from the store into the store, once for an input and settings, and booked once."""
 
+import errno
 import hashlib
 import os
 import signal
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from video_pipeline import checkpoints
 from video_pipeline.clips import ClipStatus, GeneratedClip, UpscaledClip
-from video_pipeline.ledger import Ledger, open_ledger
+from video_pipeline.ledger import LeaseLost, Ledger, open_ledger
 from video_pipeline.policy import Policy, UpscalingPolicy, load_policy
 from video_pipeline.storage import LocalStore
-from video_pipeline.upscaling import ClipUpscaler, UpscaleProgress
+from video_pipeline.upscaling import (
+    ClipUpscaler,
+    UpscaleProgress,
+    UpscaleReport,
+    UpscalingError,
+    WeightsError,
+    upscale_file,
+)
 from video_pipeline_tests.media.clips import render
 from video_pipeline_tests.processes import preloaded
 from video_pipeline_tests.upscaling.measures import timestamps, video_of
@@ -170,6 +179,82 @@ def test_all_clips_come_in_their_order_and_a_broken_one_is_rejected_with_its_rea
     whole = [clip.clip_id for clip, name in zip(clips, names, strict=True) if name not in ("broken", "empty")]
     assert sorted(booked(ledger)) == sorted(whole)
     assert {clip_id for clip_id, _ in seen} == set(whole)
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: Exception, at: Path) -> None:
+    """Let the upscaling of the file `at` fail."""
+
+    def upscale(source: Path, *arguments: Any, **options: Any) -> UpscaleReport:
+        if source.read_bytes() == at.read_bytes():
+            raise error
+        return upscale_file(source, *arguments, **options)
+
+    monkeypatch.setattr("video_pipeline.upscaling.clips.upscale_file", upscale)
+
+
+def test_whatever_is_wrong_with_one_clip_the_others_are_done(
+    ledger: Ledger,
+    store: LocalStore,
+    policy: Policy,
+    clip: GeneratedClip,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A strip that no film can hold, one at which something fails as nobody foresaw, and a stored one that broke."""
+    file = render(tmp_path / "odd.mp4", frames=5)
+    strip = clip_of("strip", render(tmp_path / "strip.mp4", size=(16, 640), frames=1), store)
+    odd = clip_of("odd", file, store)
+    broken = clip_of("broken", render(tmp_path / "broken.mp4", frames=4), store)
+    failing(monkeypatch, AttributeError("no name"), file)
+    at_work = upscaler(ledger, store, policy, short_side=720)
+    store.put_bytes(at_work.key(broken), b"no film", content_type="video/mp4")
+    rows = list(at_work.upscale_all([strip, odd, broken, clip]))
+    assert [row.status for row in rows] == [*[ClipStatus.REJECTED] * 3, ClipStatus.UPSCALED]
+    assert "A picture of 16x640 would become too large: 720x28800 is more than H.264 holds" in rows[0].reason
+    said = (
+        f"{odd.media_key} could not be upscaled (AttributeError: no name); generate the clip again, or report this."
+    )
+    assert rows[1].reason == said
+    assert "is not a readable" in rows[2].reason
+    assert set(booked(ledger)) == {clip.clip_id}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UpscalingError("no room"),
+        WeightsError("no weights"),
+        LeaseLost("lost"),
+        OSError(errno.EIO, "the disk"),
+        MemoryError(),
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+    ],
+    ids=repr,
+)
+def test_what_the_next_clip_would_meet_too_ends_the_step(
+    ledger: Ledger,
+    store: LocalStore,
+    policy: Policy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    (tmp_path / "any.mp4").write_bytes(b"any")
+    failing(monkeypatch, error, tmp_path / "any.mp4")
+    with pytest.raises(type(error)) as caught:
+        upscaler(ledger, store, policy).upscale(clip_of("any", b"any", store))
+    assert caught.value is error
+
+
+def test_a_listener_that_fails_is_not_the_clips_fault(
+    ledger: Ledger, store: LocalStore, policy: Policy, clip: GeneratedClip
+) -> None:
+    def fail(clip_id: str, progress: UpscaleProgress) -> None:
+        raise ValueError("nobody listens")
+
+    at_work = ClipUpscaler(ledger=ledger, store=store, policy=quick(policy), short_side=72, on_progress=fail)
+    with pytest.raises(UpscalingError, match=r"progress of .*lantern could not be told \(nobody listens\)"):
+        at_work.upscale(clip)
 
 
 def test_a_clip_that_two_briefs_share_is_done_once(

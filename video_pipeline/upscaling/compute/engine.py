@@ -39,6 +39,8 @@ _OUT_OF_MEMORY_WORDS = (
     "ALLOC_FAILED",
     "out of memory",
 )
+# What torch says of a device or a driver that fails, whatever it is given to compute.
+_DEVICE_WORDS = ("CUDA", "cuDNN", "CUBLAS")
 # For the light networks. A single frame of the others fills a GPU.
 _GPU_FRAMES_AT_ONCE = 4
 
@@ -362,6 +364,11 @@ class Pending:
                 break
             pictures += zip(*(plane.numpy() for plane in planes), strict=True)
         return pictures
+
+
+def is_the_machines(error: Exception) -> bool:
+    """Whether it is memory or a device that failed, which the next clip would meet too."""
+    return _out_of_memory(error) or any(words in str(error) for words in _DEVICE_WORDS)
 
 
 def _resolve(device: Device) -> str:

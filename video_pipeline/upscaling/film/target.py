@@ -231,8 +231,8 @@ def _write_errors(path: Path, source: Path) -> Iterator[None]:
 
     try:
         yield
-    except av.error.ArgumentError as error:
-        # The muxer's error for a codec that it cannot hold, and for timestamps that do not increase.
+    except (av.error.ArgumentError, av.error.InvalidDataError, av.error.PatchWelcomeError) as error:
+        # The muxer's errors for a codec or packet that it cannot hold, and for timestamps that do not increase.
         raise MediaError(
             f"A stream of {source} does not fit into the upscaled clip's container, or its times go backwards; "
             "write a .mkv, or remux the source first."
