@@ -80,6 +80,8 @@ _PICTURES = frozenset({"png", "mjpeg", "bmp", "gif", "webp", "tiff"})
 # Codecs whose second picture in a block of Matroska is the transparency.
 _ALPHA_BESIDE = frozenset({"vp8", "vp9", "av1"})
 _ALPHA_BLOCK = (1).to_bytes(8, "big")
+# Stands for the name of a codec without a decoder.
+UNKNOWN = "unknown"
 # A matrix this near to a quarter turn is one: the sine of one degree, as ffmpeg takes it.
 _STRAIGHT = math.sin(math.radians(1))
 
@@ -147,8 +149,13 @@ class VideoStream:
 
 @dataclass(frozen=True, slots=True)
 class AudioStream:
-    """One audio stream; times are in seconds on the container's clock."""
+    """One audio stream; times are in seconds on the container's clock.
 
+    Of one whose codec is "unknown", sample rate and channels are 0.
+    """
+
+    index: int
+    """Of the stream, among all of the file's."""
     codec: str
     sample_rate: int
     channels: int
@@ -167,12 +174,17 @@ class MediaInfo:
     video: VideoStream | None
     audio: tuple[AudioStream, ...]
 
+    @property
+    def sound(self) -> AudioStream | None:
+        """The first audio stream that can be decoded; None only where there is none at all."""
+        return next((stream for stream in self.audio if stream.codec != UNKNOWN), None)
+
 
 def probe(path: Path) -> MediaInfo:
     """Read what the file at `path` is; decodes one video frame, which also proves that there is one.
 
     Raises MediaError for a file that is missing, empty, not of a container on the whitelist (whatever its
-    name says), larger than 8K UHD, or without a decodable first frame.
+    name says), larger than 8K UHD, without a decodable first frame, or of whose sound no codec is known.
     """
     import av
     import av.error
@@ -182,7 +194,9 @@ def probe(path: Path) -> MediaInfo:
             ends_s = _stream_ends(container) if _needs_scan(container) else {}
             video_stream = main_video(container)
             video = _video(path, container, video_stream, ends_s) if video_stream is not None else None
-            audio = tuple(_audio(path, stream, container, ends_s) for stream in container.streams.audio)
+            audio = tuple(_audio(stream, container, ends_s) for stream in container.streams.audio)
+            if audio and all(stream.codec == UNKNOWN for stream in audio):
+                raise MediaError(_nameless(path, "audio"))
             duration = container.duration
             return MediaInfo(
                 path=path,
@@ -236,14 +250,20 @@ def main_video(container: "av.container.InputContainer") -> "av.video.VideoStrea
 
     tracks = [stream for stream in container.streams.video if not is_cover(stream)]
     film = max(tracks, key=_rank, default=None)
-    if film is not None and _codec_of(film) is not None:
+    if film is not None and codec_of(film) is not None:
         film.codec_context.flags |= Flags.unaligned
     return film
 
 
-def _codec_of(stream: "av.stream.Stream") -> "av.codec.context.CodecContext | None":
-    """PyAV gives a stream whose codec it cannot name no context at all, which its types do not say."""
+def codec_of(stream: "av.stream.Stream") -> "av.codec.context.CodecContext | None":
+    """PyAV gives a stream whose codec it cannot decode no context at all, which its types do not say."""
     return getattr(stream, "codec_context", None)
+
+
+def codec_name(stream: "av.stream.Stream") -> str:
+    """The codec's own name, whatever its decoder is called ("av1", not "libdav1d"); `UNKNOWN` without a decoder."""
+    context = codec_of(stream)
+    return context.codec.canonical_name if context is not None else UNKNOWN
 
 
 def is_cover(stream: "av.video.VideoStream") -> bool:
@@ -252,9 +272,9 @@ def is_cover(stream: "av.video.VideoStream") -> bool:
 
 
 def _rank(stream: "av.video.VideoStream") -> tuple[bool, bool, int, int]:
-    known = _codec_of(stream) is not None
+    known = codec_of(stream) is not None
     area = stream.codec_context.width * stream.codec_context.height if known else 0
-    film = stream.frames != 1 and known and stream.codec_context.name not in _PICTURES
+    film = stream.frames != 1 and known and codec_name(stream) not in _PICTURES
     return bool(stream.disposition & _DEFAULT), film, area, -stream.index
 
 
@@ -304,7 +324,8 @@ def _video(
     stream: "av.video.VideoStream",
     ends_s: dict[int, float],
 ) -> VideoStream:
-    _check_codec(path, stream)
+    if codec_of(stream) is None:
+        raise MediaError(_nameless(path, "video"))
     codec = stream.codec_context
     # Before a frame is decoded: what the picture itself says may be larger than what the container says.
     codec.options = {"max_pixels": str(MAX_PIXELS)}
@@ -321,7 +342,7 @@ def _video(
     shown = _cropped(path, coded, header.cropping)
     start_s, duration_s = _span(stream, container, ends_s)
     return VideoStream(
-        codec=codec.name,
+        codec=codec_name(stream),
         size=(shown[1], shown[0]) if turn.rotation in (90, 270) else shown,
         coded_size=coded,
         rotation=turn.rotation,
@@ -344,7 +365,7 @@ def _video(
         chroma_siting=header.chroma_siting,
         first_field=_FIRST_FIELDS.get(codec.field_order),
         interlaced=frame.interlaced_frame,
-        transparent=alpha or (codec.name in _ALPHA_BESIDE and stream.metadata.get("alpha_mode", "0") != "0"),
+        transparent=alpha or (codec_name(stream) in _ALPHA_BESIDE and stream.metadata.get("alpha_mode", "0") != "0"),
         records=header.records | _records(frame),
     )
 
@@ -421,20 +442,19 @@ def _unnamed_kind(value: object) -> "Type":
 
 
 def _audio(
-    path: Path, stream: "av.audio.AudioStream", container: "av.container.InputContainer", ends_s: dict[int, float]
+    stream: "av.audio.AudioStream", container: "av.container.InputContainer", ends_s: dict[int, float]
 ) -> AudioStream:
-    _check_codec(path, stream)
-    codec = stream.codec_context
+    known = codec_of(stream) is not None
     start_s, duration_s = _span(stream, container, ends_s)
     return AudioStream(
-        codec=codec.name,
-        sample_rate=codec.sample_rate,
-        channels=codec.channels,
+        index=stream.index,
+        codec=codec_name(stream),
+        sample_rate=stream.codec_context.sample_rate if known else 0,
+        channels=stream.codec_context.channels if known else 0,
         start_s=start_s,
         duration_s=duration_s,
     )
 
 
-def _check_codec(path: Path, stream: "av.stream.Stream") -> None:
-    if _codec_of(stream) is None:
-        raise MediaError(f"{path} is damaged or unusual: the codec of its {stream.type} stream is unknown.")
+def _nameless(path: Path, kind: str) -> str:
+    return f"{path} is damaged or unusual: the codec of its {kind} stream is unknown."

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media.ffmpeg import INPUT_GUARD, run_ffmpeg
-from video_pipeline.media.probing import MediaInfo, main_video, open_guarded, probe
+from video_pipeline.media.probing import AudioStream, MediaInfo, VideoStream, main_video, open_guarded, probe
 
 _SAMPLE_RATE = 48_000
 # x264 gives the same bytes only for the same number of threads.
@@ -88,7 +88,7 @@ def cut(
         run_ffmpeg(
             [
                 *_inputs([source]),
-                *_copied(packets, video.index, video.rate, temporary, with_audio=with_audio and bool(info.audio)),
+                *_copied(packets, video, info.sound if with_audio else None, temporary),
             ],
             timeout_s=timeout_s,
             what=f"cutting {source.name}",
@@ -110,18 +110,18 @@ def _packets_to_copy(path: Path, length_s: float | None) -> int | None:
     return count if count and all(wanted[:count]) else None
 
 
-def _copied(packets: int, track: int, rate: Fraction, target: Path, *, with_audio: bool) -> list[str]:
-    """Output options that copy `packets` coded pictures of stream `track`.
+def _copied(packets: int, video: VideoStream, audio: AudioStream | None, target: Path) -> list[str]:
+    """Output options that copy `packets` coded pictures of `video`.
 
     Sound is cut to the very sample, so it is coded again.
     """
     sound = ("-an",)
-    if with_audio:
-        samples = round(packets / rate * _SAMPLE_RATE)
+    if audio is not None:
+        samples = round(packets / video.rate * _SAMPLE_RATE)
         exact = f"aresample={_SAMPLE_RATE}:async=1:first_pts=0,apad,atrim=end_sample={samples}"
-        sound = ("-map", "0:a:0", "-af", exact, "-c:a", "aac", "-b:a", "192k", "-ac", "2")
+        sound = ("-map", f"0:{audio.index}", "-af", exact, "-c:a", "aac", "-b:a", "192k", "-ac", "2")
     return [
-        *("-map", f"0:{track}", "-c:v", "copy", "-frames:v", str(packets), *sound),
+        *("-map", f"0:{video.index}", "-c:v", "copy", "-frames:v", str(packets), *sound),
         *("-map_metadata", "-1", "-fflags", "+bitexact", "-flags", "+bitexact"),
         *("-movflags", "+faststart", "-f", "mp4", "-y", str(target)),
     ]
@@ -196,8 +196,8 @@ def _video_chain(index: int, info: MediaInfo, frames: int, size: tuple[int, int]
 
 def _audio_chain(index: int, info: MediaInfo, samples: int) -> str:
     layout = f"sample_fmts=fltp:sample_rates={_SAMPLE_RATE}:channel_layouts=stereo"
-    if info.audio:
-        source = f"[{index}:a:0]aresample={_SAMPLE_RATE}:async=1:first_pts=0,aformat={layout},apad"
+    if info.sound is not None:
+        source = f"[{index}:{info.sound.index}]aresample={_SAMPLE_RATE}:async=1:first_pts=0,aformat={layout},apad"
     else:
         source = f"anullsrc=channel_layout=stereo:sample_rate={_SAMPLE_RATE},aformat={layout}"
     return f"{source},atrim=end_sample={samples},asetpts=PTS-STARTPTS[a{index}]"

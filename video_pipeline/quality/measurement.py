@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import MAX_PIXELS, Stills, main_video, open_guarded
+from video_pipeline.media import MAX_PIXELS, Stills, codec_of, main_video, open_guarded
 from video_pipeline.quality.thresholds import MeasurementThresholds
 
 if TYPE_CHECKING:
@@ -77,11 +77,12 @@ def measure(path: Path, thresholds: MeasurementThresholds, stills: Stills | None
 
 
 def _decode(container: "InputContainer", result: Measurement) -> Iterator[tuple[int, "VideoFrame | AudioFrame"]]:
-    """Frames, with their stream's index, of the first video and all audio streams; errors are counted in `result`."""
+    """Frames, with their stream's index, of the film and all sound that has a decoder; `result` counts errors."""
     import av.error
 
     video = main_video(container)
-    streams = [*([video] if video is not None else []), *container.streams.audio]
+    known = [stream for stream in container.streams.audio if codec_of(stream) is not None]
+    streams = [*([video] if video is not None else []), *known]
     for stream in streams:
         # Without "explode" the decoder paints over damage and says nothing.
         stream.codec_context.options = {"err_detect": "explode", "max_pixels": str(MAX_PIXELS)}

@@ -45,6 +45,19 @@ def render(
     return target
 
 
+def without_a_codec(source: Path, target: Path, track: int) -> Path:
+    """A copy of an MP4 of AAC whose sound `track` has a codec that ffmpeg cannot decode, as iPhones write."""
+    data = bytearray(source.read_bytes())
+    at = data.index(b"moov")
+    for _ in range(track + 1):
+        at = data.index(b"mp4a", at + 4)
+    data[at : at + 4] = b"apac"
+    at = data.index(b"esds", at)
+    data[at : at + 4] = b"dapa"
+    target.write_bytes(data)
+    return target
+
+
 def turned(source: Path, target: Path, degrees: int, *, hflip: bool = False, vflip: bool = False) -> Path:
     """A copy that players turn counter-clockwise by `degrees` and then mirror."""
     flips = [option for option, wanted in (("-display_hflip", hflip), ("-display_vflip", vflip)) if wanted]

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import cut, probe, stitch
+from video_pipeline.media import cut, probe, run_ffmpeg, stitch
+from video_pipeline.quality.measurement import MeasurementThresholds, measure
+from video_pipeline_tests.media.clips import render, without_a_codec
 from video_pipeline_tests.media.conftest import Make
 
 PICTURE = "testsrc2=size=320x180:rate=24"
@@ -118,3 +120,16 @@ def test_segments_are_joined_as_far_as_they_are_wanted(make: Make, tmp_path: Pat
     assert info.video is not None
     assert info.video.frames == 36
     assert _sound_end_s(target) == pytest.approx(0.5, abs=0.025)
+
+
+def test_of_two_sound_tracks_the_one_that_can_be_decoded_is_heard(tmp_path: Path):
+    """In a cut, in a joined clip, and by whoever measures it."""
+    one = render(tmp_path / "one.mp4", sound=True, options=("-bf", "0"))
+    both = ["-i", str(one), "-map", "0", "-map", "0:a", "-c", "copy", str(tmp_path / "two.mp4")]
+    run_ffmpeg(both, timeout_s=20, what="muxing")
+    source = without_a_codec(tmp_path / "two.mp4", tmp_path / "source.mp4", 0)
+    cut(source, tmp_path / "cut.mp4", length_s=0.2, with_audio=True)
+    stitch([source, source], tmp_path / "joined.mp4", size=(64, 36), rate=Fraction(25), with_audio=True)
+    for path, length_s in ((tmp_path / "cut.mp4", 0.2), (tmp_path / "joined.mp4", 0.48)):
+        assert _sound_end_s(path) == pytest.approx(length_s, abs=0.03)
+    assert measure(source, MeasurementThresholds()).audio_peak > 0.05

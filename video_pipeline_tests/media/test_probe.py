@@ -7,7 +7,7 @@ import pytest
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media import probe, run_ffmpeg
-from video_pipeline_tests.media.clips import big_buck_bunny, render, trim
+from video_pipeline_tests.media.clips import big_buck_bunny, render, trim, without_a_codec
 
 
 def test_a_real_clips_facts_are_read() -> None:
@@ -85,6 +85,19 @@ def test_a_file_with_sound_only_has_no_video(tmp_path: Path) -> None:
     info = probe(sound)
     assert info.video is None
     assert [stream.codec for stream in info.audio] == ["aac"]
+
+
+def test_sound_without_a_decoder_is_unknown_and_refused_only_where_there_is_no_other(tmp_path: Path) -> None:
+    """As of iPhones, which put spatial sound beside AAC."""
+    one = render(tmp_path / "one.mp4", sound=True)
+    both = ["-i", str(one), "-map", "0", "-map", "0:a", "-c", "copy", str(tmp_path / "two.mp4")]
+    run_ffmpeg(both, timeout_s=20, what="muxing")
+    for track, codecs in ((0, ["unknown", "aac"]), (1, ["aac", "unknown"])):
+        info = probe(without_a_codec(tmp_path / "two.mp4", tmp_path / "source.mp4", track))
+        assert [(stream.index, stream.codec) for stream in info.audio] == [*enumerate(codecs, 1)]
+        assert info.sound is not None and info.sound.codec == "aac"
+    with pytest.raises(MediaError, match="the codec of its audio stream is unknown"):
+        probe(without_a_codec(one, tmp_path / "source.mp4", 0))
 
 
 @pytest.mark.parametrize(

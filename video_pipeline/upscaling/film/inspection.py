@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import INPUT_GUARD, MediaInfo, open_guarded, run_ffmpeg
+from video_pipeline.media import INPUT_GUARD, MediaInfo, codec_name, codec_of, open_guarded, run_ffmpeg
 from video_pipeline.upscaling.film.sample_tables import check_sample_tables
 from video_pipeline.upscaling.film.timing import Cuts, last_duration, rounding
 
@@ -95,7 +95,7 @@ def _read(
     ends: dict[int, Fraction] = {}
     decoded_at: dict[int, int] = {}
     cuts = Cuts()
-    sounds = {stream.index: _Sound(stream, path) for stream in container.streams.audio}
+    sounds = {stream.index: _Sound(stream, path) for stream in container.streams.audio if codec_of(stream)}
     for packet in container.demux():
         stream = packet.stream
         if packet.is_corrupt:
@@ -169,7 +169,7 @@ class _Sound:
             if self._begun:
                 at_s = float((packet.pts or 0) * packet.time_base)
                 raise MediaError(
-                    f"{self._path} is damaged: its {self._stream.codec_context.name} sound cannot be decoded at "
+                    f"{self._path} is damaged: its {codec_name(self._stream)} sound cannot be decoded at "
                     f"{at_s:.2f} s ({error.strerror}); repair it, or leave the sound out."
                 ) from error
 

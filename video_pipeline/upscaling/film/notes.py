@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from video_pipeline.media import is_cover
+from video_pipeline.media import codec_of, is_cover
 from video_pipeline.upscaling.film.source import Source
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ def _notes(source: Source, container_format: str) -> Iterator[str]:
     data = [stream for stream in streams if not _known(stream) and not _is_kept_otherwise(source, stream)]
     lost = ["cover art"] if covers else []
     lost += [_counted(len(data), "data track")] if data else []
+    for kind, found in (("sound track", streams.audio), ("subtitle track", streams.subtitles)):
+        undecodable = sum(codec_of(stream) is None for stream in found)
+        lost += [f"{_counted(undecodable, kind)} of an unknown codec"] if undecodable else []
     if attachments:
         names = ", ".join(stream.name or "without a name" for stream in attachments)
         lost.append(f"{_counted(len(attachments), 'attachment')} ({names})")

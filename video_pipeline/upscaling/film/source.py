@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import MAX_PIXELS, VideoStream, carries_alpha, main_video, open_guarded, probe
+from video_pipeline.media import MAX_PIXELS, VideoStream, carries_alpha, codec_of, main_video, open_guarded, probe
 from video_pipeline.upscaling.compute.planes import PlaneFormat
 from video_pipeline.upscaling.film.fields import Deinterlacer, Fields, fields_of
 from video_pipeline.upscaling.film.frames import planes_of, taken_as
@@ -58,10 +58,9 @@ class Source:
         stream = main_video(self.container)
         assert stream is not None  # the probe saw it
         self.stream = stream
-        self.copied: list[Stream] = [
-            *self.container.streams.audio,
-            *self.container.streams.subtitles,
-        ]
+        streams = (*self.container.streams.audio, *self.container.streams.subtitles)
+        self.copied: list[Stream] = [stream for stream in streams if codec_of(stream) is not None]
+        """Sound and subtitles, but those that cannot be decoded: muxers learn of a codec by its decoder."""
         self.fields = _fields(path, self.video)
         """How whole pictures are made of interlaced ones; None for a clip that seems to have none."""
         self.deinterlaced = 0

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError, UpscalingError
+from video_pipeline.media import codec_name
 from video_pipeline.upscaling.compute.planes import PlaneFormat
 from video_pipeline.upscaling.film.encoders import Encoding
 from video_pipeline.upscaling.film.frames import frame_of
@@ -169,7 +170,7 @@ def check_copies(source: Source, container_format: str) -> None:
         trial.start_encoding()
         trial.close()
     except av.error.FFmpegError as error:
-        kinds = ", ".join(sorted({f"{stream.type} {stream.codec_context.name}" for stream in source.copied}))
+        kinds = ", ".join(sorted({f"{stream.type} {codec_name(stream)}" for stream in source.copied}))
         raise MediaError(
             f"A stream of {source.path} ({kinds}) cannot be copied into a {container_format} file; "
             f"{_OTHER_CONTAINER[container_format]}"
@@ -186,7 +187,7 @@ def _add_copies(container: "OutputContainer", container_format: str, source: Sou
             copy = container.add_stream_from_template(stream)
         except (ValueError, av.error.FFmpegError) as error:
             raise MediaError(
-                f"The {stream.type} stream of {source.path} ({stream.codec_context.name}) cannot be copied into "
+                f"The {stream.type} stream of {source.path} ({codec_name(stream)}) cannot be copied into "
                 f"a {container_format} file ({error}); {_OTHER_CONTAINER[container_format]}"
             ) from error
         copy.metadata.update(stream.metadata)

@@ -7,7 +7,7 @@ import pytest
 
 from video_pipeline.media import run_ffmpeg
 from video_pipeline.upscaling import Batch, Engine, Task, upscale_file
-from video_pipeline_tests.media.clips import render
+from video_pipeline_tests.media.clips import render, without_a_codec
 from video_pipeline_tests.upscaling.measures import PLAIN
 
 
@@ -87,6 +87,23 @@ def test_a_stereoscopic_mark_is_told_of(tmp_path: Path, engine: Engine, parts: P
     said = notes(source, tmp_path / "target.mkv", engine)
     assert said == "Not in the result: the mark of a stereoscopic picture."
     assert b"stereo_mode" not in (tmp_path / "target.mkv").read_bytes().lower()
+
+
+def test_sound_and_subtitles_that_cannot_be_decoded_are_left_out_and_told(
+    tmp_path: Path, engine: Engine, parts: Path
+) -> None:
+    (tmp_path / "said.srt").write_text("1\n00:00:00,000 --> 00:00:00,080\nHello\n\n")
+    film = render(tmp_path / "film.mp4", frames=4, sound=True)
+    inputs = ("-i", str(film), "-i", str(tmp_path / "said.srt"), "-map", "0", "-map", "0:a", "-map", "1")
+    words = ["-y", *inputs, "-c", "copy", "-c:s", "ttml", str(tmp_path / "two.mp4")]
+    run_ffmpeg(words, timeout_s=20, what="muxing")
+    source = without_a_codec(tmp_path / "two.mp4", tmp_path / "source.mp4", 1)
+    said = "Not in the result: 1 sound track of an unknown codec, 1 subtitle track of an unknown codec."
+    for name in ("target.mp4", "target.mkv"):
+        assert notes(source, tmp_path / name, engine) == said
+        with av.open(str(tmp_path / name)) as clip:
+            assert [stream.type for stream in clip.streams] == ["video", "audio"]
+            assert clip.streams.audio[0].codec_context.name == "aac"
 
 
 # What was true of the source's pictures or its container only, and what is of the film.
