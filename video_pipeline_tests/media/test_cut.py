@@ -58,6 +58,23 @@ def test_a_picture_that_is_coded_in_its_order_is_copied(make: Make, tmp_path: Pa
     assert _packets(target) == _packets(source)[:30]
 
 
+@pytest.mark.parametrize(
+    "coding",
+    [
+        ("libsvtav1", "-preset", "10"),
+        ("libvpx-vp9", "-deadline", "realtime"),
+        ("libx265", "-x265-params", "bframes=0:log-level=none"),
+    ],
+    ids=lambda coding: coding[0],
+)
+def test_other_codecs_that_mp4_holds_are_copied_too(make: Make, tmp_path: Path, coding: tuple[str, ...]):
+    """Whatever their decoders are called."""
+    picture = "testsrc2=size=64x64:rate=24"
+    source, target = make("a.mp4", picture, length_s=0.5, coding=("-c:v", *coding)), tmp_path / "cut.mp4"
+    cut(source, target, length_s=0.25, with_audio=False)
+    assert _packets(target) == _packets(source)[:6]
+
+
 @pytest.mark.parametrize("frames", range(20, 30))
 def test_wherever_it_is_cut_the_pictures_are_those_of_the_source(make: Make, tmp_path: Path, frames: int):
     source, target = make("a.mp4", PICTURE, length_s=2, coding=PYRAMID), tmp_path / "cut.mp4"
