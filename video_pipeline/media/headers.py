@@ -33,17 +33,25 @@ class StreamHeader:
 
 
 def read_headers(path: Path) -> dict[int, StreamHeader]:
-    """The headers of the streams of the file at `path`, by index. Raises MediaError when ffmpeg does not end."""
+    """The headers of the streams of the file at `path`, by index.
+
+    Raises MediaError when ffmpeg does not end, or tells of no stream at all (it was killed, say).
+    """
     command = [ffmpeg_exe(), "-nostdin", "-hide_banner", "-loglevel", "verbose"]
     command += [*INPUT_GUARD, "-i", f"file:{path.absolute()}"]
     try:
-        # ffmpeg describes its input, and then says that it was given nothing to write.
+        # ffmpeg describes its input, and then fails, as it was given nothing to write.
         done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
         raise MediaError(
             f"{path} cannot be read within {_TIMEOUT_S} s; the file is damaged or its disk stuck."
         ) from None
-    return _parsed(done.stderr.decode(errors="replace"))
+    headers = _parsed(done.stderr.decode(errors="replace"))
+    if not headers:
+        raise MediaError(
+            f"ffmpeg told nothing of {path} (exit status {done.returncode}); free some memory, or check the file."
+        )
+    return headers
 
 
 def _parsed(said: str) -> dict[int, StreamHeader]:

@@ -78,6 +78,22 @@ def test_film_rate_pixel_shape_depth_and_colour_tags_are_exact(tmp_path: Path) -
     )
 
 
+def test_a_codec_has_its_own_name_and_not_its_decoders(tmp_path: Path) -> None:
+    options = ("-c:v", "libsvtav1", "-c:a", "libmp3lame")
+    info = probe(render(tmp_path / "clip.mkv", size=(64, 64), frames=2, sound=True, options=options))
+    assert info.video is not None and info.video.codec == "av1"
+    assert [stream.codec for stream in info.audio] == ["mp3"]
+
+
+def test_an_ffmpeg_that_is_killed_is_no_film_without_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ffmpeg").write_text("#!/bin/sh\nkill -9 $$\n")
+    (tmp_path / "ffmpeg").chmod(0o755)
+    clip = render(tmp_path / "clip.mp4", frames=1)
+    monkeypatch.setattr("video_pipeline.media.headers.ffmpeg_exe", lambda: str(tmp_path / "ffmpeg"))
+    with pytest.raises(MediaError, match=r"ffmpeg told nothing of .*clip\.mp4 \(exit status -9\)"):
+        probe(clip)
+
+
 def test_a_file_with_sound_only_has_no_video(tmp_path: Path) -> None:
     sound = tmp_path / "sound.mp4"
     tone = ["-f", "lavfi", "-i", "sine=duration=0.2", "-c:a", "aac", str(sound)]
