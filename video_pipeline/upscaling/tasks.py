@@ -28,9 +28,13 @@ class Task:
     target: Path
 
 
+class _NoClip(Exception):
+    """A source is a folder or a glob and names no clip; says why, without the source's name."""
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A file or folder that was found below a source and is not upscaled, and why."""
+    """A source, or a file or folder below one, that is not upscaled, and why."""
 
     path: Path
     reason: str
@@ -43,20 +47,32 @@ def find_tasks(
 
     A `target` that ends like a film is a file and takes one source. Any other, and any that ends in a slash, is a
     folder: each result gets its source's name as .mp4, below the same subfolders. Where that name is another's, it
-    gets the source's whole name before .mp4. A source keeps the name that it has in the folder's record. Raises
-    ConfigurationError when nothing matches, when several sources are to become one file, or when a source would be
+    gets the source's whole name before .mp4. A source keeps the name that it has in the folder's record. What cannot
+    be read, and a source without a clip beside others with some, is left out. Raises ConfigurationError when nothing
+    matches, when the target is no place, when several sources are to become one file, or when a source would be
     replaced by its own result.
     """
     place = Path(target)
-    into_folder = os.fspath(target).endswith("/") or place.is_dir() or place.suffix.lower() not in _FILM_SUFFIXES
-    if into_folder and place.exists() and not place.is_dir():
+    try:
+        is_folder, is_there = place.is_dir(), place.exists()
+    except OSError as error:
+        raise ConfigurationError(f"{place} cannot be written to ({error.strerror}); name another target.") from error
+    into_folder = os.fspath(target).endswith("/") or is_folder or place.suffix.lower() not in _FILM_SUFFIXES
+    if into_folder and is_there and not is_folder:
         raise ConfigurationError(f"{place} is a file and no folder; name a folder, or a .mp4, .mov or .mkv to write.")
     record = Record(place if into_folder else None)
     left_out: list[LeftOut] = []
+    nothing: list[LeftOut] = []
     found: dict[Path, tuple[Path, Path]] = {}
     for source in sources:
-        for path, below in _files(source, place, record, left_out):
-            found.setdefault(place_of(path), (path, below))
+        try:
+            for path, below in _files(source, place, record, left_out):
+                found.setdefault(place_of(path), (path, below))
+        except _NoClip as error:
+            nothing.append(LeftOut(Path(source), str(error)))
+    if nothing and not found:
+        raise ConfigurationError(f"{nothing[0].path} {nothing[0].reason}.")
+    left_out += nothing
     files = list(found.values())
     if not into_folder:
         if len(files) > 1:
@@ -65,7 +81,8 @@ def find_tasks(
     else:
         tasks = _named(files, place, record)
     for task in tasks:
-        if task.source.resolve() == task.target.resolve():
+        # Not Path.resolve, which does not take links that lead to themselves.
+        if os.path.realpath(task.source) == os.path.realpath(task.target):
             raise ConfigurationError(f"{task.source} would be replaced by its own result; name another target.")
     return tasks, place if into_folder else None, left_out
 
@@ -118,7 +135,10 @@ def _place(path: Path) -> str:
 
 
 def _files(source: str, target: Path, record: Record, left_out: list[LeftOut]) -> list[tuple[Path, Path]]:
-    """Pairs (file, path below the target folder) for a file, a folder's clips at any depth, or a glob."""
+    """Pairs (file, path below the target folder) for a file, a folder's clips at any depth, or a glob.
+
+    Raises _NoClip for a folder or a glob without any.
+    """
     path = Path(source)
     try:
         folder, there = path.is_dir(), path.exists()
@@ -136,15 +156,16 @@ def _files(source: str, target: Path, record: Record, left_out: list[LeftOut]) -
             else:
                 found.append(entry)
         if not found:
-            raise ConfigurationError(f"{path} holds no clip ({', '.join(sorted(CLIP_SUFFIXES))}).")
+            raise _NoClip(f"holds no clip ({', '.join(sorted(CLIP_SUFFIXES))})")
         return [(entry, entry.relative_to(path)) for entry in sorted(found)]
     if not there and glob.has_magic(source):
         # Not Path.glob, which takes no absolute pattern.
         names = [Path(name) for name in sorted(glob.glob(source, recursive=True))]  # noqa: PTH207
-        matched = [name for name in names if name.is_file()]
+        reasons = [(name, _why_no_file(name)) for name in names]
+        matched = [name for name, reason in reasons if not reason]
         if not matched:
-            raise ConfigurationError(f"No file matches {source}.")
-        left_out += [LeftOut(name, "no file") for name in names if not name.is_file() and not name.is_dir()]
+            raise _NoClip("matches no file")
+        left_out += [LeftOut(name, reason) for name, reason in reasons if reason and not _is_folder(name)]
         return [(match, Path(match.name)) for match in matched]
     return [(path, Path(path.name))]
 
@@ -158,7 +179,7 @@ def _walk(folder: Path, results: Path | None, left_out: list[LeftOut]) -> Iterat
     for name, folders, names in os.walk(folder, onerror=unreadable):
         here = Path(name)
         for below in sorted(folders):
-            if (here / below).is_symlink():
+            if _is_link(here / below):
                 left_out.append(LeftOut(here / below, "a link to a folder"))
         folders[:] = [below for below in sorted(folders) if (here / below).resolve() != results]
         yield from (here / below for below in names)
@@ -170,8 +191,32 @@ def _why_no_clip(entry: Path, record: Record, folder: Path | None) -> str:
         return "hidden"
     if entry.suffix.lower() not in CLIP_SUFFIXES:
         return f"the name does not end in {', '.join(sorted(CLIP_SUFFIXES))}"
-    if not entry.is_file():
-        return "no file, or a link to none"
+    if reason := _why_no_file(entry):
+        return reason
     if folder is not None and record.is_result(entry):
         return "a result of an earlier run"
     return ""
+
+
+def _why_no_file(path: Path) -> str:
+    """Why `path` cannot be read as a file; empty for one that may be."""
+    try:
+        return "" if path.is_file() else "no file, or a link to none"
+    except OSError as error:
+        # A folder above that may be listed and not entered, or a link to no possible name.
+        return f"it cannot be read: {error.strerror}"
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except OSError:
+        # It cannot be entered either, and that is told.
+        return False

@@ -1,13 +1,16 @@
 """Names of sources and of results: folders with dots, names that would be one, long ones, what is left out."""
 
+import errno
 import json
 import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from video_pipeline.errors import ConfigurationError
 from video_pipeline.upscaling import Batch, Engine, Outcome, Task, find_tasks
 from video_pipeline.upscaling.tasks import CLIP_SUFFIXES
 from video_pipeline_tests.media.clips import render
@@ -203,6 +206,7 @@ def test_what_is_left_out_of_a_folder_is_told_with_the_reason(here: Path, clip: 
     Path("films/dangling.mp4").symlink_to("nowhere.mp4")
     Path("films/linked").symlink_to(here)
     Path("films/link.mov").symlink_to("a.mp4")
+    Path("films/too long.mp4").symlink_to("x" * 300)
     tasks, _, left_out = find_tasks(["films/"], "out")
     assert [str(task.source) for task in tasks] == ["films/a.mp4", "films/inner/b.MKV", "films/link.mov"]
     assert {str(found.path): found.reason for found in left_out} == {
@@ -212,5 +216,57 @@ def test_what_is_left_out_of_a_folder_is_told_with_the_reason(here: Path, clip: 
         os.fsdecode(b"films/\xff.txt"): "the name does not end in .m4v, .mkv, .mov, .mp4, .webm",
         "films/pipe.mp4": "no file, or a link to none",
         "films/dangling.mp4": "no file, or a link to none",
+        "films/too long.mp4": "it cannot be read: File name too long",
         "films/linked": "a link to a folder",
     }
+
+
+def test_one_source_that_names_no_clip_does_not_hinder_the_others(here: Path, clip: Path) -> None:
+    for name in ("empty", "films"):
+        Path(name).mkdir()
+    shutil.copy(clip, "films/a.mp4")
+    Path("films/round.mp4").symlink_to("round.mp4")
+    Path("films/too long.mp4").symlink_to("x" * 300)
+    tasks, _, left_out = find_tasks(["empty", "films/*", "none*.mp4", "films/round.mp4"], "out")
+    assert [str(task.source) for task in tasks] == ["films/a.mp4", "films/round.mp4"]
+    assert {str(found.path): found.reason for found in left_out} == {
+        "empty": "holds no clip (.m4v, .mkv, .mov, .mp4, .webm)",
+        "films/round.mp4": "no file, or a link to none",
+        "films/too long.mp4": "it cannot be read: File name too long",
+        "none*.mp4": "matches no file",
+    }
+
+
+def test_a_closed_folder_does_not_hinder_the_others(here: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that may be listed and not entered: whatever is asked of what is in it fails."""
+    for name in ("films/closed/inner", "films/open"):
+        Path(name).mkdir(parents=True)
+    for name in ("closed", "open"):
+        shutil.copy(clip, f"films/{name}/a.mp4")
+    ask = os.stat, os.lstat, os.scandir
+
+    def closed(place: object) -> None:
+        if "closed/" in str(place):
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+
+    for call in ask:
+
+        def asked(place: Any = ".", *arguments: Any, call: Any = call, **options: Any) -> Any:
+            closed(place)
+            return call(place, *arguments, **options)
+
+        monkeypatch.setattr(os, call.__name__, asked)
+    tasks, _, left_out = find_tasks(["films"], "out")
+    assert [str(task.source) for task in tasks] == ["films/open/a.mp4"]
+    assert {str(found.path): found.reason for found in left_out} == {
+        "films/closed/a.mp4": "it cannot be read: Permission denied",
+        "films/closed/inner": "the folder cannot be read: Permission denied",
+    }
+
+
+@pytest.mark.parametrize("target", ["x" * 300, "x" * 300 + ".mp4"], ids=["folder", "file"])
+def test_a_target_that_no_disk_takes_is_a_sentence(here: Path, clip: Path, target: str) -> None:
+    shutil.copy(clip, "a.mp4")
+    with pytest.raises(ConfigurationError, match=r"x cannot be written to|\.mp4 cannot be written to") as caught:
+        find_tasks(["a.mp4"], target)
+    assert str(caught.value).endswith(" (File name too long); name another target.")
