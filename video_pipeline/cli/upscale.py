@@ -82,7 +82,7 @@ def upscale(
     """Upscale clips with Real-ESRGAN, keeping their frames, timing, sound and colour.
 
     Into a folder, what was done before from the same clip with the same settings is kept. Exits with 0 when all is
-    done, with 1 when a clip could not be.
+    done, with 1 when a clip could not be; a plan, with 1 when one would be refused.
     """
     if len(paths) < 2:
         raise ConfigurationError("Name one or more clips, and last the file or the folder to write to.")
@@ -110,7 +110,10 @@ def upscale(
     _show_left_out(left_out, notes)
     batch = Batch(tasks, settings, folder=folder, size=_size(size), again=again, weights=weights)
     if plan:
-        _show_plan(batch.plan(), as_json)
+        plans = batch.plan()
+        _show_plan(plans, as_json)
+        if any(planned.action == "refuse" for planned in plans):
+            raise typer.Exit(1)
         return
     weights_dir = get_settings().weights
     if fetch:

@@ -228,7 +228,7 @@ class TestUpscale:
         assert report["execution"] == "none" and report["fps"] > 0 and report["video_kbps"] > 0
         assert outcomes["broken.mp4"]["report"] is None and "broken.mp4" in outcomes["broken.mp4"]["error"]
         planned = machine.run("upscale", films, large, *self.QUICK, "--plan", "--json")
-        assert planned.returncode == 0 and planned.stderr == ""
+        assert planned.returncode == 1 and planned.stderr == ""
         plans = {Path(plan["source"]).name: plan for plan in json.loads(planned.stdout)}
         assert {name: plan["action"] for name, plan in plans.items()} == {
             "lantern.mp4": "keep",
