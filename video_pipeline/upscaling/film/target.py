@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 # Tags that tell how the source was coded and packed, and marks that players act upon.
 _OF_THE_SOURCE = re.compile(
-    r"(alpha_mode|stereo_mode|rotate|encoder|encoder_options|encoding_settings|vendor_id|codec_id|codec_name"
-    r"|bps|bit_?rate|number_of_(frames|bytes)|duration|_statistics_.*|source_id|hdr_format.*|dovi.*|dolby_vision.*"
+    r"(alpha_mode|stereo_mode|rotate|encoder|encoder_(options|settings)|encoding_(settings|tool)|vendor_id"
+    r"|codec_id|codec_name|bps|(variant_)?bit_?rate|fps|frame_?rate|number_of_(frames|bytes)|duration|_statistics_.*|source_id|hdr_format.*|dovi.*|dolby_vision.*"
     r"|mastering_.*|max_?cll|max_?fall|field_order|scan_type|major_brand|minor_version|compatible_brands"
-    r"|spherical-video|width|height)(-[a-z]{2,3})?$",
+    r"|spherical-video|(display_)?(width|height))(-[a-z]{2,3})?$",
     re.IGNORECASE,
 )
 _OTHER_CONTAINER = {
