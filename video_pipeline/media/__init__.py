@@ -3,7 +3,7 @@
 Nothing here knows of briefs or money. Importing this package loads no decoder; its functions do when they are called.
 """
 
-from video_pipeline.media.boxes import boxes_by_name, boxes_in, film_head
+from video_pipeline.media.boxes import box_in, boxes_in, film_head, tables_of
 from video_pipeline.media.ffmpeg import INPUT_GUARD, MAX_PIXELS, ffmpeg_exe, run_ffmpeg
 from video_pipeline.media.frames import Stills, fitted, frames_at, jpeg_bytes, look_through, save_picture
 from video_pipeline.media.probing import (
@@ -27,7 +27,7 @@ __all__ = [
     "MediaInfo",
     "Stills",
     "VideoStream",
-    "boxes_by_name",
+    "box_in",
     "boxes_in",
     "carries_alpha",
     "codec_name",
@@ -46,4 +46,5 @@ __all__ = [
     "run_ffmpeg",
     "save_picture",
     "stitch",
+    "tables_of",
 ]

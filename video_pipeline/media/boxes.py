@@ -11,6 +11,8 @@ from video_pipeline.errors import MediaError
 # A day of film takes less. More is read by the demuxer only.
 _LARGEST_HEAD = 64 << 20
 _MOST_BOXES = 100_000
+# In one other box. A film has a few dozen, a fragment one for each run of samples.
+_MOST_INSIDE = 10_000
 _NOTHING = memoryview(b"")
 
 
@@ -20,51 +22,57 @@ def film_head(path: Path) -> memoryview:
         return next((content for name, content in _top_boxes(file) if name == b"moov"), _NOTHING)
 
 
-def boxes_in(content: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """The boxes in `content`, each with what is in it."""
-    while len(content) >= 8:
+def boxes_in(path: Path, content: memoryview, *wanted: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """The boxes with the names `wanted` in `content`, which is of the file at `path`, each with what is in it.
+
+    Raises MediaError where there are more boxes, of whatever names, than a film has.
+    """
+    for _ in range(_MOST_INSIDE):
+        if len(content) < 8:
+            return
         size, name = struct.unpack_from(">I4s", content)
         begin = 8
         if size == 1 and len(content) >= 16:
             size, begin = struct.unpack_from(">Q", content, 8)[0], 16
         if size < begin:
             return
-        yield name, content[begin:size]
+        if name in wanted:
+            yield name, content[begin:size]
         content = content[size:]
+    raise MediaError(f"{path} is damaged or hostile: one of its boxes holds more than {_MOST_INSIDE:,} others.")
 
 
-def boxes_by_name(content: memoryview) -> dict[bytes, memoryview]:
-    """The boxes in `content` by name."""
-    return dict(boxes_in(content))
+def tables_of(path: Path, media: memoryview, *wanted: bytes) -> dict[bytes, memoryview]:
+    """The sample tables with the names `wanted` in the content of a box `mdia`. Raises MediaError as `boxes_in`."""
+    return dict(boxes_in(path, box_in(path, box_in(path, media, b"minf"), b"stbl"), *wanted))
+
+
+def box_in(path: Path, content: memoryview, name: bytes) -> memoryview:
+    """The content of the last box called `name`; empty where there is none. Raises MediaError as `boxes_in` does."""
+    return dict(boxes_in(path, content, name)).get(name, _NOTHING)
 
 
 def check_counts(path: Path, size_bytes: int) -> None:
-    """Raise MediaError where a few bytes claim more samples than the file can hold.
+    """Raise MediaError where a few bytes claim more samples than the file can hold, or boxes are without end.
 
     A demuxer makes a list of them all before it reads the first one, gigabytes large.
     """
     with path.open("rb") as file:
         for name, content in _top_boxes(file):
-            claims = _in_runs(content) if name == b"moof" else _in_tracks(content)
+            claims = _in_runs(path, content) if name == b"moof" else _in_tracks(path, content)
             if max(claims, default=0) <= size_bytes:
                 continue
             raise MediaError(f"{path} is damaged or hostile: it claims more samples than it has bytes.")
 
 
-def _in_runs(fragment: memoryview) -> Iterator[int]:
-    for name, track in boxes_in(fragment):
-        if name == b"traf":
-            yield from (_count(run, 4) for kind, run in boxes_in(track) if kind == b"trun")
+def _in_runs(path: Path, fragment: memoryview) -> Iterator[int]:
+    for _, track in boxes_in(path, fragment, b"traf"):
+        yield from (_count(run, 4) for _, run in boxes_in(path, track, b"trun"))
 
 
-def _in_tracks(head: memoryview) -> Iterator[int]:
-    for name, track in boxes_in(head):
-        if name == b"trak":
-            media = boxes_by_name(boxes_by_name(track).get(b"mdia", _NOTHING))
-            sizes = boxes_by_name(boxes_by_name(media.get(b"minf", _NOTHING)).get(b"stbl", _NOTHING)).get(
-                b"stsz", _NOTHING
-            )
-            yield _count(sizes, 8)
+def _in_tracks(path: Path, head: memoryview) -> Iterator[int]:
+    for _, track in boxes_in(path, head, b"trak"):
+        yield _count(tables_of(path, box_in(path, track, b"mdia"), b"stsz").get(b"stsz", _NOTHING), 8)
 
 
 def _count(table: memoryview, at: int) -> int:

@@ -1,5 +1,7 @@
 """The probe states what files are, by what is in them and not by their names."""
 
+import struct
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 
@@ -83,6 +85,27 @@ def test_a_codec_has_its_own_name_and_not_its_decoders(tmp_path: Path) -> None:
     info = probe(render(tmp_path / "clip.mkv", size=(64, 64), frames=2, sound=True, options=options))
     assert info.video is not None and info.video.codec == "av1"
     assert [stream.codec for stream in info.audio] == ["mp3"]
+
+
+@pytest.mark.parametrize(
+    "within", [(b"moov",), (b"moov", b"trak"), (b"moov", b"trak", b"mdia", b"minf", b"stbl"), (b"moof", b"traf")]
+)
+def test_boxes_without_end_are_damage_and_take_no_memory(tmp_path: Path, within: tuple[bytes, ...]) -> None:
+    """Each with a name of its own, as a list of them all would be the longest."""
+    content = b"".join(struct.pack(">II", 8, number) for number in range(300_000))
+    for name in reversed(within):
+        content = struct.pack(">I4s", 8 + len(content), name) + content
+    (tmp_path / "boxes.mp4").write_bytes(struct.pack(">I4s4sI", 16, b"ftyp", b"isom", 0) + content)
+    del content
+    tracemalloc.start()
+    with pytest.raises(
+        MediaError, match=r"boxes\.mp4 is damaged or hostile: one of its boxes holds more than 10,000"
+    ):
+        probe(tmp_path / "boxes.mp4")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # The head itself has 2.4 MB.
+    assert most < 3_000_000
 
 
 def test_an_ffmpeg_that_is_killed_is_no_film_without_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import boxes_by_name, boxes_in, film_head
+from video_pipeline.media import box_in, boxes_in, film_head, tables_of
 
 _KINDS = {b"vide": "pictures", b"soun": "sound"}
+_TABLES = (b"stsz", b"stz2", b"stts", b"ctts", b"stsc", b"stco", b"co64")
 _NOTHING = memoryview(b"")
 
 
@@ -20,21 +21,17 @@ def check_sample_tables(path: Path) -> None:
 
     Fragments bring tables of their own, which are not read here.
     """
-    for name, track in boxes_in(film_head(path)):
-        if name == b"trak":
-            media = boxes_by_name(boxes_by_name(track).get(b"mdia", _NOTHING))
-            kind = _KINDS.get(bytes(media.get(b"hdlr", _NOTHING)[8:12]))
-            if kind is None:
-                continue
-            tables = boxes_by_name(boxes_by_name(media.get(b"minf", _NOTHING)).get(b"stbl", _NOTHING))
-            try:
-                fault = _fault(tables)
-            except struct.error:
-                fault = "one of them is cut off"
-            if fault:
-                raise MediaError(
-                    f"{path} is damaged: the tables of its {kind} do not agree ({fault}); some is missing."
-                )
+    for _, track in boxes_in(path, film_head(path), b"trak"):
+        media = box_in(path, track, b"mdia")
+        kind = _KINDS.get(bytes(box_in(path, media, b"hdlr")[8:12]))
+        if kind is None:
+            continue
+        try:
+            fault = _fault(tables_of(path, media, *_TABLES))
+        except struct.error:
+            fault = "one of them is cut off"
+        if fault:
+            raise MediaError(f"{path} is damaged: the tables of its {kind} do not agree ({fault}); some is missing.")
 
 
 def _fault(tables: dict[bytes, memoryview]) -> str:
