@@ -1,5 +1,6 @@
 """Broken, hostile and too large files, and a full disk: a sentence, and never half a file."""
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -8,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from av.error import err_check, tag_to_code
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media import run_ffmpeg
-from video_pipeline.upscaling import Engine, UpscaleProgress, upscale_file
+from video_pipeline.upscaling import Engine, UpscaleProgress, UpscalingError, upscale_file
 from video_pipeline_tests.media.clips import big_buck_bunny, render, trim
 from video_pipeline_tests.upscaling.measures import PLAIN, folder, timestamps
 
@@ -103,6 +105,29 @@ def _bare_h264(target: Path, size: tuple[int, int]) -> Path:
     encode = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-f", "h264", str(target)]
     run_ffmpeg([*picture, *encode], timeout_s=30, what=f"rendering {target.name}")
     return target
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (tag_to_code(b"INDA"), MediaError),
+        (tag_to_code(b"PAWE"), MediaError),
+        (errno.EINVAL, MediaError),
+        (errno.ENOSPC, UpscalingError),
+        (tag_to_code(b"EXT "), UpscalingError),
+    ],
+)
+def test_what_a_muxer_does_not_take_is_the_clips_fault_and_a_full_disk_is_not(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception]
+) -> None:
+    def fail(*_: object) -> None:
+        err_check(-number)
+
+    source = render(tmp_path / "source.mp4", frames=1)
+    monkeypatch.setattr("video_pipeline.upscaling.film.target.frame_of", fail)
+    with pytest.raises(kind):
+        upscale_file(source, tmp_path / "target.mp4", settings=PLAIN, engine=engine)
+    assert folder(tmp_path) == ["source.mp4"]
 
 
 def test_a_clip_whose_size_changes_midway_is_refused_and_leaves_nothing(tmp_path: Path, engine: Engine) -> None:
