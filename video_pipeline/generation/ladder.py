@@ -191,10 +191,9 @@ def _after_refusal(
                 continue
             kind = JobKind.IMAGE if strategy is Strategy.IMAGE_ANCHORING else JobKind.VIDEO
             return Attempt(last.attempt + 1, strategy, prompt, kind=kind, reason=reason)
-    others = sum(
-        job.strategy == Strategy.OTHER_MODEL and job.failure_kind is FailureKind.MODERATION for job in history
-    )
-    if others < policy.max_other_models:
+    # Also one that failed first, and has refused what was sent after that.
+    others = {job.model for job in history if job.strategy == Strategy.OTHER_MODEL}
+    if len(others) < policy.max_other_models:
         prompt = prompt_of(shot, Strategy.OTHER_MODEL) or shot.prompt
         return Attempt(last.attempt + 1, Strategy.OTHER_MODEL, prompt, reason=reason)
     return Stop(refused_everywhere(history), person=True)

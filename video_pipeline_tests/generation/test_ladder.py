@@ -331,6 +331,8 @@ def test_a_restart_takes_the_very_step_that_would_have_come_next(
         assert twice[0] == last
 
 
+# Another model fails first, and then refuses what is sent in other words.
+@example(shot_of("Close-up of CEO speaking"), World([3, 3, 4, 3], [0]), False)
 @settings(max_examples=200, deadline=None)
 @given(SHOTS, WORLDS, st.booleans())
 def test_attempts_are_numbered_without_a_gap_and_a_number_names_one_job_of_a_kind(
@@ -341,6 +343,8 @@ def test_attempts_are_numbered_without_a_gap_and_a_number_names_one_job_of_a_kin
     assert sorted(set(numbers)) == list(range(len(set(numbers))))
     assert numbers == sorted(numbers)
     assert len({(job.attempt, job.kind) for job in history}) == len(history)
+    others = {job.model for job in history if job.strategy == Strategy.OTHER_MODEL}
+    assert len(others) <= POLICY.max_other_models
 
 
 # --- softening ---------------------------------------------------------------------------------------------------
