@@ -7,8 +7,8 @@ from datetime import date
 from video_pipeline.generation.job_driver import is_overdue
 from video_pipeline.generation.ladder import Attempt, next_step, owed
 from video_pipeline.generation.requests import can_anchor
-from video_pipeline.generation.serving import refusers, stand_in, standing_in
-from video_pipeline.ledger import FailureKind, Job, JobState, Ledger
+from video_pipeline.generation.serving import never_by, stand_in, standing_in
+from video_pipeline.ledger import Job, JobState, Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan, RoutingState
 
@@ -33,13 +33,11 @@ def shots_not_to_buy(
             rest = [job for job in history if job not in late]
             anchor = can_anchor(decision, catalogue, rest)
             step = next_step(shot, rest, policy.generation, can_anchor=anchor)
-            buys = isinstance(step, Attempt)
             if isinstance(step, Attempt):
-                invalid = (job for job in history if job.failure_kind is FailureKind.INVALID)
-                out = refusers(step) | {job.model: job.failure_reason or "" for job in invalid}
-                buys = stand_in(plan, decision, catalogue, policy.routing, state, out) is not None
-            if not buys:
-                found.add((plan.clip_id, shot.index))
+                out = never_by(step, history)
+                if stand_in(plan, decision, catalogue, policy.routing, state, out) is not None:
+                    continue
+            found.add((plan.clip_id, shot.index))
     return frozenset(found)
 
 

@@ -81,7 +81,7 @@ class Switchboard:
         self, plan: ClipPlan, decision: Decision, attempt: Attempt, history: Sequence[Job], owed: Sequence[Job]
     ) -> AsyncGenerator[Served | Unserved, None]:
         """Who serves an attempt. It may be a probe, and is the only one then for as long as the block lasts."""
-        out = refusers(attempt) | self._out(history, owed)
+        out = never_by(attempt, history) | self._out(history, owed)
         blocked: dict[str, list[Breaker]] = {}
         patience = asyncio.get_running_loop().time() + self._rules.probe_patience_s
         async with AsyncExitStack() as probes:
@@ -131,13 +131,12 @@ class Switchboard:
         await self._db(_tell, self._ledger, self._notifier)
 
     def _out(self, history: Sequence[Job], owed: Sequence[Job]) -> dict[str, str]:
-        """Models that are not asked for this shot whatever their breakers say, and why."""
-        out: dict[str, str] = {}
-        for job in history:
-            if job.failure_kind is FailureKind.INVALID:
-                out[job.model] = f"{job.model} cannot serve this request: {job.failure_reason}"
-            elif job.run_id == self._run_id and _is_trouble(job):
-                out[job.model] = f"{job.model} has failed ({job.failure_kind}): {job.failure_reason}"
+        """Models that are not asked for this shot in this run whatever their breakers say, and why."""
+        out = {
+            job.model: f"{job.model} has failed ({job.failure_kind}): {job.failure_reason}"
+            for job in history
+            if job.run_id == self._run_id and _is_trouble(job)
+        }
         for job in owed:
             out[job.model] = f"{job.model} has not handed over what it was paid for"
         return out
@@ -206,9 +205,8 @@ class Switchboard:
             reason = f"{first.why}{and_so}; it is asked again from {until:%Y-%m-%d %H:%M:%S} UTC on"
             return Unserved(reason, first.provider, first.subject, until)
         last = history[-1] if history else None
-        invalid = {job.model for job in history if job.failure_kind is FailureKind.INVALID}
         # One that only failed for now may serve in a while.
-        never = out.keys() <= invalid | attempt.not_by
+        never = out.keys() <= never_by(attempt, history).keys()
         if never and attempt.not_by:
             return Unserved(f"{refused_everywhere(history)}, and no other model is adequate", person=True)
         if never and last is not None and last.failure_kind is FailureKind.INVALID:
@@ -219,9 +217,14 @@ class Switchboard:
         return Unserved(f"no adequate model can serve now: {why}", provider, until=datetime.now(UTC) + wait)
 
 
-def refusers(attempt: Attempt) -> dict[str, str]:
-    """The models that an attempt is not for, and why."""
-    return {model: f"{model} has refused this shot" for model in sorted(attempt.not_by)}
+def never_by(attempt: Attempt, history: Sequence[Job]) -> dict[str, str]:
+    """The models that can never serve an attempt after `history`, and why."""
+    refused = {model: f"{model} has refused this shot" for model in sorted(attempt.not_by)}
+    return refused | {
+        job.model: f"{job.model} cannot serve this request: {job.failure_reason}"
+        for job in history
+        if job.failure_kind is FailureKind.INVALID
+    }
 
 
 def standing_in(state: RoutingState, policy: Policy) -> RoutingState:
