@@ -158,23 +158,16 @@ def price_day(
     )
 
 
-def bought_only(plans: Iterable[ClipPlan], total: DayPlan, refusal: BudgetExceeded) -> list[ClipPlan]:
-    """The plans of a day that is over its cap, under which nothing more is bought."""
-    over = OverCap(reason=str(refusal), to_buy_usd=total.to_buy_usd)
-    return [plan.model_copy(update={"over_cap": over}) for plan in plans]
-
-
 def check_cap(plan: DayPlan, *, cap_usd: Decimal) -> None:
     """Refuse a day's plan that is expected to cost more than `cap_usd`, before any call (G1.8).
 
     What is bought already does not count, so a run that buys nothing is never refused. Raises BudgetExceeded.
     """
     if plan.to_buy_usd > cap_usd:
-        begun = plan.to_buy_usd < plan.expected_usd
-        left = f", ${plan.to_buy_usd:.2f} of it to be bought yet" if begun else ""
+        left = f", ${plan.to_buy_usd:.2f} of it to be bought yet" if plan.to_buy_usd < plan.expected_usd else ""
         raise BudgetExceeded(
             f"The plan for {plan.day} is expected to cost ${plan.expected_usd:.2f} (p90 ${plan.p90_usd:.2f}) for "
-            f"{plan.clips} clips{left}, over the cap of ${cap_usd}. Nothing {'more is' if begun else 'was'} bought. "
+            f"{plan.clips} clips{left}, over the cap of ${cap_usd}. Nothing of that is bought. "
             "Lower the quality of some briefs, move some to another day, or raise budget.plan_cap_usd in the policy."
         )
 

@@ -48,7 +48,7 @@ def test_a_plan_over_the_cap_fails_in_a_sentence_and_nothing_was_sent(house: Hou
     assert failure.step_failure_data.error is not None
     said = failure.step_failure_data.error.message
     assert f"The plan for {DAY} is expected to cost $0.0" in said
-    assert "over the cap of $0.01. Nothing was bought." in said
+    assert "over the cap of $0.01. Nothing of that is bought." in said
     assert not (house.folder / "state" / "sandbox").exists(), "the provider was not even looked for"
     assert house.services.ledger.jobs.in_state(*JobState) == []
     assert house.services.ledger.spend.by_clip(DAY) == {}
@@ -75,7 +75,7 @@ def test_over_the_cap_a_day_takes_what_it_has_bought_to_its_end_and_buys_nothing
     clips = {clip.brief_id: clip for clip in house.rows("reviewed_clips", DAY, ReviewedClip)}
     assert clips["lantern"].status is ClipStatus.PASSED
     assert clips["kettle"].status is ClipStatus.WAITING
-    assert "over the cap of $0.01. Nothing more is bought." in clips["kettle"].reason
+    assert "over the cap of $0.01. Nothing of that is bought." in clips["kettle"].reason
     # The refused one would be sent in other words.
     assert clips["parade"].status is ClipStatus.WAITING
     waits = house.services.ledger.waits.all()

@@ -15,7 +15,7 @@ from video_pipeline.feedback import routing_state
 from video_pipeline.generation import has_bought, shots_not_to_buy, why_over_cap
 from video_pipeline.ledger import Ledger, Wait, What
 from video_pipeline.policy import Policy
-from video_pipeline.routing import Catalogue, ClipPlan, bought_only, check_cap, plan_day, price_day
+from video_pipeline.routing import Catalogue, ClipPlan, OverCap, check_cap, plan_day, price_day
 
 routing_policy = dg.AssetSpec(
     "routing_policy",
@@ -56,12 +56,11 @@ def generation_plan(
     try:
         check_cap(total, cap_usd=policy.budget.plan_cap_usd)
     except BudgetExceeded as refusal:
-        plans = bought_only(plans, total, refusal)
+        over = OverCap(reason=str(refusal), to_buy_usd=total.to_buy_usd)
         if not has_bought(ledger, day):
-            ledger.waits.note(
-                Wait(What.CLIP, plan.clip_id, day, why_over_cap(plan.over_cap)) for plan in plans if plan.over_cap
-            )
+            ledger.waits.note(Wait(What.CLIP, plan.clip_id, day, why_over_cap(over)) for plan in plans)
             raise dg.Failure(str(refusal), allow_retries=False) from refusal
+        plans = [plan.model_copy(update={"over_cap": over}) for plan in plans]
         # What is paid for goes on: a file at its provider does not wait for people.
         refused = {"over_cap": str(refusal)}
         notifier.notify(messages.over_cap(day, str(refusal)))
