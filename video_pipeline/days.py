@@ -10,14 +10,12 @@ from zoneinfo import ZoneInfo
 FIRST_DAY = date(2026, 1, 1)
 """The first production day that can be run."""
 
-_in_use: dict[str, tzinfo] = {"UTC": UTC}
+_in_use: list[tzinfo] = [UTC]
 
 
 def use_zone(name: str) -> None:
     """From now on this process is in the zone of this IANA name. Raises ValueError when there is none."""
-    zone = zone_of(name)
-    _in_use.clear()
-    _in_use[name] = zone
+    _in_use[0] = zone_of(name)
 
 
 def zone_of(name: str) -> tzinfo:
@@ -30,12 +28,12 @@ def zone_of(name: str) -> tzinfo:
 
 def zone_name() -> str:
     """The name of the zone that this process is in."""
-    return next(iter(_in_use))
+    return str(_in_use[0])
 
 
 def day_at(moment: datetime) -> date:
     """The day that it is at `moment`, which knows its own offset."""
-    return moment.astimezone(_in_use[zone_name()]).date()
+    return moment.astimezone(_in_use[0]).date()
 
 
 def today() -> date:
@@ -45,7 +43,7 @@ def today() -> date:
 
 def begins_at(day: date) -> datetime:
     """When `day` begins, in UTC."""
-    return datetime.combine(day, time(), _in_use[zone_name()]).astimezone(UTC)
+    return datetime.combine(day, time(), _in_use[0]).astimezone(UTC)
 
 
 def strikes_at(day: date, hour: int) -> datetime:
@@ -53,7 +51,7 @@ def strikes_at(day: date, hour: int) -> datetime:
 
     Of an hour that is there twice as the clocks go back, that is the second; one that is left out is an hour later.
     """
-    clock = datetime.combine(day, time(hour), _in_use[zone_name()])
+    clock = datetime.combine(day, time(hour), _in_use[0])
     return max(clock.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
 
 

@@ -21,7 +21,7 @@ from video_pipeline.errors import LedgerError, VideoPipelineError
 from video_pipeline.generation import messages, questions
 from video_pipeline.generation.assembly import Segment, assemble
 from video_pipeline.generation.clip_rows import clip_row, finished_row
-from video_pipeline.generation.job_driver import JobDriver
+from video_pipeline.generation.job_driver import JobDriver, is_overdue
 from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, next_step, owed
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.outlook import NOT_HAPPENED
@@ -265,7 +265,7 @@ class GenerationEngine:
             if known and not begun:
                 await self._db(self._ledger.trails.mark, plan.clip_id, Mark.TAKEN_UP)
             begun = True
-            late = owed(history, driver.overdue)
+            late = owed(history, lambda job: is_overdue(job, self._policy))
             unseen = [job for job in late if job.key not in looked_at]
             if unseen:
                 looked_at.update(job.key for job in unseen)
@@ -307,7 +307,7 @@ class GenerationEngine:
                 continue
             if job.state in NOT_HAPPENED:
                 return _ShotOutcome(None, decision, why_held_back(job, self._driver.held_back(job)))
-            if not job.state.final and (driver.outlived(job) or not driver.overdue(job)):
+            if not job.state.final and (driver.outlived(job) or not is_overdue(job, self._policy)):
                 look_again_at = driver.look_again_at(job)
                 why = why_unfinished(job, outlived=driver.outlived(job), look_again_at=look_again_at)
                 await self._db(self._ledger.trails.mark, plan.clip_id, Mark.LEFT)

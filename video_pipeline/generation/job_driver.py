@@ -638,10 +638,6 @@ class JobDriver:
         bought = not job.state.final and job.state not in (JobState.PLANNED, JobState.REFUSED, JobState.RESERVED)
         return bought and job.provider in self._providers and not self.outlived(job)
 
-    def overdue(self, job: Job) -> bool:
-        """Whether a bought job no longer keeps its shot from another model (`generation.give_up_after_s`)."""
-        return is_overdue(job, self._policy)
-
     def outlived(self, job: Job) -> bool:
         """Whether a job under way is older than its file would live: a person must look, as asking will not help."""
         provider = self._providers.get(job.provider)

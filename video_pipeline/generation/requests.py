@@ -72,7 +72,7 @@ def as_ordered(job: Job, decision: Decision, catalogue: Catalogue) -> Decision:
     return decision.model_copy(update={"model": job.model, "size": size, "audio": job.order.audio})
 
 
-def can_anchor(decision: Decision, catalogue: Catalogue, history: Sequence[Job] = ()) -> bool:
+def can_anchor(decision: Decision, catalogue: Catalogue, history: Sequence[Job]) -> bool:
     """Whether a picture can be bought, and the shot's model starts from one.
 
     That is the one that refused the shot last: the decision may name the next one before there is a job of it. A

@@ -66,9 +66,18 @@ def look(ledger: Ledger, policy: Policy, inbox: Path, *, at: datetime | None = N
     at = at or datetime.now(UTC)
     ledger.waits.adopt()
     waits = ledger.waits.all()
-    if _note_arrivals(ledger, inbox, day_at(at), waits, policy.intake.settle_s):
+    claimed, taken_in = ledger.intake.claimed_files(), ledger.waits.taken_in()
+    arrived = arrived_days(inbox, day_at(at), claimed=claimed, taken_in=taken_in, settle_s=policy.intake.settle_s)
+    if _note_arrivals(ledger, inbox, arrived, waits):
         waits = ledger.waits.all()
-    now = replace(_stand(ledger, policy, at), thinner=_thinner(ledger, inbox, day_at(at), waits))
+    over = {wait.day for wait in waits if wait.why.cause is WaitCause.CEILING and wait.why.hinges_on == "plan"}
+    # The days over the cap of a plan of which files that were taken in are gone, or are other ones.
+    thinner = frozenset(
+        day
+        for day in over
+        if set(taken_in.get(day) or ()).difference(files_by_day(inbox, day_at(at), claimed, only=day).get(day, ()))
+    )
+    now = replace(_stand(ledger, policy, at), thinner=thinner)
     can: list[Wait] = []
     cannot: list[Wait] = []
     for wait in waits:
@@ -100,27 +109,11 @@ def _stand(ledger: Ledger, policy: Policy, at: datetime) -> Now:
     )
 
 
-def _thinner(ledger: Ledger, inbox: Path, today: date, waits: Sequence[Wait]) -> frozenset[date]:
-    """The days over the cap of a plan of which files that were taken in are gone, or are other ones."""
-    over = {wait.day for wait in waits if wait.why.cause is WaitCause.CEILING and wait.why.hinges_on == "plan"}
-    if not over:
-        return frozenset()
-    files, taken_in = files_by_day(inbox, today, ledger.intake.claimed_files()), ledger.waits.taken_in()
-    return frozenset(day for day in over if set(taken_in.get(day) or ()).difference(files.get(day, ())))
-
-
-def _note_arrivals(ledger: Ledger, inbox: Path, today: date, waits: Sequence[Wait], settle_s: float) -> bool:
+def _note_arrivals(ledger: Ledger, inbox: Path, arrived: Mapping[date, str], waits: Sequence[Wait]) -> bool:
     """A row for each day whose files have arrived or changed since it was taken in, and for no other.
 
     Whether that changed anything in `waits`.
     """
-    arrived = arrived_days(
-        inbox,
-        today,
-        claimed=ledger.intake.claimed_files(),
-        taken_in=ledger.waits.taken_in(),
-        settle_s=settle_s,
-    )
     known = {wait.subject: wait.why.hinges_on for wait in waits if wait.what is What.INTAKE}
     gone = [subject for subject in known if date.fromisoformat(subject) not in arrived]
     ledger.waits.end(What.INTAKE, gone)

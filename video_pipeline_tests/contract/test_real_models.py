@@ -86,7 +86,7 @@ def test_a_request_that_starts_from_a_picture_is_taken(
     alone = Catalogue(name="one model", models=(model,), anchor=REAL.anchor)
     plan = plan_of(brief_of("a harbour", quality=_DIAL[model.tier], duration_s=4), alone, policy)
     [decision] = plan.decisions
-    assert can_anchor(decision, alone)
+    assert can_anchor(decision, alone, [])
     still = Attempt(1, Strategy.IMAGE_ANCHORING, "a harbour", kind=JobKind.IMAGE)
     picture = build_job(plan, decision, still, alone, run_id="a-run")
     picture = replace(picture, media_url=PICTURE)

@@ -113,7 +113,7 @@ def test_live_only_models_of_connected_providers_are_routed_to(
     assert [model.model for model in routed.models] == [first.model]
     [decision] = plan_of(brief_of("a harbour"), routed, load_policy()).decisions
     assert decision.model == first.model
-    assert not can_anchor(decision, routed), "its picture model is the other provider's"
+    assert not can_anchor(decision, routed, []), "its picture model is the other provider's"
     nothing = tmp_path / "nothing.yaml"
     nothing.write_text(yaml.safe_dump(sandbox_catalogue.model_dump(mode="json")))
     with pytest.raises(ConfigurationError, match="No model of the catalogue sandbox is sold by kiln"):

@@ -104,7 +104,7 @@ def test_a_job_carries_what_the_ledger_needs_to_explain_it() -> None:
 def test_a_picture_and_the_clip_from_it_are_two_purchases_at_two_prices() -> None:
     plan = plan_of(brief_of(PROMPT), CATALOGUE, POLICY)
     [decision] = plan.decisions
-    assert can_anchor(decision, CATALOGUE)
+    assert can_anchor(decision, CATALOGUE, [])
     still = Attempt(3, Strategy.IMAGE_ANCHORING, PROMPT, kind=JobKind.IMAGE)
     picture = build_job(plan, decision, still, CATALOGUE, run_id="a-run")
     assert (picture.model, picture.expected_usd) == ("sandbox/still", CATALOGUE.anchor_model.usd_per_image)
