@@ -6,14 +6,13 @@ from video_pipeline.briefs.inbox import (
     Quarantined,
     Refusals,
     arrived_days,
-    claim_day_files,
     example_files,
     files_by_day,
     read_files,
     unread,
     wait_until_settled,
 )
-from video_pipeline.briefs.intake import DayIntake, days_not_taken_in, keep_what_is_public, take_in
+from video_pipeline.briefs.intake import DayIntake, days_not_taken_in, read_day, take_in
 from video_pipeline.briefs.messages import inbox_left_out, said_of
 from video_pipeline.briefs.storyboard import Storyboard, StoryboardShot, storyboard_of
 from video_pipeline.briefs.texts import seen_letters, shown_text
@@ -30,13 +29,12 @@ __all__ = [
     "Storyboard",
     "StoryboardShot",
     "arrived_days",
-    "claim_day_files",
     "clip_id_of",
     "days_not_taken_in",
     "example_files",
     "files_by_day",
     "inbox_left_out",
-    "keep_what_is_public",
+    "read_day",
     "read_files",
     "said_of",
     "seen_letters",

@@ -19,7 +19,7 @@ from video_pipeline.briefs.brief import Brief, KnownNames
 from video_pipeline.briefs.folder import LeftOut, contents_of, day_folders, readable_sha256, shown_name
 from video_pipeline.briefs.opening import bytes_of
 from video_pipeline.briefs.reading import SUFFIXES, read_pieces, reasons_of, shown_raw
-from video_pipeline.days import begins_at
+from video_pipeline.days import begins_at, today
 
 # For so many settling times a command waits for files that go on growing.
 _PATIENCE = 4
@@ -178,15 +178,18 @@ def unread(
     """What of the inbox nothing is read from; with `only`, at its top and in the folder of that day alone."""
     days = day_folders(inbox)
     folders = [inbox, *(inbox / str(day) for day in days if only in (None, day))]
-    found = [contents_of(folder, inbox, settle_s, watched=watched) for folder in folders]
+    found = {folder: contents_of(folder, inbox, settle_s, watched=watched) for folder in folders}
+    to_come: dict[date, int] = {}
+    for day in days:
+        if day > today:
+            folder = inbox / str(day)
+            there = found.get(folder) or contents_of(folder, inbox, settle_s, quiet=True)
+            if count := len(there.files) + len(there.growing):
+                to_come[day] = count
     return Unread(
-        tuple(item for contents in found for item in contents.left_out),
-        tuple(shown_name(path, inbox) for contents in found for path in contents.growing),
-        {
-            day: count
-            for day in days
-            if day > today and (count := len(contents_of(inbox / str(day), inbox, 0, quiet=True).files))
-        },
+        tuple(item for contents in found.values() for item in contents.left_out),
+        tuple(shown_name(path, inbox) for contents in found.values() for path in contents.growing),
+        to_come,
     )
 
 
@@ -197,10 +200,12 @@ def wait_until_settled(
 
     `on_wait` hears their names once.
     """
+    # What lies at the top is today's.
+    folders = [inbox / day.isoformat(), *([inbox] if day == today() else [])]
     until = time.monotonic() + _PATIENCE * settle_s
     told = False
     while time.monotonic() < until:
-        found = [contents_of(folder, inbox, settle_s, quiet=True) for folder in (inbox, inbox / day.isoformat())]
+        found = [contents_of(folder, inbox, settle_s, quiet=True) for folder in folders]
         growing = [path for contents in found for path, awaited in contents.growing.items() if not awaited]
         if not growing:
             return

@@ -1,12 +1,13 @@
 """Taking a day's briefs in: read, validate, keep in the ledger, quarantine what is malformed and say so (G1.6)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs.brief import Brief, clip_id_of
+from video_pipeline.briefs.folder import shown_name
 from video_pipeline.briefs.inbox import (
     InboxReading,
     Quarantined,
@@ -70,25 +71,21 @@ def take_in(
     claimed = ledger.intake.claimed_files()
     # Before any of them is read: what changes meanwhile arrives anew.
     arrived = files_by_day(inbox, max(day, today), claimed, only=day, settle_s=settle_s).get(day, [])
-    files = claim_day_files(
+    reading, beside, use_examples = read_day(
+        ledger,
         inbox,
         day,
-        today=today,
+        today,
         claimed=claimed,
         claim=lambda name, sha256: ledger.intake.claim_file(sha256=sha256, name=name, day=day),
+        platforms=platforms,
+        refusals=refusals,
+        examples=examples,
         settle_s=settle_s,
     )
-    beside = unread(inbox, today, only=day, settle_s=settle_s)
-    use_examples = not files and not beside.names and bool(examples)
-    if use_examples:
-        reading = read_files(examples, platforms=platforms, refusals=refusals)
-    else:
-        reading = read_files(files, platforms=platforms, refusals=refusals, inbox=inbox, claimed=files)
-        keep_what_is_public(ledger, day, reading)
-        beside = beside.and_left(reading.left, inbox)
-        # They arrive anew, also when they come to be again what they were.
-        left = {arrival_name(path, inbox) for path in reading.left}
-        arrived = [line for line in arrived if line.rpartition(" ")[0] not in left]
+    # They arrive anew, also when they come to be again what they were.
+    left = {arrival_name(path, inbox) for path in reading.left}
+    arrived = [line for line in arrived if line.rpartition(" ")[0] not in left]
     made_before: dict[str, date] = {}
     briefs: list[Brief] = []
     for brief in reading.briefs:
@@ -138,15 +135,41 @@ def take_in(
     )
 
 
-def days_not_taken_in(ledger: Ledger, inbox: Path, today: date, *, settle_s: float) -> list[date]:
-    """The days before `today` that have complete files which no run has taken in."""
+def read_day(
+    ledger: Ledger,
+    inbox: Path,
+    day: date,
+    today: date,
+    *,
+    claimed: Mapping[tuple[str, str], date],
+    claim: Callable[[str, str], date],
+    platforms: Iterable[str],
+    refusals: Refusals,
+    examples: Sequence[Path],
+    settle_s: float,
+) -> tuple[InboxReading, Unread, bool]:
+    """The briefs of `day`, what lies beside them and is not read, and whether they are the `examples`.
+
+    Those stand in only while nothing at all lies there. `claimed` and `claim` are `claim_day_files`'s.
+    """
+    files = claim_day_files(inbox, day, today=today, claimed=claimed, claim=claim, settle_s=settle_s)
+    beside = unread(inbox, today, only=day, settle_s=settle_s)
+    if examples and not files and not beside.names:
+        return read_files(examples, platforms=platforms, refusals=refusals), beside, True
+    reading = read_files(files, platforms=platforms, refusals=refusals, inbox=inbox, claimed=files)
+    _keep_what_is_public(ledger, day, reading)
+    return reading, beside.and_left(reading.left, inbox), False
+
+
+def days_not_taken_in(ledger: Ledger, inbox: Path, today: date, *, besides: date, settle_s: float) -> list[date]:
+    """The days before `today`, but for `besides`, that have complete files which no run has taken in."""
     arrived = arrived_days(
         inbox, today, claimed=ledger.intake.claimed_files(), taken_in=ledger.waits.taken_in(), settle_s=settle_s
     )
-    return sorted(day for day in arrived if day != today)
+    return sorted(day for day in arrived if day not in (today, besides))
 
 
-def keep_what_is_public(ledger: Ledger, day: date, reading: InboxReading) -> None:
+def _keep_what_is_public(ledger: Ledger, day: date, reading: InboxReading) -> None:
     """Of a brief whose clip is public or on its way there, leave the one in force, and quarantine an edited one.
 
     Its clip would be bought, and could go nowhere: a clip goes public once. Another list of platforms is no edit.
@@ -164,7 +187,9 @@ def keep_what_is_public(ledger: Ledger, day: date, reading: InboxReading) -> Non
             "a clip that can go nowhere; give it a brief_id of its own for a second clip, or put the old text back"
         )
         path, source = reading.file_of[brief.brief_id], reading.source_of[brief.brief_id]
-        reading.quarantined.append(Quarantined(path.name, source, (reason,), brief.model_dump_json()))
+        reading.quarantined.append(
+            Quarantined(shown_name(path, path.parent), source, (reason,), brief.model_dump_json())
+        )
         reading.briefs[at] = in_force
 
 

@@ -12,7 +12,7 @@ _NOT_SHOWN = re.compile(
 # What takes no place where it stands. Joiners, marks of direction and variation selectors are for scripts and emoji.
 _NO_WIDTH = re.compile("[\xad\u180e\u200b\u2060-\u2064\ufeff\ufff9-\ufffb\U000e0001]")
 # What looks like nothing at all and is no format character.
-BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+_BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
 _UNSEEN = ("Cc", "Cf", "Cn", "Cs", "Mn", "Me", "Zs", "Zl", "Zp")
 
 
@@ -23,7 +23,7 @@ def shown_text(text: str) -> str:
 
 def seen_letters(text: str) -> str:
     """`text` without what cannot be seen."""
-    return "".join(letter for letter in text if unicodedata.category(letter) not in _UNSEEN and letter not in BLANKS)
+    return "".join(letter for letter in text if unicodedata.category(letter) not in _UNSEEN and letter not in _BLANKS)
 
 
 def not_shown(text: str) -> str:

@@ -62,41 +62,27 @@ def plan(
 
 def _briefs(services: Services, day: date) -> "tuple[InboxReading, str, list[str]]":
     """The day's briefs, or the packaged ones while the inbox has none, which of them, and what is not read."""
-    from video_pipeline.briefs import (
-        claim_day_files,
-        days_not_taken_in,
-        keep_what_is_public,
-        read_files,
-        said_of,
-        unread,
-        wait_until_settled,
-    )
+    from video_pipeline.briefs import days_not_taken_in, read_day, said_of, wait_until_settled
 
-    inbox, today = services.inbox, days.today()
+    inbox, today, ledger = services.inbox, days.today(), services.ledger
     wait_until_settled(inbox.folder, day, inbox.settle_s)
-    claimed = services.ledger.intake.claimed_files
-    files = claim_day_files(
+    claimed = ledger.intake.claimed_files()
+    reading, beside, examples = read_day(
+        ledger,
         inbox.folder,
         day,
-        today=today,
-        claimed=claimed(),
+        today,
+        claimed=claimed,
         # A plan claims nothing: what no day has is looked at as if it were this day's.
-        claim=lambda name, sha256: claimed().get((name, sha256), day),
+        claim=lambda name, sha256: claimed.get((name, sha256), day),
+        platforms=inbox.platforms,
+        refusals=inbox.refusals,
+        examples=inbox.examples,
         settle_s=inbox.settle_s,
     )
-    beside = unread(inbox.folder, today, only=day, settle_s=inbox.settle_s)
-    use_examples = not files and not beside.names
-    if use_examples:
-        reading = read_files(inbox.examples, platforms=inbox.platforms, refusals=inbox.refusals)
-    else:
-        reading = read_files(
-            files, platforms=inbox.platforms, refusals=inbox.refusals, inbox=inbox.folder, claimed=files
-        )
-        keep_what_is_public(services.ledger, day, reading)
-        beside = beside.and_left(reading.left, inbox.folder)
-    past = days_not_taken_in(services.ledger, inbox.folder, today, settle_s=inbox.settle_s)
-    source = "the packaged examples (the inbox is empty)" if use_examples else "the inbox"
-    said = said_of(beside, past=[other for other in past if other != day])
+    past = days_not_taken_in(ledger, inbox.folder, today, besides=day, settle_s=inbox.settle_s)
+    source = "the packaged examples (the inbox is empty)" if examples else "the inbox"
+    said = said_of(beside, past=past)
     return reading, source, [f"{doubt}." for doubt in reading.doubts] + said
 
 

@@ -34,7 +34,8 @@ def demo(
 def run_day(
     day: Day = "today",
     all_days: Annotated[
-        bool, typer.Option("--all", help="Every day that can go on now, and every night that was missed, instead.")
+        bool,
+        typer.Option("--all", help="Every day that can go on now, and all missed nights and weeks, instead."),
     ] = False,
     score: Annotated[bool, typer.Option(help="Run the nightly scoring afterwards.")] = False,
 ) -> None:
@@ -46,9 +47,11 @@ def run_day(
     if all_days:
         _run_all(services, score=score)
         return
+    # Once: today is another day after midnight.
+    when = parse_day(day)
     for job in ("production_day", "nightly_scoring") if score else ("production_day",):
-        run_job(job, parse_day(day), services.settings, on_progress=_print_progress)
-    _print_not_read(services, parse_day(day))
+        run_job(job, when, services.settings, on_progress=_print_progress)
+    _print_not_read(services, when)
 
 
 def _print_not_read(services: "Services", day: date) -> None:
@@ -56,9 +59,9 @@ def _print_not_read(services: "Services", day: date) -> None:
     from video_pipeline.briefs import days_not_taken_in, said_of, unread
 
     inbox, today = services.inbox, days.today()
-    past = days_not_taken_in(services.ledger, inbox.folder, today, settle_s=inbox.settle_s)
+    past = days_not_taken_in(services.ledger, inbox.folder, today, besides=day, settle_s=inbox.settle_s)
     beside = unread(inbox.folder, today, only=day, settle_s=inbox.settle_s)
-    for sentence in said_of(beside, past=[other for other in past if other != day]):
+    for sentence in said_of(beside, past=past):
         console.print(escaped(sentence), highlight=False)
 
 

@@ -163,17 +163,17 @@ def test_a_time_of_content_to_come_counts_for_nothing(inbox: Path, monkeypatch: 
 
 
 def test_a_clock_that_runs_ahead_is_no_reason_to_wait_for_ever(inbox: Path, monkeypatch: pytest.MonkeyPatch):
-    path = inbox / "a.yaml"
+    path = inbox / str(DAY) / "a.yaml"
     path.write_text("a: 1")
     now = time.time()
     monkeypatch.setattr("video_pipeline.briefs.folder.time.time", lambda: now - 1000)
-    assert contents_of(inbox, inbox, 0.1).files == ()
+    assert contents_of(path.parent, inbox, 0.1).files == ()
     wait_until_settled(inbox, DAY, 0.1)
-    assert contents_of(inbox, inbox, 0.1).files == (path,)
+    assert contents_of(path.parent, inbox, 0.1).files == (path,)
 
 
 def test_a_file_that_goes_on_growing_is_not_waited_for_for_long(inbox: Path):
-    path, over = inbox / "a.yaml", threading.Event()
+    path, over = inbox / str(DAY) / "a.yaml", threading.Event()
 
     def grow() -> None:
         while not over.wait(0.02):
@@ -181,6 +181,8 @@ def test_a_file_that_goes_on_growing_is_not_waited_for_for_long(inbox: Path):
                 file.write("# more\n")
 
     path.write_text("a: 1\n")
+    # It lies at the top, and so is no file of this day.
+    (inbox / "b.yaml").write_text("b: 1\n")
     writer = threading.Thread(target=grow)
     writer.start()
     heard: list[str] = []
@@ -188,11 +190,11 @@ def test_a_file_that_goes_on_growing_is_not_waited_for_for_long(inbox: Path):
         begun = time.monotonic()
         wait_until_settled(inbox, DAY, 0.15, on_wait=heard.append)
         assert 0.5 < time.monotonic() - begun < 10
-        assert contents_of(inbox, inbox, 0.15).files == ()
+        assert contents_of(path.parent, inbox, 0.15).files == ()
     finally:
         over.set()
         writer.join()
-    assert heard == ["a.yaml"]
+    assert heard == [f"{DAY}/a.yaml"]
 
 
 def _manifest(folder: Path, **files: str) -> None:
