@@ -170,6 +170,10 @@ class Brief(BaseModel):
     def hidden(self) -> tuple[str, ...]:
         """A clause on each text that holds a character which shows as nothing where it stands."""
         texts = {"title": self.title, "caption": self.caption, "prompt": self.prompt or ""}
+        texts |= {f"shots.{at}.prompt": shot.prompt for at, shot in enumerate(self.shots)}
+        texts |= {f"broll.{at}": text for at, text in enumerate(self.broll)}
+        texts |= {f"bible.{at}": text for at, text in enumerate(self.bible)}
+        texts |= {"hook": self.hook, "style": self.style}
         return tuple(f"{name} holds {letter}" for name, text in texts.items() if (letter := without_width(text)))
 
     @property

@@ -42,10 +42,11 @@ def waiting(
     console.print(_table(rows, outlook.at))
     counts = Counter(row["cause"] for row in rows)
     said = ", ".join(f"{count} {cause}" for cause, count in counts.most_common())
-    days = {*outlook.days(), *(night.day for night in unscored)}
+    # A day, its night and the week that begins with it are three runs.
+    runs = len(set(outlook.days())) + len(unscored)
     goes = (
-        f"`video-pipeline run-day --all` runs {len(days)} {'day' if len(days) == 1 else 'days'} that can go on now"
-        if days
+        f"`video-pipeline run-day --all` makes {runs} {'run' if runs == 1 else 'runs'} that can go on now"
+        if runs
         else "nothing can go on now"
     )
     console.print(f"{len(rows)} wait ({said}); {goes}.", highlight=False)

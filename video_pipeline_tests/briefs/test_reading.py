@@ -416,6 +416,16 @@ def test_what_takes_no_place_is_told_and_taken(read: Read):
     assert reading.doubts == ["a.json: title holds U+200B ZERO WIDTH SPACE, which shows as nothing"]
 
 
+def test_every_text_of_a_brief_is_looked_through(read: Read):
+    unseen = "a\u200bb"
+    texts = {"caption": unseen, "hook": unseen, "style": unseen, "broll": ["Tea", unseen], "bible": [unseen]}
+    document = a_document(**texts, shots=[{"prompt": unseen, "duration_s": 2}])
+    del document["prompt"], document["duration_s"]
+    doubts = read("a.json", json.dumps(document)).doubts
+    named = [doubt.removeprefix("a.json: ").partition(" holds ")[0] for doubt in doubts]
+    assert sorted(named) == ["bible.0", "broll.1", "caption", "hook", "shots.0.prompt", "style"]
+
+
 def _tiktok_refuses(brief: Brief) -> dict[str, list[str]]:
     return {"tiktok": ["the clip is long"]} if "tiktok" in brief.platforms else {}
 

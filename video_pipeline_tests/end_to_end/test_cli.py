@@ -96,7 +96,7 @@ class TestPlan:
         policy = write_policy(machine.folder / "tight.yaml", {"budget": {"plan_cap_usd": "0.01"}})
         result = machine.run("plan", environment={"VIDEO_PIPELINE_POLICY_FILE": str(policy)})
         assert "lantern" in result.stdout
-        assert_one_sentence(result, "over the cap of $0.01", "Nothing was bought")
+        assert_one_sentence(result, "over the cap of $0.01", "Nothing of that is bought")
         assert result.returncode == 1
 
     @pytest.mark.parametrize("day", ["2026-13-45", "tomorrow", "21.11.2026"])
@@ -338,7 +338,7 @@ class TestPeople:
         decided = held.run("decide", f"{today()}/rally", "--reject", "--by", "kim")
         assert decided.returncode == 0, decided.stderr
         assert "is rejected" in decided.stdout and f"`video-pipeline run-day {today()}`" in decided.stdout
-        assert "run-day --all` runs 1 day that can go on now" in held.run("waiting").stdout
+        assert "run-day --all` makes 1 run that can go on now" in held.run("waiting").stdout
         went_on = held.run("run-day", "--all")
         assert f"These days can go on now: {today()}." in went_on.stdout, went_on.stderr
         assert held.run("waiting").stdout == "Nothing waits.\n"
