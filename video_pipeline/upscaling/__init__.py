@@ -1,8 +1,9 @@
 """Gate 3: Real-ESRGAN upscaling of whole clips on the machine's own GPU, or more slowly on its CPU.
 
 `compute` holds the networks and the engine; `film` reads and writes files. The modules at the top are what the
-pipeline and the command line use: `clips`, `cluster`, `batch`, and the settings and results in `report`. Other rooms
-import this package only. Importing it does not import torch or PyAV; using it does.
+pipeline and the command line use: `clips`, `cluster`, `batch` with its `tasks` and their `record`, and the settings
+and results in `report`. Other rooms import this package only. Importing it does not import torch or PyAV; using it
+does.
 """
 
 from video_pipeline.errors import UpscalingError

@@ -1,4 +1,4 @@
-"""Tasks one after the other: planning, running, and skipping what is finished. One file's failure is its own.
+"""Many tasks: planning, running, and skipping what is finished.
 
 A target folder keeps a record of its results. A second run, or one after a kill, does only what is missing (G3.4).
 """
@@ -71,7 +71,10 @@ class Batch:
         self._again = again
 
     def plan(self) -> list[Plan]:
-        """Tell what `run` would do, by the same checks. A few frames are decoded, and no network is loaded."""
+        """Tell what `run` would do, by the same checks.
+
+        All packets are read, sound and a few frames decoded, and no network is loaded.
+        """
         record = Record(self._folder)
         return [self._plan(task, record) for task in self._tasks]
 
