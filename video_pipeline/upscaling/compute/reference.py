@@ -78,8 +78,8 @@ class ReferenceEngine(Engine):
 
         width, height = size
         plain = plain_rows(source, size, 0, height) if blend < 1 else None
-        if blend == 0:
-            return plain_rows(source, size, 0, height), torch.tensor(True)
+        if plain is not None and blend == 0:
+            return plain, torch.tensor(True)
         codes = (source.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         outscale = max(width / source.shape[3], height / source.shape[2])
         # It works on OpenCV's pictures: blue comes first.
