@@ -40,8 +40,8 @@ class Inspection:
     """When the last picture ends, where the container says so beside its packet."""
     repeated_times: set[str] = field(default_factory=set[str])
     """Kinds of streams in which two packets have one time."""
-    backwards: set[str] = field(default_factory=set[str])
-    """Kinds of streams in which a packet is earlier than the one before it."""
+    backwards: bool = False
+    """Whether a packet of sound is earlier than the one before it."""
     variable_rate: bool = False
     """Whether pictures are shown for different times, by more than rounding makes."""
 
@@ -110,8 +110,9 @@ def _read(
             ends[stream.index] = max(end, ends.get(stream.index, Fraction(0)))
         if packet.dts is not None and stream.type == "audio" and not cuts.hides(packet):
             before = decoded_at.get(stream.index, packet.dts - 1)
-            if packet.dts <= before:
-                (found.repeated_times if packet.dts == before else found.backwards).add(stream.type)
+            if packet.dts == before:
+                found.repeated_times.add("audio")
+            found.backwards = found.backwards or packet.dts < before
             decoded_at[stream.index] = packet.dts
     return ends
 

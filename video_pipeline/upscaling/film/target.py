@@ -154,8 +154,7 @@ def check_copies(source: Source, container_format: str) -> None:
     import av.error
 
     if source.inspection.backwards:
-        what = " and ".join(sorted(source.inspection.backwards))
-        raise MediaError(f"Times of {source.path} ({what}) go backwards; remux it first.")
+        raise MediaError(f"Times of {source.path} (audio) go backwards; remux it first.")
     if container_format != "matroska" and source.inspection.repeated_times:
         what = " and ".join(sorted(source.inspection.repeated_times))
         raise MediaError(
