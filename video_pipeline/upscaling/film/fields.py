@@ -34,13 +34,15 @@ _FEWEST, _SHARE, _AGREEING = 4, 0.4, 0.9
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """How pictures are made of fields. `first` is "top", "bottom", or "auto": what the decoder says of each picture.
-
-    Only pictures that the decoder calls interlaced are, unless it is `every` one.
-    """
+    """How pictures are made of fields."""
 
     first: str
-    every: bool
+    """The first field: "top", "bottom", or "auto", what the decoder says of each picture."""
+
+    @property
+    def every(self) -> bool:
+        """Whether all pictures are; otherwise those that the decoder calls interlaced."""
+        return self.first != "auto"
 
 
 def fields_of(
@@ -48,14 +50,14 @@ def fields_of(
 ) -> Fields | None:
     """A clip's fields by its decoder's word, its container's, or the combs in some of its pictures; else None."""
     if video.interlaced:
-        return Fields("auto", every=False)
+        return Fields("auto")
     if video.first_field is not None and video.codec not in _TELLING:
-        return Fields(video.first_field, every=True)
+        return Fields(video.first_field)
     votes: list[int] = []
     before: np.ndarray | None = None
     for frame, follows in _some(container, stream, video):
         if frame.interlaced_frame:
-            return Fields("auto", every=False)
+            return Fields("auto")
         now = _luma(frame)
         if before is not None and follows and (vote := _vote(before, now)) is not None:
             votes.append(vote)
@@ -64,7 +66,7 @@ def fields_of(
         combed = votes.count(vote)
         agreeing = combed >= _AGREEING * (combed + votes.count(-vote))
         if combed >= _FEWEST and combed >= _SHARE * len(votes) and agreeing:
-            return Fields(first, every=True)
+            return Fields(first)
     return None
 
 

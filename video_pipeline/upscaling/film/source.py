@@ -63,14 +63,17 @@ class Source:
         """Sound and subtitles, but those that cannot be decoded: muxers learn of a codec by its decoder."""
         self.fields = _fields(path, self.video)
         """How whole pictures are made of interlaced ones; None for a clip that seems to have none."""
-        self.deinterlaced = 0
-        """Pictures that were made of fields so far."""
         self.decode_s = 0.0
         self.video_bytes = 0
         """Bytes of the video packets that were read so far."""
         self._reformatter = VideoReformatter()
         self._deinterlacer: Deinterlacer | None = None
         self.inspection = inspect(path, self.info, stream.index)
+
+    @property
+    def deinterlaced(self) -> int:
+        """Pictures that were made of fields so far."""
+        return self._deinterlacer.pictures if self._deinterlacer is not None else 0
 
     def close(self) -> None:
         """Close the file."""
@@ -131,7 +134,7 @@ class Source:
         fields = self.fields
         if fields is None and frame is not None and frame.interlaced_frame:
             # The first of its kind, later than was looked for.
-            fields = self.fields = Fields("auto", every=False)
+            fields = self.fields = Fields("auto")
             if self.video.codec == "hevc":
                 raise MediaError(_fields_apart(self.path))
         if fields is not None and frame is not None and self._deinterlacer is None:
@@ -139,7 +142,6 @@ class Source:
         frames: Iterable[av.VideoFrame] = () if frame is None else (frame,)
         if self._deinterlacer is not None:
             frames = self._deinterlacer.through(frame)
-            self.deinterlaced = self._deinterlacer.pictures
         for whole in frames:
             assert whole.pts is not None  # it was checked
             yield Picture(whole.pts, whole.duration or 0, planes_of(whole, self.shape))
