@@ -6,14 +6,14 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from video_pipeline.media import VideoStream
+from video_pipeline.media import VideoStream, main_video, open_guarded
 
 if TYPE_CHECKING:
     import av
     import av.container
-    import av.video
     import numpy as np
 
 # Codecs whose decoders say of each picture whether it is interlaced. Of the others, only the container can know.
@@ -45,17 +45,21 @@ class Fields:
         return self.first != "auto"
 
 
-def fields_of(
-    container: "av.container.InputContainer", stream: "av.video.VideoStream", video: VideoStream
-) -> Fields | None:
+def fields_of(path: Path, video: VideoStream) -> Fields | None:
     """A clip's fields by its decoder's word, its container's, or the combs in some of its pictures; else None."""
     if video.interlaced:
         return Fields("auto")
     if video.first_field is not None and video.codec not in _TELLING:
         return Fields(video.first_field)
+    with open_guarded(path) as container:
+        return _found_in_pictures(container, video)
+
+
+def _found_in_pictures(container: "av.container.InputContainer", video: VideoStream) -> Fields | None:
+    """What the decoder says of some pictures, or their combs do."""
     votes: list[int] = []
     before: np.ndarray | None = None
-    for frame, follows in _some(container, stream, video):
+    for frame, follows in _some(container, video):
         if frame.interlaced_frame:
             return Fields("auto")
         now = _luma(frame)
@@ -70,16 +74,15 @@ def fields_of(
     return None
 
 
-def _some(
-    container: "av.container.InputContainer", stream: "av.video.VideoStream", video: VideoStream
-) -> "Iterator[tuple[av.VideoFrame, bool]]":
+def _some(container: "av.container.InputContainer", video: VideoStream) -> "Iterator[tuple[av.VideoFrame, bool]]":
     """Some pictures at a few places, and whether each follows the one given before it.
 
     None comes after damage, which is told when the clip is read.
     """
     import av.error
 
-    assert stream.time_base is not None  # it was probed
+    stream = main_video(container)
+    assert stream is not None and stream.time_base is not None  # it was probed
     furthest = -math.inf
     with contextlib.suppress(av.error.FFmpegError):
         for share, wanted in _PLACES:

@@ -46,17 +46,18 @@ class Inspection:
     """Whether pictures are shown for different times, by more than rounding makes."""
 
 
-def inspect(path: Path, info: MediaInfo, video_index: int) -> Inspection:
+def inspect(path: Path, info: MediaInfo) -> Inspection:
     """Read all packets of the clip at `path`. Raises MediaError for one of which something is missing or damaged."""
     import av.error
 
+    assert info.video is not None  # its caller saw to it
     matroska = "matroska" in info.container
     if not matroska:
         check_sample_tables(path)
     found = Inspection()
     with open_guarded(path) as container:
         _check_size(container, info)
-        shown = _Shown(container.streams[video_index])
+        shown = _Shown(container.streams[info.video.index])
         try:
             ends = _read(container, path, found, shown)
         except av.error.FFmpegError as error:
@@ -69,7 +70,7 @@ def inspect(path: Path, info: MediaInfo, video_index: int) -> Inspection:
         else:
             stated = max((_end(stream) for stream in container.streams if stream.index in ends), default=Fraction(0))
         if matroska and _is_whole_segment(path):
-            own = _stated(container.streams[video_index])
+            own = _stated(container.streams[info.video.index])
             # Tags are copied from film to film, and may be another's.
             found.pictures_end_s = min(own, stated) if own else stated if stated > ended else None
         elif stated - ended > _TAIL_TOLERANCE_S:

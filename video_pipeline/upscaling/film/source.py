@@ -61,14 +61,14 @@ class Source:
         streams = (*self.container.streams.audio, *self.container.streams.subtitles)
         self.copied: list[Stream] = [stream for stream in streams if codec_of(stream) is not None]
         """Sound and subtitles, but those that cannot be decoded: muxers learn of a codec by its decoder."""
-        self.fields = _fields(path, self.video)
+        self.fields = fields_of(path, self.video)
         """How whole pictures are made of interlaced ones; None for a clip that seems to have none."""
         self.decode_s = 0.0
         self.video_bytes = 0
         """Bytes of the video packets that were read so far."""
         self._reformatter = VideoReformatter()
         self._deinterlacer: Deinterlacer | None = None
-        self.inspection = inspect(path, self.info, stream.index)
+        self.inspection = inspect(path, self.info)
 
     @property
     def deinterlaced(self) -> int:
@@ -107,8 +107,6 @@ class Source:
         self.stream.thread_type = "AUTO"
         cuts = Cuts()
         for packet in self.container.demux([self.stream, *self.copied]):
-            if packet.is_corrupt:
-                raise MediaError(f"{self.path} is damaged: it breaks off inside a packet.")
             if packet.stream is self.stream:
                 self.video_bytes += packet.size
                 if carries_alpha(packet):
@@ -145,13 +143,6 @@ class Source:
         for whole in frames:
             assert whole.pts is not None  # it was checked
             yield Picture(whole.pts, whole.duration or 0, planes_of(whole, self.shape))
-
-
-def _fields(path: Path, video: VideoStream) -> Fields | None:
-    with open_guarded(path) as container:
-        stream = main_video(container)
-        assert stream is not None  # the probe saw it
-        return fields_of(container, stream, video)
 
 
 def matrix_of(video: VideoStream, size: tuple[int, int]) -> str:

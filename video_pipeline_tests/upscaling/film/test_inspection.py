@@ -15,7 +15,7 @@ from video_pipeline_tests.upscaling.measures import PLAIN, lag_s, sound, timesta
 
 
 def check(path: Path) -> None:
-    inspect(path, probe(path), 0)
+    inspect(path, probe(path))
 
 
 @pytest.fixture(scope="module")
