@@ -27,12 +27,12 @@ from video_pipeline.upscaling import (
     Outcome,
     Plan,
     Precision,
-    ReferenceEngine,
     Task,
     UpscaleProgress,
     UpscaleSettings,
     describe_device,
     download_weights,
+    engine_for,
     find_tasks,
     models_needed,
 )
@@ -121,11 +121,7 @@ def upscale(
             download_weights(name, weights_dir)
 
     def loaded() -> Engine:
-        place = {"device": where, "weights_path": weights, "weights_dir": weights_dir, "denoise": denoise}
-        if settings.engine == "realesrgan":
-            made = ReferenceEngine(model, **place)
-        else:
-            made = Engine(model, precision=settings.precision, execution=how, **place)
+        made = engine_for(settings, execution=how, device=where, weights_path=weights, weights_dir=weights_dir)
         notes.print(describe_device(where), style="dim")
         return made
 

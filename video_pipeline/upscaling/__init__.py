@@ -14,7 +14,7 @@ from video_pipeline.upscaling.compute.engine import Device, Engine, Execution, P
 from video_pipeline.upscaling.compute.reference import ReferenceEngine
 from video_pipeline.upscaling.compute.weights import MODELS, WeightsError, download_weights, models_needed
 from video_pipeline.upscaling.film.geometry import target_size
-from video_pipeline.upscaling.film.video import upscale_file
+from video_pipeline.upscaling.film.video import engine_for, upscale_file
 from video_pipeline.upscaling.report import Electricity, EngineName, UpscaleProgress, UpscaleReport, UpscaleSettings
 from video_pipeline.upscaling.tasks import LeftOut, Task, find_tasks
 
@@ -42,6 +42,7 @@ __all__ = [
     "WeightsError",
     "describe_device",
     "download_weights",
+    "engine_for",
     "find_tasks",
     "models_needed",
     "target_size",

@@ -16,7 +16,7 @@ from video_pipeline.storage import ObjectStore, StoredObject
 from video_pipeline.upscaling.compute.engine import Engine, describe_device, is_the_machines
 from video_pipeline.upscaling.compute.weights import load_weights
 from video_pipeline.upscaling.concurrency import run_concurrently
-from video_pipeline.upscaling.film.video import upscale_file
+from video_pipeline.upscaling.film.video import engine_for, upscale_file
 from video_pipeline.upscaling.report import Electricity, UpscaleProgress, UpscaleReport, UpscaleSettings
 
 _LOG = logging.getLogger(__name__)
@@ -212,10 +212,5 @@ class ClipUpscaler:
     def _loaded(self) -> Engine:
         with self._loading:
             if self._engine is None:
-                self._engine = Engine(
-                    self._settings.model,
-                    precision=self._settings.precision,
-                    weights_path=self._weights_path,
-                    denoise=self._settings.denoise,
-                )
+                self._engine = engine_for(self._settings, weights_path=self._weights_path)
             return self._engine

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from video_pipeline.errors import MediaError, UpscalingError
 from video_pipeline.media import VideoStream
-from video_pipeline.upscaling.compute.engine import Engine, Enlargement, Pending
+from video_pipeline.upscaling.compute.engine import Engine, Enlargement, Execution, Pending
 from video_pipeline.upscaling.compute.planes import PlaneFormat
 from video_pipeline.upscaling.compute.reference import ReferenceEngine
 from video_pipeline.upscaling.film.encoders import Encoding, choose_encoding
@@ -60,7 +60,7 @@ def upscale_file(
     WeightsError or UpscalingError when the machine lacks weights, memory, or room on the disk.
     """
     settings = settings or UpscaleSettings()
-    engine = engine or _engine(settings)
+    engine = engine or engine_for(settings)
     if engine.name != settings.engine:
         raise UpscalingError(f"The engine is {engine.name}, and the settings ask for {settings.engine}.")
     if engine.model != settings.model:
@@ -108,10 +108,15 @@ def upscale_file(
     )
 
 
-def _engine(settings: UpscaleSettings) -> Engine:
+def engine_for(settings: UpscaleSettings, *, execution: Execution = "auto", **place: Any) -> Engine:
+    """The engine that the settings name, with its network loaded; RealESRGANer has an `execution` of its own.
+
+    `place` is `device`, `weights_path` and `weights_dir`, each where it is known. Raises as the engines do.
+    """
+    place |= {"denoise": settings.denoise}
     if settings.engine == "realesrgan":
-        return ReferenceEngine(settings.model, denoise=settings.denoise)
-    return Engine(settings.model, precision=settings.precision, denoise=settings.denoise)
+        return ReferenceEngine(settings.model, **place)
+    return Engine(settings.model, precision=settings.precision, execution=execution, **place)
 
 
 @dataclass(frozen=True, slots=True)
