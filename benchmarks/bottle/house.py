@@ -1,6 +1,5 @@
 """What stands beside a house while it is measured: the world's vendors, and its ledger's server when it is over."""
 
-import json
 import os
 import signal
 import subprocess
@@ -9,9 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
-
-from video_pipeline.sandbox import ensure_running
+from video_pipeline.sandbox import is_running
 
 _START_S = 60.0
 
@@ -29,18 +26,8 @@ def start_vendors(folder: Path, log: Path) -> "subprocess.Popen[bytes]":
     while True:
         assert process.poll() is None and time.monotonic() < until, f"the vendors did not start; see {log}"
         time.sleep(0.1)
-        # Before they have taken their port, a sandbox would be started beside them.
-        if (folder / "address.json").exists() and _answers(folder):
-            ensure_running(folder)
+        if is_running(folder):
             return process
-
-
-def _answers(folder: Path) -> bool:
-    port = json.loads((folder / "address.json").read_text())["port"]
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/_sandbox/health", timeout=5, trust_env=False).is_success
-    except (httpx.TransportError, ValueError):
-        return False
 
 
 def stop_postgres(folder: Path) -> None:

@@ -6,6 +6,13 @@ request. It imports no other room, so that nothing but sockets joins it to the p
 below.
 """
 
-from video_pipeline.sandbox.process import SandboxAddress, SandboxError, SandboxPortTaken, ensure_running, stop
+from video_pipeline.sandbox.process import (
+    SandboxAddress,
+    SandboxError,
+    SandboxPortTaken,
+    ensure_running,
+    is_running,
+    stop,
+)
 
-__all__ = ["SandboxAddress", "SandboxError", "SandboxPortTaken", "ensure_running", "stop"]
+__all__ = ["SandboxAddress", "SandboxError", "SandboxPortTaken", "ensure_running", "is_running", "stop"]

@@ -53,6 +53,11 @@ def ensure_running(state_dir: Path) -> SandboxAddress:
     return running[1]
 
 
+def is_running(state_dir: Path) -> bool:
+    """Whether the sandbox of this folder answers."""
+    return _running(state_dir.resolve()) is not None
+
+
 def stop(state_dir: Path) -> None:
     """Ends the sandbox of this folder, if it runs; its state stays. Raises SandboxError when it does not end."""
     state_dir = state_dir.resolve()

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from video_pipeline.sandbox import SandboxAddress, SandboxError, SandboxPortTaken, ensure_running, stop
+from video_pipeline.sandbox import SandboxAddress, SandboxError, SandboxPortTaken, ensure_running, is_running, stop
 from video_pipeline.sandbox.address import HOST, remembered_port
 from video_pipeline_tests.sandbox.conftest import Client
 
@@ -88,6 +88,9 @@ def test_a_running_server_is_found_again_and_outlives_who_started_it(state_dir: 
     pid = pid_of(first)
     assert ensure_running(state_dir) == first
     assert pid_of(first) == pid
+    assert is_running(state_dir)
+    stop(state_dir)
+    assert not is_running(state_dir)
 
 
 def test_a_port_taken_by_someone_else_is_named_with_what_to_do(state_dir: Path) -> None:
