@@ -33,7 +33,7 @@ from benchmarks.bottle.house import start_vendors, stop_postgres
 from benchmarks.bottle.vendors import WORLD
 from benchmarks.bottle.worker import UpscalerStub
 from benchmarks.bottle.world import Desk, World, load_world
-from benchmarks.engine import peak_mib
+from benchmarks.own_process import cpu_with_children_s, forget_peak, peak_mib
 from video_pipeline.definitions import build_defs
 from video_pipeline.defs.tables import ROW_TYPE, row_type_of
 from video_pipeline.services import Services, get_services
@@ -117,25 +117,18 @@ def _measured(instance: dg.DagsterInstance, run_id: str, stages: dict[str, dict[
         if event is None or event.step_key is None:
             return
         if event.is_step_start:
-            # The highest mark of resident memory is taken from here on; see proc(5).
-            Path("/proc/self/clear_refs").write_text("5")
-            began[:] = [(time.perf_counter(), _cpu_s())]
+            forget_peak()
+            began[:] = [(time.perf_counter(), cpu_with_children_s())]
         elif event.is_step_success:
             ((clock, cpu),) = began
             stages[event.step_key] = {
                 "wall_s": round(time.perf_counter() - clock, 3),
-                "cpu_s": round(_cpu_s() - cpu, 3),
+                "cpu_s": round(cpu_with_children_s() - cpu, 3),
                 "peak_mib": round(peak_mib()),
             }
 
     instance.add_event_listener(run_id, hear)
     yield
-
-
-def _cpu_s() -> float:
-    """CPU of this process and of the programs it has run, in seconds."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
 
 
 # --- the parent: houses, briefs and histories -----------------------------------------------------------------------

@@ -32,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import create_engine, event, text
 
+from benchmarks.own_process import peak_mib
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Brief, storyboard_of
 from video_pipeline.clips import ClipStatus, GeneratedClip
@@ -219,11 +220,6 @@ def cpu_s() -> float:
     """This process's CPU so far, in all of its threads."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-
-
-def peak_mib() -> float:
-    """This process's peak resident memory (Linux)."""
-    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
 
 
 # --- the parent: starts what is to be measured, and watches it from outside ----------------------------------------

@@ -27,6 +27,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.own_process import forget_peak, peak_mib
 from video_pipeline.errors import VideoPipelineError
 from video_pipeline.media import run_ffmpeg
 
@@ -185,14 +186,9 @@ def work() -> None:
     """The watched process: a path a line on its input, what became of it a line on its output."""
     for line in sys.stdin:
         with contextlib.suppress(OSError):
-            # Begin anew to count the peak of memory.
-            Path("/proc/self/clear_refs").write_text("5")
+            forget_peak()
         ending = take(Path(line.rstrip("\n")))
-        print(_MARK + json.dumps({"ending": ending, "peak_mib": _peak_mib()}), flush=True)
-
-
-def _peak_mib() -> float:
-    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+        print(_MARK + json.dumps({"ending": ending, "peak_mib": peak_mib()}), flush=True)
 
 
 class Watched:

@@ -5,7 +5,6 @@ product's own; only what costs pixels is a stub, unless the month is to have the
 """
 
 import json
-import os
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import dagster as dg
 import vl_convert
 
+from benchmarks.own_process import cpu_with_children_s
 from video_pipeline.clips import ClipStatus, GeneratedClip, UpscaledClip
 from video_pipeline.definitions import build_defs
 from video_pipeline.media import probe
@@ -63,9 +63,9 @@ def main() -> None:
         answer({"ready": True})
         for line in sys.stdin:
             order = json.loads(line)
-            started = _cpu_s()
+            started = cpu_with_children_s()
             failure = _run(definitions, instance, order["job"], order["partition"])
-            answer({"cpu_s": _cpu_s() - started, "failure": failure})
+            answer({"cpu_s": cpu_with_children_s() - started, "failure": failure})
 
 
 def _run(definitions: dg.Definitions, instance: dg.DagsterInstance, job: str, partition: str) -> str:
@@ -97,12 +97,6 @@ def _draw_nothing() -> None:
     png = vl_convert.svg_to_png(svg)
     vl_convert.vegalite_to_svg = lambda *args, **options: svg
     vl_convert.svg_to_png = lambda *args, **options: png
-
-
-def _cpu_s() -> float:
-    """CPU that this process and the programs it has run have taken, in seconds."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
 
 
 def answer(document: dict[str, Any]) -> None:
