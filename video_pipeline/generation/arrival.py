@@ -10,7 +10,7 @@ from pathlib import Path
 
 from video_pipeline.errors import MediaError
 from video_pipeline.ledger import JobKind
-from video_pipeline.media import probe
+from video_pipeline.media import outer_boxes, probe
 
 _EBML = b"\x1a\x45\xdf\xa3"
 # The first boxes that an MP4 or QuickTime file may begin with (ISO/IEC 14496-12, QuickTime File Format).
@@ -54,7 +54,7 @@ def _video_flaw(path: Path, head: bytes, size: int) -> Flaw | None:
     boxes = head[4:8] in _FIRST_BOXES
     if not boxes and not head.startswith(_EBML):
         return Flaw("what came is no video file", foreign=True)
-    if boxes and _boxes_end(path, size) > size:
+    if boxes and _is_cut(path, size):
         return Flaw("the file is cut")
     try:
         probe(path)
@@ -63,20 +63,7 @@ def _video_flaw(path: Path, head: bytes, size: int) -> Flaw | None:
     return None
 
 
-def _boxes_end(path: Path, size: int) -> int:
-    """Where the last of an MP4's outer boxes says that it ends, in bytes; the file is cut when it is shorter."""
-    place = 0
+def _is_cut(path: Path, size: int) -> bool:
+    """Whether one of an MP4's outer boxes says that it ends beyond the file."""
     with path.open("rb") as file:
-        while place + 8 <= size:
-            file.seek(place)
-            length, _ = struct.unpack(">I4s", file.read(8))
-            if length == 1:
-                large = file.read(8)
-                length = struct.unpack(">Q", large)[0] if len(large) == 8 else size
-            if length == 0:
-                return size
-            if length < 8:
-                # No box: whatever this is, opening the file will tell.
-                return place
-            place += length
-    return place
+        return any(end > size for _, _, end in outer_boxes(file, size))

@@ -3,7 +3,7 @@
 Nothing here knows of briefs or money. Importing this package loads no decoder; its functions do when they are called.
 """
 
-from video_pipeline.media.boxes import box_in, boxes_in, film_head, tables_of
+from video_pipeline.media.boxes import box_in, boxes_in, film_head, outer_boxes, tables_of
 from video_pipeline.media.ffmpeg import INPUT_GUARD, MAX_PIXELS, ffmpeg_exe, run_ffmpeg
 from video_pipeline.media.frames import Stills, fitted, frames_at, jpeg_bytes, look_through, save_picture
 from video_pipeline.media.probing import (
@@ -42,6 +42,7 @@ __all__ = [
     "look_through",
     "main_video",
     "open_guarded",
+    "outer_boxes",
     "probe",
     "run_ffmpeg",
     "save_picture",

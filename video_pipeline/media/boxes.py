@@ -19,7 +19,33 @@ _NOTHING = memoryview(b"")
 def film_head(path: Path) -> memoryview:
     """The content of the box `moov`; empty where there is none, or one too large."""
     with path.open("rb") as file:
-        return next((content for name, content in _top_boxes(file) if name == b"moov"), _NOTHING)
+        return next((content for name, content in _heads(file) if name == b"moov"), _NOTHING)
+
+
+def outer_boxes(file: BinaryIO, size_bytes: int) -> Iterator[tuple[bytes, int, int]]:
+    """The boxes that lie in no other: name, where the content begins, and where the box says that it ends.
+
+    That may be beyond `size_bytes`, where the file ends. It stops at what is no box, and after more than a film has.
+    """
+    place = 0
+    for _ in range(_MOST_BOXES):
+        if place + 8 > size_bytes:
+            return
+        file.seek(place)
+        head = file.read(16)
+        size, name = struct.unpack_from(">I4s", head)
+        begin = 8
+        if size == 0:
+            # The last one may leave it to the file.
+            size = size_bytes - place
+        elif size == 1:
+            begin = 16
+            # Cut within its own head, it ends no earlier.
+            size = struct.unpack_from(">Q", head, 8)[0] if len(head) == 16 else begin
+        if size < begin:
+            return
+        yield name, place + begin, place + size
+        place += size
 
 
 def boxes_in(path: Path, content: memoryview, *wanted: bytes) -> Iterator[tuple[bytes, memoryview]]:
@@ -58,7 +84,7 @@ def check_counts(path: Path, size_bytes: int) -> None:
     A demuxer makes a list of them all before it reads the first one, gigabytes large.
     """
     with path.open("rb") as file:
-        for name, content in _top_boxes(file):
+        for name, content in _heads(file):
             claims = _in_runs(path, content) if name == b"moof" else _in_tracks(path, content)
             if max(claims, default=0) <= size_bytes:
                 continue
@@ -79,18 +105,9 @@ def _count(table: memoryview, at: int) -> int:
     return struct.unpack_from(">I", table, at)[0] if len(table) >= at + 4 else 0
 
 
-def _top_boxes(file: BinaryIO) -> Iterator[tuple[bytes, memoryview]]:
+def _heads(file: BinaryIO) -> Iterator[tuple[bytes, memoryview]]:
     """The heads of the film and of its fragments, with what is in them."""
-    end = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    for _ in range(_MOST_BOXES):
-        size, name = struct.unpack(">I4s", file.read(8).ljust(8, b"\0"))
-        begin = 8
-        if size == 1:
-            size, begin = int.from_bytes(file.read(8), "big"), 16
-        content = file.tell()
-        if size < begin or content > end:
-            return
-        if name in (b"moov", b"moof") and size <= _LARGEST_HEAD:
-            yield name, memoryview(file.read(size - begin))
-        file.seek(min(content + size - begin, end))
+    for name, begin, end in outer_boxes(file, file.seek(0, os.SEEK_END)):
+        if name in (b"moov", b"moof") and end - begin <= _LARGEST_HEAD:
+            file.seek(begin)
+            yield name, memoryview(file.read(end - begin))
