@@ -14,7 +14,7 @@ from video_pipeline.feedback.scores import ModelScore
 from video_pipeline.intervals import wilson_interval
 from video_pipeline.ledger import Actor, Ledger, NightJudgement, Preference, StandingStatus, TierState, Transition
 from video_pipeline.policy import ScoringPolicy
-from video_pipeline.routing import Catalogue, RoutingState, Tier
+from video_pipeline.routing import Belief, Catalogue, RoutingState, Tier
 
 
 class ModelStanding(BaseModel):
@@ -102,6 +102,8 @@ def routing_state(ledger: Ledger, policy: ScoringPolicy) -> RoutingState:
     """What Gate 4 has put in force, as Gate 1 reads it."""
     governance = ledger.governance
     standings, kinds = governance.standings(), governance.preference(Preference.PROVEN_KINDS)
+    believed = governance.preference(Preference.BELIEFS)
+    beliefs = {model: Belief.model_validate(belief) for model, belief in believed.items()}
     frozen = {
         tier: transition.by
         for tier, transition in governance.tier_states().items()
@@ -118,7 +120,8 @@ def routing_state(ledger: Ledger, policy: ScoringPolicy) -> RoutingState:
             for model, transition in standings.items()
             if transition.state is StandingStatus.PROMOTED
         },
-        acceptance=governance.preference(Preference.ACCEPTANCE),
+        beliefs=beliefs,
+        acceptance={} if beliefs else governance.preference(Preference.ACCEPTANCE),
         affinity=governance.preference(Preference.STYLE_AFFINITY),
         probation_share=policy.probation_share,
     )

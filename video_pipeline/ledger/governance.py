@@ -39,7 +39,12 @@ from video_pipeline.settings import Mode
 _UNSPENT = (JobState.PLANNED, JobState.REFUSED)
 # What failed so, and cost nothing, says nothing of the shot: it does not keep the shot at its model.
 _NO_PIN = OUTSIDE_THE_SHOT - {FailureKind.LOST}
-_STEERS_ROUTING = (Preference.STYLE_AFFINITY, Preference.ACCEPTANCE, Preference.PROVEN_KINDS)
+_STEERS_ROUTING = (
+    Preference.STYLE_AFFINITY,
+    Preference.BELIEFS,
+    Preference.ACCEPTANCE,
+    Preference.PROVEN_KINDS,
+)
 
 
 class Governance:

@@ -149,9 +149,10 @@ class Actor(StrEnum):
 
 
 class Preference(StrEnum):
-    """The tables that feedback learns and puts in force."""
+    """The tables that feedback learns and puts in force. `acceptance` is of releases before there were beliefs."""
 
     ACCEPTANCE = "acceptance"
+    BELIEFS = "beliefs"
     PROVEN_KINDS = "proven_kinds"
     STYLE_AFFINITY = "style_affinity"
     EDITORIAL_GUIDANCE = "editorial_guidance"

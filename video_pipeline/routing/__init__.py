@@ -1,5 +1,6 @@
 """Gate 1: route before you generate. Catalogue, decision tree, plan and price; pure, no calls, no LLM."""
 
+from video_pipeline.routing.beliefs import Belief
 from video_pipeline.routing.catalogue import Catalogue, ImageModel, Model, Resolution, Tier, load_catalogue
 from video_pipeline.routing.decision import Decision, FallOver, Promotion, RoutingState, decide
 from video_pipeline.routing.plan import (
@@ -14,6 +15,7 @@ from video_pipeline.routing.plan import (
 )
 
 __all__ = [
+    "Belief",
     "Catalogue",
     "ClipPlan",
     "DayPlan",

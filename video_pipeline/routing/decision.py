@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.briefs import Brief, Quality, StoryboardShot
 from video_pipeline.policy import RoutingThresholds
+from video_pipeline.routing.beliefs import Belief
 from video_pipeline.routing.catalogue import Catalogue, Model, Resolution, Tier
 
 # How many of the models that were passed over a decision tells of, cheapest first.
@@ -39,23 +40,35 @@ class Promotion:
 
 @dataclass(frozen=True)
 class RoutingState:
-    """What Gate 4 has put in force: frozen tiers, demoted and promoted models, measured acceptance, style affinity.
+    """What Gate 4 has put in force: frozen tiers, demoted and promoted models, beliefs, style affinity.
 
-    `probed` names the frozen tiers through which a few clips a day go, to see whether the cause is gone.
-    `acceptance` maps a model to the measured share of its attempts that were accepted. `affinity` maps a style and a
-    model to a share by which the model's cost shifts, within the policy's limit. `unavailable` maps models that
-    cannot serve now to why; one that stands in for them costs at most `dearest` times what they would.
+    `probed` names the frozen tiers through which a few clips a day go, to see whether the cause is gone. `beliefs`
+    maps a model to what is believed of one version of it. `acceptance` maps a model to the share of its attempts that
+    a release before there were beliefs had measured; it holds until the first night has beliefs. `affinity` maps a
+    style and a model to a share by which the model's cost shifts, within the policy's limit. `unavailable` maps
+    models that cannot serve now to why; one that stands in for them costs at most `dearest` times what they would.
     """
 
     frozen: frozenset[str] = frozenset()
     probed: frozenset[str] = frozenset()
     demoted: frozenset[str] = frozenset()
     promoted: Mapping[str, Promotion] = field(default_factory=dict[str, Promotion])
+    beliefs: Mapping[str, Belief] = field(default_factory=dict[str, Belief])
     acceptance: Mapping[str, float] = field(default_factory=dict[str, float])
     affinity: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
     probation_share: float = 0.0
     unavailable: Mapping[str, str] = field(default_factory=dict[str, str])
     dearest: float = math.inf
+
+    def belief_in(self, model: Model) -> Belief | None:
+        """What is believed of the version that the catalogue has; None of a version that is new."""
+        belief = self.beliefs.get(model.model)
+        return belief if belief is not None and belief.version == model.version else None
+
+    def acceptance_of(self, model: Model) -> float:
+        """The share of the model's attempts that is expected to be accepted; of a new version the catalogue's."""
+        belief = self.belief_in(model)
+        return belief.acceptance if belief else self.acceptance.get(model.model, model.acceptance_prior)
 
 
 @dataclass(frozen=True)
@@ -435,7 +448,7 @@ def _cheapest_size(
     resolution = min(sizes, key=lambda candidate: (usd_per_s(candidate), -candidate.short_side))
     rendered_s = model.durations.rendered_s(shot.duration_s) or model.durations.longest_s
     usd = usd_per_s(resolution) * rendered_s
-    acceptance = state.acceptance.get(model.model, model.acceptance_prior)
+    acceptance = state.acceptance_of(model)
     affinity = state.affinity.get(brief.style, {}).get(model.model, 0.0)
     shift = max(-policy.preference_limit, min(policy.preference_limit, affinity))
     # A model that is nearly never accepted is dear, not infinitely so.

@@ -16,7 +16,7 @@ from video_pipeline.feedback import (
 )
 from video_pipeline.ledger import Actor, Ledger, Preference, StandingStatus, TierState
 from video_pipeline.policy import Policy
-from video_pipeline.routing import load_catalogue
+from video_pipeline.routing import Belief, load_catalogue
 from video_pipeline_tests.feedback.rows import DAY, a_fact, attempts
 
 CATALOGUE = load_catalogue(sandbox=True)
@@ -185,3 +185,15 @@ def test_what_is_in_force_is_what_routing_is_told(ledger: Ledger, policy: Policy
     assert state.frozen == {"preview"}
     assert (state.acceptance, state.affinity) == ({"sandbox/dash": 0.5}, {"wide": {"sandbox/dash": 0.05}})
     assert state.probation_share == policy.scoring.probation_share
+
+
+def test_a_belief_is_of_one_version_and_takes_the_place_of_what_was_measured_before(ledger: Ledger, policy: Policy):
+    model = CATALOGUE.named("sandbox/dash")
+    belief = Belief(version=model.version, accepted=6, lost=2, worth_sd=0.1)
+    ledger.governance.set_preference(Preference.ACCEPTANCE, {model.model: 0.5}, learned_from=DAY)
+    document = {model.model: belief.model_dump(mode="json")}
+    ledger.governance.set_preference(Preference.BELIEFS, document, learned_from=DAY)
+    state = routing_state(ledger, policy.scoring)
+    assert (state.belief_in(model), state.acceptance_of(model), state.acceptance) == (belief, 0.75, {})
+    newer = model.model_copy(update={"version": "of tomorrow"})
+    assert (state.belief_in(newer), state.acceptance_of(newer)) == (None, model.acceptance_prior)

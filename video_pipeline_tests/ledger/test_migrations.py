@@ -164,6 +164,7 @@ def test_preferences_are_carried_into_tables_of_their_own(engine: Engine):
     assert governance.claim_world(Mode.SANDBOX) is Mode.LIVE
     assert {name: governance.preference(name) for name in Preference} == {
         Preference.ACCEPTANCE: {"a": 0.75},
+        Preference.BELIEFS: {},
         Preference.PROVEN_KINDS: {},
         Preference.STYLE_AFFINITY: {"wide": {"a": 0.05}},
         Preference.EDITORIAL_GUIDANCE: {"tiktok": {"hook": ["q"]}},
