@@ -325,10 +325,7 @@ def _connected(address: str) -> Iterator[Any]:
         return
     try:
         _check_reachable(address)
-        # A dashboard is for a cluster that somebody else keeps.
-        dashboard = False if address == "local" else None
-        with _same_sigterm():
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=dashboard)
+        _connect(ray, address)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise UpscalingError(f"The Ray cluster {address} cannot be reached ({_reason(error)}).") from error
     try:
@@ -337,6 +334,21 @@ def _connected(address: str) -> Iterator[Any]:
         raise UpscalingError(f"The Ray cluster {address} was lost ({_reason(error)}).") from error
     finally:
         ray.shutdown()
+
+
+def _connect(ray: Any, address: str, *, tries: int = 2) -> None:
+    """Connect, and once more where the cluster gave up starting its side of the connection, as a busy one does."""
+    # A dashboard is for a cluster that somebody else keeps.
+    dashboard = False if address == "local" else None
+    try:
+        with _same_sigterm():
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=dashboard)
+    except Exception as error:
+        # What is left of a connection that failed would fail every later one of this process.
+        ray.shutdown()
+        if tries == 1 or not isinstance(error, ConnectionError):
+            raise
+        _connect(ray, address, tries=tries - 1)
 
 
 @contextmanager

@@ -183,6 +183,35 @@ def test_a_driver_that_is_not_of_the_cluster_reaches_it_too(
     assert set(booked(ledger)) == {clip.clip_id for clip in clips}
 
 
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_cluster_that_does_not_take_a_driver_is_asked_twice_and_spoils_no_later_connection(
+    settings: Settings,
+    clips: list[GeneratedClip],
+    client_port: int,
+    failures: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from ray.util.client.worker import Worker
+
+    connect, asked = Worker._server_init, list[int]()
+
+    def too_busy(self: Worker, *args: Any, **kwargs: Any) -> None:
+        asked.append(1)
+        if len(asked) <= failures:
+            raise ConnectionAbortedError("Starting Ray client server failed.")
+        connect(self, *args, **kwargs)
+
+    monkeypatch.setattr(Worker, "_server_init", too_busy)
+    outside = settings.model_copy(update={"ray_address": f"ray://127.0.0.1:{client_port}"})
+    if failures == 1:
+        assert len(list(upscaler(outside).upscale_all(clips[:1]))) == 1
+    else:
+        with pytest.raises(UpscalingError, match=r"cannot be reached \(Starting Ray client server failed"):
+            list(upscaler(outside).upscale_all(clips[:1]))
+        assert len(list(upscaler(settings).upscale_all(clips[:1]))) == 1
+    assert len(asked) == 2
+
+
 def test_every_node_has_a_worker_and_they_work_at_the_same_time(
     settings: Settings, clips: list[GeneratedClip], tmp_path: Path
 ) -> None:
