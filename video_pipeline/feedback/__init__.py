@@ -18,6 +18,7 @@ from video_pipeline.feedback.effects import (
 )
 from video_pipeline.feedback.expectation import expectations_of
 from video_pipeline.feedback.facts import ClipFact, Expectation, ModelAttempts, build_facts
+from video_pipeline.feedback.learning import Learned, Standing, learn, state_of
 from video_pipeline.feedback.messages import transition_alerts, weekly_alert
 from video_pipeline.feedback.patterns import (
     EditorialPattern,
@@ -41,10 +42,12 @@ __all__ = [
     "EditorialPattern",
     "Expectation",
     "FailureMode",
+    "Learned",
     "ModelAttempts",
     "ModelScore",
     "ModelStanding",
     "Part",
+    "Standing",
     "StyleAffinity",
     "TierSpending",
     "TierStatus",
@@ -57,6 +60,7 @@ __all__ = [
     "expectations_of",
     "judge_drift",
     "judge_standings",
+    "learn",
     "put_acceptance_in_force",
     "put_affinity_in_force",
     "put_guidance_in_force",
@@ -64,6 +68,7 @@ __all__ = [
     "routing_state",
     "score_models",
     "spending_of",
+    "state_of",
     "style_affinity_of",
     "times_of",
     "transition_alerts",
