@@ -17,7 +17,7 @@ from video_pipeline.feedback.effects import (
     put_proven_kinds_in_force,
 )
 from video_pipeline.feedback.expectation import expectations_of
-from video_pipeline.feedback.facts import ClipFact, Expectation, ModelAttempts, build_facts
+from video_pipeline.feedback.facts import ClipFact, Expectation, FirstTry, ModelAttempts, Outcome, build_facts
 from video_pipeline.feedback.learning import Learned, Standing, learn, state_of
 from video_pipeline.feedback.messages import transition_alerts, weekly_alert
 from video_pipeline.feedback.patterns import (
@@ -42,10 +42,12 @@ __all__ = [
     "EditorialPattern",
     "Expectation",
     "FailureMode",
+    "FirstTry",
     "Learned",
     "ModelAttempts",
     "ModelScore",
     "ModelStanding",
+    "Outcome",
     "Part",
     "Standing",
     "StyleAffinity",

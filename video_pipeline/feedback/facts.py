@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -11,7 +12,18 @@ from pydantic import BaseModel, ConfigDict
 from video_pipeline.briefs import ShotKind, Storyboard
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.feedback.timing import ClipTimes
-from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, PublicationState, SpendCategory
+from video_pipeline.ledger import (
+    OUTSIDE_THE_SHOT,
+    FailureKind,
+    Job,
+    JobKind,
+    JobState,
+    PublicationState,
+    Review,
+    ReviewStage,
+    ReviewState,
+    SpendCategory,
+)
 from video_pipeline.publishing import Engagement, PublishRecord
 
 
@@ -37,6 +49,35 @@ class ModelAttempts(BaseModel):
     billed_s: float = 0.0
     kinds: dict[str, tuple[int, int]] = {}
     own_tier: str = ""
+
+
+class Outcome(StrEnum):
+    """How an attempt at a model ended. `rejected`: the model made a file, and quality did not take it."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+class FirstTry(BaseModel):
+    """A clip's first attempt at one version of a model; the one observation of it that the clip is.
+
+    `seconds` from the submit to the end, `billed_usd` in US dollars. `rescue` says that another model had refused or
+    failed the shot before, so that this one met a harder one. `chance` is the probability with which routing gave the
+    clip to the model, 1 where nothing was drawn.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    model_version: str
+    kind: str = ""
+    outcome: Outcome
+    seconds: float = 0.0
+    billed_usd: Decimal = Decimal(0)
+    rescue: bool = False
+    chance: float = 1.0
 
 
 class Expectation(BaseModel):
@@ -65,7 +106,9 @@ class ClipFact(BaseModel):
     """A row of the asset `clip_facts`. `waste` maps a cause to what was paid for nothing.
 
     `expectation` is None for a clip without a plan, as are those of versions that did not note it. The times are
-    those of `ClipTimes`, in seconds; `seconds` maps a part of the way (`Part`) to what it took.
+    those of `ClipTimes`, in seconds; `seconds` maps a part of the way (`Part`) to what it took. `kind` is that of the
+    shots that take most of the clip, `length_s` what the brief asks for. `approved` is a person's word on the
+    finished clip, None where nobody was asked. Facts of older releases have no `firsts`; read `first_tries`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -108,6 +151,41 @@ class ClipFact(BaseModel):
     to_published_s: float | None = None
     to_published_provider_s: float | None = None
     seconds: dict[str, float] = {}
+    kind: str = ""
+    length_s: float = 0.0
+    approved: bool | None = None
+    firsts: tuple[FirstTry, ...] = ()
+
+    @property
+    def first_tries(self) -> tuple[FirstTry, ...]:
+        """The first attempt at each model and version; of a fact without them as its attempts let one tell.
+
+        What went wrong at all went wrong before the attempt that was accepted, and the model that a shot came to
+        after another is a rescue.
+        """
+        if self.firsts or not self.by_model:
+            return self.firsts
+        went_wrong = False
+        firsts: list[FirstTry] = []
+        for entry in self.by_model:
+            if entry.refusals:
+                outcome = Outcome.REFUSED
+            elif entry.rejections:
+                outcome = Outcome.REJECTED
+            else:
+                outcome = Outcome.FAILED if entry.failures else Outcome.ACCEPTED
+            firsts.append(
+                FirstTry(
+                    model=entry.model,
+                    model_version=entry.model_version,
+                    kind=next(iter(entry.kinds), ""),
+                    outcome=outcome,
+                    billed_usd=entry.billed_usd / max(1, entry.attempts),
+                    rescue=went_wrong,
+                )
+            )
+            went_wrong = went_wrong or outcome is not Outcome.ACCEPTED
+        return tuple(firsts)
 
     @property
     def mixed(self) -> bool:
@@ -126,11 +204,13 @@ def build_facts(
     own_tiers: Mapping[str, str],
     expectations: Mapping[str, Expectation],
     times: Mapping[str, ClipTimes],
+    reviews: Sequence[Review] = (),
 ) -> list[ClipFact]:
     """One fact a clip of the day; `clips` with the final verdicts.
 
     Storyboards, costs, expectations and times are by clip id. `own_tiers` maps a model to its tier in the catalogue.
     """
+    words = {review.clip_id: review for review in reviews if review.stage == ReviewStage.TECHNICAL}
     jobs_of: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         jobs_of[job.clip_id].append(job)
@@ -151,6 +231,7 @@ def build_facts(
             own_tiers,
             expectations.get(clip.clip_id),
             times.get(clip.clip_id, ClipTimes()),
+            words.get(clip.clip_id),
         )
         for clip in clips
     ]
@@ -166,10 +247,12 @@ def _fact(
     own_tiers: Mapping[str, str],
     expectation: Expectation | None,
     times: ClipTimes,
+    word: Review | None,
 ) -> ClipFact:
     line = {category: costs.get(category, Decimal(0)) for category in SpendCategory}
     usable = clip.status is ClipStatus.PASSED
     brief = storyboard.brief
+    kinds = {storyboard.shot_sha256(shot): shot.kind for shot in storyboard.shots}
     return ClipFact(
         clip_id=clip.clip_id,
         brief_id=clip.brief_id,
@@ -202,13 +285,17 @@ def _fact(
         hook=brief.hook,
         style=brief.style,
         **metrics_of(metrics),
-        by_model=_by_model(jobs, {storyboard.shot_sha256(shot): shot.kind for shot in storyboard.shots}, own_tiers),
+        by_model=_by_model(jobs, kinds, own_tiers),
         expectation=expectation,
         to_preview_s=times.to_preview_s,
         to_preview_provider_s=times.to_preview_provider_s,
         to_published_s=times.to_published_s,
         to_published_provider_s=times.to_published_provider_s,
         seconds=dict(times.parts),
+        kind=_main_kind(storyboard),
+        length_s=sum(shot.duration_s for shot in storyboard.shots),
+        approved=None if word is None or word.state is ReviewState.WAITING else word.state is ReviewState.APPROVED,
+        firsts=_first_tries(jobs, kinds),
     )
 
 
@@ -280,6 +367,57 @@ def _by_model(
             }
         )
     return tuple(counted.values())
+
+
+def _first_tries(jobs: Sequence[Job], kinds: Mapping[str, ShotKind]) -> tuple[FirstTry, ...]:
+    """The first attempt at each model and version that the model itself has answered."""
+    told = [
+        job
+        for job in sorted(jobs, key=lambda job: (job.attempt, job.shot))
+        if job.kind is JobKind.VIDEO
+        and job.state.final
+        and job.submitted_at is not None
+        and not job.cached_from
+        and job.failure_kind not in OUTSIDE_THE_SHOT
+    ]
+    firsts: dict[tuple[str, str], FirstTry] = {}
+    unsolved: dict[str, set[str]] = defaultdict(set)
+    for job in told:
+        others = unsolved[job.shot_sha256] - {job.model}
+        kind = kinds.get(job.shot_sha256)
+        firsts.setdefault(
+            (job.model, job.model_version),
+            FirstTry(
+                model=job.model,
+                model_version=job.model_version,
+                kind=kind.value if kind else "",
+                outcome=_outcome(job),
+                seconds=(job.finished_at - job.submitted_at).total_seconds()
+                if job.finished_at and job.submitted_at
+                else 0.0,
+                billed_usd=job.billed_usd,
+                rescue=bool(others),
+            ),
+        )
+        if job.state is not JobState.ACCEPTED:
+            unsolved[job.shot_sha256].add(job.model)
+    return tuple(firsts.values())
+
+
+def _outcome(job: Job) -> Outcome:
+    if job.state is JobState.ACCEPTED:
+        return Outcome.ACCEPTED
+    if job.state is JobState.REJECTED:
+        return Outcome.REJECTED
+    return Outcome.REFUSED if job.failure_kind is FailureKind.MODERATION else Outcome.FAILED
+
+
+def _main_kind(storyboard: Storyboard) -> str:
+    """The kind of shot that fills most of the clip."""
+    lengths: dict[str, float] = defaultdict(float)
+    for shot in storyboard.shots:
+        lengths[shot.kind.value] += shot.duration_s
+    return max(sorted(lengths), key=lambda kind: lengths[kind], default="")
 
 
 def _generation_s(jobs: Sequence[Job]) -> float:

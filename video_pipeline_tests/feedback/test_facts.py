@@ -8,8 +8,9 @@ import pytest
 
 from video_pipeline.briefs import storyboard_of
 from video_pipeline.clips import ClipStatus, ReviewedClip
-from video_pipeline.feedback import ClipFact, book_delivery, build_facts
+from video_pipeline.feedback import ClipFact, Outcome, book_delivery, build_facts
 from video_pipeline.ledger import (
+    OUTSIDE_THE_SHOT,
     Bill,
     Failure,
     FailureKind,
@@ -18,6 +19,9 @@ from video_pipeline.ledger import (
     JobState,
     Ledger,
     PublicationState,
+    Review,
+    ReviewStage,
+    ReviewState,
     SpendCategory,
 )
 from video_pipeline.policy import Policy
@@ -264,3 +268,45 @@ def test_an_attempt_is_of_the_clips_tier_and_tells_the_models_own():
     fact = _fact(_ended("one", JobState.ACCEPTED), own_tiers={"sandbox/sprint": "production"})
     assert [(entry.tier, entry.own_tier) for entry in fact.by_model] == [("preview", "production")]
     assert [entry.own_tier for entry in _fact(_ended("one", JobState.ACCEPTED), own_tiers={}).by_model] == [""]
+
+
+def test_a_clip_is_one_observation_of_each_model_that_it_was_first_tried_at():
+    refused = {"failure_kind": FailureKind.MODERATION, "shot_sha256": "one", **_USD}
+    jobs = [
+        _ended("a", JobState.FAILED, attempt=0, finished_at=_NOON + timedelta(seconds=20), **refused),
+        _ended("b", JobState.FAILED, attempt=1, **refused),
+        _ended("c", JobState.ACCEPTED, attempt=2, model="sandbox/dash", shot_sha256="one"),
+    ]
+    first, second = _fact(*reversed(jobs)).firsts
+    assert (first.model, first.outcome, first.rescue) == ("sandbox/sprint", Outcome.REFUSED, False)
+    assert (first.seconds, first.billed_usd) == (20.0, Decimal("0.044"))
+    assert (second.model, second.outcome, second.rescue) == ("sandbox/dash", Outcome.ACCEPTED, True)
+
+
+@pytest.mark.parametrize("kind", sorted(OUTSIDE_THE_SHOT))
+def test_what_failed_outside_the_shot_is_no_observation(kind: FailureKind):
+    outage = _ended("a", JobState.FAILED, failure_kind=kind)
+    (first,) = _fact(outage, _ended("b", JobState.REJECTED, attempt=1)).firsts
+    assert (first.outcome, first.rescue) == (Outcome.REJECTED, False)
+
+
+def test_a_fact_of_an_older_release_tells_its_first_tries_by_its_attempts():
+    fact = _fact(
+        _ended("a", JobState.FAILED, failure_kind=FailureKind.MODERATION),
+        _ended("b", JobState.FAILED, failure_kind=FailureKind.MODERATION, attempt=1),
+        _ended("c", JobState.ACCEPTED, attempt=2, model="sandbox/dash", shot_sha256="one"),
+    )
+    old = fact.model_copy(update={"firsts": ()})
+    assert [(one.model, one.outcome, one.rescue) for one in old.first_tries] == [
+        ("sandbox/sprint", Outcome.REFUSED, False),
+        ("sandbox/dash", Outcome.ACCEPTED, True),
+    ]
+
+
+def test_a_fact_knows_its_kind_its_length_and_a_persons_word():
+    def word(state: ReviewState) -> Review:
+        return Review(_CLIP, ReviewStage.TECHNICAL, "looks odd", state, _NOON)
+
+    assert (_fact().kind, _fact().length_s) == (_BOARD.shots[0].kind, sum(shot.duration_s for shot in _BOARD.shots))
+    assert [_fact(reviews=[word(state)]).approved for state in ReviewState] == [None, True, False]
+    assert _fact().approved is None

@@ -71,6 +71,7 @@ def clip_facts(
             generation_plan, jobs, catalogue.tiers, max_attempts=policy.generation.max_attempts
         ),
         times={clip_id: times_of(trail) for clip_id, trail in ledger.trails.of_day(day).items()},
+        reviews=ledger.reviews.of_day(day),
     )
     return dg.MaterializeResult(
         value=facts,
