@@ -84,6 +84,19 @@ class Services:
 
     @cached_property
     def ledger(self) -> Ledger:
+        """The ledger. Raises ConfigurationError when it is of the other mode, or of another time zone's days."""
+        ledger = self.ledger_of_any_zone
+        zone = ledger.governance.claim_zone(self.settings.time_zone)
+        if zone != self.settings.time_zone:
+            raise ConfigurationError(
+                f"This ledger counts the days of {zone}, and VIDEO_PIPELINE_TIME_ZONE is {self.settings.time_zone}: "
+                "the money of one day would count on another. Set it to the ledger's in every process, or move the "
+                f"house with `video-pipeline time-zone {self.settings.time_zone}`."
+            )
+        return ledger
+
+    @cached_property
+    def ledger_of_any_zone(self) -> Ledger:
         """The ledger, claimed for the mode. Raises ConfigurationError when it is the other mode's."""
         ledger = _open_ledger(self.settings)
         mode = self.settings.mode

@@ -12,6 +12,7 @@ from video_pipeline.cli.console import complaints, escaped
 from video_pipeline.cli.people import decide, resolve, review, thaw
 from video_pipeline.cli.planning import plan
 from video_pipeline.cli.running import demo, dev, run_day
+from video_pipeline.cli.time_zone import time_zone
 from video_pipeline.cli.upscale import upscale
 from video_pipeline.cli.waiting import waiting
 from video_pipeline.cli.webhooks import webhooks
@@ -25,7 +26,21 @@ app = typer.Typer(
     add_completion=False,
 )
 # In the order in which --help lists them.
-for command in (plan, demo, run_day, dev, upscale, webhooks, waiting, review, decide, resolve, thaw, alerts):
+for command in (
+    plan,
+    demo,
+    run_day,
+    dev,
+    upscale,
+    webhooks,
+    waiting,
+    review,
+    decide,
+    resolve,
+    thaw,
+    alerts,
+    time_zone,
+):
     app.command()(command)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, select
+from sqlalchemy import Connection, Engine, Row, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from video_pipeline.ledger.connecting import tried_again
@@ -220,6 +220,19 @@ class Governance:
         with self._engine.begin() as connection:
             connection.execute(insert(world).values(mode=mode).on_conflict_do_nothing())
             return Mode(connection.execute(select(world.c.mode)).scalar_one())
+
+    @tried_again
+    def claim_zone(self, name: str) -> str:
+        """The time zone (IANA name) whose days a claimed ledger counts. The first to ask decides."""
+        with self._engine.begin() as connection:
+            connection.execute(update(world).where(world.c.time_zone.is_(None)).values(time_zone=name))
+            return connection.execute(select(world.c.time_zone)).scalar_one()
+
+    @tried_again
+    def move_to_zone(self, name: str) -> None:
+        """From now on the days of a claimed ledger are those of the zone of this IANA name."""
+        with self._engine.begin() as connection:
+            connection.execute(update(world).values(time_zone=name))
 
     def version(self) -> str:
         """A string that changes exactly when a freeze, a standing or a preference that steers routing does."""

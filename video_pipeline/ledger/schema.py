@@ -228,6 +228,7 @@ world = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False, server_default="1"),
     Column("mode", String(16), nullable=False),
+    Column("time_zone", Text),
     _at("claimed_at", default=True),
     CheckConstraint("id = 1", name="ck_world_one_row"),
 )

@@ -37,3 +37,12 @@ def test_a_day_goes_by_the_time_zone_of_the_settings(new_machine: NewMachine) ->
     assert f"to today, {day} in the time zone {zone}" in " ".join(refused.stderr.split())
     drop(machine.inbox, later, a_brief("kettle"))
     assert f"A day begins at 00:00 {zone}" in " ".join(machine.run("plan").stdout.split())
+    machine.environment["VIDEO_PIPELINE_TIME_ZONE"] = "UTC"
+    stranger = machine.run("plan")
+    assert stranger.returncode == 1
+    assert f"This ledger counts the days of {zone}" in " ".join(stranger.stderr.split())
+    assert f"VIDEO_PIPELINE_TIME_ZONE={zone}" in " ".join(machine.run("time-zone").stdout.split())
+    nowhere = machine.run("time-zone", "Mars/Olympus")
+    assert nowhere.returncode == 1 and "no time zone 'Mars/Olympus'" in " ".join(nowhere.stderr.split())
+    assert machine.run("time-zone", "UTC").returncode == 0
+    assert machine.run("plan").returncode == 0

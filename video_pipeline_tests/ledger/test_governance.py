@@ -178,6 +178,16 @@ def test_a_ledger_belongs_to_the_mode_that_asked_first(ledger: Ledger):
     assert _count(ledger, world) == 1
 
 
+def test_a_ledger_counts_the_days_of_the_zone_that_asked_first_until_it_is_moved(ledger: Ledger):
+    governance = ledger.governance
+    governance.claim_world(Mode.SANDBOX)
+    with ThreadPoolExecutor(8) as pool:
+        zones = set(pool.map(lambda n: governance.claim_zone(("UTC", "Asia/Tokyo")[n % 2]), range(16)))
+    assert len(zones) == 1
+    governance.move_to_zone("Europe/Berlin")
+    assert governance.claim_zone("UTC") == "Europe/Berlin"
+
+
 def test_the_version_changes_when_what_steers_routing_does_and_only_then(ledger: Ledger):
     governance = ledger.governance
     changes = [
