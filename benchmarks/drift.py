@@ -183,7 +183,8 @@ def _jobs(
     made_by, usd = catalogue.named(decision.model or ""), decision.attempt_usd
     if drifts and world.previews_made_by_production and decision.tier == PREVIEW:
         made_by = next(model for model in catalogue.models if model.tier == "production")
-        usd = made_by.resolutions[0].usd_per_s * Decimal(decision.requested_s)
+        length = made_by.durations.at(decision.requested_s)
+        usd = made_by.usd(made_by.resolutions[0], plan.storyboard.orientation, length, audio=False)
     usd *= Decimal(str(world.price)) if drifts else 1
     accept = truth[decision.model or ""] * (world.acceptance if drifts else 1)
     for attempt in range(MAX_ATTEMPTS):

@@ -16,11 +16,22 @@ class Orientation(StrEnum):
     SQUARE = "square"
 
 
+class Ending(StrEnum):
+    """How a job ends without a file; whether that is billed is in its provider's terms or its model's price."""
+
+    PROMPT_REFUSED = "prompt refused"
+    OUTPUT_REFUSED = "output refused"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
 class RenderOrder(BaseModel):
     """One picture or clip to render.
 
-    `duration_s` is 0 for a picture. `resolution` is one that the catalogue names for the model. `start_image` and
-    `references` are addresses that the provider can fetch. A field added later needs a default: see `document`.
+    `duration_s` is 0 for a picture; `frames` and `fps` say it in frames to a model that counts them. `resolution` is
+    one that the catalogue names for the model; `size` is (width, height) for one that is paid by the pixel.
+    `start_image` and `references` are addresses that the provider can fetch. A field added later needs a default: see
+    `document`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,8 +39,11 @@ class RenderOrder(BaseModel):
     prompt: str
     negative_prompt: str | None = None
     duration_s: float = Field(default=0.0, ge=0)
+    frames: int | None = Field(default=None, ge=1)
+    fps: int | None = Field(default=None, ge=1)
     orientation: Orientation
     resolution: str | None = None
+    size: tuple[int, int] | None = None
     audio: bool = False
     seed: int | None = None
     start_image: str | None = None

@@ -3,6 +3,7 @@
 from video_pipeline.routing.beliefs import Belief
 from video_pipeline.routing.catalogue import Catalogue, ImageModel, Model, Resolution, Tier, load_catalogue
 from video_pipeline.routing.decision import Decision, FallOver, Promotion, RoutingState, decide
+from video_pipeline.routing.lengths import Durations, Frames, Length
 from video_pipeline.routing.plan import (
     ClipPlan,
     DayPlan,
@@ -13,6 +14,7 @@ from video_pipeline.routing.plan import (
     plan_day,
     price_day,
 )
+from video_pipeline.routing.price import Offer, OffPeak, Price, Unit
 
 __all__ = [
     "Belief",
@@ -20,14 +22,21 @@ __all__ = [
     "ClipPlan",
     "DayPlan",
     "Decision",
+    "Durations",
     "FallOver",
+    "Frames",
     "ImageModel",
+    "Length",
     "Model",
+    "OffPeak",
+    "Offer",
     "OverCap",
+    "Price",
     "Promotion",
     "Resolution",
     "RoutingState",
     "Tier",
+    "Unit",
     "attempts_moments",
     "check_cap",
     "decide",

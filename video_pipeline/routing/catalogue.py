@@ -1,12 +1,12 @@
 """The catalogue: which models exist, what they can do and what they cost. Data with dated, sourced prices."""
 
-from collections.abc import Collection
-from datetime import date
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,12 +15,18 @@ from video_pipeline.briefs import ShotKind
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.orders import Orientation
 from video_pipeline.policy import explain, read_yaml_mapping
+from video_pipeline.routing.lengths import Durations, Length
+from video_pipeline.routing.price import Price
 
 _RATIOS: dict[Orientation, tuple[int, int]] = {
     Orientation.PORTRAIT: (9, 16),
     Orientation.LANDSCAPE: (16, 9),
     Orientation.SQUARE: (1, 1),
 }
+
+
+# What a size said of its price when it held it itself.
+_OLD_PRICES = frozenset({"usd_per_s", "usd_per_s_audio"})
 
 
 class Tier(StrEnum):
@@ -47,35 +53,42 @@ class _Entry(BaseModel):
 
 
 class Resolution(_Entry):
-    """A size a model renders in, and its price; `usd_per_s` is silent, `usd_per_s_audio` with native audio."""
+    """A size a model renders in: its name in the price and for the provider, and the pixels of its short side.
+
+    `multiple_of`: a network that renders in blocks cuts its sides down to a multiple of so many pixels.
+    """
 
     name: str
     short_side: int = Field(gt=0)
-    usd_per_s: Decimal = Field(ge=0)
-    usd_per_s_audio: Decimal | None = Field(None, ge=0)
+    multiple_of: int = Field(default=2, ge=2, multiple_of=2)
 
     def size(self, orientation: Orientation) -> tuple[int, int]:
         """(width, height) in pixels, even, short side as named."""
         across, down = _RATIOS[orientation]
         scale = self.short_side / min(across, down)
-        return _even(across * scale), _even(down * scale)
+        if self.multiple_of == 2:
+            return _even(across * scale), _even(down * scale)
+        blocks = (int(side * scale + 1e-6) // self.multiple_of for side in (across, down))
+        width, height = (block * self.multiple_of for block in blocks)
+        return width, height
 
 
-class Durations(_Entry):
-    """What lengths a model renders: any whole second from `min_s` to `max_s`, or only `allowed_s`."""
-
-    min_s: int = Field(1, ge=1)
-    max_s: int = Field(ge=1)
-    allowed_s: tuple[int, ...] = ()
-
-    @property
-    def longest_s(self) -> int:
-        return max(self.allowed_s or (self.max_s,))
-
-    def rendered_s(self, wanted_s: float) -> int | None:
-        """The shortest length that holds `wanted_s` seconds; None when there is none."""
-        lengths = self.allowed_s or range(self.min_s, self.max_s + 1)
-        return next((length for length in lengths if length >= wanted_s - 1e-6), None)
+def _with_price(document: dict[str, Any]) -> dict[str, Any]:
+    """A model's entry with its price apart; until 0.1.0 each of its sizes held its own, a second."""
+    sizes = document.get("resolutions")
+    if not isinstance(sizes, Sequence) or isinstance(sizes, str):
+        return document
+    own = [cast("Mapping[str, Any]", size) for size in cast("Sequence[Any]", sizes) if isinstance(size, Mapping)]
+    rates = {
+        kind: {size.get("name", ""): size[key] for size in own if size.get(key) is not None}
+        for kind, key in (("silent", "usd_per_s"), ("sound", "usd_per_s_audio"))
+    }
+    if not rates["silent"]:
+        return document
+    kept = [{key: value for key, value in size.items() if key not in _OLD_PRICES} for size in own]
+    price = document.get("price")
+    price = dict(cast("Mapping[str, Any]", price)) if isinstance(price, Mapping) else {}
+    return document | {"resolutions": kept, "price": price | rates | {"per": "second"}}
 
 
 class Model(_Entry):
@@ -89,10 +102,27 @@ class Model(_Entry):
     image_to_video: bool = Field(False, description="Whether it renders from a start image.")
     durations: Durations
     resolutions: tuple[Resolution, ...] = Field(min_length=1)
+    price: Price
     fidelity: dict[ShotKind, float]
     acceptance_prior: float = Field(gt=0, le=1, description="Share of attempts expected to be accepted.")
     price_source: str
     price_checked_on: date
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_form(cls, document: Any) -> Any:
+        return _with_price(cast("dict[str, Any]", document)) if isinstance(document, dict) else document
+
+    @model_validator(mode="after")
+    def _priced(self) -> "Model":
+        names = [resolution.name for resolution in self.resolutions]
+        missing = [name for name in names if name not in self.price.silent]
+        unknown = [name for name in self.price.silent if name not in names]
+        if missing or unknown:
+            raise ValueError(f"price.silent must name the sizes, {', '.join(names)}, and no other")
+        if self.price.counts_frames and self.durations.frames is None:
+            raise ValueError("a price that counts frames needs durations in frames")
+        return self
 
     @model_validator(mode="after")
     def _every_kind(self) -> "Model":
@@ -103,7 +133,19 @@ class Model(_Entry):
 
     @property
     def offers_audio(self) -> bool:
-        return any(resolution.usd_per_s_audio is not None for resolution in self.resolutions)
+        return bool(self.price.sound)
+
+    def usd(
+        self,
+        resolution: Resolution,
+        orientation: Orientation,
+        length: Length,
+        *,
+        audio: bool,
+        at: datetime | None = None,
+    ) -> Decimal:
+        """What one clip costs in US dollars; `at` as of `Price.usd`."""
+        return self.price.usd(resolution.name, resolution.size(orientation), length, audio=audio, at=at)
 
 
 class ImageModel(_Entry):

@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
@@ -18,6 +19,7 @@ from video_pipeline.briefs import Brief, Quality, StoryboardShot
 from video_pipeline.policy import RoutingThresholds
 from video_pipeline.routing.beliefs import Belief
 from video_pipeline.routing.catalogue import Catalogue, Model, Resolution, Tier
+from video_pipeline.routing.lengths import Length
 
 # How many of the models that were passed over a decision tells of, cheapest first.
 MAX_ALTERNATIVES = 5
@@ -47,6 +49,7 @@ class RoutingState:
     a release before there were beliefs had measured; it holds until the first night has beliefs. `affinity` maps a
     style and a model to a share by which the model's cost shifts, within the policy's limit. `unavailable` maps
     models that cannot serve now to why; one that stands in for them costs at most `dearest` times what they would.
+    `priced_at` is the moment whose offers and off-peak hours count; without it, prices are the list's.
     """
 
     frozen: frozenset[str] = frozenset()
@@ -59,6 +62,7 @@ class RoutingState:
     probation_share: float = 0.0
     unavailable: Mapping[str, str] = field(default_factory=dict[str, str])
     dearest: float = math.inf
+    priced_at: datetime | None = None
 
     def belief_in(self, model: Model) -> Belief | None:
         """What is believed of the version that the catalogue has; None of a version that is new."""
@@ -144,7 +148,7 @@ class _Option:
     model: Model
     resolution: Resolution
     audio: bool
-    rendered_s: int
+    length: Length
     usd: Decimal
     acceptance: float
     accepted_usd: float
@@ -197,7 +201,7 @@ def decide(
         resolution=chosen.resolution.name,
         size=(width, height),
         audio=chosen.audio,
-        requested_s=chosen.rendered_s,
+        requested_s=chosen.length.seconds,
         attempt_usd=chosen.usd,
         acceptance=chosen.acceptance,
         reasons=(*reasons, serving.why, f"rendered at {width}x{height}, upscaled {factor:.1f}x on our own GPU"),
@@ -408,7 +412,7 @@ def _unfit(model: Model, shot: StoryboardShot, with_audio: bool) -> str:
     if with_audio and not model.offers_audio:
         return f"{model.model} has no sound"
     if model.durations.rendered_s(shot.duration_s) is None:
-        return f"{model.model} renders at most {model.durations.longest_s} s"
+        return f"{model.model} renders at most {model.durations.longest_s:g} s"
     return ""
 
 
@@ -421,7 +425,7 @@ def _kept_out(model: Model, shot: StoryboardShot, brief: Brief, state: RoutingSt
 
 
 def _sizes(model: Model, with_audio: bool) -> list[Resolution]:
-    return [size for size in model.resolutions if not with_audio or size.usd_per_s_audio is not None]
+    return [size for size in model.resolutions if not with_audio or size.name in model.price.sound]
 
 
 def _reachable(model: Model, with_audio: bool, policy: RoutingThresholds) -> list[Resolution]:
@@ -438,16 +442,19 @@ def _cheapest_size(
 ) -> _Option:
     """The least-cost size from which the upscaler reaches the delivered one, else the largest (G1.9)."""
 
-    def usd_per_s(resolution: Resolution) -> Decimal:
-        sound = resolution.usd_per_s_audio if with_audio else None
-        return resolution.usd_per_s if sound is None else sound
+    def bought(resolution: Resolution) -> tuple[Decimal, Length]:
+        def usd(length: Length) -> Decimal:
+            return model.usd(resolution, brief.orientation, length, audio=with_audio, at=state.priced_at)
+
+        length = model.durations.rendered(shot.duration_s, cost=usd)
+        length = length or model.durations.lengths[-1]
+        return usd(length), length
 
     sizes = _reachable(model, with_audio, policy) or [
         max(_sizes(model, with_audio), key=lambda size: size.short_side)
     ]
-    resolution = min(sizes, key=lambda candidate: (usd_per_s(candidate), -candidate.short_side))
-    rendered_s = model.durations.rendered_s(shot.duration_s) or model.durations.longest_s
-    usd = usd_per_s(resolution) * rendered_s
+    resolution = min(sizes, key=lambda candidate: (bought(candidate)[0], -candidate.short_side))
+    usd, length = bought(resolution)
     acceptance = state.acceptance_of(model)
     affinity = state.affinity.get(brief.style, {}).get(model.model, 0.0)
     shift = max(-policy.preference_limit, min(policy.preference_limit, affinity))
@@ -457,7 +464,7 @@ def _cheapest_size(
         model=model,
         resolution=resolution,
         audio=with_audio,
-        rendered_s=rendered_s,
+        length=length,
         usd=usd,
         acceptance=acceptance,
         accepted_usd=accepted_usd,
@@ -528,8 +535,8 @@ def _why_own(
 def _why_dearer(shot: StoryboardShot, tier: Tier, chosen: _Option, own: _Option) -> str:
     return (
         f"{chosen.model.model} of the {chosen.model.tier} tier costs less for {shot.duration_s:g} s of a {shot.kind} "
-        f"shot than the {tier} tier's own choice: {_price(chosen)}; {own.model.model} bills {own.rendered_s} s, "
-        f"${own.usd:.4f} an attempt, {own.acceptance:.0%} accepted"
+        f"shot than the {tier} tier's own choice: {_price(chosen)}; {own.model.model} bills "
+        f"{own.length.seconds:g} s, ${own.usd:.4f} an attempt, {own.acceptance:.0%} accepted"
     )
 
 

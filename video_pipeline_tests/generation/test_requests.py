@@ -95,7 +95,7 @@ def test_a_job_carries_what_the_ledger_needs_to_explain_it() -> None:
     made = job()
     assert (made.clip_id, made.shot, made.attempt, made.strategy) == (f"{DAY}/a-clip", 0, 0, "original")
     assert (made.tier, made.model, made.provider, made.requested_s) == ("preview", "sandbox/sprint", "fal", 1)
-    assert made.expected_usd == CATALOGUE.named("sandbox/sprint").resolutions[0].usd_per_s
+    assert made.expected_usd == CATALOGUE.named("sandbox/sprint").price.silent["108p"]
     assert made.order == RenderOrder(
         prompt=PROMPT, duration_s=1, orientation=Orientation.PORTRAIT, resolution="108p", seed=made.order.seed
     )

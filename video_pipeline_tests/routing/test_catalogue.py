@@ -14,8 +14,7 @@ from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation import PROVIDERS
 from video_pipeline.orders import Orientation, RenderOrder
 from video_pipeline.policy import Policy
-from video_pipeline.routing import Catalogue, Resolution, Tier, load_catalogue
-from video_pipeline.routing.catalogue import Durations
+from video_pipeline.routing import Catalogue, Resolution, Tier, Unit, load_catalogue
 from video_pipeline.sandbox.pricelist import PriceList
 
 _PACKAGED = {name: load_catalogue(sandbox=name == "sandbox") for name in ("sandbox", "real")}
@@ -87,7 +86,9 @@ def test_the_sandboxs_catalogue_is_the_sandboxs_own_price_list(sandbox_catalogue
             assert sold is not None and sold.name == model.model
             (resolution,) = model.resolutions
             assert (resolution.name,) == sold.resolutions
-            assert (resolution.usd_per_s, resolution.usd_per_s_audio) == (sold.usd_per_s, sold.usd_per_s_audio)
+            price = model.price
+            assert (price.per, price.silent) == (Unit.SECOND, {resolution.name: sold.usd_per_s})
+            assert price.sound.get(resolution.name) == sold.usd_per_s_audio
     still = prices.model(sandbox_catalogue.anchor_model.wire["text_to_image"])
     assert still is not None and still.usd_per_image == sandbox_catalogue.anchor_model.usd_per_image
 
@@ -107,14 +108,14 @@ def test_a_file_that_is_no_catalogue_is_refused(tmp_path: Path, content: str, sa
 
 def test_every_wrong_entry_is_named_at_once(sandbox_catalogue: Catalogue, tmp_path: Path):
     document = _document(sandbox_catalogue)
-    document["models"][0]["resolutions"][0]["usd_per_s"] = "-1"
+    document["models"][0]["price"]["silent"]["108p"] = "-1"
     document["models"][1]["tier"] = "luxury"
     del document["models"][2]["price_source"]
     document["models"][3]["colour"] = "blue"
     del document["models"][4]["fidelity"]["action"]
     said = _refusal(tmp_path, document)
     for part in (
-        "models.0.resolutions.0.usd_per_s: Input should be greater than or equal to 0",
+        "models.0.price.silent.108p: Input should be greater than or equal to 0",
         "models.1.tier: Input should be 'preview'",
         "models.2.price_source: Field required",
         "models.3.colour: Extra inputs are not permitted",
@@ -139,23 +140,51 @@ def test_an_unknown_model_is_answered_with_those_that_there_are(sandbox_catalogu
 
 @given(short_side=st.integers(16, 2160), orientation=st.sampled_from(Orientation))
 def test_a_size_is_even_and_has_its_short_side(short_side: int, orientation: Orientation):
-    size = Resolution.model_validate({"name": "x", "short_side": short_side, "usd_per_s": "1"}).size(orientation)
+    size = Resolution(name="x", short_side=short_side).size(orientation)
     assert all(side % 2 == 0 for side in size)
     assert abs(min(size) - short_side) <= 1
     across, down = {"portrait": (9, 16), "landscape": (16, 9), "square": (1, 1)}[orientation]
     assert abs(size[0] * down - size[1] * across) <= 2 * (across + down)
 
 
-@given(
-    durations=st.one_of(
-        st.builds(lambda low, more: Durations(min_s=low, max_s=low + more), st.integers(1, 5), st.integers(0, 15)),
-        st.lists(st.integers(1, 20), min_size=1, unique=True).map(
-            lambda lengths: Durations(min_s=1, max_s=max(lengths), allowed_s=tuple(sorted(lengths)))
-        ),
-    ),
-    wanted_s=st.floats(0.5, 25),
+@pytest.mark.parametrize(
+    ("short_side", "multiple_of", "size"), [(480, 32, (480, 832)), (768, 32, (768, 1344)), (720, 16, (720, 1280))]
 )
-def test_the_shortest_length_that_holds_the_shot_is_rendered(durations: Durations, wanted_s: float):
-    lengths = durations.allowed_s or range(durations.min_s, durations.max_s + 1)
-    fitting = [length for length in lengths if length >= wanted_s - 1e-6]
-    assert durations.rendered_s(wanted_s) == (min(fitting) if fitting else None)
+def test_a_network_that_renders_in_blocks_cuts_its_sides_down(short_side: int, multiple_of: int, size):
+    resolution = Resolution(name="x", short_side=short_side, multiple_of=multiple_of)
+    assert resolution.size(Orientation.PORTRAIT) == size
+    assert resolution.size(Orientation.LANDSCAPE) == size[::-1]
+
+
+def test_the_form_of_0_1_0_is_read_with_its_prices(sandbox_catalogue: Catalogue, tmp_path: Path):
+    document = _document(sandbox_catalogue)
+    for entry in document["models"]:
+        price = entry.pop("price")
+        for size in entry["resolutions"]:
+            size |= {"usd_per_s": price["silent"][size["name"]], "usd_per_s_audio": price["sound"].get(size["name"])}
+    path = tmp_path / "models.yaml"
+    path.write_text(yaml.safe_dump(document))
+    assert load_catalogue(path, sandbox=True) == sandbox_catalogue
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"price": {"silent": {"big": "1"}}}, "price.silent must name the sizes, 108p", id="size"),
+        pytest.param(
+            {"price": {"silent": {"108p": "1"}, "per": "megapixel_frame"}}, "needs durations in frames", id="frames"
+        ),
+        pytest.param(
+            {"price": {"silent": {"108p": "1"}, "sound": {"big": "1"}}}, "sound is priced for big", id="sound"
+        ),
+        pytest.param(
+            {"price": {"silent": {"108p": "1"}, "per": "video", "minimum_s": 5}}, "for a price a second", id="minimum"
+        ),
+        pytest.param({"durations": {"min_s": 3, "max_s": 2}}, "must say what lengths there are", id="lengths"),
+        pytest.param({"durations": {"frames": {"min": 9, "max": 16, "step": 8, "fps": 24}}}, "a multiple", id="step"),
+    ],
+)
+def test_a_price_that_makes_no_sense_is_told(sandbox_catalogue: Catalogue, tmp_path: Path, changes: Any, said: str):
+    document = _document(sandbox_catalogue)
+    document["models"][0] |= changes
+    assert said in _refusal(tmp_path, document)

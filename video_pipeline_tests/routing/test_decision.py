@@ -84,9 +84,11 @@ def test_a_decisions_price_is_the_catalogues_for_what_it_says(policy: Policy, br
             continue
         sizes = {resolution.name: resolution for resolution in catalogue.named(decision.model).resolutions}
         resolution = sizes[decision.resolution or ""]
-        usd_per_s = resolution.usd_per_s_audio if decision.audio else resolution.usd_per_s
-        assert usd_per_s is not None
-        assert decision.attempt_usd == usd_per_s * Decimal(str(decision.requested_s))
+        model = catalogue.named(decision.model)
+        length = model.durations.at(decision.requested_s)
+        assert length.seconds == decision.requested_s
+        usd = model.usd(resolution, brief.orientation, length, audio=decision.audio)
+        assert decision.attempt_usd == usd and (resolution.name in model.price.sound or not decision.audio)
         assert decision.size == resolution.size(brief.orientation)
 
 
@@ -257,10 +259,9 @@ def test_the_cheapest_adequate_model_serves_an_ordinary_shot(policy: Policy, san
 
 
 def _usd_per_accepted(model: Model, decision: Decision, state: RoutingState) -> float:
-    (resolution,) = model.resolutions
-    usd_per_s = resolution.usd_per_s_audio if decision.audio else resolution.usd_per_s
+    (rate,) = (model.price.sound if decision.audio else model.price.silent).values()
     acceptance = state.acceptance.get(model.model, model.acceptance_prior)
-    return float(usd_per_s or 0) * decision.requested_s / max(acceptance, 0.05)
+    return float(rate) * decision.requested_s / max(acceptance, 0.05)
 
 
 def test_a_complex_shot_gets_the_tiers_strongest_model_for_its_kind(policy: Policy, sandbox_catalogue: Catalogue):

@@ -1,7 +1,6 @@
 """Providers: one file each behind the protocol of `protocol.py`, and the table that names them."""
 
 from video_pipeline.generation.providers.protocol import (
-    Ending,
     Forged,
     JobFailed,
     Kept,
@@ -18,6 +17,7 @@ from video_pipeline.generation.providers.protocol import (
 )
 from video_pipeline.generation.providers.registry import PROVIDERS
 from video_pipeline.generation.providers.wires import check_wires
+from video_pipeline.orders import Ending
 
 __all__ = [
     "PROVIDERS",

@@ -26,7 +26,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation.providers.protocol import (
-    Ending,
     Forged,
     JobFailed,
     NotAccepted,
@@ -40,7 +39,7 @@ from video_pipeline.generation.providers.protocol import (
     WebhookTerms,
 )
 from video_pipeline.ledger import FailureKind, Job, JobKind, Receipt
-from video_pipeline.orders import Orientation, RenderOrder
+from video_pipeline.orders import Ending, Orientation, RenderOrder
 from video_pipeline.settings import VendorSection
 from video_pipeline.wire import Answer, Bounds, Line, NoAnswer, NotSent, Secrets, Unreadable, Unsendable, clean
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from video_pipeline.errors import VendorError
 from video_pipeline.ledger import FailureKind, Job, Receipt
-from video_pipeline.orders import RenderOrder
+from video_pipeline.orders import Ending, RenderOrder
 from video_pipeline.settings import VendorSection
 
 
@@ -27,15 +27,6 @@ class Recovery(StrEnum):
     """The provider lists its requests, and ours can be told from others."""
     NONE = "none"
     """Only a person can find out."""
-
-
-class Ending(StrEnum):
-    """How a job ends without a file; whether that is billed is in the provider's terms."""
-
-    PROMPT_REFUSED = "prompt refused"
-    OUTPUT_REFUSED = "output refused"
-    FAILED = "failed"
-    CANCELED = "canceled"
 
 
 @dataclass(frozen=True)
