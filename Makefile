@@ -40,6 +40,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.breaker --quick
 	$(BIN)/python -m benchmarks.engine --quick
 	$(BIN)/python -m benchmarks.day --quick
+	$(BIN)/python -m benchmarks.week --quick
 	$(BIN)/python -m benchmarks.month --days 5
 
 bench-upscale: $(VENV)/.installed-bench

@@ -1,0 +1,482 @@
+"""What a delivered clip costs: the published week of 200 clips, from the ledger, beside the published table.
+
+The plan, the engine, the ladder and the ledger are the product's own, over HTTP. Not real: the shop that sells the
+renders (`benchmarks.priced_stand_in`), which bills as the catalogue's dated list prices say, and the pixels. So there
+is nothing to upscale, review or publish: each clip that comes through counts as delivered, and its upscaling and
+distribution are booked at the policy's figures. Nothing is learned meanwhile: every brief meets the first morning's
+beliefs.
+
+Prints the table, what each lever is worth, and what wrong prices do; writes JSON.
+Run it as `python -m benchmarks.week`.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import create_engine, make_url, text
+
+from benchmarks.bottle.house import stop_postgres
+from benchmarks.priced_stand_in import Films, PricedStandIn, Refusals, open_shop
+from video_pipeline.alerts import Notifier
+from video_pipeline.briefs import Brief, storyboard_of
+from video_pipeline.clips import ClipStatus, GeneratedClip, ReviewedClip
+from video_pipeline.feedback import book_delivery
+from video_pipeline.generation import PROVIDERS, check_wires, generate_day, job_driver
+from video_pipeline.ledger import JobKind, Ledger, PublicationState, SpendCategory, open_ledger
+from video_pipeline.ledger.embedded import embedded_url
+from video_pipeline.media import probe
+from video_pipeline.policy import Policy, ProviderLimits, load_policy
+from video_pipeline.publishing import PublishRecord
+from video_pipeline.quality import Check, CheckName, Expectation, TechnicalVerdict
+from video_pipeline.routing import Catalogue, RoutingState, load_catalogue, plan_day, price_day
+from video_pipeline.storage import LocalStore
+
+FIRST = date(2026, 11, 23)
+DAYS = 7
+CLIPS = 200
+GOAL_USD = Decimal("0.05")
+
+_HERE = Path(__file__).resolve().parent
+# Of twenty clips: 70 % drafts, 25 % standard, 5 % premium.
+_QUALITIES = ("draft",) * 14 + ("standard",) * 5 + ("premium",)
+# Their mean is 5.2 s.
+_LENGTHS_S = (4.0, 4.5, 5.0, 5.2, 5.2, 5.2, 5.5, 5.6, 5.8, 6.0)
+# 18 % of the clips are refused: of 36 clips 26 once, nine twice and one three times, which is 1.3 times.
+_REFUSED_SHARE = 0.18
+_PLACES = ("beach", "harbour", "workshop", "market", "kitchen", "rooftop", "forest", "studio", "river")
+_SIGHTS = (
+    "Waves",
+    "Fog",
+    "Hands at work",
+    "Steam",
+    "Lanterns",
+    "Rain",
+    "Bicycles",
+    "Flowers",
+    "Birds",
+    "Dust in light",
+)
+# The published figure of the upscaler: so many clips of 5.2 s at 24 frames a second an hour.
+_UPSCALED_AN_HOUR = 50
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a clip's cost: its name, the published dollars, and what of the ledger it is."""
+
+    name: str
+    published_usd: Decimal
+    category: SpendCategory
+
+
+LINES = (
+    Line("generation", Decimal("0.061"), SpendCategory.GENERATION),
+    Line("retries", Decimal("0.012"), SpendCategory.RETRY),
+    Line("upscaling", Decimal("0.001"), SpendCategory.UPSCALING),
+    Line("audio", Decimal("0.004"), SpendCategory.AUDIO),
+    Line("storage, distribution", Decimal("0.002"), SpendCategory.DISTRIBUTION),
+)
+# 70 % at $0.022, 25 % at $0.07 and 5 % at $0.20 a second, 5.2 s: what the published method comes to.
+METHOD_USD = (
+    Decimal("0.70") * Decimal("0.022") + Decimal("0.25") * Decimal("0.07") + Decimal("0.05") * Decimal("0.20")
+)
+METHOD_USD = (METHOD_USD * Decimal("5.2")).quantize(Decimal("0.0001"))
+
+
+@dataclass(frozen=True)
+class Week:
+    """A week to be run. `billed` is the shop's own price list, where it is not the catalogue's."""
+
+    name: str
+    catalogue: Catalogue
+    policy: Policy
+    billed: Catalogue | None = None
+    bills_refusals: bool = False
+    clips: int = CLIPS
+    all_5_2_s: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a week came to; dollars for the whole week, by the ledger unless said otherwise."""
+
+    name: str
+    clips: int
+    delivered: int
+    refused_clips: int
+    refusals: int
+    renders: int
+    expected_usd: Decimal
+    """Of generation and retries, by the plan."""
+    shop_usd: Decimal
+    """What the shop has billed for generation and retries."""
+    lines: dict[str, Decimal]
+    models: dict[str, tuple[int, Decimal]]
+    """Files that were paid for, and dollars, by model."""
+    not_delivered: dict[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def usd(self) -> Decimal:
+        return sum(self.lines.values(), Decimal(0))
+
+    @property
+    def usd_a_clip(self) -> Decimal:
+        """Of a delivered clip."""
+        return self.usd / max(1, self.delivered)
+
+    def document(self) -> dict[str, Any]:
+        told = asdict(self) | {"usd": self.usd, "usd_a_delivered_clip": round(self.usd_a_clip, 5)}
+        return json.loads(json.dumps(told, default=str))
+
+
+# --- a week --------------------------------------------------------------------------------------------------------
+
+
+def briefs_of(week: Week) -> dict[date, list[Brief]]:
+    """The week's briefs by day."""
+    days: dict[date, list[Brief]] = {FIRST + timedelta(days=number): [] for number in range(DAYS)}
+    refused = refused_takes(week.clips)
+    for take in range(week.clips):
+        day = FIRST + timedelta(days=take * DAYS // week.clips)
+        days[day].append(_brief(take, refused=take in refused, all_5_2_s=week.all_5_2_s))
+    return days
+
+
+def refused_takes(clips: int) -> dict[int, int]:
+    """How often each of the refused clips is refused, by take: the same share of each quality."""
+    by_quality = sorted(range(clips), key=lambda take: (_quality(take), take))
+    share = _REFUSED_SHARE
+    refused = [take for place, take in enumerate(by_quality) if int((place + 1) * share) > int(place * share)]
+    return {take: 3 if number == 18 else 2 if number % 4 == 1 else 1 for number, take in enumerate(refused)}
+
+
+def _quality(take: int) -> str:
+    return _QUALITIES[take % len(_QUALITIES)]
+
+
+def _brief(take: int, *, refused: bool, all_5_2_s: bool) -> Brief:
+    sight, place = _SIGHTS[take % len(_SIGHTS)], _PLACES[take % len(_PLACES)]
+    # What is refused can be softened, and has something else to show.
+    prompt = f"A founder smiling at a {place}, take {take}" if refused else f"{sight} at a {place}, take {take}"
+    quality = _quality(take)
+    return Brief.model_validate(
+        {
+            "brief_id": f"clip-{take:03d}",
+            "title": f"Clip {take}",
+            "platforms": ["youtube_shorts"],
+            "prompt": prompt,
+            "broll": [f"{sight} at a {place}, no people, take {take}"] if refused else [],
+            "duration_s": 5.2 if all_5_2_s else _LENGTHS_S[(take * 7 + take // 20) % len(_LENGTHS_S)],
+            "quality": quality,
+            "visual_complexity": 0.5,
+            "native_audio": quality == "premium",
+        }
+    )
+
+
+def run_week(week: Week, ledger: Ledger, folder: Path) -> Outcome:
+    """Plan, buy, join and book every clip of a week."""
+    store, policy = LocalStore(folder / "store"), week.policy
+    catalogue = check_wires(week.catalogue)
+    refusals = Refusals(refused_takes(week.clips), billed=week.bills_refusals)
+    shop = PricedStandIn(week.billed or catalogue, refusals, Films(folder / "films"))
+    expected_usd, clips = Decimal(0), list[GeneratedClip]()
+    with stub_pixels(), open_shop(shop):
+        for day, briefs in briefs_of(week).items():
+            boards = [storyboard_of(brief, day, cap_s=policy.generation.max_segment_s) for brief in briefs]
+            max_attempts = policy.generation.max_attempts
+            plans = plan_day(ledger, boards, catalogue, policy.routing, RoutingState(), max_attempts=max_attempts)
+            expected_usd += price_day(day, plans, max_attempts=max_attempts).expected_usd
+            made = generate_day(
+                plans,
+                ledger=ledger,
+                store=store,
+                providers=lambda client: {"fal": PROVIDERS["fal"].connect_sandbox(shop.base_url, client)},
+                catalogue=catalogue,
+                policy=policy,
+                notifier=Notifier([], ledger.alerts),
+                run_id=f"week {day}",
+            )
+            _deliver(ledger, policy, made)
+            clips += made
+    return _outcome(week, ledger, shop, clips, expected_usd)
+
+
+@contextmanager
+def stub_pixels() -> Generator[None, None, None]:
+    """Of the technical checks only that of the length is made: a stub is small whatever was ordered."""
+    module = cast(Any, job_driver)
+    whole, module.check_clip = module.check_clip, _check_length
+    try:
+        yield
+    finally:
+        module.check_clip = whole
+
+
+def _check_length(path: Path, expected: Expectation) -> TechnicalVerdict:
+    length_s = probe(path).duration_s
+    passed = _as_long(length_s, expected.duration_s)
+    measured, wanted = f"{length_s:.2f} s", f"{expected.duration_s:.2f} s"
+    message = f"It lasts {measured}, {wanted} were ordered."
+    check = Check(name=CheckName.DURATION, passed=passed, measured=measured, expected=wanted, message=message)
+    return TechnicalVerdict(checks=(check,))
+
+
+def _as_long(length_s: float, wanted_s: float) -> bool:
+    return abs(length_s - wanted_s) <= 0.1 * wanted_s
+
+
+def _deliver(ledger: Ledger, policy: Policy, clips: Sequence[GeneratedClip]) -> None:
+    """Book what comes after generation, at the policy's figures."""
+    reviewed = [
+        ReviewedClip(**clip.model_dump()).model_copy(update={"status": ClipStatus.PASSED})
+        for clip in clips
+        if is_delivered(clip)
+    ]
+    records = [
+        PublishRecord(
+            clip_id=clip.clip_id,
+            brief_id=clip.brief_id,
+            day=clip.day,
+            platform="youtube_shorts",
+            state=PublicationState.PUBLISHED,
+        )
+        for clip in reviewed
+    ]
+    for clip in reviewed:
+        ledger.spend.book_once(
+            f"upscaling {clip.clip_id}",
+            day=clip.day,
+            clip_id=clip.clip_id,
+            tier=clip.tier,
+            category=SpendCategory.UPSCALING,
+            usd=_upscaling_usd(policy, clip.duration_s),
+            note="the published rate at the policy's watts and tariff",
+        )
+    book_delivery(ledger, policy.costs, reviewed, records)
+
+
+def _upscaling_usd(policy: Policy, length_s: float) -> Decimal:
+    seconds = 3600 / _UPSCALED_AN_HOUR * length_s / 5.2
+    kwh = policy.upscaling.watts * policy.upscaling.utilisation * seconds / 3_600_000
+    return (Decimal(str(kwh)) * policy.upscaling.usd_per_kwh).quantize(Decimal("0.000001"))
+
+
+def is_delivered(clip: GeneratedClip) -> bool:
+    """Whether a clip has a file as long as its brief asks for."""
+    return clip.status is ClipStatus.GENERATED and _as_long(clip.duration_s, clip.expected_s)
+
+
+def _outcome(
+    week: Week, ledger: Ledger, shop: PricedStandIn, clips: Sequence[GeneratedClip], expected_usd: Decimal
+) -> Outcome:
+    spent = Counter[SpendCategory]()
+    files, dollars = Counter[str](), Counter[str]()
+    jobs = [job for day in {clip.day for clip in clips} for job in ledger.jobs.of_day(day)]
+    for day in {clip.day for clip in clips}:
+        for of_clip in ledger.spend.by_clip(day).values():
+            spent.update(cast("dict[SpendCategory, int]", of_clip))
+    for job in jobs:
+        if job.billed_usd:
+            files[job.model] += 1
+            dollars[job.model] += cast(int, job.billed_usd)
+    refused = [request for request in shop.requests.values() if request.refused]
+    return Outcome(
+        name=week.name,
+        clips=len(clips),
+        delivered=sum(map(is_delivered, clips)),
+        refused_clips=len({job.clip_id for job in jobs if job.failure_kind is not None}),
+        refusals=len(refused),
+        renders=sum(job.kind is JobKind.VIDEO and bool(job.media_key) and not job.cached_from for job in jobs),
+        expected_usd=expected_usd,
+        shop_usd=shop.billed_usd,
+        lines={line.name: Decimal(spent[line.category]) for line in LINES},
+        models={model: (files[model], Decimal(usd)) for model, usd in dollars.most_common()},
+        not_delivered=dict(
+            Counter(clip.reason or "too short or too long" for clip in clips if not is_delivered(clip))
+        ),
+    )
+
+
+# --- the weeks that are compared -----------------------------------------------------------------------------------
+
+
+def week_policy() -> Policy:
+    """The packaged policy with ceilings that hold nothing up, and waits that are none."""
+    policy = load_policy()
+    generation = {
+        "providers": {"fal": ProviderLimits(concurrency=16, poll_interval_s=0.02)},
+        "backoff_s": (0.02, 0.04),
+        "moderation_verdict_s": 0.0,
+    }
+    budget = {"daily_ceiling_usd": Decimal(100_000), "plan_cap_usd": Decimal(100_000)}
+    return policy.model_copy(
+        update={
+            "generation": policy.generation.model_copy(update=generation),
+            "budget": policy.budget.model_copy(update=budget),
+        }
+    )
+
+
+def dearer(catalogue: Catalogue, factor: Decimal, models: Sequence[str]) -> Catalogue:
+    """The catalogue with the prices of some models multiplied."""
+
+    def changed(value: Decimal | None) -> Decimal | None:
+        return None if value is None else value * factor
+
+    return catalogue.model_copy(
+        update={
+            "models": tuple(
+                model
+                if model.model not in models
+                else model.model_copy(
+                    update={
+                        "resolutions": tuple(
+                            size.model_copy(
+                                update={
+                                    "usd_per_s": changed(size.usd_per_s),
+                                    "usd_per_s_audio": changed(size.usd_per_s_audio),
+                                }
+                            )
+                            for size in model.resolutions
+                        )
+                    }
+                )
+                for model in catalogue.models
+            )
+        }
+    )
+
+
+@contextmanager
+def ledgers(folder: Path) -> Iterator[Callable[[], Ledger]]:
+    """Makes new ledgers, each a database of one embedded server."""
+    url = make_url(embedded_url(folder / "ledger"))
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    opened: list[Ledger] = []
+
+    def make() -> Ledger:
+        name = f"week_{len(opened)}"
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        address = url.set(database=name).render_as_string(hide_password=False)
+        opened.append(open_ledger(address, embedded_dir=folder / "ledger"))
+        return opened[-1]
+
+    try:
+        yield make
+    finally:
+        for ledger in opened:
+            ledger.close()
+        engine.dispose()
+        stop_postgres(folder / "ledger")
+
+
+def run_all(catalogue: Catalogue, clips: int, folder: Path, told: Callable[[Outcome], None]) -> dict[str, Any]:
+    """Every week that is compared, and what is read off them."""
+    with ledgers(folder) as new_ledger:
+
+        def run(week: Week) -> Outcome:
+            outcome = run_week(week, new_ledger(), folder / f"week-{len(list(folder.glob('week-*')))}")
+            told(outcome)
+            return outcome
+
+        base = Week("as it is", catalogue, week_policy(), clips=clips)
+        first = run(base)
+        published = load_catalogue(_HERE / "catalogues" / "published.yaml", sandbox=False)
+        others = [
+            run(replace(base, name="each clip of 5.2 s", all_5_2_s=True)),
+            run(replace(base, name="refusals after rendering, and billed", bills_refusals=True)),
+            run(replace(base, name="at the published prices", catalogue=published)),
+        ]
+        prices: list[dict[str, Any]] = []
+        for model in first.models:
+            if catalogue.find(model) is None:
+                continue
+            twice = dearer(catalogue, Decimal(2), [model])
+            unknown = run(replace(base, name=f"{model} bills twice its price", billed=twice))
+            known = run(replace(base, name=f"{model} costs twice as much, and that is known", catalogue=twice))
+            prices.append({"model": model, "unknown": unknown.document(), "known": known.document()})
+    return {
+        "base": first.document(),
+        "others": [other.document() for other in others],
+        "prices_twice_wrong": prices,
+    }
+
+
+# --- what is shown -------------------------------------------------------------------------------------------------
+
+
+def show(document: dict[str, Any], console: Console) -> None:
+    base, published = document["base"], document["others"][-1]
+    table = Table(title="Dollars a delivered clip, by the ledger", title_justify="left")
+    for name in ("line", "published", "published prices, this pipeline", f"{document['catalogue']}, this pipeline"):
+        table.add_column(name, justify="left" if name == "line" else "right")
+    for line in LINES:
+        values = (one["lines"][line.name] for one in (published, base))
+        delivered = (one["delivered"] for one in (published, base))
+        own = (f"{float(usd) / count:.4f}" for usd, count in zip(values, delivered, strict=True))
+        table.add_row(line.name, f"{line.published_usd:.3f}", *own)
+    total = sum((line.published_usd for line in LINES), Decimal(0))
+    table.add_row(
+        "total", f"{total:.3f}", *(f"{float(one['usd_a_delivered_clip']):.4f}" for one in (published, base))
+    )
+    console.print(table)
+    console.print(f"The published method's own arithmetic for generation is ${METHOD_USD}, and not $0.061.")
+    others = Table(title="The same week otherwise", title_justify="left")
+    for name in ("week", "delivered", "$ a delivered clip", "plan expected $", "ledger $", "shop billed $"):
+        others.add_column(name, justify="left" if name == "week" else "right")
+    prices = [one[known] for one in document["prices_twice_wrong"] for known in ("unknown", "known")]
+    for one in (base, *document["others"], *prices):
+        bought = sum(float(one["lines"][name]) for name in ("generation", "retries"))
+        others.add_row(
+            one["name"],
+            f"{one['delivered']} of {one['clips']}",
+            f"{float(one['usd_a_delivered_clip']):.4f}",
+            *(f"{float(usd):.2f}" for usd in (one["expected_usd"], bought, one["shop_usd"])),
+        )
+    console.print(others)
+    for model, (files, usd) in base["models"].items():
+        console.print(f"{model}: {files} files, ${float(usd):.4f}", highlight=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=CLIPS, help="clips of the week (200)")
+    parser.add_argument("--catalogue", type=Path, help="a catalogue file; the packaged list prices without it")
+    parser.add_argument("--quick", action="store_true", help="20 clips, and no JSON")
+    parser.add_argument("--json", type=Path, default=_HERE / "results" / "week.json")
+    options = parser.parse_args()
+    catalogue = load_catalogue(options.catalogue, sandbox=False)
+    clips, started = 20 if options.quick else options.clips, time.monotonic()
+    console = Console(width=150)
+
+    def told(outcome: Outcome) -> None:
+        console.print(
+            f"{time.monotonic() - started:5.0f} s  {outcome.name}: ${outcome.usd_a_clip:.4f}", highlight=False
+        )
+
+    with tempfile.TemporaryDirectory(prefix="week-", ignore_cleanup_errors=True) as name:
+        # As root the embedded Postgres runs as a user of its own, who has to get in.
+        Path(name).chmod(0o755)
+        document = {"catalogue": catalogue.name, "goal_usd": str(GOAL_USD)}
+        document |= run_all(catalogue, clips, Path(name), told)
+    show(document, console)
+    if not options.quick:
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
