@@ -106,6 +106,8 @@ class Week:
     bills_refusals: bool = False
     clips: int = CLIPS
     all_5_2_s: bool = False
+    reused: int = 0
+    """So many standard briefs name a draft of an earlier day as their approved preview."""
 
 
 @dataclass(frozen=True)
@@ -147,11 +149,29 @@ class Outcome:
 def briefs_of(week: Week) -> dict[date, list[Brief]]:
     """The week's briefs by day."""
     days: dict[date, list[Brief]] = {FIRST + timedelta(days=number): [] for number in range(DAYS)}
-    refused = refused_takes(week.clips)
+    refused, previews = refused_takes(week.clips), _previews(week)
     for take in range(week.clips):
         day = FIRST + timedelta(days=take * DAYS // week.clips)
-        days[day].append(_brief(take, refused=take in refused, all_5_2_s=week.all_5_2_s))
+        shown = previews.get(take, take)
+        brief = _brief(shown, refused=shown in refused, all_5_2_s=week.all_5_2_s)
+        if take in previews:
+            named = {"brief_id": f"clip-{take:03d}", "quality": "standard", "preview_of": brief.brief_id}
+            brief = Brief.model_validate(brief.model_dump() | named)
+        days[day].append(brief)
     return days
+
+
+def _previews(week: Week) -> dict[int, int]:
+    """The drafts that standard clips name as their previews, by the standard clip's take."""
+    refused = refused_takes(week.clips)
+    pairs: dict[int, int] = {}
+    for take in (take for take in range(40, week.clips) if _quality(take) == "standard" and take not in refused):
+        # Forty clips are more than a day. In a block of twenty the first fourteen are drafts.
+        drafts = [40 * (take // 40 - 1) + number for number in range(14)]
+        free = [draft for draft in drafts if draft not in refused and draft not in pairs.values()]
+        if len(pairs) < week.reused and free:
+            pairs[take] = free[0]
+    return pairs
 
 
 def refused_takes(clips: int) -> dict[int, int]:
@@ -399,6 +419,7 @@ def run_all(catalogue: Catalogue, clips: int, folder: Path, told: Callable[[Outc
         others = [
             run(replace(base, name="each clip of 5.2 s", all_5_2_s=True)),
             run(replace(base, name="refusals after rendering, and billed", bills_refusals=True)),
+            run(replace(base, name=f"{clips * 3 // 40} standard briefs name their preview", reused=clips * 3 // 40)),
             run(replace(base, name="at the published prices", catalogue=published)),
         ]
         prices: list[dict[str, Any]] = []

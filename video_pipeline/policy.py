@@ -31,6 +31,12 @@ class BudgetPolicy(_Section):
     alert_share: float = Field(gt=0, lt=1)
 
 
+class Levers(_Section):
+    """What makes a clip cheaper, each of which can be switched off."""
+
+    reuse_previews: bool
+
+
 class RoutingThresholds(_Section):
     adequate_fidelity: dict[str, float]
     plain_complexity: dict[str, float]
@@ -38,6 +44,7 @@ class RoutingThresholds(_Section):
     preference_limit: float = Field(ge=0, le=0.2)
     max_upscale_factor: float = Field(ge=1)
     delivered_short_side: int = Field(gt=0, multiple_of=2)
+    levers: Levers
 
 
 class ProviderLimits(_Section):

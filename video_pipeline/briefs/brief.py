@@ -70,6 +70,11 @@ class Quality(StrEnum):
     STANDARD = "standard"
     PREMIUM = "premium"
 
+    @property
+    def below(self) -> "tuple[Quality, ...]":
+        """The lower qualities, lowest first."""
+        return tuple(Quality)[: list(Quality).index(self)]
+
 
 class ShotKind(StrEnum):
     """What decides which model suits a shot (G1.3)."""
@@ -130,6 +135,11 @@ class Brief(BaseModel):
         "", max_length=60, description="Visual style, for affinities and patterns."
     )
     seed: int | None = Field(None, ge=0, lt=2**31)
+    preview_of: str = Field(
+        "",
+        pattern=r"^((\d{4}-\d{2}-\d{2}/)?[a-z0-9][a-z0-9-]{0,62})?$",
+        description="The approved preview of this very clip: its brief's id, or the clip's.",
+    )
 
     @field_validator("platforms")
     @classmethod
@@ -156,6 +166,12 @@ class Brief(BaseModel):
             raise ValueError(f"duration_s is {self.duration_s} but the shots add up to {self.total_s}")
         return self
 
+    @model_validator(mode="after")
+    def _preview_of_something_better(self) -> "Brief":
+        if self.preview_of and self.quality is Quality.DRAFT:
+            raise ValueError("a draft has no preview: raise its quality, or leave preview_of out")
+        return self
+
     @property
     def total_s(self) -> float:
         """Length of the finished clip in seconds."""
@@ -178,7 +194,9 @@ class Brief(BaseModel):
 
     @property
     def sha256(self) -> str:
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        # A field added later changes no hash of before.
+        without = set[str]() if self.preview_of else {"preview_of"}
+        return hashlib.sha256(self.model_dump_json(exclude=without).encode()).hexdigest()
 
 
 def clip_id_of(day: date, brief_id: str) -> str:

@@ -90,18 +90,20 @@ def _clip_plans(
     services: Services, catalogue: "Catalogue", reading: "InboxReading", day: date, state: "RoutingState"
 ) -> "list[ClipPlan]":
     from video_pipeline.briefs import storyboard_of
-    from video_pipeline.routing import plan_clip
+    from video_pipeline.routing import plan_clip, preview_of
 
     policy = services.policy
+    boards = [storyboard_of(brief, day, cap_s=policy.generation.max_segment_s) for brief in reading.briefs]
     return [
         plan_clip(
-            storyboard_of(brief, day, cap_s=policy.generation.max_segment_s),
+            board,
             catalogue,
             policy.routing,
             state,
             max_attempts=policy.generation.max_attempts,
+            preview=preview_of(services.ledger, board, policy.routing),
         )
-        for brief in reading.briefs
+        for board in boards
     ]
 
 
@@ -117,7 +119,7 @@ def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, quarantin
         table.add_row(
             one.storyboard.brief.brief_id,
             first.tier,
-            (one.held and "held") or escaped(first.model or ""),
+            (one.held and "held") or escaped(first.serving or ""),
             pixels(first.size) if first.size else "",
             "yes" if first.audio else "",
             f"{one.expected_usd:.4f}",

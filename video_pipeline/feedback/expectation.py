@@ -51,6 +51,8 @@ def _expectation(plan: ClipPlan, jobs: Sequence[Job], own_tiers: Mapping[str, st
 
 
 def _expected_usd(decision: Decision, max_attempts: int) -> Decimal:
+    if decision.reuse:
+        return Decimal(0)
     mean, _ = attempts_moments(decision.acceptance, max_attempts)
     return decision.attempt_usd * Decimal(f"{mean:.6f}")
 

@@ -26,7 +26,7 @@ from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, next
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.outlook import NOT_HAPPENED
 from video_pipeline.generation.providers import Provider
-from video_pipeline.generation.requests import as_ordered, can_anchor
+from video_pipeline.generation.requests import as_ordered, can_anchor, reusing_job
 from video_pipeline.generation.resolution import clip_lease
 from video_pipeline.generation.serving import Switchboard, Unserved
 from video_pipeline.generation.waits import (
@@ -100,6 +100,7 @@ class GenerationEngine:
         self._catalogue = catalogue
         self._policy = policy.generation
         self._notifier = notifier
+        self._run_id = run_id
         self._on_clip = on_clip
         self._driver = JobDriver(
             ledger=ledger,
@@ -265,6 +266,13 @@ class GenerationEngine:
             if known and not begun:
                 await self._db(self._ledger.trails.mark, plan.clip_id, Mark.TAKEN_UP)
             begun = True
+            if decision.reuse is not None and not history:
+                reused = await self._reused(driver, plan, decision)
+                if reused is not None:
+                    return _ShotOutcome(reused, decision)
+                gone = f"its preview's file is gone, so it is bought from {decision.model}"
+                decision = decision.model_copy(update={"reuse": None, "reasons": (*decision.reasons, gone)})
+                await self._switchboard.reroute(plan, decision, lease)
             late = owed(history, lambda job: is_overdue(job, self._policy))
             unseen = [job for job in late if job.key not in looked_at]
             if unseen:
@@ -314,6 +322,13 @@ class GenerationEngine:
                 return _ShotOutcome(None, decision, why)
             if not job.state.final:
                 looked_at.add(job.key)
+
+    async def _reused(self, driver: JobDriver, plan: ClipPlan, decision: Decision) -> Job | None:
+        """The shot as its approved preview has it; None when that is gone."""
+        assert decision.reuse is not None
+        preview = await self._db(self._ledger.jobs.get, decision.reuse.job)
+        job = reusing_job(plan, decision, preview, run_id=self._run_id)
+        return await driver.serve_again(job, preview)
 
     async def _went_on(self, driver: JobDriver, job: Job, decision: Decision) -> Job:
         """Take up a job of an earlier run; one that was not sent yet only where it may still be bought."""

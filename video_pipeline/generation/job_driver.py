@@ -222,6 +222,17 @@ class JobDriver:
             job = await self._judge(job, decision)
         return job
 
+    async def serve_again(self, job: Job, made: Job) -> Job | None:
+        """Serve a planned job with the file of one that was made before; None when that is not in our store any more.
+
+        Nothing is reserved and nothing is bought, whatever the ceiling says.
+        """
+        if not await asyncio.to_thread(self._store.exists, made.media_key or "none"):
+            return None
+        planned = await self._db(self._jobs.plan, job)
+        checkpoints.reached("generation.reusing")
+        return await self._db(self._jobs.served_from_cache, planned, made)
+
     async def out_of_doubt(self, job: Job) -> Job:
         """The job; one that nobody could tell of goes on when a webhook has told of it since."""
         if job.state is not JobState.UNKNOWN:

@@ -14,7 +14,10 @@ from video_pipeline.policy import GenerationPolicy
 
 
 class Strategy(StrEnum):
-    """How an attempt differs from what the brief asked; the ladder's rungs in their order."""
+    """How an attempt differs from what the brief asked; the ladder's rungs in their order.
+
+    With an approved preview nothing is attempted: its file serves.
+    """
 
     ORIGINAL = "original"
     PROMPT_REMAPPING = "prompt_remapping"
@@ -22,6 +25,7 @@ class Strategy(StrEnum):
     IMAGE_ANCHORING = "image_anchoring"
     OTHER_MODEL = "other_model"
     MODIFIED_PROMPT = "modified_prompt"
+    APPROVED_PREVIEW = "approved_preview"
 
 
 LADDER = (Strategy.PROMPT_REMAPPING, Strategy.SHOT_SUBSTITUTION, Strategy.IMAGE_ANCHORING)
@@ -130,7 +134,7 @@ def prompt_of(shot: StoryboardShot, strategy: Strategy) -> str | None:
             return shot.broll[0] if shot.broll else None
         case Strategy.IMAGE_ANCHORING | Strategy.OTHER_MODEL:
             return soften(shot.prompt)
-        case Strategy.ORIGINAL | Strategy.MODIFIED_PROMPT:
+        case Strategy.ORIGINAL | Strategy.MODIFIED_PROMPT | Strategy.APPROVED_PREVIEW:
             return shot.prompt
 
 

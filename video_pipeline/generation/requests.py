@@ -7,7 +7,7 @@ one, so that a lost submit can be told from others.
 
 from collections.abc import Sequence
 
-from video_pipeline.generation.ladder import Attempt
+from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.providers import PROVIDERS
 from video_pipeline.ledger import FailureKind, Job, JobKind, JobState
 from video_pipeline.orders import RenderOrder, sha256_of
@@ -61,6 +61,32 @@ def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: C
         request=PROVIDERS[model.provider].translate(order, model.wire),
         request_sha256=request_sha256,
         expected_usd=usd,
+        state=JobState.PLANNED,
+        run_id=run_id,
+    )
+
+
+def reusing_job(plan: ClipPlan, decision: Decision, preview: Job, *, run_id: str) -> Job:
+    """The planned job of a shot that the file of `preview` serves: it is never sent, and costs nothing."""
+    shot = plan.storyboard.shots[decision.shot]
+    return Job(
+        key=sha256_of({"clip": plan.clip_id, "shot": shot.index, "preview": preview.key}),
+        kind=preview.kind,
+        day=plan.storyboard.day,
+        clip_id=plan.clip_id,
+        shot=shot.index,
+        shot_sha256=plan.storyboard.shot_sha256(shot),
+        attempt=0,
+        strategy=Strategy.APPROVED_PREVIEW,
+        reason=f"the approved preview {preview.clip_id} serves",
+        tier=decision.tier,
+        provider=preview.provider,
+        model=preview.model,
+        model_version=preview.model_version,
+        order=preview.order,
+        request=preview.request,
+        request_sha256=preview.request_sha256,
+        expected_usd=decision.attempt_usd,
         state=JobState.PLANNED,
         run_id=run_id,
     )

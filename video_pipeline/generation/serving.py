@@ -113,7 +113,7 @@ class Switchboard:
         return in_the_way[0].why if in_the_way else ""
 
     async def reroute(self, plan: ClipPlan, decision: Decision, lease: Lease) -> None:
-        """Commit that another model serves a shot from now on."""
+        """Commit that a shot is served otherwise from now on."""
         shot = plan.storyboard.shots[decision.shot]
         await self._db(
             self._ledger.governance.reroute,
@@ -124,7 +124,7 @@ class Switchboard:
             lease=lease,
         )
         checkpoints.reached("generation.rerouted")
-        _LOG.info("%s shot %d: %s", plan.clip_id, shot.index, decision.fall_over)
+        _LOG.info("%s shot %d: %s", plan.clip_id, shot.index, decision.fall_over or decision.reasons[-1])
 
     async def tell(self) -> None:
         """Alert what has changed with the breakers, once, whoever has changed it."""

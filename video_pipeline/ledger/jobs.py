@@ -18,7 +18,7 @@ from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.job_moves import Asked, Move, led_to
 from video_pipeline.ledger.job_rows import Values, fetch, found
 from video_pipeline.ledger.leases import Lease, fenced
-from video_pipeline.ledger.records import NOTHING_BILLED, Bill, Failure, Job, JobState, Receipt
+from video_pipeline.ledger.records import NOTHING_BILLED, Bill, Failure, Job, JobKind, JobState, Receipt
 from video_pipeline.ledger.reserving import ToReserve, reserved
 from video_pipeline.ledger.schema import job_events, jobs
 from video_pipeline.ledger.together import together
@@ -67,6 +67,18 @@ class Jobs:
     def billed_between(self, start: datetime, end: datetime) -> list[Job]:
         """Jobs submitted in the span that were billed for anything; what a provider's books should show."""
         return self._where(jobs.c.billed_usd > 0, jobs.c.submitted_at >= start, jobs.c.submitted_at < end)
+
+    def accepted_of(self, clip: str, *, until: date) -> list[Job]:
+        """The accepted videos of a clip. `clip` is its id, or its brief's: then of the newest day up to `until`."""
+        named = jobs.c.clip_id == clip if "/" in clip else func.split_part(jobs.c.clip_id, "/", 2) == clip
+        made = self._where(
+            named,
+            jobs.c.day <= until,
+            jobs.c.kind == JobKind.VIDEO.value,
+            jobs.c.state == JobState.ACCEPTED.value,
+        )
+        newest = max((job.day for job in made), default=None)
+        return [job for job in made if job.day == newest]
 
     def in_state(self, *states: JobState) -> list[Job]:
         return self._where(jobs.c.state.in_([state.value for state in states]))

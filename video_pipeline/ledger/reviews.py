@@ -72,6 +72,11 @@ class Reviews:
         )
         return found[0] if found else None
 
+    def refusal_of(self, clip_id: str) -> Review | None:
+        """A no that was ever said to a file or to the making of a clip."""
+        found = self._where(reviews.c.clip_id == clip_id, reviews.c.state == ReviewState.REJECTED.value)
+        return found[-1] if found else None
+
     def waiting(self) -> list[Review]:
         return self._where(reviews.c.state == ReviewState.WAITING.value)
 

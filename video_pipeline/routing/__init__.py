@@ -2,7 +2,7 @@
 
 from video_pipeline.routing.beliefs import Belief
 from video_pipeline.routing.catalogue import Catalogue, ImageModel, Model, Resolution, Tier, load_catalogue
-from video_pipeline.routing.decision import Decision, FallOver, Promotion, RoutingState, decide
+from video_pipeline.routing.decision import Decision, FallOver, Promotion, Reuse, RoutingState, decide
 from video_pipeline.routing.lengths import Durations, Frames, Length
 from video_pipeline.routing.plan import (
     ClipPlan,
@@ -15,6 +15,7 @@ from video_pipeline.routing.plan import (
     price_day,
 )
 from video_pipeline.routing.price import Offer, OffPeak, Price, Unit
+from video_pipeline.routing.reuse import Preview, preview_of
 
 __all__ = [
     "Belief",
@@ -31,9 +32,11 @@ __all__ = [
     "OffPeak",
     "Offer",
     "OverCap",
+    "Preview",
     "Price",
     "Promotion",
     "Resolution",
+    "Reuse",
     "RoutingState",
     "Tier",
     "Unit",
@@ -43,5 +46,6 @@ __all__ = [
     "load_catalogue",
     "plan_clip",
     "plan_day",
+    "preview_of",
     "price_day",
 ]

@@ -85,6 +85,18 @@ class FallOver:
     usd: Decimal
 
 
+class Reuse(BaseModel):
+    """The accepted job of an approved preview whose file serves a shot: its key, its clip, who made it, and what an
+    attempt would have cost, in US dollars."""
+
+    model_config = ConfigDict(frozen=True)
+
+    job: str
+    clip_id: str
+    model: str
+    usd: Decimal
+
+
 class Alternative(BaseModel):
     """A model that was passed over: its own tier, what an attempt would have cost (US dollars), and why not."""
 
@@ -102,7 +114,8 @@ class Decision(BaseModel):
     `tier` is the brief's, also where a model of another tier serves it. `alternatives` are at most MAX_ALTERNATIVES,
     the one with the cheapest accepted clip first.
     A shot that a freeze holds keeps the price and the acceptance that it would have without the freeze.
-    `fell_over` is there while another model stands in for the one that the shot was first given.
+    `fell_over` is there while another model stands in for the one that the shot was first given. With `reuse` nothing
+    is bought; the rest of the decision is what holds should that file be gone.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -121,6 +134,12 @@ class Decision(BaseModel):
     held: str | None = None
     alternatives: tuple[Alternative, ...] = ()
     fell_over: FallOver | None = None
+    reuse: Reuse | None = None
+
+    @property
+    def serving(self) -> str | None:
+        """The model that the shot is of: the one that it is bought from, or its preview's."""
+        return self.reuse.model if self.reuse else self.model
 
     @property
     def fall_over(self) -> str:
@@ -487,7 +506,7 @@ def _choose(
     A complex shot needs the strongest. So it is not for promoted models, which are proven only "as good as", and for
     a dearer tier's only where that is no weaker than the tier's strongest.
     """
-    complex_shot = bool(own) and _is_complex(brief, policy)
+    complex_shot = bool(own) and is_complex(brief, policy)
     fit = _adequate(shot, own, tier, policy)
     if complex_shot:
         fit, promoted = [max(fit, key=lambda option: (option.fidelity(shot), -option.cost_usd))], []
@@ -508,7 +527,8 @@ def _choose(
     return chosen, _why_own(shot, brief, tier, chosen, complex_shot=complex_shot, policy=policy)
 
 
-def _is_complex(brief: Brief, policy: RoutingThresholds) -> bool:
+def is_complex(brief: Brief, policy: RoutingThresholds) -> bool:
+    """Whether its shots need the strongest model of their tier."""
     return brief.visual_complexity >= policy.complex_complexity and brief.quality is not Quality.DRAFT
 
 
@@ -599,7 +619,7 @@ def _why_not(
         return f"of the {model.tier} tier, which serves {tier} only where it costs less than {tier} itself"
     if option.accepted_usd > chosen.accepted_usd:
         return f"dearer: ${option.accepted_usd:.4f} an accepted clip"
-    if _is_complex(brief, policy):
+    if is_complex(brief, policy):
         return "not the strongest for so complex a shot"
     if promotion is not None:
         return "stands back for a demoted model that may prove itself"

@@ -15,6 +15,7 @@ from video_pipeline.ledger import Ledger
 from video_pipeline.policy import RoutingThresholds
 from video_pipeline.routing.catalogue import Catalogue
 from video_pipeline.routing.decision import Decision, RoutingState, decide
+from video_pipeline.routing.reuse import Preview, preview_of, with_preview
 
 # Standard normal quantile of 0.9: the sum over a day's independent shots is close to normal.
 _Z90 = 1.2815515655446004
@@ -64,11 +65,37 @@ class DayPlan(BaseModel):
 
 
 def plan_clip(
-    storyboard: Storyboard, catalogue: Catalogue, policy: RoutingThresholds, state: RoutingState, *, max_attempts: int
+    storyboard: Storyboard,
+    catalogue: Catalogue,
+    policy: RoutingThresholds,
+    state: RoutingState,
+    *,
+    max_attempts: int,
+    preview: Preview | None = None,
 ) -> ClipPlan:
-    """Decide every shot of a clip and price it."""
-    decisions = tuple(decide(shot, storyboard.brief, catalogue, policy, state) for shot in storyboard.shots)
+    """Decide every shot of a clip and price it; `preview` is what `preview_of` has found of the one that it names."""
+    decisions = [decide(shot, storyboard.brief, catalogue, policy, state) for shot in storyboard.shots]
+    if preview is not None:
+        decisions = [_or_preview(storyboard, one, preview, catalogue, policy, state) for one in decisions]
     return priced(storyboard, decisions, max_attempts=max_attempts)
+
+
+def _or_preview(
+    storyboard: Storyboard,
+    decision: Decision,
+    preview: Preview,
+    catalogue: Catalogue,
+    policy: RoutingThresholds,
+    state: RoutingState,
+) -> Decision:
+    """The decision, or what serves instead for nothing: a freeze is about what is paid for, and holds no reuse."""
+    if decision.held:
+        shot, thawed = storyboard.shots[decision.shot], replace(state, frozen=frozenset())
+        free = decide(shot, storyboard.brief, catalogue, policy, thawed)
+        served = with_preview(storyboard, free, preview, catalogue, policy)
+        if served.reuse:
+            return served
+    return with_preview(storyboard, decision, preview, catalogue, policy)
 
 
 def priced(storyboard: Storyboard, decisions: Sequence[Decision], *, max_attempts: int) -> ClipPlan:
@@ -101,14 +128,18 @@ def plan_day(
     """
     plans: list[ClipPlan] = []
     open_state = replace(state, frozen=state.frozen - state.probed)
+    storyboards = list(storyboards)
+    previews = {board.clip_id: preview_of(ledger, board, policy) for board in storyboards}
     planned = [
-        plan_clip(storyboard, catalogue, policy, state, max_attempts=max_attempts) for storyboard in storyboards
+        plan_clip(board, catalogue, policy, state, max_attempts=max_attempts, preview=previews[board.clip_id])
+        for board in storyboards
     ]
     probing = _probing(ledger, planned, state, probes)
     for fresh in planned:
         storyboard = fresh.storyboard
         if fresh.clip_id in probing:
-            fresh = plan_clip(storyboard, catalogue, policy, open_state, max_attempts=max_attempts)
+            preview = previews[storyboard.clip_id]
+            fresh = plan_clip(storyboard, catalogue, policy, open_state, max_attempts=max_attempts, preview=preview)
         kept = [
             Decision.model_validate(
                 ledger.governance.stick(
@@ -143,8 +174,8 @@ def price_day(
             if (plan.clip_id, decision.shot) not in bought:
                 unbought.append((mean, variance))
             by_tier[decision.tier] = by_tier.get(decision.tier, Decimal(0)) + _usd(mean)
-            if decision.model:
-                by_model[decision.model] = by_model.get(decision.model, Decimal(0)) + _usd(mean)
+            if decision.serving:
+                by_model[decision.serving] = by_model.get(decision.serving, Decimal(0)) + _usd(mean)
     mean, variance = _sum(moments)
     return DayPlan(
         day=day,
@@ -174,7 +205,7 @@ def check_cap(plan: DayPlan, *, cap_usd: Decimal) -> None:
 
 def cost_moments(decision: Decision, max_attempts: int) -> tuple[float, float]:
     """Mean and variance of what a shot costs when each of at most `max_attempts` attempts is billed."""
-    if decision.held:
+    if decision.held or decision.reuse:
         return 0.0, 0.0
     price = float(decision.attempt_usd)
     mean, variance = attempts_moments(decision.acceptance, max_attempts)

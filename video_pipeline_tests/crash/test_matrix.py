@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 
 import video_pipeline
+from video_pipeline.briefs import Brief
+from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.crash.conftest import FROM_OUTSIDE, PACKAGED, PRICE, Trial, small_day
 
 pytestmark = pytest.mark.crash
@@ -39,6 +41,8 @@ POINTS = {
 }
 # Points that only trouble leads to: a failure is counted, a shot moves to another model, a job is called off.
 ON_TROUBLE = ("generation.reported", "generation.rerouted", "generation.called_off")
+# What costs nothing: an approved preview serves.
+REUSING = "generation.reusing"
 IN_DOUBT = "generation.submitting"
 ANY_VENDORS = pytest.mark.parametrize("vendors", [PACKAGED, FROM_OUTSIDE], ids=["packaged", "from outside"])
 # The first time, the second (another shot is under way by then) and the last.
@@ -71,7 +75,7 @@ def test_every_named_point_is_in_the_matrix() -> None:
         for path in (package / room).rglob("*.py")
         for name in re.findall(r'checkpoints\.reached\("([^"]+)"\)', path.read_text())
     }
-    assert named == {*POINTS, *ON_TROUBLE}
+    assert named == {*POINTS, *ON_TROUBLE, REUSING}
 
 
 @ANY_VENDORS
@@ -170,3 +174,24 @@ def test_a_job_that_is_called_off_while_it_is_killed_is_still_followed_to_its_en
     assert trial.run("generation.called_off", 1)
     assert not trial.run()
     trial.compare_books()
+
+
+def test_a_day_that_is_killed_while_a_preview_is_reused_buys_nothing_for_it(trial: Trial) -> None:
+    prompt = f"a skater jumping over a bench, street {trial.orders.day}"
+    # So complex a shot is given a model that is good enough for the tier above.
+    shown = brief_of(prompt, brief_id="shown", quality="standard", visual_complexity=0.8)
+    final = brief_of(prompt, brief_id="final", quality="premium", preview_of="shown")
+    trial.orders = replace(trial.orders, briefs=(_as_json(shown),))
+    trial.briefs = (shown, final)
+    assert not trial.run()
+    trial.orders = replace(trial.orders, briefs=(_as_json(shown), _as_json(final)))
+    assert trial.run(REUSING, 1)
+    assert not trial.run()
+    trial.compare_books()
+    assert len(trial.requests) == 1
+    [reused] = [job for job in trial.jobs() if job.clip_id.endswith("/final")]
+    assert reused.strategy == "approved_preview" and reused.billed_usd == 0
+
+
+def _as_json(brief: Brief) -> str:
+    return brief.model_dump_json(exclude_unset=True)

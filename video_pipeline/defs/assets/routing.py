@@ -69,8 +69,8 @@ def generation_plan(
         {
             "shot": f"{plan.storyboard.brief.brief_id} #{decision.shot}",
             "tier": decision.tier.value,
-            "model": f"{decision.model or 'none'}{' with sound' if decision.audio else ''}",
-            "usd": float(decision.attempt_usd),
+            "model": f"{decision.serving or 'none'}{' with sound' if decision.audio else ''}",
+            "usd": 0.0 if decision.reuse else float(decision.attempt_usd),
             "why": "; ".join(decision.reasons) + (f". Others: {decision.instead}" if decision.instead else ""),
         }
         for plan in plans
