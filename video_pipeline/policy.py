@@ -166,6 +166,16 @@ class ScoringPolicy(_Section):
     promote_confidence: float = Field(gt=0.5, lt=1)
 
 
+class GuidancePolicy(_Section):
+    weeks: int = Field(ge=1, le=26)
+    half_life_weeks: float = Field(gt=0)
+    age_days: int = Field(ge=0, le=10)
+    minimum_clips: int = Field(ge=2)
+    confidence: float = Field(gt=0.5, lt=1)
+    false_rate: float = Field(gt=0, lt=1)
+    plausible_gain: float = Field(gt=0, le=0.5)
+
+
 class AlertPolicy(_Section):
     stuck_after_s: float = Field(gt=0)
     silence_after_s: float = Field(gt=0)
@@ -197,6 +207,7 @@ class Policy(_Section):
     costs: CostPolicy
     drift: DriftPolicy
     scoring: ScoringPolicy
+    guidance: GuidancePolicy
     alerts: AlertPolicy
     watch: WatchPolicy
 

@@ -25,9 +25,9 @@ def is_partition(day: date) -> bool:
     return FIRST_DAY <= day <= today()
 
 
-def trailing(days: int) -> dg.TimeWindowPartitionMapping:
-    """The `days` days that end with the downstream's own; at the start of time there are fewer."""
-    return dg.TimeWindowPartitionMapping(start_offset=-(days - 1), end_offset=0)
+def trailing(count: int) -> dg.TimeWindowPartitionMapping:
+    """The `count` days, or weeks, that end with the downstream's own; at the start of time there are fewer."""
+    return dg.TimeWindowPartitionMapping(start_offset=-(count - 1), end_offset=0)
 
 
 # Offsets count in the downstream's units: its own day before, and a week's own seven days.

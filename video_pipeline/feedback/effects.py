@@ -52,10 +52,10 @@ def put_affinity_in_force(ledger: Ledger, rows: Sequence[StyleAffinity], *, lear
 
 
 def put_guidance_in_force(ledger: Ledger, rows: Sequence[EditorialPattern], *, learned_from: date) -> bool:
-    """Give the writers of briefs the preferred hooks and styles: platform -> parameter -> values."""
+    """Give the writers of briefs the hooks and styles that work, the best first: platform -> parameter -> values."""
     table: dict[str, dict[str, list[str]]] = {}
-    for row in rows:
-        if row.preferred:
+    for row in sorted(rows, key=lambda row: -row.gain):
+        if row.verdict.works:
             table.setdefault(row.platform, {}).setdefault(row.parameter, []).append(row.value)
     return ledger.governance.set_preference(Preference.EDITORIAL_GUIDANCE, table, learned_from=learned_from)
 

@@ -39,9 +39,10 @@ DAILY_ASSETS = {
     "model_standings": ("feedback", {"model_scores": SAME, "clip_facts": (-13, 0), "model_standings": (-1, -1)}),
 }
 WEEKLY_ASSETS = {
-    "weekly_cost_report": {"cost_report"},
-    "style_affinity": {"clip_facts"},
-    "editorial_patterns": {"clip_facts", "engagement"},
+    # asset: (upstreams, how many days of them up to the end of its week)
+    "weekly_cost_report": ({"cost_report"}, 7),
+    "style_affinity": ({"clip_facts", "engagement"}, 56),
+    "editorial_patterns": ({"clip_facts", "engagement"}, 56),
 }
 EXTERNAL_ASSETS = {"editorial_guidance": "briefs", "routing_policy": "routing"}
 DAY = "2026-03-12"  # A Thursday; its week began on the 9th.
@@ -64,13 +65,14 @@ def test_a_daily_asset_stands_in_its_group_and_reads_its_upstreams(name: str) ->
 
 
 @pytest.mark.parametrize("name", WEEKLY_ASSETS)
-def test_a_weekly_asset_reads_the_seven_days_of_its_own_week(name: str) -> None:
+def test_a_weekly_asset_reads_the_days_up_to_the_end_of_its_week(name: str) -> None:
     node = GRAPH.get(dg.AssetKey(name))
+    upstreams, days = WEEKLY_ASSETS[name]
     assert node.group_name == "feedback"
     assert node.partitions_def == WEEKLY
-    assert {key.to_user_string() for key in node.parent_keys} == WEEKLY_ASSETS[name]
-    for upstream in WEEKLY_ASSETS[name]:
-        assert _days_read(name, upstream, of="2026-03-09") == _days_around("2026-03-09", 0, 6)
+    assert {key.to_user_string() for key in node.parent_keys} == upstreams
+    for upstream in upstreams:
+        assert _days_read(name, upstream, of="2026-03-09") == _days_around("2026-03-09", 7 - days, 6)
 
 
 @pytest.mark.parametrize("name", EXTERNAL_ASSETS)

@@ -16,5 +16,5 @@ def assets_under(policy: Policy) -> list[dg.AssetsDefinition | dg.AssetSpec]:
         *review.ALL,
         *publishing.ALL,
         *feedback.assets_under(policy),
-        *weekly.ALL,
+        *weekly.assets_under(policy),
     ]

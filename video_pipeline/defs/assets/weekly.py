@@ -1,10 +1,12 @@
-"""Gate 4, weekly: what a week cost, which model a style likes, which hooks and styles do better than usual."""
+"""Gate 4, weekly: what a week cost, which model a style likes, which hooks and styles do better than others."""
+
+from typing import Any
 
 import dagster as dg
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.defs.external import report_editorial_guidance, report_routing_policy
-from video_pipeline.defs.partitions import OWN_WEEK, WEEKLY, day_of
+from video_pipeline.defs.partitions import OWN_WEEK, WEEKLY, day_of, trailing
 from video_pipeline.defs.tables import table_asset
 from video_pipeline.feedback import (
     ClipFact,
@@ -17,15 +19,10 @@ from video_pipeline.feedback import (
     style_affinity_of,
     weekly_alert,
     weekly_cost_report_of,
-    with_engagement,
 )
 from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.publishing import Engagement
-
-_FACTS = {"clip_facts": dg.AssetIn(partition_mapping=OWN_WEEK)}
-# Completion is known days after publishing, so a clip counts with its newest metrics of the week.
-_SEEN = {**_FACTS, "engagement": dg.AssetIn(partition_mapping=OWN_WEEK)}
 
 
 @table_asset(
@@ -46,34 +43,58 @@ def weekly_cost_report(
     )
 
 
-@table_asset(StyleAffinity, group="feedback", partitions_def=WEEKLY, ins=_FACTS)
 def style_affinity(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
     policy: dg.ResourceParam[Policy],
     clip_facts: list[ClipFact],
+    engagement: list[Engagement],
 ) -> dg.MaterializeResult[list]:
-    """How each model does for each style; shifts routing priorities by a few percent at most."""
+    """What each model's clips are worth for each style; shifts routing priorities by a few percent at most."""
     week = day_of(context.partition_key)
-    rows = style_affinity_of(week, clip_facts, limit=policy.routing.preference_limit)
+    limit = policy.routing.preference_limit
+    rows = style_affinity_of(week, clip_facts, engagement, policy.guidance, limit=limit)
     put_affinity_in_force(ledger, rows, learned_from=week)
     report_routing_policy(context.instance, ledger)
-    return dg.MaterializeResult(value=rows, metadata={"styles": len({row.style for row in rows})})
+    return dg.MaterializeResult(
+        value=rows,
+        metadata={
+            "styles": len({row.style for row in rows}),
+            "largest_affinity": max((abs(row.affinity) for row in rows), default=0.0),
+        },
+    )
 
 
-@table_asset(EditorialPattern, group="feedback", partitions_def=WEEKLY, ins=_SEEN)
 def editorial_patterns(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
+    policy: dg.ResourceParam[Policy],
     clip_facts: list[ClipFact],
     engagement: list[Engagement],
 ) -> dg.MaterializeResult[list]:
-    """Hooks and styles against the platform's average; the preferred ones guide next week's briefs."""
+    """Hooks and styles against each platform's other clips; those that work guide next week's briefs."""
     week = day_of(context.partition_key)
-    rows = editorial_patterns_of(week, with_engagement(clip_facts, engagement))
+    rows = editorial_patterns_of(week, clip_facts, engagement, policy.guidance)
     put_guidance_in_force(ledger, rows, learned_from=week)
     report_editorial_guidance(context.instance, ledger)
-    return dg.MaterializeResult(value=rows, metadata={"preferred": sum(row.preferred for row in rows)})
+    found = [row for row in rows if row.verdict.works]
+    return dg.MaterializeResult(
+        value=rows,
+        metadata={
+            "values": len(rows),
+            "values_that_work": len(found),
+            **{f"{row.platform} {row.parameter} {row.value}": f"{row.verdict}: {row.reason}" for row in found},
+        },
+    )
 
 
-ALL = [weekly_cost_report, style_affinity, editorial_patterns]
+def assets_under(policy: Policy) -> list[dg.AssetsDefinition]:
+    """The week's assets; how many weeks are learned from is policy."""
+    weeks = dg.AssetIn(partition_mapping=trailing(policy.guidance.weeks))
+    ins = {"clip_facts": weeks, "engagement": weeks}
+    weekly: dict[str, Any] = {"group": "feedback", "partitions_def": WEEKLY, "ins": ins}
+    return [
+        weekly_cost_report,
+        table_asset(StyleAffinity, **weekly)(style_affinity),
+        table_asset(EditorialPattern, **weekly)(editorial_patterns),
+    ]
