@@ -4,7 +4,7 @@ A model that is surely as good as the tier above its own is promoted to serve th
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
@@ -98,15 +98,18 @@ def judge_standings(
     return standings
 
 
-def routing_state(ledger: Ledger, policy: ScoringPolicy) -> RoutingState:
-    """What Gate 4 has put in force, as Gate 1 reads it."""
+def routing_state(ledger: Ledger, policy: ScoringPolicy, *, for_day: date | None = None) -> RoutingState:
+    """What Gate 4 has put in force, as Gate 1 reads it; with `for_day` what was when that day was planned."""
     governance = ledger.governance
-    standings, kinds = governance.standings(), governance.preference(Preference.PROVEN_KINDS)
-    believed = governance.preference(Preference.BELIEFS)
+    # A week's table is learned when the week is over, and dated by its first day.
+    learned_weeks = for_day - timedelta(days=6) if for_day else None
+    standings = governance.standings(for_day=for_day)
+    kinds = governance.preference(Preference.PROVEN_KINDS, learned_before=for_day)
+    believed = governance.preference(Preference.BELIEFS, learned_before=for_day)
     beliefs = {model: Belief.model_validate(belief) for model, belief in believed.items()}
     frozen = {
         tier: transition.by
-        for tier, transition in governance.tier_states().items()
+        for tier, transition in governance.tier_states(for_day=for_day).items()
         if transition.state is TierState.FROZEN
     }
     return RoutingState(
@@ -121,8 +124,8 @@ def routing_state(ledger: Ledger, policy: ScoringPolicy) -> RoutingState:
             if transition.state is StandingStatus.PROMOTED
         },
         beliefs=beliefs,
-        acceptance={} if beliefs else governance.preference(Preference.ACCEPTANCE),
-        affinity=governance.preference(Preference.STYLE_AFFINITY),
+        acceptance={} if beliefs else governance.preference(Preference.ACCEPTANCE, learned_before=for_day),
+        affinity=governance.preference(Preference.STYLE_AFFINITY, learned_before=learned_weeks),
         probation_share=policy.probation_share,
     )
 

@@ -4,11 +4,11 @@ Decisions on tiers, models and preferences are append-only rows; the latest is i
 that steers routing is added. It is the data version of the external asset `routing_policy`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from video_pipeline.ledger.connecting import tried_again
@@ -92,10 +92,23 @@ class Governance:
         with fenced(self._engine, lease) as connection:
             _decide(connection, clip_id=clip_id, shot=shot, shot_sha256=shot_sha256, document=document)
 
-    def tier_states(self) -> dict[str, Transition[TierState]]:
-        """Each tier's latest transition. A tier that never changed is open and not in here."""
+    def decided(self, clip_ids: Collection[str]) -> dict[tuple[str, int, str], dict[str, Any]]:
+        """The decision in force on each shot of the clips, by (clip id, shot, the shot's hash)."""
+        statement = select(decisions).where(decisions.c.clip_id.in_(clip_ids))
+        with self._engine.connect() as connection:
+            return {
+                (row["clip_id"], row["shot"], row["shot_sha256"]): row["document"]
+                for row in connection.execute(statement).mappings()
+            }
+
+    def tier_states(self, *, for_day: date | None = None) -> dict[str, Transition[TierState]]:
+        """Each tier's latest transition; with `for_day` the one that held when that day was planned.
+
+        A tier that never changed is open and not in here.
+        """
         table = tier_transitions
         latest = select(table).ext(distinct_on(table.c.tier)).order_by(table.c.tier, table.c.id.desc())
+        latest = latest.where(*_known_by(table, for_day))
         with self._engine.connect() as connection:
             return {
                 row["tier"]: Transition(
@@ -121,14 +134,18 @@ class Governance:
             )
             return True
 
-    def standings(self) -> dict[str, Transition[StandingStatus]]:
-        """Each model's latest standing. A model that was never judged is active and not in here."""
-        return {model: changes[-1] for model, changes in self.standing_history().items()}
+    def standings(self, *, for_day: date | None = None) -> dict[str, Transition[StandingStatus]]:
+        """Each model's latest standing; with `for_day` the one that held when that day was planned.
 
-    def standing_history(self) -> dict[str, list[Transition[StandingStatus]]]:
-        """Every change of each model's standing, oldest first."""
+        A model that was never judged is active and not in here.
+        """
+        return {model: changes[-1] for model, changes in self.standing_history(for_day=for_day).items()}
+
+    def standing_history(self, *, for_day: date | None = None) -> dict[str, list[Transition[StandingStatus]]]:
+        """Every change of each model's standing, oldest first; with `for_day` those known when it was planned."""
         history: dict[str, list[Transition[StandingStatus]]] = {}
-        statement = select(standing_transitions).order_by(standing_transitions.c.id)
+        table = standing_transitions
+        statement = select(table).where(*_known_by(table, for_day)).order_by(table.c.id)
         with self._engine.connect() as connection:
             for row in connection.execute(statement).mappings():
                 change = Transition(
@@ -178,10 +195,10 @@ class Governance:
             )
             return True
 
-    def preference(self, name: Preference) -> dict[str, Any]:
-        """The table in force under `name`; empty when there is none yet."""
+    def preference(self, name: Preference, *, learned_before: date | None = None) -> dict[str, Any]:
+        """The table in force under `name`, or the newest that was learned before a day; empty without one."""
         with self._engine.connect() as connection:
-            return _preference(connection, name)
+            return _preference(connection, name, learned_before)
 
     @tried_again
     def set_preference(self, name: Preference, document: Mapping[str, Any], *, learned_from: date) -> bool:
@@ -269,11 +286,21 @@ def latest_transition(connection: Connection, tier: str) -> Row[Any] | None:
     ).one_or_none()
 
 
-def _preference(connection: Connection, name: Preference) -> dict[str, Any]:
+def _known_by(table: Table, for_day: date | None) -> tuple[ColumnElement[bool], ...]:
+    """Restricts transitions to what a plan of `for_day` knew: those of earlier nights, and what people have done."""
+    if for_day is None:
+        return ()
+    by_hand = (table.c.by == Actor.PERSON) & (table.c.day == for_day)
+    return ((table.c.day < for_day) | by_hand,)
+
+
+def _preference(connection: Connection, name: Preference, learned_before: date | None = None) -> dict[str, Any]:
     statement = (
         select(learned_preferences.c.document)
         .where(learned_preferences.c.name == name)
         .order_by(learned_preferences.c.id.desc())
         .limit(1)
     )
+    if learned_before is not None:
+        statement = statement.where(learned_preferences.c.learned_from < learned_before)
     return connection.execute(statement).scalar_one_or_none() or {}

@@ -16,7 +16,7 @@ from video_pipeline.feedback import (
 )
 from video_pipeline.ledger import Actor, Ledger, Preference, StandingStatus, TierState
 from video_pipeline.policy import Policy
-from video_pipeline.routing import Belief, load_catalogue
+from video_pipeline.routing import Belief, RoutingState, load_catalogue
 from video_pipeline_tests.feedback.rows import DAY, a_fact, attempts
 
 CATALOGUE = load_catalogue(sandbox=True)
@@ -197,3 +197,32 @@ def test_a_belief_is_of_one_version_and_takes_the_place_of_what_was_measured_bef
     assert (state.belief_in(model), state.acceptance_of(model), state.acceptance) == (belief, 0.75, {})
     newer = model.model_copy(update={"version": "of tomorrow"})
     assert (state.belief_in(newer), state.acceptance_of(newer)) == (None, model.acceptance_prior)
+
+
+def test_what_routing_was_told_when_a_past_day_was_planned(ledger: Ledger, policy: Policy):
+    governance, before, after = ledger.governance, DAY - timedelta(days=1), DAY + timedelta(days=1)
+    for night, tried in ((before, 0.6), (DAY, 0.5), (after, 0.4)):
+        governance.set_preference(Preference.ACCEPTANCE, {"sandbox/dash": tried}, learned_from=night)
+    governance.set_tier("preview", TierState.FROZEN, by=Actor.DRIFT, day=before, evidence={})
+    governance.set_tier("preview", TierState.OPEN, by=Actor.PERSON, day=after, evidence={})
+    weeks = DAY - timedelta(days=7)
+    governance.set_preference(Preference.STYLE_AFFINITY, {"wide": {"sandbox/dash": 0.05}}, learned_from=weeks)
+    governance.set_standing(
+        "sandbox/dash",
+        StandingStatus.DEMOTED,
+        model_version="1",
+        tier="preview",
+        by=Actor.SCORE,
+        day=DAY,
+        evidence={},
+    )
+
+    def told(day: date) -> RoutingState:
+        return routing_state(ledger, policy.scoring, for_day=day)
+
+    assert told(before) == RoutingState(probation_share=policy.scoring.probation_share)
+    assert (told(DAY).acceptance, told(after).acceptance) == ({"sandbox/dash": 0.6}, {"sandbox/dash": 0.5})
+    assert (told(DAY).demoted, told(after).demoted) == (frozenset(), {"sandbox/dash"})
+    # A person's word holds on its own day, a night's from the next day on, a week's from the next week on.
+    assert (told(DAY).frozen, told(after).frozen) == ({"preview"}, frozenset())
+    assert (told(before).affinity, told(DAY).affinity) == ({}, {"wide": {"sandbox/dash": 0.05}})
