@@ -212,12 +212,15 @@ class Policy(_Section):
     watch: WatchPolicy
 
 
-def load_policy(override: Path | None = None) -> Policy:
-    """The packaged policy with the keys of `override` (a YAML file) laid over it.
+def load_policy(override: Path | None = None, *, over: Policy | None = None) -> Policy:
+    """The packaged policy, or `over`, with the keys of `override` (a YAML file) laid over it.
 
     Raises ConfigurationError naming the file and every wrong key.
     """
-    document = yaml.safe_load(resources.files("video_pipeline").joinpath("policy.yaml").read_text())
+    if over is not None:
+        document = over.model_dump()
+    else:
+        document = yaml.safe_load(resources.files("video_pipeline").joinpath("policy.yaml").read_text())
     if override is not None:
         changes = read_yaml_mapping(override, what="policy")
         _check_names(changes, override)

@@ -15,6 +15,7 @@ from video_pipeline.routing.plan import (
     price_day,
 )
 from video_pipeline.routing.price import Offer, OffPeak, Price, Unit
+from video_pipeline.routing.price_list import list_usd, load_prices
 from video_pipeline.routing.reuse import Preview, preview_of
 
 __all__ = [
@@ -43,7 +44,9 @@ __all__ = [
     "attempts_moments",
     "check_cap",
     "decide",
+    "list_usd",
     "load_catalogue",
+    "load_prices",
     "plan_clip",
     "plan_day",
     "preview_of",

@@ -48,6 +48,15 @@ def test_an_adequate_fidelity_of_one_tier_leaves_the_others(policy: Policy, tmp_
     assert changed.routing.adequate_fidelity == policy.routing.adequate_fidelity | {"preview": 0.2}
 
 
+def test_a_file_laid_over_a_policy_leaves_what_that_one_changed(tmp_path: Path):
+    house = load_policy(
+        _override(tmp_path, {"budget": {"daily_ceiling_usd": "3.5"}, "routing": {"max_upscale_factor": 3}})
+    )
+    changed = load_policy(_override(tmp_path, {"routing": {"max_upscale_factor": 2}}), over=house)
+    assert changed.routing.max_upscale_factor == 2
+    assert changed.model_copy(update={"routing": house.routing}) == house
+
+
 def test_every_wrong_key_of_an_override_is_named(tmp_path: Path):
     path = _override(tmp_path, {"budget": {"daily_ceiling_usd": -1, "ceiling": 3}, "drift": {"consecutive_days": 0}})
     with pytest.raises(ConfigurationError) as caught:
