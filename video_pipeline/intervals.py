@@ -36,3 +36,48 @@ def mean_interval(mean: float, sd: float, count: int, *, confidence: float) -> t
     )
     spread = quantile * sd / math.sqrt(count)
     return max(0.0, mean - spread), min(1.0, mean + spread)
+
+
+def beta_interval(one: float, other: float, *, confidence: float) -> tuple[float, float]:
+    """The central interval of a Beta distribution with these parameters, both over 0."""
+    tail = (1 - confidence) / 2
+    return _beta_quantile(one, other, tail), _beta_quantile(one, other, 1 - tail)
+
+
+def _beta_quantile(one: float, other: float, share: float) -> float:
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _beta_share_under(middle, one, other) < share else (low, middle)
+    return (low + high) / 2
+
+
+def _beta_share_under(x: float, one: float, other: float) -> float:
+    """The regularised incomplete beta function, by Lentz' continued fraction.
+
+    https://dlmf.nist.gov/8.17#v, which converges quickly for x under the mean; the other side is its mirror image.
+    """
+    if x <= 0 or x >= 1:
+        return min(max(x, 0.0), 1.0)
+    if x > (one + 1) / (one + other + 2):
+        return 1 - _beta_share_under(1 - x, other, one)
+    log_front = (
+        math.lgamma(one + other) - math.lgamma(one) - math.lgamma(other) + one * math.log(x) + other * math.log1p(-x)
+    )
+    tiny = 1e-300
+    fraction = c = 1.0
+    d = 0.0
+    for step in range(400):
+        m = step // 2
+        if step == 0:
+            term = 1.0
+        elif step % 2 == 0:
+            term = m * (other - m) * x / ((one + 2 * m - 1) * (one + 2 * m))
+        else:
+            term = -(one + m) * (one + other + m) * x / ((one + 2 * m) * (one + 2 * m + 1))
+        d = 1 / (1 + term * d or tiny)
+        c = 1 + term / c or tiny
+        fraction *= c * d
+        if step and abs(1 - c * d) < 1e-12:
+            break
+    return math.exp(log_front) * (fraction - 1) / one

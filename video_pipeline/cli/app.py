@@ -16,6 +16,7 @@ from video_pipeline.cli.time_zone import time_zone
 from video_pipeline.cli.upscale import upscale
 from video_pipeline.cli.waiting import waiting
 from video_pipeline.cli.webhooks import webhooks
+from video_pipeline.cli.what_if import what_if
 from video_pipeline.errors import VideoPipelineError
 from video_pipeline.services import flush_alerts
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 # In the order in which --help lists them.
 for command in (
     plan,
+    what_if,
     demo,
     run_day,
     dev,

@@ -29,10 +29,23 @@ from video_pipeline.feedback.patterns import (
     editorial_patterns_of,
     style_affinity_of,
 )
+from video_pipeline.feedback.record import recorded_days
 from video_pipeline.feedback.scores import ModelScore, score_models, with_engagement
 from video_pipeline.feedback.spending import Cause, TierSpending, spending_of
 from video_pipeline.feedback.standings import ModelStanding, judge_standings, routing_state
 from video_pipeline.feedback.timing import ClipTimes, Part, Total, times_of
+from video_pipeline.feedback.what_if import (
+    Estimate,
+    Expected,
+    Move,
+    Recorded,
+    RecordedDay,
+    Untold,
+    WhatIf,
+    WhatIfRow,
+    not_replayed,
+    replay,
+)
 
 __all__ = [
     "Cause",
@@ -43,7 +56,9 @@ __all__ = [
     "Dimension",
     "DriftVerdict",
     "EditorialPattern",
+    "Estimate",
     "Expectation",
+    "Expected",
     "FailureMode",
     "FirstTry",
     "Learned",
@@ -51,15 +66,21 @@ __all__ = [
     "ModelAttempts",
     "ModelScore",
     "ModelStanding",
+    "Move",
     "Outcome",
     "Parameter",
     "Part",
     "PatternVerdict",
+    "Recorded",
+    "RecordedDay",
     "Standing",
     "StyleAffinity",
     "TierSpending",
     "TierStatus",
     "Total",
+    "Untold",
+    "WhatIf",
+    "WhatIfRow",
     "book_delivery",
     "build_facts",
     "cost_report_of",
@@ -69,10 +90,13 @@ __all__ = [
     "judge_drift",
     "judge_standings",
     "learn",
+    "not_replayed",
     "put_acceptance_in_force",
     "put_affinity_in_force",
     "put_guidance_in_force",
     "put_proven_kinds_in_force",
+    "recorded_days",
+    "replay",
     "routing_state",
     "score_models",
     "spending_of",

@@ -1,0 +1,41 @@
+"""The record of past days, read a day at a time from the ledger and the tables; nothing is written."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from video_pipeline.feedback.facts import ClipFact
+from video_pipeline.feedback.standings import routing_state
+from video_pipeline.feedback.what_if import RecordedDay
+from video_pipeline.ledger import Ledger
+from video_pipeline.policy import Policy
+from video_pipeline.routing import ClipPlan, Decision
+from video_pipeline.storage import ObjectStore, read_rows, table_key
+
+Row = TypeVar("Row", bound=BaseModel)
+
+
+def recorded_days(
+    ledger: Ledger, store: ObjectStore, policy: Policy, *, first: date, last: date
+) -> Iterator[RecordedDay]:
+    """Each day from `first` to `last`, both among them; a day that was never planned has no plans."""
+    for number in range((last - first).days + 1):
+        day = first + timedelta(days=number)
+        plans = _rows(store, "generation_plan", ClipPlan, day)
+        facts = _rows(store, "clip_facts", ClipFact, day) if plans else []
+        decided = ledger.governance.decided([plan.clip_id for plan in plans]) if plans else {}
+        yield RecordedDay(
+            day=day,
+            plans=plans,
+            decisions={key: Decision.model_validate(document) for key, document in decided.items()},
+            jobs=ledger.jobs.of_day(day) if plans else (),
+            facts={fact.clip_id: fact for fact in facts},
+            state=routing_state(ledger, policy.scoring, for_day=day),
+        )
+
+
+def _rows(store: ObjectStore, table: str, row_type: type[Row], day: date) -> list[Row]:
+    key = table_key(table, day.isoformat())
+    return read_rows(row_type, store.read_bytes(key), table=key) if store.exists(key) else []
