@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -66,12 +67,7 @@ class Durations(BaseModel):
     @property
     def lengths(self) -> tuple[Length, ...]:
         """Every length that can be ordered, shortest first."""
-        if self.frames is not None:
-            fps = self.frames.fps
-            counts = range(self.frames.min, self.frames.max + 1, self.frames.step)
-            return tuple(Length(round(count / fps, 6), count, fps) for count in counts)
-        seconds = self.allowed_s or range(self.min_s, (self.max_s or 0) + 1, self.step_s)
-        return tuple(Length(length) for length in sorted(seconds))
+        return _lengths(self)
 
     @property
     def longest_s(self) -> float:
@@ -103,6 +99,17 @@ class Durations(BaseModel):
     def at(self, seconds: float) -> Length:
         """The length of so many seconds, or the nearest to it."""
         return min(self.lengths, key=lambda length: abs(length.seconds - seconds))
+
+
+@lru_cache(maxsize=1024)
+def _lengths(durations: Durations) -> tuple[Length, ...]:
+    """Asked for several times a shot and model, of few that there are."""
+    if durations.frames is not None:
+        fps = durations.frames.fps
+        counts = range(durations.frames.min, durations.frames.max + 1, durations.frames.step)
+        return tuple(Length(round(count / fps, 6), count, fps) for count in counts)
+    seconds = durations.allowed_s or range(durations.min_s, (durations.max_s or 0) + 1, durations.step_s)
+    return tuple(Length(length) for length in sorted(seconds))
 
 
 def _playing_time(length: Length) -> Decimal:
