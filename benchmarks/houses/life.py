@@ -4,7 +4,6 @@ Plans, the ladder, stand-ins, facts, scores, standings and patterns are the prod
 is the world's.
 """
 
-import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -59,8 +58,7 @@ class House:
 
 def live(world: World, clips_a_day: int, seed: int, *, policy: Policy) -> House:
     """Let one house live in `world`."""
-    rng = random.Random(f"{world.name} {clips_a_day} {seed}")
-    truth, house, books = Truth(world, rng), House(), Books()
+    truth, house, books = Truth(world, clips_a_day, seed), House(), Books()
     ledger = books.as_ledger()
     facts, seen = list[ClipFact](), list[Seen]()
     catalogue = catalogue_on(world, 0)
@@ -70,7 +68,7 @@ def live(world: World, clips_a_day: int, seed: int, *, policy: Policy) -> House:
         if number in changed_on:
             catalogue = catalogue_on(world, number)
         state = routing_state(ledger, policy.scoring)
-        orders = truth.orders(number, clips_a_day)
+        orders = truth.orders(number)
         plans = plan_day(
             ledger,
             [order.board for order in orders],

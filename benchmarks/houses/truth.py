@@ -80,21 +80,26 @@ class Seen:
 class Truth:
     """A world as one house lives in it."""
 
-    def __init__(self, world: World, rng: random.Random) -> None:
+    def __init__(self, world: World, clips_a_day: int, seed: int) -> None:
         self._world = world
-        self._rng = rng
+        self._clips_a_day = clips_a_day
+        self._seed = seed
+        self._rng = random.Random(f"{world.name} {clips_a_day} {seed}")
         self._templates: dict[tuple[object, ...], Storyboard] = {}
         self._render_orders: dict[tuple[str, float], RenderOrder] = {}
         self._tables: dict[Quality, list[tuple[list[object], list[float]]]] = {}
 
-    def orders(self, number: int, clips: int) -> list[Order]:
+    def orders(self, number: int) -> list[Order]:
         """The briefs of a day."""
         day = FIRST + timedelta(days=number)
         weekend = day.weekday() >= 5
         mix = self._world.mix_on(number, weekend=weekend)
-        qualities = self._rng.choices(list(mix), list(mix.values()), k=clips)
+        qualities = self._rng.choices(list(mix), list(mix.values()), k=self._clips_a_day)
+        # What the product draws by a brief's id is to be drawn anew in each house.
+        ids = (f"{self._world.name}-{self._seed}-{number}-{at}".replace("_", "-") for at in range(len(qualities)))
         return [
-            self._order(number, day, weekend, quality, f"clip-{number}-{at}") for at, quality in enumerate(qualities)
+            self._order(number, day, weekend, quality, brief_id)
+            for quality, brief_id in zip(qualities, ids, strict=True)
         ]
 
     def _order(self, number: int, day: date, weekend: bool, quality: Quality, brief_id: str) -> Order:
