@@ -20,8 +20,10 @@ from typing import Any
 from benchmarks.fal_stand_in import StandIn, as_json, listen
 from video_pipeline.generation.providers.fal import FalWire
 from video_pipeline.media.ffmpeg import run_ffmpeg
-from video_pipeline.routing import Catalogue, Model
+from video_pipeline.orders import Orientation
+from video_pipeline.routing import Catalogue, Model, Unit
 
+_ORIENTATIONS = {"9:16": Orientation.PORTRAIT, "16:9": Orientation.LANDSCAPE, "1:1": Orientation.SQUARE}
 _TAKE = re.compile(r"\btake (\d+)\b")
 # Smaller files count as broken; what is added stands in a box that players skip.
 _LEAST_BYTES = 60_000
@@ -114,12 +116,29 @@ class PricedStandIn(StandIn):
 
 
 def priced(model: Model, wire: FalWire, arguments: Mapping[str, Any]) -> tuple[float, Decimal]:
-    """Seconds that are rendered for a request, and what they cost."""
-    seconds = int(str(arguments["duration"]).rstrip("s"))
-    name = arguments.get(wire.resolution_field or "")
+    """Seconds that are rendered for a request, and what they cost by the model's price."""
+    price, name = model.price, arguments.get(wire.resolution_field or "")
     [size] = [one for one in model.resolutions if name is None or one.name == name]
-    sound = size.usd_per_s_audio if wire.audio_field and arguments.get(wire.audio_field) else None
-    return float(seconds), (size.usd_per_s if sound is None else sound) * seconds
+    shortest = model.durations.lengths[0]
+    fps = arguments.get("frames_per_second") or shortest.fps
+    frames = arguments.get("num_frames") or shortest.frames
+    if "duration" in arguments:
+        seconds = Decimal(str(arguments["duration"]).rstrip("s"))
+        frames = round(seconds * fps) if fps else None
+    else:
+        seconds = Decimal(frames) / fps if frames and fps else Decimal(str(shortest.seconds))
+    sound = price.sound.get(size.name) if wire.audio_field and arguments.get(wire.audio_field) else None
+    rate = price.silent[size.name] if sound is None else sound
+    match price.per:
+        case Unit.VIDEO:
+            units = Decimal(1)
+        case Unit.MEGAPIXEL_FRAME:
+            width, height = size.size(_ORIENTATIONS[arguments["aspect_ratio"]])
+            units = Decimal(width * height * (frames or 0)) / 1_000_000
+        case Unit.SECOND:
+            played = Decimal(frames or 0) / price.billed_fps if price.billed_fps else seconds
+            units = max(played, price.minimum_s)
+    return float(seconds), round(rate * units, 6)
 
 
 class Films:

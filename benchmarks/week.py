@@ -15,7 +15,7 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
@@ -40,7 +40,7 @@ from video_pipeline.media import probe
 from video_pipeline.policy import Policy, ProviderLimits, load_policy
 from video_pipeline.publishing import PublishRecord
 from video_pipeline.quality import Check, CheckName, Expectation, TechnicalVerdict
-from video_pipeline.routing import Catalogue, RoutingState, load_catalogue, plan_day, price_day
+from video_pipeline.routing import Catalogue, Model, RoutingState, load_catalogue, plan_day, price_day
 from video_pipeline.storage import LocalStore
 
 FIRST = date(2026, 11, 23)
@@ -68,8 +68,6 @@ _SIGHTS = (
     "Birds",
     "Dust in light",
 )
-# The published figure of the upscaler: so many clips of 5.2 s at 24 frames a second an hour.
-_UPSCALED_AN_HOUR = 50
 
 
 @dataclass(frozen=True)
@@ -229,7 +227,7 @@ def run_week(week: Week, ledger: Ledger, folder: Path) -> Outcome:
                 notifier=Notifier([], ledger.alerts),
                 run_id=f"week {day}",
             )
-            _deliver(ledger, policy, made)
+            _deliver(ledger, policy, made, {plan.clip_id: plan.decisions[0].upscale_usd for plan in plans})
             clips += made
     return _outcome(week, ledger, shop, clips, expected_usd)
 
@@ -258,8 +256,10 @@ def _as_long(length_s: float, wanted_s: float) -> bool:
     return abs(length_s - wanted_s) <= 0.1 * wanted_s
 
 
-def _deliver(ledger: Ledger, policy: Policy, clips: Sequence[GeneratedClip]) -> None:
-    """Book what comes after generation, at the policy's figures."""
+def _deliver(
+    ledger: Ledger, policy: Policy, clips: Sequence[GeneratedClip], upscaling_usd: Mapping[str, Decimal]
+) -> None:
+    """Book what comes after generation, at the policy's figures; `upscaling_usd` is the plan's, by clip."""
     reviewed = [
         ReviewedClip(**clip.model_dump()).model_copy(update={"status": ClipStatus.PASSED})
         for clip in clips
@@ -275,23 +275,17 @@ def _deliver(ledger: Ledger, policy: Policy, clips: Sequence[GeneratedClip]) -> 
         )
         for clip in reviewed
     ]
-    for clip in reviewed:
+    for clip in (clip for clip in reviewed if upscaling_usd[clip.clip_id]):
         ledger.spend.book_once(
             f"upscaling {clip.clip_id}",
             day=clip.day,
             clip_id=clip.clip_id,
             tier=clip.tier,
             category=SpendCategory.UPSCALING,
-            usd=_upscaling_usd(policy, clip.duration_s),
-            note="the published rate at the policy's watts and tariff",
+            usd=upscaling_usd[clip.clip_id],
+            note="the plan's estimate",
         )
     book_delivery(ledger, policy.costs, reviewed, records)
-
-
-def _upscaling_usd(policy: Policy, length_s: float) -> Decimal:
-    seconds = 3600 / _UPSCALED_AN_HOUR * length_s / 5.2
-    kwh = policy.upscaling.watts * policy.upscaling.utilisation * seconds / 3_600_000
-    return (Decimal(str(kwh)) * policy.upscaling.usd_per_kwh).quantize(Decimal("0.000001"))
 
 
 def is_delivered(clip: GeneratedClip) -> bool:
@@ -353,31 +347,16 @@ def week_policy() -> Policy:
 def dearer(catalogue: Catalogue, factor: Decimal, models: Sequence[str]) -> Catalogue:
     """The catalogue with the prices of some models multiplied."""
 
-    def changed(value: Decimal | None) -> Decimal | None:
-        return None if value is None else value * factor
+    def changed(rates: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        return {size: usd * factor for size, usd in rates.items()}
 
-    return catalogue.model_copy(
-        update={
-            "models": tuple(
-                model
-                if model.model not in models
-                else model.model_copy(
-                    update={
-                        "resolutions": tuple(
-                            size.model_copy(
-                                update={
-                                    "usd_per_s": changed(size.usd_per_s),
-                                    "usd_per_s_audio": changed(size.usd_per_s_audio),
-                                }
-                            )
-                            for size in model.resolutions
-                        )
-                    }
-                )
-                for model in catalogue.models
-            )
-        }
-    )
+    def entry(model: Model) -> Model:
+        if model.model not in models:
+            return model
+        price = {"silent": changed(model.price.silent), "sound": changed(model.price.sound)}
+        return model.model_copy(update={"price": model.price.model_copy(update=price)})
+
+    return catalogue.model_copy(update={"models": tuple(map(entry, catalogue.models))})
 
 
 @contextmanager

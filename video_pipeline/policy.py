@@ -34,6 +34,9 @@ class BudgetPolicy(_Section):
 class Levers(_Section):
     """What makes a clip cheaper, each of which can be switched off."""
 
+    any_tier: bool
+    small_then_upscale: bool
+    upscale_usd_per_megapixel: Decimal = Field(ge=0)
     reuse_previews: bool
 
 

@@ -129,6 +129,10 @@ def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, quarantin
     console.print(table)
     per_tier = ", ".join(f"{tier} ${usd:.4f}" for tier, usd in total.by_tier.items())
     console.print(f"Expected ${total.expected_usd:.4f}, 90 days in 100 under ${total.p90_usd:.4f} ({per_tier}).")
+    console.print(f"Upscaling on our own GPU: ${total.upscaling_usd:.4f} of electricity.")
+    if total.saves:
+        each = ", ".join(f"{lever} ${usd:.4f}" for lever, usd in total.saves.items())
+        console.print(f"What the levers are expected to save: {each}.")
     if quarantined:
         are = "brief is" if len(quarantined) == 1 else "briefs are"
         console.print(f"{len(quarantined)} {are} malformed and would be quarantined.")

@@ -4,6 +4,7 @@ from video_pipeline.routing.beliefs import Belief
 from video_pipeline.routing.catalogue import Catalogue, ImageModel, Model, Resolution, Tier, load_catalogue
 from video_pipeline.routing.decision import Decision, FallOver, Promotion, Reuse, RoutingState, decide
 from video_pipeline.routing.lengths import Durations, Frames, Length
+from video_pipeline.routing.levers import Lever, upscaling_usd
 from video_pipeline.routing.plan import (
     ClipPlan,
     DayPlan,
@@ -29,6 +30,7 @@ __all__ = [
     "Frames",
     "ImageModel",
     "Length",
+    "Lever",
     "Model",
     "OffPeak",
     "Offer",
@@ -51,4 +53,5 @@ __all__ = [
     "plan_day",
     "preview_of",
     "price_day",
+    "upscaling_usd",
 ]

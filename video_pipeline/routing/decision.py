@@ -20,6 +20,8 @@ from video_pipeline.policy import RoutingThresholds
 from video_pipeline.routing.beliefs import Belief
 from video_pipeline.routing.catalogue import Catalogue, Model, Resolution, Tier
 from video_pipeline.routing.lengths import Length
+from video_pipeline.routing.levers import Lever, upscaling_usd, without
+from video_pipeline.routing.value import LEAST_ACCEPTANCE
 
 # How many of the models that were passed over a decision tells of, cheapest first.
 MAX_ALTERNATIVES = 5
@@ -115,7 +117,8 @@ class Decision(BaseModel):
     the one with the cheapest accepted clip first.
     A shot that a freeze holds keeps the price and the acceptance that it would have without the freeze.
     `fell_over` is there while another model stands in for the one that the shot was first given. With `reuse` nothing
-    is bought; the rest of the decision is what holds should that file be gone.
+    is bought; the rest of the decision is what holds should that file be gone. `upscale_usd` is the electricity that
+    upscales the accepted clip, and `saves` what each lever is expected to save of its cost.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -130,6 +133,8 @@ class Decision(BaseModel):
     requested_s: float = 0.0
     attempt_usd: Decimal = Decimal(0)
     acceptance: float = 1.0
+    upscale_usd: Decimal = Decimal(0)
+    saves: dict[Lever, Decimal] = {}
     reasons: tuple[str, ...] = ()
     held: str | None = None
     alternatives: tuple[Alternative, ...] = ()
@@ -158,7 +163,8 @@ class Decision(BaseModel):
 
 @dataclass(frozen=True)
 class _Option:
-    """A model that can serve the shot. `usd` is an attempt's price, `accepted_usd` that of an accepted clip.
+    """A model that can serve the shot. `usd` is an attempt's price, `accepted_usd` that of an accepted clip, with
+    the electricity that upscales it.
 
     Of a tier's models the one with the lowest `cost_usd` wins, which is `accepted_usd` shifted by what the brief's
     style has liked. Between tiers nothing is shifted.
@@ -166,9 +172,11 @@ class _Option:
 
     model: Model
     resolution: Resolution
+    size: tuple[int, int]
     audio: bool
     length: Length
     usd: Decimal
+    upscale_usd: Decimal
     acceptance: float
     accepted_usd: float
     cost_usd: float
@@ -210,22 +218,56 @@ def decide(
     if chosen is None:
         held = f"no model of the {tier} tier can serve this shot"
         return Decision(shot=shot.index, tier=tier, reasons=(*reasons, held), held=held, alternatives=alternatives)
-    width, height = chosen.resolution.size(brief.orientation)
-    factor = policy.delivered_short_side / min(width, height)
+    saves = _saves(shot, brief, tier, chosen, catalogue, policy, state)
     return Decision(
         shot=shot.index,
         tier=tier,
         model=chosen.model.model,
         model_version=chosen.model.version,
         resolution=chosen.resolution.name,
-        size=(width, height),
+        size=chosen.size,
         audio=chosen.audio,
         requested_s=chosen.length.seconds,
         attempt_usd=chosen.usd,
         acceptance=chosen.acceptance,
-        reasons=(*reasons, serving.why, f"rendered at {width}x{height}, upscaled {factor:.1f}x on our own GPU"),
+        upscale_usd=chosen.upscale_usd,
+        saves=saves,
+        reasons=(*reasons, serving.why, _why_size(chosen, saves, policy)),
         alternatives=alternatives,
     )
+
+
+def _saves(
+    shot: StoryboardShot,
+    brief: Brief,
+    tier: Tier,
+    chosen: _Option,
+    catalogue: Catalogue,
+    policy: RoutingThresholds,
+    state: RoutingState,
+) -> dict[Lever, Decimal]:
+    """What an accepted clip would cost more without each lever that made a difference here."""
+    otherwise: dict[Lever, _Option | None] = {}
+    if policy.levers.small_then_upscale:
+        plain = without(Lever.SMALL_THEN_UPSCALE, policy)
+        otherwise[Lever.SMALL_THEN_UPSCALE] = _cheapest_size(chosen.model, shot, brief, chosen.audio, plain, state)
+    if policy.levers.any_tier and tier in chosen.model.tier.cheaper:
+        plain = without(Lever.ANY_TIER, policy)
+        otherwise[Lever.ANY_TIER] = _serve(shot, brief, tier, catalogue, plain, state).chosen
+    more = {lever: option.accepted_usd - chosen.accepted_usd for lever, option in otherwise.items() if option}
+    return {lever: Decimal(f"{usd:.6f}") for lever, usd in more.items() if usd >= 0.000001}
+
+
+def _why_size(chosen: _Option, saves: Mapping[Lever, Decimal], policy: RoutingThresholds) -> str:
+    """The size in words, with what its upscaling costs and saves."""
+    width, height = chosen.size
+    factor = policy.delivered_short_side / min(width, height)
+    if factor <= 1:
+        return f"rendered at {width}x{height}, which needs no upscaling"
+    saved = saves.get(Lever.SMALL_THEN_UPSCALE)
+    against = f", which saves ${saved:.4f} against its largest size" if saved else ""
+    said = f"rendered at {width}x{height}, upscaled {factor:.1f}x on our own GPU"
+    return f"{said} for ${chosen.upscale_usd:.4f} of electricity{against}"
 
 
 def _tier(brief: Brief, policy: RoutingThresholds) -> tuple[Tier, tuple[str, ...]]:
@@ -459,7 +501,11 @@ def _reachable(model: Model, with_audio: bool, policy: RoutingThresholds) -> lis
 def _cheapest_size(
     model: Model, shot: StoryboardShot, brief: Brief, with_audio: bool, policy: RoutingThresholds, state: RoutingState
 ) -> _Option:
-    """The least-cost size from which the upscaler reaches the delivered one, else the largest (G1.9)."""
+    """The least-cost size from which the upscaler reaches the delivered one, else the largest (G1.9).
+
+    Its upscaling counts, but a larger size at the same price is the better picture for a trifle of electricity. With
+    that lever off it is the size that needs least upscaling.
+    """
 
     def bought(resolution: Resolution) -> tuple[Decimal, Length]:
         def usd(length: Length) -> Decimal:
@@ -469,22 +515,36 @@ def _cheapest_size(
         length = length or model.durations.lengths[-1]
         return usd(length), length
 
-    sizes = _reachable(model, with_audio, policy) or [
-        max(_sizes(model, with_audio), key=lambda size: size.short_side)
-    ]
-    resolution = min(sizes, key=lambda candidate: (bought(candidate)[0], -candidate.short_side))
-    usd, length = bought(resolution)
+    # A model that is nearly never accepted is dear, not infinitely so.
     acceptance = state.acceptance_of(model)
+    likely = max(acceptance, LEAST_ACCEPTANCE)
+
+    def upscaled_usd(resolution: Resolution) -> Decimal:
+        size, fps = resolution.size(brief.orientation), bought(resolution)[1].fps
+        return upscaling_usd(size, shot.duration_s, policy, fps=fps)
+
+    def cost_usd(resolution: Resolution) -> float:
+        return float(bought(resolution)[0]) / likely + float(upscaled_usd(resolution))
+
+    largest = [max(_sizes(model, with_audio), key=lambda size: size.short_side)]
+    sizes = _reachable(model, with_audio, policy) or largest
+    if not policy.levers.small_then_upscale:
+        whole = [size for size in sizes if size.short_side >= policy.delivered_short_side]
+        sizes = [min(whole, key=lambda size: size.short_side)] if whole else largest
+    largest_at = {bought(size)[0]: size for size in sorted(sizes, key=lambda size: size.short_side)}
+    resolution = min(largest_at.values(), key=lambda candidate: (cost_usd(candidate), -candidate.short_side))
+    usd, length = bought(resolution)
     affinity = state.affinity.get(brief.style, {}).get(model.model, 0.0)
     shift = max(-policy.preference_limit, min(policy.preference_limit, affinity))
-    # A model that is nearly never accepted is dear, not infinitely so.
-    accepted_usd = float(usd) / max(acceptance, 0.05)
+    accepted_usd = cost_usd(resolution)
     return _Option(
         model=model,
         resolution=resolution,
+        size=resolution.size(brief.orientation),
         audio=with_audio,
         length=length,
         usd=usd,
+        upscale_usd=upscaled_usd(resolution),
         acceptance=acceptance,
         accepted_usd=accepted_usd,
         cost_usd=accepted_usd * (1 - shift),
@@ -511,7 +571,7 @@ def _choose(
     if complex_shot:
         fit, promoted = [max(fit, key=lambda option: (option.fidelity(shot), -option.cost_usd))], []
         dearer = [option for option in dearer if option.fidelity(shot) >= fit[0].fidelity(shot)]
-    if dearer:
+    if dearer and policy.levers.any_tier:
         cheapest = min([*fit, *promoted], key=_by_accepted_usd)
         limit = dearer[0].accepted_usd
         fit, promoted = ([one for one in options if one.accepted_usd <= limit] for options in (fit, promoted))

@@ -15,6 +15,7 @@ from video_pipeline.ledger import Ledger
 from video_pipeline.policy import RoutingThresholds
 from video_pipeline.routing.catalogue import Catalogue
 from video_pipeline.routing.decision import Decision, RoutingState, decide
+from video_pipeline.routing.levers import Lever
 from video_pipeline.routing.reuse import Preview, preview_of, with_preview
 
 # Standard normal quantile of 0.9: the sum over a day's independent shots is close to normal.
@@ -50,7 +51,10 @@ class ClipPlan(BaseModel):
 
 
 class DayPlan(BaseModel):
-    """Totals of a day's plans; estimates, in US dollars. `to_buy_usd` is what of `expected_usd` is not bought yet."""
+    """Totals of a day's plans; estimates, in US dollars. `to_buy_usd` is what of `expected_usd` is not bought yet.
+
+    `upscaling_usd` is the electricity of our own GPU, and `saves` what each lever is expected to save.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -62,6 +66,8 @@ class DayPlan(BaseModel):
     to_buy_usd: Decimal
     by_tier: dict[str, Decimal]
     by_model: dict[str, Decimal]
+    upscaling_usd: Decimal = Decimal(0)
+    saves: dict[Lever, Decimal] = {}
 
 
 def plan_clip(
@@ -164,6 +170,8 @@ def price_day(
     """
     by_tier: dict[str, Decimal] = {}
     by_model: dict[str, Decimal] = {}
+    saves: dict[Lever, Decimal] = {}
+    upscaling = Decimal(0)
     moments: list[tuple[float, float]] = []
     unbought: list[tuple[float, float]] = []
     plans = list(plans)
@@ -173,6 +181,9 @@ def price_day(
             moments.append((mean, variance))
             if (plan.clip_id, decision.shot) not in bought:
                 unbought.append((mean, variance))
+            upscaling += decision.upscale_usd
+            for lever, usd in decision.saves.items():
+                saves[lever] = saves.get(lever, Decimal(0)) + usd
             by_tier[decision.tier] = by_tier.get(decision.tier, Decimal(0)) + _usd(mean)
             if decision.serving:
                 by_model[decision.serving] = by_model.get(decision.serving, Decimal(0)) + _usd(mean)
@@ -186,6 +197,8 @@ def price_day(
         to_buy_usd=_usd(_sum(unbought)[0]),
         by_tier=by_tier,
         by_model=by_model,
+        upscaling_usd=upscaling,
+        saves=saves,
     )
 
 

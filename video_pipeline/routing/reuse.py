@@ -6,12 +6,15 @@ briefs are the same but for their quality, and its model is as good as the brief
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from video_pipeline.briefs import Storyboard, StoryboardShot
 from video_pipeline.ledger import Job, Ledger
 from video_pipeline.policy import RoutingThresholds
 from video_pipeline.routing.catalogue import Catalogue
 from video_pipeline.routing.decision import Decision, Reuse, is_complex
+from video_pipeline.routing.levers import Lever
+from video_pipeline.routing.value import LEAST_ACCEPTANCE
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,16 @@ def with_preview(
         f"the approved preview {found.clip_id} serves, made by {found.model}: nothing is bought, which saves "
         f"${found.usd:.4f} an attempt at {decision.model}"
     )
-    return decision.model_copy(update={"reasons": (*decision.reasons, said), "reuse": found})
+    # The preview's file has been upscaled, too.
+    saved = float(found.usd) / max(decision.acceptance, LEAST_ACCEPTANCE) + float(decision.upscale_usd)
+    return decision.model_copy(
+        update={
+            "reasons": (*decision.reasons, said),
+            "reuse": found,
+            "upscale_usd": Decimal(0),
+            "saves": {Lever.REUSE_PREVIEWS: Decimal(f"{saved:.6f}")},
+        }
+    )
 
 
 def _reuse(

@@ -85,6 +85,8 @@ def generation_plan(
             "to_buy_usd": float(total.to_buy_usd),
             "cap_usd": float(policy.budget.plan_cap_usd),
             "held_clips": total.held,
+            "upscaling_usd": float(total.upscaling_usd),
+            **{f"saved by {lever}": float(usd) for lever, usd in total.saves.items()},
             **refused,
             "catalogue": catalogue.name,
             **left_alone(ledger),
