@@ -52,7 +52,7 @@ def _levers(policy: Policy, **levers: object) -> RoutingThresholds:
     return policy.routing.model_copy(update={"levers": policy.routing.levers.model_copy(update=levers)})
 
 
-def _decided(catalogue: Catalogue, routing: RoutingThresholds, **fields: object) -> Decision:
+def _decided(catalogue: Catalogue, routing: RoutingThresholds, **fields: Any) -> Decision:
     brief = a_brief(**fields)
     [shot] = storyboard_of(brief, DAY, cap_s=15).shots
     return decide(shot, brief, catalogue, routing, RoutingState())
