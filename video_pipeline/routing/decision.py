@@ -87,11 +87,10 @@ class FallOver:
     usd: Decimal
 
 
-class Reuse(BaseModel):
+@dataclass(frozen=True)
+class Reuse:
     """The accepted job of an approved preview whose file serves a shot: its key, its clip, who made it, and what an
     attempt would have cost, in US dollars."""
-
-    model_config = ConfigDict(frozen=True)
 
     job: str
     clip_id: str
