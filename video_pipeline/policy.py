@@ -38,6 +38,7 @@ class Levers(_Section):
     small_then_upscale: bool
     upscale_usd_per_megapixel: Decimal = Field(ge=0)
     reuse_previews: bool
+    draft_seconds: float | None = Field(ge=1)
 
 
 class RoutingThresholds(_Section):

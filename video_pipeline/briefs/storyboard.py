@@ -7,9 +7,10 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict
 
-from video_pipeline.briefs.brief import Brief, Shot, ShotKind, clip_id_of
+from video_pipeline.briefs.brief import Brief, Quality, Shot, ShotKind, clip_id_of
 from video_pipeline.orders import Orientation
 
+_LEAST_SHOT_S = 1.0
 _CLOSE_UP = re.compile(r"\bclose[- ]?ups?\b", re.IGNORECASE)
 _PEOPLE = re.compile(
     r"\b(face|faces|portrait|man|woman|person|people|ceo|founder|child|eyes|smil\w+|cry\w+|tear\w*|emotion\w*)\b",
@@ -35,7 +36,10 @@ class StoryboardShot(BaseModel):
 
 
 class Storyboard(BaseModel):
-    """A clip's shots in playing order, with what routing needs to know of the brief."""
+    """A clip's shots in playing order, with what routing needs to know of the brief.
+
+    Of a draft that is cut short, `brief` asks for what is left, and `uncut` are the shots that it would have had.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,6 +47,7 @@ class Storyboard(BaseModel):
     day: date
     brief: Brief
     shots: tuple[StoryboardShot, ...]
+    uncut: tuple[StoryboardShot, ...] = ()
 
     def shot_sha256(self, shot: StoryboardShot) -> str:
         """Identity of what is to be rendered: any change to it starts a new history of attempts."""
@@ -62,8 +67,38 @@ class Storyboard(BaseModel):
         return self.brief.orientation
 
 
-def storyboard_of(brief: Brief, day: date, *, cap_s: float) -> Storyboard:
-    """Cut `brief` at its shot boundaries; a shot longer than `cap_s` seconds is cut into equal parts."""
+def storyboard_of(brief: Brief, day: date, *, cap_s: float, draft_s: float | None = None) -> Storyboard:
+    """Cut `brief` at its shot boundaries; a shot longer than `cap_s` seconds is cut into equal parts.
+
+    A draft longer than `draft_s` seconds is cut short.
+    """
+    kept = brief
+    if draft_s is not None and brief.quality is Quality.DRAFT and brief.total_s > draft_s:
+        kept = _shortened(brief, draft_s)
+    return Storyboard(
+        clip_id=clip_id_of(day, brief.brief_id),
+        day=day,
+        brief=kept,
+        shots=_pieces(kept, cap_s),
+        uncut=() if kept is brief else _pieces(brief, cap_s),
+    )
+
+
+def _shortened(brief: Brief, length_s: float) -> Brief:
+    """The first `length_s` seconds of a brief; a second of a shot is the least that is shown."""
+    if not brief.shots:
+        return brief.model_copy(update={"duration_s": length_s})
+    kept: list[Shot] = []
+    left_s = length_s
+    for shot in brief.shots:
+        if left_s < _LEAST_SHOT_S:
+            break
+        kept.append(shot.model_copy(update={"duration_s": min(shot.duration_s, left_s)}))
+        left_s -= shot.duration_s
+    return brief.model_copy(update={"shots": tuple(kept), "duration_s": None})
+
+
+def _pieces(brief: Brief, cap_s: float) -> tuple[StoryboardShot, ...]:
     shots = brief.shots or (Shot(prompt=brief.prompt or "", duration_s=brief.total_s, broll=brief.broll),)
     pieces: list[StoryboardShot] = []
     for shot in shots:
@@ -78,7 +113,7 @@ def storyboard_of(brief: Brief, day: date, *, cap_s: float) -> Storyboard:
                     broll=shot.broll or brief.broll,
                 )
             )
-    return Storyboard(clip_id=clip_id_of(day, brief.brief_id), day=day, brief=brief, shots=tuple(pieces))
+    return tuple(pieces)
 
 
 def kind_of(prompt: str) -> ShotKind:

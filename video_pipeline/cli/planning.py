@@ -93,7 +93,8 @@ def _clip_plans(
     from video_pipeline.routing import plan_clip, preview_of
 
     policy = services.policy
-    boards = [storyboard_of(brief, day, cap_s=policy.generation.max_segment_s) for brief in reading.briefs]
+    cap_s, draft_s = policy.generation.max_segment_s, policy.routing.levers.draft_seconds
+    boards = [storyboard_of(brief, day, cap_s=cap_s, draft_s=draft_s) for brief in reading.briefs]
     return [
         plan_clip(
             board,

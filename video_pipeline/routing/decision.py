@@ -141,6 +141,11 @@ class Decision(BaseModel):
     reuse: Reuse | None = None
 
     @property
+    def accepted_usd(self) -> float:
+        """What an accepted clip of the shot is expected to cost with its upscaling, in US dollars."""
+        return float(self.attempt_usd) / max(self.acceptance, LEAST_ACCEPTANCE) + float(self.upscale_usd)
+
+    @property
     def serving(self) -> str | None:
         """The model that the shot is of: the one that it is bought from, or its preview's."""
         return self.reuse.model if self.reuse else self.model

@@ -16,6 +16,7 @@ class Lever(StrEnum):
     ANY_TIER = "any_tier"
     SMALL_THEN_UPSCALE = "small_then_upscale"
     REUSE_PREVIEWS = "reuse_previews"
+    DRAFT_SECONDS = "draft_seconds"
 
 
 def upscaling_usd(
@@ -30,4 +31,5 @@ def upscaling_usd(
 
 def without(lever: Lever, policy: RoutingThresholds) -> RoutingThresholds:
     """The policy with a lever switched off."""
-    return policy.model_copy(update={"levers": policy.levers.model_copy(update={lever.value: False})})
+    off = None if lever is Lever.DRAFT_SECONDS else False
+    return policy.model_copy(update={"levers": policy.levers.model_copy(update={lever.value: off})})

@@ -81,9 +81,23 @@ def plan_clip(
 ) -> ClipPlan:
     """Decide every shot of a clip and price it; `preview` is what `preview_of` has found of the one that it names."""
     decisions = [decide(shot, storyboard.brief, catalogue, policy, state) for shot in storyboard.shots]
+    if storyboard.uncut:
+        uncut = [decide(shot, storyboard.brief, catalogue, policy, state) for shot in storyboard.uncut]
+        decisions[0] = _cut_short(storyboard, decisions, uncut)
     if preview is not None:
         decisions = [_or_preview(storyboard, one, preview, catalogue, policy, state) for one in decisions]
     return priced(storyboard, decisions, max_attempts=max_attempts)
+
+
+def _cut_short(storyboard: Storyboard, decisions: Sequence[Decision], uncut: Sequence[Decision]) -> Decision:
+    """A cut draft's first decision, which says what that saves beside `uncut`, the decisions of all its shots."""
+    whole_s, kept_s = sum(shot.duration_s for shot in storyboard.uncut), storyboard.brief.total_s
+    whole_usd, kept_usd = (sum(one.accepted_usd for one in several) for several in (uncut, decisions))
+    first, saved = decisions[0], max(Decimal(0), _usd(whole_usd - kept_usd))
+    worth = f"${saved:.4f}" if saved else "nothing"
+    said = f"the draft is cut from {whole_s:g} s to {kept_s:g} s, which saves {worth}"
+    saves = first.saves | ({Lever.DRAFT_SECONDS: saved} if saved else {})
+    return first.model_copy(update={"reasons": (*first.reasons, said), "saves": saves})
 
 
 def _or_preview(

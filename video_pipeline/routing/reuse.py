@@ -14,7 +14,6 @@ from video_pipeline.policy import RoutingThresholds
 from video_pipeline.routing.catalogue import Catalogue
 from video_pipeline.routing.decision import Decision, Reuse, is_complex
 from video_pipeline.routing.levers import Lever
-from video_pipeline.routing.value import LEAST_ACCEPTANCE
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,13 @@ def with_preview(
         f"${found.usd:.4f} an attempt at {decision.model}"
     )
     # The preview's file has been upscaled, too.
-    saved = float(found.usd) / max(decision.acceptance, LEAST_ACCEPTANCE) + float(decision.upscale_usd)
+    saves = {Lever.REUSE_PREVIEWS: Decimal(f"{decision.accepted_usd:.6f}")}
     return decision.model_copy(
         update={
             "reasons": (*decision.reasons, said),
             "reuse": found,
             "upscale_usd": Decimal(0),
-            "saves": {Lever.REUSE_PREVIEWS: Decimal(f"{saved:.6f}")},
+            "saves": saves,
         }
     )
 

@@ -25,6 +25,11 @@ from video_pipeline_tests.briefs.documents import BRIEFS, a_brief
 from video_pipeline_tests.routing.catalogues import RANDOM_CATALOGUES
 
 DAY = date(2026, 11, 21)
+_SHOT = {"prompt": "A red scarf in the snow"}
+_A_VIDEO = {
+    "resolutions": [{"name": "1080p", "short_side": 1080}],
+    "price": {"per": "video", "silent": {"1080p": "0.05"}},
+}
 
 
 def _model(name: str, tier: Tier, silent: Mapping[str, str], **fields: Any) -> dict[str, Any]:
@@ -117,12 +122,44 @@ def test_what_the_levers_save_is_the_difference_to_doing_without(
             other = decide(shot, brief, catalogue, routing, RoutingState())
             same_model = other.model == decision.model
             if lever is Lever.ANY_TIER or same_model:
-                more = _accepted_usd(other) - _accepted_usd(decision)
+                more = other.accepted_usd - decision.accepted_usd
                 assert float(decision.saves.get(lever, Decimal(0))) == pytest.approx(max(more, 0), abs=2e-6)
     day = price_day(DAY, [plan], max_attempts=4)
     total = sum((usd for one in plan.decisions for usd in one.saves.values()), Decimal(0))
     assert sum(day.saves.values(), Decimal(0)) == (0 if plan.held else total)
 
 
-def _accepted_usd(decision: Decision) -> float:
-    return float(decision.attempt_usd) / max(decision.acceptance, 0.05) + float(decision.upscale_usd)
+def test_a_draft_that_is_cut_short_says_so_and_what_that_saves(policy: Policy) -> None:
+    by_second = _catalogue(_model("one", Tier.PREVIEW, {"1080p": "0.05"}))
+    by_video = _catalogue(_model("one", Tier.PREVIEW, {}, **_A_VIDEO))
+    board = storyboard_of(a_brief(duration_s=6), DAY, cap_s=15, draft_s=4)
+    assert ([shot.duration_s for shot in board.shots], [shot.duration_s for shot in board.uncut]) == ([4], [6])
+    plan = plan_clip(board, by_second, policy.routing, RoutingState(), max_attempts=1)
+    [decision] = plan.decisions
+    assert plan.expected_usd == Decimal("0.20") and decision.saves == {Lever.DRAFT_SECONDS: Decimal("0.10")}
+    assert decision.reasons[-1] == "the draft is cut from 6 s to 4 s, which saves $0.1000"
+    [decision] = plan_clip(board, by_video, policy.routing, RoutingState(), max_attempts=1).decisions
+    assert decision.saves == {}
+    assert decision.reasons[-1] == "the draft is cut from 6 s to 4 s, which saves nothing"
+
+
+@pytest.mark.parametrize(
+    ("fields", "lengths_s"),
+    [
+        ({"duration_s": 4}, None),
+        ({"quality": "standard", "duration_s": 6}, None),
+        ({"prompt": None, "duration_s": None, "shots": [_SHOT | {"duration_s": 3}] * 2}, [3, 1]),
+        ({"prompt": None, "duration_s": None, "shots": [_SHOT | {"duration_s": 3.5}] * 2}, [3.5]),
+    ],
+    ids=["short enough", "no draft", "in its second shot", "less than a second of it"],
+)
+def test_only_drafts_are_cut_and_no_shot_to_less_than_a_second(
+    fields: dict[str, Any], lengths_s: list[float] | None
+) -> None:
+    brief = a_brief(**fields)
+    board = storyboard_of(brief, DAY, cap_s=15, draft_s=4)
+    if lengths_s is None:
+        assert board == storyboard_of(brief, DAY, cap_s=15)
+        return
+    assert [shot.duration_s for shot in board.shots] == lengths_s
+    assert board.brief.total_s == sum(lengths_s) <= 4

@@ -75,12 +75,14 @@ def storyboards(
 ) -> dg.MaterializeResult[list]:
     """Each brief cut into shots that a model can render, at its shot boundaries."""
     day = day_of(context.partition_key)
-    boards = [storyboard_of(brief, day, cap_s=policy.generation.max_segment_s) for brief in briefs]
+    cap_s, draft_s = policy.generation.max_segment_s, policy.routing.levers.draft_seconds
+    boards = [storyboard_of(brief, day, cap_s=cap_s, draft_s=draft_s) for brief in briefs]
     return dg.MaterializeResult(
         value=boards,
         metadata={
             "shots": sum(len(board.shots) for board in boards),
             "clips_in_segments": sum(len(board.shots) > 1 for board in boards),
+            "drafts_cut_short": sum(bool(board.uncut) for board in boards),
         },
     )
 
