@@ -14,10 +14,11 @@ from video_pipeline.errors import ConfigurationError
 
 # Keys of earlier releases, as (section, key), and what they are called now.
 _RENAMED = {
-    ("generation", "concurrency"): "providers.NAME.concurrency",
-    ("generation", "poll_interval_s"): "providers.NAME.poll_interval_s",
-    ("scoring", "demote_rejection_rate"): "demote_refusal_rate",
-    ("scoring", "restore_rejection_rate"): "restore_refusal_rate",
+    ("generation", "concurrency"): "generation.providers.NAME.concurrency",
+    ("generation", "poll_interval_s"): "generation.providers.NAME.poll_interval_s",
+    ("scoring", "demote_rejection_rate"): "scoring.demote_refusal_rate",
+    ("scoring", "restore_rejection_rate"): "scoring.restore_refusal_rate",
+    ("scoring", "probation_share"): "exploration.probation_share",
 }
 
 
@@ -49,6 +50,21 @@ class RoutingThresholds(_Section):
     max_upscale_factor: float = Field(ge=1)
     delivered_short_side: int = Field(gt=0, multiple_of=2)
     levers: Levers
+
+
+class ExplorationPolicy(_Section):
+    usd_a_day: Decimal = Field(ge=0)
+    share_of_day: float = Field(ge=0, le=1)
+    floor: float = Field(ge=0, le=0.2)
+    dearest: float = Field(ge=1)
+    known_clips: int = Field(ge=1)
+    new_clips_a_day: int = Field(ge=0)
+    quarantine_days: int = Field(ge=0)
+    probation_clips_a_day: int = Field(ge=0)
+    probation_share: float = Field(ge=0, le=0.5)
+    probation_usd_a_day: Decimal = Field(ge=0)
+    trial_share: float = Field(ge=0, le=0.5)
+    trials_a_day: int = Field(ge=0)
 
 
 class ProviderLimits(_Section):
@@ -159,12 +175,12 @@ class ScoringPolicy(_Section):
     trailing_days: int = Field(ge=1)
     weights: dict[str, float]
     prior_strength: float = Field(gt=0)
+    worth_prior_sd: float = Field(gt=0)
     minimum_attempts: int = Field(ge=1)
     confidence: float = Field(gt=0.5, lt=1)
     demote_refusal_rate: float = Field(gt=0, lt=1)
     demote_floor: float = Field(gt=0, lt=1)
     restore_refusal_rate: float = Field(gt=0, lt=1)
-    probation_share: float = Field(ge=0, le=0.5)
     promote_attempts: int = Field(ge=1)
     promote_clips: int = Field(ge=2)
     promote_confidence: float = Field(gt=0.5, lt=1)
@@ -205,6 +221,7 @@ class Policy(_Section):
     intake: IntakePolicy
     budget: BudgetPolicy
     routing: RoutingThresholds
+    exploration: ExplorationPolicy
     generation: GenerationPolicy
     breaker: BreakerPolicy
     upscaling: UpscalingPolicy
@@ -263,7 +280,7 @@ def _check_names(changes: Mapping[str, Any], override: Path) -> None:
         values = changes.get(section)
         if isinstance(values, Mapping) and old in values:
             raise ConfigurationError(
-                f"The policy in {override} sets {section}.{old}, which is now {section}.{new}: rename it there."
+                f"The policy in {override} sets {section}.{old}, which is now {new}: rename it there."
             )
 
 

@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from video_pipeline.ledger import (
     Actor,
+    ByHand,
+    Decided,
     Ledger,
     NightJudgement,
     Preference,
@@ -61,6 +63,16 @@ class Books:
 
     def tier_states(self) -> dict[str, Transition[TierState]]:
         return {}
+
+    def by_hand(self, **_: object) -> list[ByHand]:
+        return []
+
+    def version(self) -> str:
+        return ""
+
+    def decided_on(self, day: date) -> list[Decided]:
+        # A day is planned whole, and once.
+        return []
 
     def stick(self, *, document: dict[str, Any], **_: object) -> dict[str, Any]:
         # Each clip is planned once, so that every decision is the fresh one.

@@ -76,6 +76,7 @@ def live(world: World, clips_a_day: int, seed: int, *, policy: Policy) -> House:
             policy.routing,
             state,
             max_attempts=policy.generation.max_attempts,
+            exploration=policy.exploration,
         )
         tried = [
             _made(truth, order, plan, catalogue, policy, state) for order, plan in zip(orders, plans, strict=True)

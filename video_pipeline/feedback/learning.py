@@ -9,7 +9,7 @@ from video_pipeline.feedback.scores import ModelScore, score_models, with_engage
 from video_pipeline.ledger import StandingStatus
 from video_pipeline.policy import ScoringPolicy
 from video_pipeline.publishing import Engagement
-from video_pipeline.routing import Belief, Catalogue, Promotion, RoutingState
+from video_pipeline.routing import Belief, Catalogue, Prior, Promotion, RoutingState
 
 
 @dataclass(frozen=True)
@@ -89,5 +89,6 @@ def state_of(learned: Learned, policy: ScoringPolicy) -> RoutingState:
             if standing.status is StandingStatus.PROMOTED
         },
         beliefs=learned.beliefs,
-        probation_share=policy.probation_share,
+        prior=Prior(policy.prior_strength, policy.worth_prior_sd),
+        candidates=frozenset(learned.candidates),
     )

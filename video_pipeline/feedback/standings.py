@@ -12,9 +12,18 @@ from video_pipeline.feedback.facts import ClipFact
 from video_pipeline.feedback.promotion import Verdict, bar_of, judge_promotion, promotion_in_force
 from video_pipeline.feedback.scores import ModelScore
 from video_pipeline.intervals import wilson_interval
-from video_pipeline.ledger import Actor, Ledger, NightJudgement, Preference, StandingStatus, TierState, Transition
+from video_pipeline.ledger import (
+    Actor,
+    HandAct,
+    Ledger,
+    NightJudgement,
+    Preference,
+    StandingStatus,
+    TierState,
+    Transition,
+)
 from video_pipeline.policy import ScoringPolicy
-from video_pipeline.routing import Belief, Catalogue, RoutingState, Tier
+from video_pipeline.routing import Belief, Catalogue, Pin, Prior, RoutingState, Tier
 
 
 class ModelStanding(BaseModel):
@@ -50,6 +59,7 @@ def judge_standings(
     Promoted: surely as good as the best of the tier above (`promotion.py`).
     """
     history = ledger.governance.standing_history()
+    held = {one.model for one in ledger.governance.by_hand() if one.holds_on(day)}
     newest = ledger.governance.judge_night(NightJudgement.STANDINGS, day)
     # What tonight demotes is no bar tonight, so refusals are judged first, for all.
     refused = [_refusals_verdict(score, history.get(score.model, []), facts, policy) for score in scores]
@@ -63,7 +73,9 @@ def judge_standings(
     for score, refusals in zip(scores, refused, strict=True):
         changes = history.get(score.model, [])
         current = _current(changes)
-        if not newest:
+        if score.model in held:
+            verdict = Verdict(current, "set by hand, which holds until it is released", {})
+        elif not newest:
             verdict = Verdict(current, "a later day has been judged, and its word stands", {})
         elif StandingStatus.DEMOTED in (current, refusals.status):
             verdict = refusals
@@ -101,6 +113,7 @@ def judge_standings(
 def routing_state(ledger: Ledger, policy: ScoringPolicy, *, for_day: date | None = None) -> RoutingState:
     """What Gate 4 has put in force, as Gate 1 reads it; with `for_day` what was when that day was planned."""
     governance = ledger.governance
+    version, by_hand = "" if for_day else governance.version(), governance.by_hand(for_day=for_day)
     # A week's table is learned when the week is over, and dated by its first day.
     learned_weeks = for_day - timedelta(days=6) if for_day else None
     standings = governance.standings(for_day=for_day)
@@ -124,9 +137,17 @@ def routing_state(ledger: Ledger, policy: ScoringPolicy, *, for_day: date | None
             if transition.state is StandingStatus.PROMOTED
         },
         beliefs=beliefs,
+        prior=Prior(policy.prior_strength, policy.worth_prior_sd),
         acceptance={} if beliefs else governance.preference(Preference.ACCEPTANCE, learned_before=for_day),
         affinity=governance.preference(Preference.STYLE_AFFINITY, learned_before=learned_weeks),
-        probation_share=policy.probation_share,
+        fell_on={
+            model: transition.day
+            for model, transition in standings.items()
+            if transition.state is StandingStatus.DEMOTED
+        },
+        pinned={one.tier: Pin(one.model, one.until) for one in by_hand if one.act is HandAct.PIN},
+        benched=frozenset(one.model for one in by_hand if one.act is HandAct.BENCH),
+        version=version,
     )
 
 

@@ -150,7 +150,7 @@ class WhatIf(BaseModel):
 
 
 # What of a policy a replay obeys; the rest steers what comes after the decision.
-_REPLAYED = ("routing.", "scoring.probation_share", "breaker.dearest_fall_over")
+_REPLAYED = ("routing.", "breaker.dearest_fall_over")
 
 
 def not_replayed(before: Policy, after: Policy) -> tuple[str, ...]:

@@ -256,6 +256,8 @@ def stand_in(
     found = decide(shot, brief, catalogue, thresholds, replace(state, unavailable=unavailable))
     if found.held or found.model is None:
         return None
+    # What was drawn for the clip was drawn for the model that it was first given to.
+    found = found.model_copy(update={"chance": decision.chance, "draw": decision.draw})
     if found.model == first.model:
         return found
     first = replace(first, why=unavailable.get(first.model, first.why))

@@ -5,10 +5,11 @@ that steers routing is added. It is the data version of the external asset `rout
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, func, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, exists, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from video_pipeline.ledger.connecting import tried_again
@@ -17,7 +18,10 @@ from video_pipeline.ledger.locks import lock
 from video_pipeline.ledger.records import (
     OUTSIDE_THE_SHOT,
     Actor,
+    ByHand,
+    Decided,
     FailureKind,
+    HandAct,
     JobState,
     NightJudgement,
     Preference,
@@ -39,6 +43,8 @@ from video_pipeline.settings import Mode
 _UNSPENT = (JobState.PLANNED, JobState.REFUSED)
 # What failed so, and cost nothing, says nothing of the shot: it does not keep the shot at its model.
 _NO_PIN = OUTSIDE_THE_SHOT - {FailureKind.LOST}
+# The key of a standing's evidence under which it says what a person has done.
+_BY_HAND = "by_hand"
 _STEERS_ROUTING = (
     Preference.STYLE_AFFINITY,
     Preference.BELIEFS,
@@ -66,23 +72,30 @@ class Governance:
             decisions.c.shot_sha256 == shot_sha256,
         )
         with self._engine.begin() as connection:
-            started = connection.execute(
-                select(jobs.c.key)
-                .where(
-                    jobs.c.clip_id == clip_id,
-                    jobs.c.shot == shot,
-                    jobs.c.shot_sha256 == shot_sha256,
-                    jobs.c.state.not_in(_UNSPENT),
-                    jobs.c.failure_kind.is_(None) | jobs.c.failure_kind.not_in(_NO_PIN) | (jobs.c.billed_usd > 0),
-                )
-                .limit(1)
-            ).first()
+            mine = (jobs.c.clip_id == clip_id, jobs.c.shot == shot, jobs.c.shot_sha256 == shot_sha256)
+            started = connection.execute(select(jobs.c.key).where(*mine, _begun()).limit(1)).first()
             if started is not None:
                 kept = connection.execute(select(decisions.c.document).where(*where)).scalar_one_or_none()
                 if kept is not None:
                     return kept
             _decide(connection, clip_id=clip_id, shot=shot, shot_sha256=shot_sha256, document=document)
             return document
+
+    def decided_on(self, day: date) -> list[Decided]:
+        """The decisions on the clips of a production day, and whether money was spent on their shots."""
+        same = (
+            (jobs.c.clip_id == decisions.c.clip_id)
+            & (jobs.c.shot == decisions.c.shot)
+            & (jobs.c.shot_sha256 == decisions.c.shot_sha256)
+        )
+        begun = exists().where(same, _begun()).label("begun")
+        statement = (
+            select(decisions.c.clip_id, decisions.c.shot_sha256, decisions.c.document, begun)
+            .where(decisions.c.clip_id.startswith(f"{day.isoformat()}/", autoescape=True))
+            .order_by(decisions.c.clip_id, decisions.c.shot, decisions.c.decided_at)
+        )
+        with self._engine.connect() as connection:
+            return [Decided(**row) for row in connection.execute(statement).mappings()]
 
     @tried_again
     def reroute(
@@ -195,6 +208,42 @@ class Governance:
             )
             return True
 
+    def by_hand(self, *, for_day: date | None = None) -> list[ByHand]:
+        """What people have set for models and not lifted; with `for_day` what was set when that day was planned.
+
+        Oldest first; of a tier's pins the newest, also when its last day is over.
+        """
+        with self._engine.connect() as connection:
+            return list(_by_hand(connection, for_day).values())
+
+    @tried_again
+    def set_by_hand(self, one: ByHand, *, model_version: str, own_tier: str) -> bool:
+        """Pin, bench or release a model; False when that is so already. It holds until it is released.
+
+        The model stands as demoted while it is benched, else as active until a night judges it.
+        """
+        with self._engine.begin() as connection:
+            lock(connection, f"standing {one.model}")
+            in_force = _by_hand(connection).get(one.model)
+            if in_force is None and one.act is HandAct.RELEASE:
+                return False
+            if in_force is not None and replace(in_force, day=one.day) == one:
+                return False
+            until = {"until": one.until.isoformat()} if one.until else {}
+            pin = {"tier": one.tier, **until} if one.act is HandAct.PIN else {}
+            connection.execute(
+                insert(standing_transitions).values(
+                    model=one.model,
+                    model_version=model_version,
+                    tier=own_tier,
+                    status=StandingStatus.DEMOTED if one.act is HandAct.BENCH else StandingStatus.ACTIVE,
+                    by=Actor.PERSON,
+                    day=one.day,
+                    evidence={_BY_HAND: one.act.value, **pin},
+                )
+            )
+            return True
+
     def preference(self, name: Preference, *, learned_before: date | None = None) -> dict[str, Any]:
         """The table in force under `name`, or the newest that was learned before a day; empty without one."""
         with self._engine.connect() as connection:
@@ -260,6 +309,30 @@ class Governance:
         )
         with self._engine.connect() as connection:
             return "-".join(str(connection.execute(statement).scalar_one() or 0) for statement in newest)
+
+
+def _by_hand(connection: Connection, for_day: date | None = None) -> dict[str, ByHand]:
+    """What is set by hand, by model, inside the caller's transaction. A tier's newest pin takes the others' place."""
+    table = standing_transitions
+    person = (table.c.by == Actor.PERSON, table.c.evidence.has_key(_BY_HAND))
+    statement = select(table).where(*person, *_known_by(table, for_day))
+    found: dict[str, ByHand] = {}
+    for row in connection.execute(statement.order_by(table.c.id)).mappings():
+        evidence = row["evidence"]
+        until = date.fromisoformat(evidence["until"]) if "until" in evidence else None
+        one = ByHand(row["model"], HandAct(evidence[_BY_HAND]), row["day"], evidence.get("tier", ""), until)
+        found.pop(one.model, None)
+        if one.act is HandAct.PIN:
+            found = {model: other for model, other in found.items() if other.tier != one.tier}
+        if one.act is not HandAct.RELEASE:
+            found[one.model] = one
+    return found
+
+
+def _begun() -> ColumnElement[bool]:
+    """Of a job: money was spent on it, or may be, or its model has answered."""
+    told = jobs.c.failure_kind.is_(None) | jobs.c.failure_kind.not_in(_NO_PIN) | (jobs.c.billed_usd > 0)
+    return jobs.c.state.not_in(_UNSPENT) & told
 
 
 def _decide(connection: Connection, **values: Any) -> None:

@@ -326,6 +326,39 @@ class Transition(Generic[State]):
     at: datetime
 
 
+class HandAct(StrEnum):
+    """What a person does with a model: binds a tier to it, takes it out, or lifts either."""
+
+    PIN = "pin"
+    BENCH = "bench"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """What a person has set for a model and not lifted. A pin is of a `tier`, up to and with the day `until`."""
+
+    model: str
+    act: HandAct
+    day: date
+    tier: str = ""
+    until: date | None = None
+
+    def holds_on(self, day: date) -> bool:
+        """Whether it is in force for a production day."""
+        return self.until is None or day <= self.until
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A routing decision in force on a shot; `begun` says that money was spent on the shot, or may be."""
+
+    clip_id: str
+    shot_sha256: str
+    document: dict[str, Any]
+    begun: bool
+
+
 @dataclass(frozen=True)
 class Trail:
     """The moves of a job or of a publication: when it was planned, and when it came into which state, in order.

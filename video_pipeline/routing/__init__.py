@@ -1,8 +1,19 @@
 """Gate 1: route before you generate. Catalogue, decision tree, plan and price; pure, no calls, no LLM."""
 
+from video_pipeline.routing.assignment import Tally, assign
 from video_pipeline.routing.beliefs import Belief
 from video_pipeline.routing.catalogue import Catalogue, ImageModel, Model, Resolution, Tier, load_catalogue
-from video_pipeline.routing.decision import Decision, FallOver, Promotion, Reuse, RoutingState, decide
+from video_pipeline.routing.decision import (
+    Decision,
+    Draw,
+    FallOver,
+    Pin,
+    Promotion,
+    Purpose,
+    Reuse,
+    RoutingState,
+    decide,
+)
 from video_pipeline.routing.lengths import Durations, Frames, Length
 from video_pipeline.routing.levers import Lever, upscaling_usd
 from video_pipeline.routing.plan import (
@@ -18,6 +29,7 @@ from video_pipeline.routing.plan import (
 from video_pipeline.routing.price import Offer, OffPeak, Price, Unit
 from video_pipeline.routing.price_list import list_usd, load_prices
 from video_pipeline.routing.reuse import Preview, preview_of
+from video_pipeline.routing.value import Prior
 
 __all__ = [
     "Belief",
@@ -25,6 +37,7 @@ __all__ = [
     "ClipPlan",
     "DayPlan",
     "Decision",
+    "Draw",
     "Durations",
     "FallOver",
     "Frames",
@@ -35,14 +48,19 @@ __all__ = [
     "OffPeak",
     "Offer",
     "OverCap",
+    "Pin",
     "Preview",
     "Price",
+    "Prior",
     "Promotion",
+    "Purpose",
     "Resolution",
     "Reuse",
     "RoutingState",
+    "Tally",
     "Tier",
     "Unit",
+    "assign",
     "attempts_moments",
     "check_cap",
     "decide",

@@ -4,14 +4,17 @@ Small, pure and total: every shot gets a decision with its predicted cost and it
 is none. The brief's dial is a ceiling: the tree may go to a cheaper tier, never to a dearer one (G1.6). A dearer
 tier's model serves a tier too, where it is adequate there and this very shot costs less with it; the clip stays one
 of the brief's tier. While models cannot serve, the next adequate one does, within a limit of its price (G2.8).
+
+What a shot costs with a model is its value: an attempt's price over what is believed of its acceptance and its worth.
+The tree draws nothing. Who gives a clip to another model than the best value, to learn of it, says so by `Given`.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,11 +24,12 @@ from video_pipeline.routing.beliefs import Belief
 from video_pipeline.routing.catalogue import Catalogue, Model, Resolution, Tier
 from video_pipeline.routing.lengths import Length
 from video_pipeline.routing.levers import Lever, upscaling_usd, without
-from video_pipeline.routing.value import LEAST_ACCEPTANCE
+from video_pipeline.routing.value import LEAST_ACCEPTANCE, Estimate, Prior, estimate
 
 # How many of the models that were passed over a decision tells of, cheapest first.
 MAX_ALTERNATIVES = 5
 
+_UNSURE = Prior(clips=8, worth_sd=0.15)
 _CEILING = {Quality.DRAFT: Tier.PREVIEW, Quality.STANDARD: Tier.PRODUCTION, Quality.PREMIUM: Tier.CINEMATIC}
 
 
@@ -43,15 +47,28 @@ class Promotion:
 
 
 @dataclass(frozen=True)
+class Pin:
+    """A person's word that a model serves a tier, up to and with the production day `until`."""
+
+    model: str
+    until: date | None = None
+
+
+@dataclass(frozen=True)
 class RoutingState:
-    """What Gate 4 has put in force: frozen tiers, demoted and promoted models, beliefs, style affinity.
+    """What is in force: frozen tiers, demoted and promoted models, beliefs, style affinity; pins and who is benched.
 
     `probed` names the frozen tiers through which a few clips a day go, to see whether the cause is gone. `beliefs`
-    maps a model to what is believed of one version of it. `acceptance` maps a model to the share of its attempts that
-    a release before there were beliefs had measured; it holds until the first night has beliefs. `affinity` maps a
-    style and a model to a share by which the model's cost shifts, within the policy's limit. `unavailable` maps
-    models that cannot serve now to why; one that stands in for them costs at most `dearest` times what they would.
-    `priced_at` is the moment whose offers and off-peak hours count; without it, prices are the list's.
+    maps a model to what is believed of one version of it, `prior` is what is believed of others. `acceptance` maps a
+    model to the share of its attempts that a release before there were beliefs had measured; it holds until the first
+    night has beliefs. `affinity` maps a style and a model to a share by which the model's cost shifts, within the
+    policy's limit. `unavailable` maps models that cannot serve now to why; one that stands in for them costs at most
+    `dearest` times what they would. `priced_at` is the moment whose offers and off-peak hours count; without it,
+    prices are the list's.
+
+    `fell_on` maps a demoted model to the day whose night demoted it. `candidates` are models that may be tried in the
+    tier above their own. `pinned` maps a tier to the model that a person has pinned to it; what a person has
+    `benched` serves nothing. `version` names the state in the ledger.
     """
 
     frozen: frozenset[str] = frozenset()
@@ -59,9 +76,14 @@ class RoutingState:
     demoted: frozenset[str] = frozenset()
     promoted: Mapping[str, Promotion] = field(default_factory=dict[str, Promotion])
     beliefs: Mapping[str, Belief] = field(default_factory=dict[str, Belief])
+    prior: Prior = _UNSURE
     acceptance: Mapping[str, float] = field(default_factory=dict[str, float])
     affinity: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
-    probation_share: float = 0.0
+    fell_on: Mapping[str, date] = field(default_factory=dict[str, date])
+    candidates: frozenset[str] = frozenset()
+    pinned: Mapping[str, Pin] = field(default_factory=dict[str, Pin])
+    benched: frozenset[str] = frozenset()
+    version: str = ""
     unavailable: Mapping[str, str] = field(default_factory=dict[str, str])
     dearest: float = math.inf
     priced_at: datetime | None = None
@@ -71,10 +93,22 @@ class RoutingState:
         belief = self.beliefs.get(model.model)
         return belief if belief is not None and belief.version == model.version else None
 
-    def acceptance_of(self, model: Model) -> float:
-        """The share of the model's attempts that is expected to be accepted; of a new version the catalogue's."""
-        belief = self.belief_in(model)
-        return belief.acceptance if belief else self.acceptance.get(model.model, model.acceptance_prior)
+    def estimate_of(self, model: Model, kind: str) -> Estimate:
+        """What is believed of the model on a kind of shot; of a new version what the catalogue says."""
+        usual = self.acceptance.get(model.model, model.acceptance_prior)
+        return estimate(kind, self.belief_in(model), self.prior, usual)
+
+    def on(self, day: date) -> "RoutingState":
+        """The state as it is for clips of a production day: without the pins that have ended."""
+        if all(pin.until is None or day <= pin.until for pin in self.pinned.values()):
+            return self
+        held = {tier: pin for tier, pin in self.pinned.items() if pin.until is None or day <= pin.until}
+        return replace(self, pinned=held)
+
+    def out_of_quarantine(self, day: date, quarantine_days: int) -> frozenset[str]:
+        """The demoted models that may prove themselves on clips of a day: those that fell some days before it."""
+        rest = timedelta(days=quarantine_days)
+        return frozenset(model for model in self.demoted if self.fell_on.get(model, date.min) < day - rest)
 
 
 @dataclass(frozen=True)
@@ -98,6 +132,51 @@ class Reuse:
     usd: Decimal
 
 
+class Purpose(StrEnum):
+    """Why chance gave a clip to a model: it fell to the best value; to learn of another; so that a demoted one may
+    prove itself; to try one in the tier above its own."""
+
+    VALUE = "value"
+    LEARN = "learn"
+    PROBATION = "probation"
+    TRIAL = "trial"
+
+
+class Draw(BaseModel):
+    """What was drawn for a clip, enough to draw it again: `shares` of the models that were in it, and the `point`.
+
+    `sure` is how likely the model is the best value of them (0 where that was not asked). `extra_usd` is what the
+    shot is expected to cost more than with the best value, never under 0. `state` is the version of the ledger's
+    state that this was drawn under.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    purpose: Purpose
+    shares: dict[str, float]
+    point: float
+    sure: float = 0.0
+    extra_usd: Decimal = Decimal(0)
+    state: str = ""
+
+
+@dataclass(frozen=True)
+class Given:
+    """Who is to serve a shot instead of the tree's own choice, where it can; and who is not, if another can.
+
+    `model` is None where the tree chooses among those that are not `kept_back`, which maps models to why. `chance` is
+    the probability with which the shot came to that model.
+    """
+
+    model: str | None = None
+    draw: Draw | None = None
+    chance: float = 1.0
+    kept_back: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+_FREE = Given()
+
+
 class Alternative(BaseModel):
     """A model that was passed over: its own tier, what an attempt would have cost (US dollars), and why not."""
 
@@ -115,9 +194,11 @@ class Decision(BaseModel):
     `tier` is the brief's, also where a model of another tier serves it. `alternatives` are at most MAX_ALTERNATIVES,
     the one with the cheapest accepted clip first.
     A shot that a freeze holds keeps the price and the acceptance that it would have without the freeze.
-    `fell_over` is there while another model stands in for the one that the shot was first given. With `reuse` nothing
-    is bought; the rest of the decision is what holds should that file be gone. `upscale_usd` is the electricity that
-    upscales the accepted clip, and `saves` what each lever is expected to save of its cost.
+    `fell_over` is there while another model stands in for the one that the shot was first given. `chance` is the
+    probability with which the shot was first given to its model, under the state and the budgets that were in force,
+    1 where nothing was drawn. `draw` is what was drawn. With `reuse` nothing is bought; the rest of the decision is
+    what holds should that file be gone. `upscale_usd` is the electricity that upscales the accepted clip, and `saves`
+    what each lever is expected to save of its cost.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -138,6 +219,8 @@ class Decision(BaseModel):
     held: str | None = None
     alternatives: tuple[Alternative, ...] = ()
     fell_over: FallOver | None = None
+    chance: float = 1.0
+    draw: Draw | None = None
     reuse: Reuse | None = None
 
     @property
@@ -166,12 +249,13 @@ class Decision(BaseModel):
 
 
 @dataclass(frozen=True)
-class _Option:
+class Option:
     """A model that can serve the shot. `usd` is an attempt's price, `accepted_usd` that of an accepted clip, with
     the electricity that upscales it.
 
-    Of a tier's models the one with the lowest `cost_usd` wins, which is `accepted_usd` shifted by what the brief's
-    style has liked. Between tiers nothing is shifted.
+    `value_usd` is the price of one that is worth as much as any, `log_sd` how unsure its logarithm is. Of a tier's
+    models the one with the lowest `cost_usd` wins, which is `value_usd` shifted by what the brief's style has liked.
+    Between tiers nothing is shifted.
     """
 
     model: Model
@@ -183,6 +267,8 @@ class _Option:
     upscale_usd: Decimal
     acceptance: float
     accepted_usd: float
+    value_usd: float
+    log_sd: float
     cost_usd: float
 
     def fidelity(self, shot: StoryboardShot) -> float:
@@ -190,20 +276,35 @@ class _Option:
 
 
 @dataclass(frozen=True)
-class _Serving:
-    """Who serves a shot in a tier and why, or None; `notes` say why others are out, `audio` whether with sound."""
+class Serving:
+    """Who serves a shot in a tier and why, or None; `notes` say why others are out, `audio` whether with sound.
 
-    chosen: _Option | None
+    `own` are the tier's adequate models and those promoted to it, `dearer` the adequate ones of dearer tiers,
+    `demoted` those of the tier or of a dearer one that would be adequate, `candidates` those that may be tried in the
+    tier. `fixed` says that nobody may be given the shot instead: it is complex, or a person has pinned a model.
+    """
+
+    chosen: Option | None
     why: str
     notes: tuple[str, ...]
     audio: bool
+    own: tuple[Option, ...] = ()
+    dearer: tuple[Option, ...] = ()
+    demoted: tuple[Option, ...] = ()
+    candidates: tuple[Option, ...] = ()
+    fixed: bool = False
 
 
 def decide(
-    shot: StoryboardShot, brief: Brief, catalogue: Catalogue, policy: RoutingThresholds, state: RoutingState
+    shot: StoryboardShot,
+    brief: Brief,
+    catalogue: Catalogue,
+    policy: RoutingThresholds,
+    state: RoutingState,
+    given: Given = _FREE,
 ) -> Decision:
     """Choose tier, model and size for one shot (G1.1-G1.5, G1.9, G1.10)."""
-    tier, reasons = _tier(brief, policy)
+    tier, reasons = tier_of(brief, policy)
     if tier.value in state.frozen:
         held = f"the {tier} tier is frozen for new generation; the clip waits until it thaws"
         thawed = decide(shot, brief, catalogue, policy, replace(state, frozen=state.frozen - {tier.value}))
@@ -215,14 +316,15 @@ def decide(
             reasons=(*reasons, held),
             held=held,
         )
-    serving = _serve(shot, brief, tier, catalogue, policy, state)
+    serving = _serve(shot, brief, tier, catalogue, policy, state, given)
     reasons += serving.notes
     chosen = serving.chosen
-    alternatives = _alternatives(shot, brief, tier, serving, catalogue, policy, state)
+    alternatives = _alternatives(shot, brief, tier, serving, catalogue, policy, state, given)
     if chosen is None:
         held = f"no model of the {tier} tier can serve this shot"
         return Decision(shot=shot.index, tier=tier, reasons=(*reasons, held), held=held, alternatives=alternatives)
     saves = _saves(shot, brief, tier, chosen, catalogue, policy, state)
+    as_given = given.model in (None, chosen.model.model)
     return Decision(
         shot=shot.index,
         tier=tier,
@@ -238,6 +340,8 @@ def decide(
         saves=saves,
         reasons=(*reasons, serving.why, _why_size(chosen, saves, policy)),
         alternatives=alternatives,
+        chance=given.chance if as_given else 1.0,
+        draw=given.draw if as_given else None,
     )
 
 
@@ -245,24 +349,24 @@ def _saves(
     shot: StoryboardShot,
     brief: Brief,
     tier: Tier,
-    chosen: _Option,
+    chosen: Option,
     catalogue: Catalogue,
     policy: RoutingThresholds,
     state: RoutingState,
 ) -> dict[Lever, Decimal]:
     """What an accepted clip would cost more without each lever that made a difference here."""
-    otherwise: dict[Lever, _Option | None] = {}
+    otherwise: dict[Lever, Option | None] = {}
     if policy.levers.small_then_upscale:
         plain = without(Lever.SMALL_THEN_UPSCALE, policy)
         otherwise[Lever.SMALL_THEN_UPSCALE] = _cheapest_size(chosen.model, shot, brief, chosen.audio, plain, state)
     if policy.levers.any_tier and tier in chosen.model.tier.cheaper:
         plain = without(Lever.ANY_TIER, policy)
-        otherwise[Lever.ANY_TIER] = _serve(shot, brief, tier, catalogue, plain, state).chosen
+        otherwise[Lever.ANY_TIER] = _serve(shot, brief, tier, catalogue, plain, state, _FREE).chosen
     more = {lever: option.accepted_usd - chosen.accepted_usd for lever, option in otherwise.items() if option}
     return {lever: Decimal(f"{usd:.6f}") for lever, usd in more.items() if usd >= 0.000001}
 
 
-def _why_size(chosen: _Option, saves: Mapping[Lever, Decimal], policy: RoutingThresholds) -> str:
+def _why_size(chosen: Option, saves: Mapping[Lever, Decimal], policy: RoutingThresholds) -> str:
     """The size in words, with what its upscaling costs and saves."""
     width, height = chosen.size
     factor = policy.delivered_short_side / min(width, height)
@@ -274,7 +378,19 @@ def _why_size(chosen: _Option, saves: Mapping[Lever, Decimal], policy: RoutingTh
     return f"{said} for ${chosen.upscale_usd:.4f} of electricity{against}"
 
 
-def _tier(brief: Brief, policy: RoutingThresholds) -> tuple[Tier, tuple[str, ...]]:
+def weigh(
+    shot: StoryboardShot,
+    brief: Brief,
+    catalogue: Catalogue,
+    policy: RoutingThresholds,
+    state: RoutingState,
+    given: Given = _FREE,
+) -> Serving:
+    """Who would serve the shot, frozen or not, and who else may be given it."""
+    return _serve(shot, brief, tier_of(brief, policy)[0], catalogue, policy, state, given)
+
+
+def tier_of(brief: Brief, policy: RoutingThresholds) -> tuple[Tier, tuple[str, ...]]:
     """The tier from the dial, lowered where a cheaper one is adequate."""
     ceiling = _CEILING[brief.quality]
     if "quality" in brief.assumed:
@@ -301,47 +417,80 @@ def _serve(
     catalogue: Catalogue,
     policy: RoutingThresholds,
     state: RoutingState,
-) -> _Serving:
+    given: Given = _FREE,
+) -> Serving:
     """Who would serve this shot in `tier`, frozen or not."""
     models = catalogue.of_tier(tier)
     with_audio = brief.native_audio and any(model.offers_audio for model in models)
     own, promoted, demoted, notes = _options(shot, brief, tier, catalogue, with_audio, policy, state)
+    pinned, why_not = _pinned(shot, brief, tier, catalogue, with_audio, policy, state)
+    notes += why_not
+    if pinned is not None:
+        if pinned.model.model not in state.unavailable:
+            return Serving(pinned, _why_pinned(tier, pinned, state), notes, with_audio, fixed=True)
+        notes += (state.unavailable[pinned.model.model],)
     if not own and not promoted:
-        return _Serving(None, "", notes, with_audio)
-    dearer = _dearer(shot, brief, tier, catalogue, with_audio, policy, state)
-    return _stand_in(shot, brief, tier, own, promoted, demoted, dearer, notes, with_audio, policy, state)
+        return Serving(None, "", notes, with_audio)
+    dearer, fallen = _dearer(shot, brief, tier, catalogue, with_audio, policy, state)
+    serving = _stand_in(shot, brief, tier, own, promoted, demoted, dearer, notes, with_audio, policy, state, given)
+    if serving.chosen is None or state.unavailable:
+        return serving
+    complex_shot = is_complex(brief, policy)
+    needed = policy.adequate_fidelity[tier]
+    serving = replace(
+        serving,
+        own=(*_adequate(shot, own, tier, policy), *(() if complex_shot else promoted)),
+        dearer=tuple(dearer),
+        demoted=(*(one for one in demoted if one.fidelity(shot) >= needed), *fallen),
+        candidates=_candidates(shot, brief, tier, catalogue, with_audio, policy, state),
+        fixed=complex_shot,
+    )
+    return _as_given(shot, tier, serving, given)
+
+
+def _as_given(shot: StoryboardShot, tier: Tier, serving: Serving, given: Given) -> Serving:
+    """The model that the shot is given to, where it can serve; else the tree's own choice."""
+    usual = serving.chosen
+    open_to = [*serving.own, *serving.dearer, *serving.demoted, *serving.candidates]
+    found = next((option for option in open_to if option.model.model == given.model), None)
+    if usual is None or given.draw is None or found is None or serving.fixed:
+        return serving
+    return replace(serving, chosen=found, why=_why_given(tier, found, usual, given.draw, given.chance))
 
 
 def _stand_in(
     shot: StoryboardShot,
     brief: Brief,
     tier: Tier,
-    own: list[_Option],
-    promoted: list[_Option],
-    demoted: list[_Option],
-    dearer: list[_Option],
+    own: list[Option],
+    promoted: list[Option],
+    demoted: list[Option],
+    dearer: list[Option],
     notes: tuple[str, ...],
     with_audio: bool,
     policy: RoutingThresholds,
     state: RoutingState,
-) -> _Serving:
+    given: Given,
+) -> Serving:
     """The usual choice; while that cannot serve, one among those that can, as good as the tier asks and not too dear.
 
     Only while nobody of the tier can does a dearer tier's model serve that costs more than the tier's own would, and
     only while that cannot either, a demoted one.
     """
 
-    def able(options: list[_Option]) -> list[_Option]:
+    def able(options: list[Option]) -> list[Option]:
         return [option for option in options if option.model.model not in state.unavailable]
 
-    usual, why = _choose(shot, brief, tier, own, promoted, dearer, policy, state)
+    usual, why = _choose(shot, brief, tier, own, promoted, dearer, policy, state, given)
     if usual.model.model not in state.unavailable:
-        return _Serving(usual, why, notes, with_audio)
+        named = {option.model.model for option in (*own, *promoted, *dearer)}
+        kept_back = tuple(said for model, said in given.kept_back.items() if model in named - {usual.model.model})
+        return Serving(usual, why, (*notes, *kept_back), with_audio)
     notes = (*notes, state.unavailable[usual.model.model])
     limit = float(usual.usd) * state.dearest
     needed = policy.adequate_fidelity[tier]
 
-    def adequate(options: list[_Option], among: list[_Option]) -> list[_Option]:
+    def adequate(options: list[Option], among: list[Option]) -> list[Option]:
         # Where none of them reaches what the tier asks, the best of them serves, and so does the next best.
         none_reaches_it = all(option.fidelity(shot) < needed for option in among)
         return [one for one in able(options) if none_reaches_it or one.fidelity(shot) >= needed]
@@ -352,17 +501,17 @@ def _stand_in(
         for options in (own, able(promoted), demoted, able(dearer))
     )
     if own or promoted:
-        chosen, why = _choose(shot, brief, tier, own, promoted, dearer, policy, state)
-        return _Serving(chosen, why, notes, with_audio)
+        chosen, why = _choose(shot, brief, tier, own, promoted, dearer, policy, state, given)
+        return Serving(chosen, why, notes, with_audio)
     if not dearer and not demoted:
-        return _Serving(None, "", notes, with_audio)
+        return Serving(None, "", notes, with_audio)
     if not dearer:
-        chosen = min(demoted, key=_by_accepted_usd)
+        chosen = min(demoted, key=_by_value)
         why = f"{chosen.model.model} is demoted, but nobody else can serve: {_price(chosen)}"
-        return _Serving(chosen, why, notes, with_audio)
+        return Serving(chosen, why, notes, with_audio)
     chosen = dearer[0]
     why = f"{chosen.model.model} of the {chosen.model.tier} tier stands in: {_price(chosen)}"
-    return _Serving(chosen, why, notes, with_audio)
+    return Serving(chosen, why, notes, with_audio)
 
 
 def _options(
@@ -373,30 +522,68 @@ def _options(
     with_audio: bool,
     policy: RoutingThresholds,
     state: RoutingState,
-) -> tuple[list[_Option], list[_Option], list[_Option], tuple[str, ...]]:
+) -> tuple[list[Option], list[Option], list[Option], tuple[str, ...]]:
     """The models of the tier that can serve, those promoted to it that can, the demoted ones, why others are out."""
     notes: list[str] = []
-    able: list[_Option] = []
+    able: list[Option] = []
     if brief.native_audio and not with_audio:
         notes.append("sound is asked for, but no model of this tier has any: the clip will be silent")
     for model in catalogue.of_tier(tier):
-        unfit = _unfit(model, shot, with_audio)
+        unfit = _unfit(model, shot, with_audio, state)
         if unfit:
             notes.append(unfit)
         else:
             able.append(_cheapest_size(model, shot, brief, with_audio, policy, state))
-    standing = [option for option in able if not _kept_out(option.model, shot, brief, state)]
-    proving = [option.model.model for option in standing if option.model.model in state.demoted]
+    standing = [option for option in able if option.model.model not in state.demoted]
     promoted, more = _promoted(shot, brief, tier, catalogue, with_audio, policy, state)
-    if promoted and proving:
-        more.append(f"{' and '.join(proving)} may prove itself on this shot, so promoted models stand back")
-        promoted = []
     if able and not standing and not promoted:
         notes.append("every model that could serve is demoted: the shot would stand still, so they serve")
         return able, [], [], (*notes, *more)
     demoted = [option for option in able if option not in standing]
     notes += [f"{option.model.model} is demoted" for option in demoted]
     return standing, promoted, demoted, (*notes, *more)
+
+
+def _pinned(
+    shot: StoryboardShot,
+    brief: Brief,
+    tier: Tier,
+    catalogue: Catalogue,
+    with_audio: bool,
+    policy: RoutingThresholds,
+    state: RoutingState,
+) -> tuple[Option | None, tuple[str, ...]]:
+    """The model that a person has pinned to the tier, or None and why it cannot serve this shot."""
+    pin = state.pinned.get(tier)
+    model = catalogue.find(pin.model) if pin else None
+    if pin is None or model is None:
+        return None, (f"{pin.model} is pinned to the {tier} tier, but not in the catalogue",) if pin else ()
+    unfit = _unfit(model, shot, with_audio, state)
+    if unfit:
+        return None, (f"{unfit}, so it cannot serve, though it is pinned to the {tier} tier",)
+    return _cheapest_size(model, shot, brief, with_audio, policy, state), ()
+
+
+def _candidates(
+    shot: StoryboardShot,
+    brief: Brief,
+    tier: Tier,
+    catalogue: Catalogue,
+    with_audio: bool,
+    policy: RoutingThresholds,
+    state: RoutingState,
+) -> tuple[Option, ...]:
+    """The models of the tier below that may be tried in `tier` and can serve this shot as that would."""
+    return tuple(
+        _cheapest_size(model, shot, brief, with_audio, policy, state)
+        for model in catalogue.models
+        if model.model in state.candidates
+        and model.tier.above is tier
+        and model.model not in state.demoted
+        and _promotion(model, tier, state) is None
+        and not _unfit(model, shot, with_audio, state)
+        and _reachable(model, with_audio, policy)
+    )
 
 
 def _promoted(
@@ -407,15 +594,15 @@ def _promoted(
     with_audio: bool,
     policy: RoutingThresholds,
     state: RoutingState,
-) -> tuple[list[_Option], list[str]]:
+) -> tuple[list[Option], list[str]]:
     """The models that are promoted to `tier` and can serve this shot as it would be served there (G1.4)."""
     notes: list[str] = []
-    able: list[_Option] = []
+    able: list[Option] = []
     for model in catalogue.models:
         promotion = _promotion(model, tier, state)
         if promotion is None:
             continue
-        unfit = _unfit(model, shot, with_audio)
+        unfit = _unfit(model, shot, with_audio, state)
         if shot.kind not in promotion.kinds:
             notes.append(f"{model.model} is promoted from {model.tier}, but not proven on {shot.kind} shots")
         elif unfit:
@@ -443,11 +630,11 @@ def _dearer(
     with_audio: bool,
     policy: RoutingThresholds,
     state: RoutingState,
-) -> list[_Option]:
-    """Models of dearer tiers that are adequate for `tier`, cheapest accepted clip first.
+) -> tuple[list[Option], list[Option]]:
+    """Models of dearer tiers that are adequate for `tier`, best value first, and those that were but for a demotion.
 
     What serves this very shot in a dearer tier is adequate too, whatever its fidelity: a preview may be the clip that
-    it previews, and so never costs more. Demoted models are left to their own tier.
+    it previews, and so never costs more.
     """
     adequate = [
         model
@@ -458,35 +645,35 @@ def _dearer(
     ]
     for above in (other for other in Tier if tier in other.cheaper):
         serving = _serve(shot, brief, above, catalogue, policy, state).chosen
-        if serving is not None and serving.model not in adequate:
+        if serving is not None and serving.model not in adequate and serving.model.model not in state.demoted:
             adequate.append(serving.model)
     options = [
         _cheapest_size(model, shot, brief, with_audio, policy, state)
         for model in adequate
-        if model.model not in state.demoted and not _unfit(model, shot, with_audio)
+        if not _unfit(model, shot, with_audio, state)
     ]
-    return sorted(options, key=_by_accepted_usd)
+    options.sort(key=_by_value)
+    standing = [option for option in options if option.model.model not in state.demoted]
+    return standing, [option for option in options if option not in standing]
 
 
-def _by_accepted_usd(option: _Option) -> tuple[float, str]:
+def _by_value(option: Option) -> tuple[float, str]:
+    return option.value_usd, option.model.model
+
+
+def _by_accepted_usd(option: Option) -> tuple[float, str]:
     return option.accepted_usd, option.model.model
 
 
-def _unfit(model: Model, shot: StoryboardShot, with_audio: bool) -> str:
+def _unfit(model: Model, shot: StoryboardShot, with_audio: bool, state: RoutingState) -> str:
     """Why the model cannot render this shot, in words; empty when it can."""
+    if model.model in state.benched:
+        return f"{model.model} is benched by hand"
     if with_audio and not model.offers_audio:
         return f"{model.model} has no sound"
     if model.durations.rendered_s(shot.duration_s) is None:
         return f"{model.model} renders at most {model.durations.longest_s:g} s"
     return ""
-
-
-def _kept_out(model: Model, shot: StoryboardShot, brief: Brief, state: RoutingState) -> bool:
-    """Whether the model is demoted and this shot is not one of the few that it may prove itself on."""
-    if model.model not in state.demoted:
-        return False
-    digest = hashlib.sha256(f"{model.model}\n{brief.brief_id}\n{shot.index}".encode()).digest()
-    return int.from_bytes(digest[:4]) / 2**32 >= state.probation_share
 
 
 def _sizes(model: Model, with_audio: bool) -> list[Resolution]:
@@ -504,7 +691,7 @@ def _reachable(model: Model, with_audio: bool, policy: RoutingThresholds) -> lis
 
 def _cheapest_size(
     model: Model, shot: StoryboardShot, brief: Brief, with_audio: bool, policy: RoutingThresholds, state: RoutingState
-) -> _Option:
+) -> Option:
     """The least-cost size from which the upscaler reaches the delivered one, else the largest (G1.9).
 
     Its upscaling counts, but a larger size at the same price is the better picture for a trifle of electricity. With
@@ -519,9 +706,9 @@ def _cheapest_size(
         length = length or model.durations.lengths[-1]
         return usd(length), length
 
+    believed = state.estimate_of(model, shot.kind)
     # A model that is nearly never accepted is dear, not infinitely so.
-    acceptance = state.acceptance_of(model)
-    likely = max(acceptance, LEAST_ACCEPTANCE)
+    likely = max(believed.acceptance, LEAST_ACCEPTANCE)
 
     def upscaled_usd(resolution: Resolution) -> Decimal:
         size, fps = resolution.size(brief.orientation), bought(resolution)[1].fps
@@ -541,7 +728,8 @@ def _cheapest_size(
     affinity = state.affinity.get(brief.style, {}).get(model.model, 0.0)
     shift = max(-policy.preference_limit, min(policy.preference_limit, affinity))
     accepted_usd = cost_usd(resolution)
-    return _Option(
+    value_usd = accepted_usd / believed.worth
+    return Option(
         model=model,
         resolution=resolution,
         size=resolution.size(brief.orientation),
@@ -549,9 +737,11 @@ def _cheapest_size(
         length=length,
         usd=usd,
         upscale_usd=upscaled_usd(resolution),
-        acceptance=acceptance,
+        acceptance=believed.acceptance,
         accepted_usd=accepted_usd,
-        cost_usd=accepted_usd * (1 - shift),
+        value_usd=value_usd,
+        log_sd=believed.log_sd,
+        cost_usd=value_usd * (1 - shift),
     )
 
 
@@ -559,36 +749,52 @@ def _choose(
     shot: StoryboardShot,
     brief: Brief,
     tier: Tier,
-    own: list[_Option],
-    promoted: list[_Option],
-    dearer: list[_Option],
+    own: list[Option],
+    promoted: list[Option],
+    dearer: list[Option],
     policy: RoutingThresholds,
     state: RoutingState,
-) -> tuple[_Option, str]:
-    """The tier's own choice, unless a promoted or a dearer tier's model is cheaper per accepted clip.
+    given: Given,
+) -> tuple[Option, str]:
+    """The tier's own choice, unless a promoted or a dearer tier's model is the better value.
 
     A complex shot needs the strongest. So it is not for promoted models, which are proven only "as good as", and for
     a dearer tier's only where that is no weaker than the tier's strongest.
     """
     complex_shot = bool(own) and is_complex(brief, policy)
-    fit = _adequate(shot, own, tier, policy)
     if complex_shot:
-        fit, promoted = [max(fit, key=lambda option: (option.fidelity(shot), -option.cost_usd))], []
+        promoted = []
+    fit = _adequate(shot, own, tier, policy)
+    first = min([*fit, *promoted], key=_by_value)
+    fit, promoted, dearer = _not_kept_back(fit, promoted, dearer, given, complex_shot=complex_shot)
+    if complex_shot:
+        fit = [max(fit, key=lambda option: (option.fidelity(shot), -option.cost_usd))]
         dearer = [option for option in dearer if option.fidelity(shot) >= fit[0].fidelity(shot)]
     if dearer and policy.levers.any_tier:
-        cheapest = min([*fit, *promoted], key=_by_accepted_usd)
-        limit = dearer[0].accepted_usd
-        fit, promoted = ([one for one in options if one.accepted_usd <= limit] for options in (fit, promoted))
+        limit = dearer[0].value_usd
+        fit, promoted = ([one for one in options if one.value_usd <= limit] for options in (fit, promoted))
         if not fit and not promoted:
-            return dearer[0], _why_dearer(shot, tier, dearer[0], cheapest)
+            return dearer[0], _why_dearer(shot, tier, dearer[0], first, given)
     chosen = min([*fit, *promoted], key=lambda option: (option.cost_usd, option in promoted, option.model.model))
     if chosen in promoted:
-        name, promotion = chosen.model.model, state.promoted[chosen.model.model]
-        return chosen, (
-            f"{name} is the cheapest for a {shot.kind} shot: {_price(chosen)}; promoted from {promotion.tier}: "
-            f"{promotion.reason}"
-        )
-    return chosen, _why_own(shot, brief, tier, chosen, complex_shot=complex_shot, policy=policy)
+        promotion = state.promoted[chosen.model.model]
+        return chosen, f"{_why_best(shot, chosen, state, given)}; promoted from {promotion.tier}: {promotion.reason}"
+    return chosen, _why_own(
+        shot, brief, tier, chosen, complex_shot=complex_shot, policy=policy, state=state, given=given
+    )
+
+
+def _not_kept_back(
+    fit: list[Option], promoted: list[Option], dearer: list[Option], given: Given, *, complex_shot: bool
+) -> tuple[list[Option], list[Option], list[Option]]:
+    """Those that are not kept back; all, where nobody else could serve. A complex shot needs the tier's own."""
+    rest = [
+        [option for option in options if option.model.model not in given.kept_back]
+        for options in (fit, promoted, dearer)
+    ]
+    if rest[0] or (not complex_shot and (rest[1] or rest[2])):
+        fit, promoted, dearer = rest
+    return fit, promoted, dearer
 
 
 def is_complex(brief: Brief, policy: RoutingThresholds) -> bool:
@@ -596,14 +802,22 @@ def is_complex(brief: Brief, policy: RoutingThresholds) -> bool:
     return brief.visual_complexity >= policy.complex_complexity and brief.quality is not Quality.DRAFT
 
 
-def _adequate(shot: StoryboardShot, own: list[_Option], tier: Tier, policy: RoutingThresholds) -> list[_Option]:
+def _adequate(shot: StoryboardShot, own: list[Option], tier: Tier, policy: RoutingThresholds) -> list[Option]:
     """Those of the tier's own models that are adequate for the shot, else the best of them."""
     adequate = [option for option in own if option.fidelity(shot) >= policy.adequate_fidelity[tier]]
     return adequate or sorted(own, key=lambda option: (-option.fidelity(shot), option.cost_usd))[:1]
 
 
 def _why_own(
-    shot: StoryboardShot, brief: Brief, tier: Tier, chosen: _Option, *, complex_shot: bool, policy: RoutingThresholds
+    shot: StoryboardShot,
+    brief: Brief,
+    tier: Tier,
+    chosen: Option,
+    *,
+    complex_shot: bool,
+    policy: RoutingThresholds,
+    state: RoutingState,
+    given: Given,
 ) -> str:
     name, needed = chosen.model.model, policy.adequate_fidelity[tier]
     if chosen.fidelity(shot) < needed:
@@ -613,18 +827,61 @@ def _why_own(
             f"{name} is the strongest of the tier for a {shot.kind} shot (complexity {brief.visual_complexity:.2f}), "
             f"${chosen.usd:.4f} an attempt"
         )
-    return f"{name} is the cheapest adequate model for a {shot.kind} shot: {_price(chosen)}"
+    if not state.beliefs:
+        return f"{name} is the cheapest adequate model for a {shot.kind} shot: {_price(chosen)}"
+    return _why_best(shot, chosen, state, given)
 
 
-def _why_dearer(shot: StoryboardShot, tier: Tier, chosen: _Option, own: _Option) -> str:
+def _why_best(shot: StoryboardShot, chosen: Option, state: RoutingState, given: Given) -> str:
+    name = chosen.model.model
+    if not state.beliefs:
+        return f"{name} is the cheapest for a {shot.kind} shot: {_price(chosen)}"
+    return f"{name} is the best value for a {shot.kind} shot: {_value(chosen)}{_sure(given)}"
+
+
+def _why_dearer(shot: StoryboardShot, tier: Tier, chosen: Option, own: Option, given: Given) -> str:
+    name = f"{chosen.model.model} of the {chosen.model.tier} tier"
+    if own.value_usd < chosen.value_usd:
+        return f"{name} serves, as the {tier} tier's own are kept back: {_price(chosen)}"
     return (
-        f"{chosen.model.model} of the {chosen.model.tier} tier costs less for {shot.duration_s:g} s of a {shot.kind} "
+        f"{name} costs less for {shot.duration_s:g} s of a {shot.kind} "
         f"shot than the {tier} tier's own choice: {_price(chosen)}; {own.model.model} bills "
-        f"{own.length.seconds:g} s, ${own.usd:.4f} an attempt, {own.acceptance:.0%} accepted"
+        f"{own.length.seconds:g} s, ${own.usd:.4f} an attempt, {own.acceptance:.0%} accepted{_sure(given)}"
     )
 
 
-def _price(option: _Option) -> str:
+def _why_pinned(tier: Tier, pinned: Option, state: RoutingState) -> str:
+    until = state.pinned[tier].until
+    return (
+        f"{pinned.model.model} is pinned to the {tier} tier by hand{f' until {until}' if until else ''}: "
+        f"{_price(pinned)}"
+    )
+
+
+def _why_given(tier: Tier, chosen: Option, usual: Option, draw: Draw, chance: float) -> str:
+    name = chosen.model.model
+    than = f"than {usual.model.model}"
+    more = f"${draw.extra_usd:.4f} more {than}" if draw.extra_usd else f"no dearer {than}"
+    match draw.purpose:
+        case Purpose.PROBATION:
+            return f"{name} is demoted and may prove itself on this clip, {more}"
+        case Purpose.TRIAL:
+            return f"drawn to try {name} of the {chosen.model.tier} tier in the {tier} tier ({chance:.0%}), {more}"
+        case _:
+            return f"drawn to learn of {name} ({chance:.0%}), {more}"
+
+
+def _value(option: Option) -> str:
+    worth = option.accepted_usd / option.value_usd
+    as_much = "" if round(worth, 2) == 1 else f", worth {worth:.2f} of the usual"
+    return f"${option.accepted_usd:.4f} an accepted clip{as_much}"
+
+
+def _sure(given: Given) -> str:
+    return f", {given.draw.sure:.0%} sure" if given.draw else ""
+
+
+def _price(option: Option) -> str:
     return f"${option.usd:.4f} an attempt, {option.acceptance:.0%} of attempts accepted"
 
 
@@ -632,10 +889,11 @@ def _alternatives(
     shot: StoryboardShot,
     brief: Brief,
     tier: Tier,
-    serving: _Serving,
+    serving: Serving,
     catalogue: Catalogue,
     policy: RoutingThresholds,
     state: RoutingState,
+    given: Given,
 ) -> tuple[Alternative, ...]:
     """What the shot would have cost with others that can render it: the tier's, those promoted to it, dearer ones."""
     chosen = serving.chosen
@@ -644,14 +902,14 @@ def _alternatives(
         for model in catalogue.models
         if (model.tier is tier or tier in model.tier.cheaper or _promotion(model, tier, state))
         and not (chosen and model is chosen.model)
-        and not _unfit(model, shot, serving.audio)
+        and not _unfit(model, shot, serving.audio, state)
     ]
     return tuple(
         Alternative(
             model=option.model.model,
             tier=option.model.tier,
             usd=option.usd,
-            why_not=_why_not(shot, brief, tier, option, chosen, policy, state),
+            why_not=_why_not(shot, brief, tier, option, chosen, policy, state, given),
         )
         for option in sorted(options, key=_by_accepted_usd)[:MAX_ALTERNATIVES]
     )
@@ -661,10 +919,11 @@ def _why_not(
     shot: StoryboardShot,
     brief: Brief,
     tier: Tier,
-    option: _Option,
-    chosen: _Option | None,
+    option: Option,
+    chosen: Option | None,
     policy: RoutingThresholds,
     state: RoutingState,
+    given: Given,
 ) -> str:
     """Why the option was passed over, the first of the reasons that would have been enough."""
     model, needed = option.model, policy.adequate_fidelity[tier]
@@ -681,10 +940,18 @@ def _why_not(
         return f"not proven on {shot.kind} shots"
     if chosen is None:
         return f"of the {model.tier} tier, which serves {tier} only where it costs less than {tier} itself"
+    if tier in state.pinned and chosen.model.model == state.pinned[tier].model:
+        return f"{chosen.model.model} is pinned"
     if option.accepted_usd > chosen.accepted_usd:
         return f"dearer: ${option.accepted_usd:.4f} an accepted clip"
+    if option.value_usd > chosen.value_usd:
+        return f"worth less: {_value(option)}"
+    if model.model in given.kept_back:
+        return given.kept_back[model.model]
+    if given.model == chosen.model.model:
+        return f"the clip was given to {chosen.model.model}"
     if is_complex(brief, policy):
         return "not the strongest for so complex a shot"
     if promotion is not None:
-        return "stands back for a demoted model that may prove itself"
+        return f"costs no less, and {tier} prefers its own"
     return f"costs no less, and its tier or the style {brief.style or 'none'} prefers {chosen.model.model}"

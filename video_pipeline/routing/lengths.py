@@ -67,7 +67,9 @@ class Durations(BaseModel):
     @property
     def lengths(self) -> tuple[Length, ...]:
         """Every length that can be ordered, shortest first."""
-        return _lengths(self)
+        if self.frames is not None:
+            return _in_frames(self.frames.min, self.frames.max, self.frames.step, self.frames.fps)
+        return _in_seconds(self.allowed_s or range(self.min_s, (self.max_s or 0) + 1, self.step_s))
 
     @property
     def longest_s(self) -> float:
@@ -101,14 +103,14 @@ class Durations(BaseModel):
         return min(self.lengths, key=lambda length: abs(length.seconds - seconds))
 
 
-@lru_cache(maxsize=1024)
-def _lengths(durations: Durations) -> tuple[Length, ...]:
-    """Asked for several times a shot and model, of few that there are."""
-    if durations.frames is not None:
-        fps = durations.frames.fps
-        counts = range(durations.frames.min, durations.frames.max + 1, durations.frames.step)
-        return tuple(Length(round(count / fps, 6), count, fps) for count in counts)
-    seconds = durations.allowed_s or range(durations.min_s, (durations.max_s or 0) + 1, durations.step_s)
+# Lengths are asked for several times a shot and model, and there are few.
+@lru_cache(maxsize=256)
+def _in_frames(least: int, most: int, step: int, fps: int) -> tuple[Length, ...]:
+    return tuple(Length(round(count / fps, 6), count, fps) for count in range(least, most + 1, step))
+
+
+@lru_cache(maxsize=256)
+def _in_seconds(seconds: tuple[int, ...] | range) -> tuple[Length, ...]:
     return tuple(Length(length) for length in sorted(seconds))
 
 

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict
 from video_pipeline.briefs import Storyboard
 from video_pipeline.errors import BudgetExceeded
 from video_pipeline.ledger import Ledger
-from video_pipeline.policy import RoutingThresholds
+from video_pipeline.policy import ExplorationPolicy, RoutingThresholds
+from video_pipeline.routing.assignment import Tally, assign
 from video_pipeline.routing.catalogue import Catalogue
-from video_pipeline.routing.decision import Decision, RoutingState, decide
+from video_pipeline.routing.decision import Decision, RoutingState, decide, tier_of
 from video_pipeline.routing.levers import Lever
 from video_pipeline.routing.reuse import Preview, preview_of, with_preview
 
@@ -80,24 +81,37 @@ def plan_clip(
     preview: Preview | None = None,
 ) -> ClipPlan:
     """Decide every shot of a clip and price it; `preview` is what `preview_of` has found of the one that it names."""
-    decisions = [decide(shot, storyboard.brief, catalogue, policy, state) for shot in storyboard.shots]
-    if storyboard.uncut:
-        uncut = [decide(shot, storyboard.brief, catalogue, policy, state) for shot in storyboard.uncut]
-        decisions[0] = _cut_short(storyboard, decisions, uncut)
+    state = state.on(storyboard.day)
+    decisions = _cut_short(storyboard, _plain(storyboard, catalogue, policy, state), catalogue, policy, state)
     if preview is not None:
         decisions = [_or_preview(storyboard, one, preview, catalogue, policy, state) for one in decisions]
     return priced(storyboard, decisions, max_attempts=max_attempts)
 
 
-def _cut_short(storyboard: Storyboard, decisions: Sequence[Decision], uncut: Sequence[Decision]) -> Decision:
-    """A cut draft's first decision, which says what that saves beside `uncut`, the decisions of all its shots."""
+def _plain(
+    storyboard: Storyboard, catalogue: Catalogue, policy: RoutingThresholds, state: RoutingState
+) -> list[Decision]:
+    return [decide(shot, storyboard.brief, catalogue, policy, state) for shot in storyboard.shots]
+
+
+def _cut_short(
+    storyboard: Storyboard,
+    decisions: Sequence[Decision],
+    catalogue: Catalogue,
+    policy: RoutingThresholds,
+    state: RoutingState,
+) -> list[Decision]:
+    """The decisions; the first of a draft that was cut says what that saves beside the decisions of all its shots."""
+    if not storyboard.uncut:
+        return list(decisions)
+    uncut = [decide(shot, storyboard.brief, catalogue, policy, state) for shot in storyboard.uncut]
     whole_s, kept_s = sum(shot.duration_s for shot in storyboard.uncut), storyboard.brief.total_s
     whole_usd, kept_usd = (sum(one.accepted_usd for one in several) for several in (uncut, decisions))
     first, saved = decisions[0], max(Decimal(0), _usd(whole_usd - kept_usd))
     worth = f"${saved:.4f}" if saved else "nothing"
     said = f"the draft is cut from {whole_s:g} s to {kept_s:g} s, which saves {worth}"
     saves = first.saves | ({Lever.DRAFT_SECONDS: saved} if saved else {})
-    return first.model_copy(update={"reasons": (*first.reasons, said), "saves": saves})
+    return [first.model_copy(update={"reasons": (*first.reasons, said), "saves": saves}), *decisions[1:]]
 
 
 def _or_preview(
@@ -140,39 +154,86 @@ def plan_day(
     *,
     max_attempts: int,
     probes: int = 0,
+    exploration: ExplorationPolicy | None = None,
+    keep: bool = True,
 ) -> list[ClipPlan]:
     """Plan a day's clips; a shot that money was spent on keeps the decision that it was bought under.
 
     Of each tier in `state.probed`, at most `probes` clips of the day are not held. The ledger holds that bound for
-    the calendar day, whatever is planned.
+    the calendar day, whatever is planned. With `exploration` some clips are given to models that one learns of,
+    within budgets that are the production day's however often it is planned, and in whatever parts. Without `keep`
+    nothing is noted, and each shot has the decision that it would have if it were planned now.
     """
+    boards = list(storyboards)
+    previews = {board.clip_id: preview_of(ledger, board, policy) for board in boards}
+    # What a preview serves whole is not bought, so nothing is drawn for it, and no probe is spent on it.
+    fresh: dict[str, Sequence[Decision]] = {
+        board.clip_id: plan.decisions
+        for board in boards
+        if (preview := previews[board.clip_id]) is not None
+        and (plan := plan_clip(board, catalogue, policy, state, max_attempts=max_attempts, preview=preview))
+        and all(decision.reuse for decision in plan.decisions)
+    }
+    bought = [board for board in boards if board.clip_id not in fresh]
+    probing = _probing(ledger, bought, policy, state, probes)
+    opened = replace(state, frozen=state.frozen - state.probed)
+
+    def state_of(board: Storyboard) -> RoutingState:
+        return (opened if board.clip_id in probing else state).on(board.day)
+
+    for day in sorted({board.day for board in bought}):
+        of_day = [board for board in bought if board.day == day]
+        if exploration is None:
+            fresh |= {board.clip_id: _plain(board, catalogue, policy, state_of(board)) for board in of_day}
+        else:
+            tally, begun = _used(ledger, day, boards)
+            fresh |= assign(of_day, catalogue, policy, state_of, exploration, tally, begun)
     plans: list[ClipPlan] = []
-    open_state = replace(state, frozen=state.frozen - state.probed)
-    storyboards = list(storyboards)
-    previews = {board.clip_id: preview_of(ledger, board, policy) for board in storyboards}
-    planned = [
-        plan_clip(board, catalogue, policy, state, max_attempts=max_attempts, preview=previews[board.clip_id])
-        for board in storyboards
-    ]
-    probing = _probing(ledger, planned, state, probes)
-    for fresh in planned:
-        storyboard = fresh.storyboard
-        if fresh.clip_id in probing:
-            preview = previews[storyboard.clip_id]
-            fresh = plan_clip(storyboard, catalogue, policy, open_state, max_attempts=max_attempts, preview=preview)
-        kept = [
-            Decision.model_validate(
-                ledger.governance.stick(
-                    clip_id=storyboard.clip_id,
-                    shot=shot.index,
-                    shot_sha256=storyboard.shot_sha256(shot),
-                    document=decision.model_dump(mode="json"),
-                )
-            )
-            for shot, decision in zip(storyboard.shots, fresh.decisions, strict=True)
-        ]
-        plans.append(priced(storyboard, kept, max_attempts=max_attempts))
+    for board in boards:
+        decisions, preview = fresh[board.clip_id], previews[board.clip_id]
+        if board in bought:
+            decisions = _cut_short(board, decisions, catalogue, policy, state_of(board))
+        if preview is not None and board in bought:
+            decisions = [_or_preview(board, one, preview, catalogue, policy, state_of(board)) for one in decisions]
+        if keep:
+            decisions = _kept(ledger, board, decisions)
+        plans.append(priced(board, decisions, max_attempts=max_attempts))
     return plans
+
+
+def _kept(ledger: Ledger, board: Storyboard, decisions: Sequence[Decision]) -> list[Decision]:
+    """The decisions in force on a clip's shots once these are noted."""
+    return [
+        Decision.model_validate(
+            ledger.governance.stick(
+                clip_id=board.clip_id,
+                shot=shot.index,
+                shot_sha256=board.shot_sha256(shot),
+                document=decision.model_dump(mode="json"),
+            )
+        )
+        for shot, decision in zip(board.shots, decisions, strict=True)
+    ]
+
+
+def _used(ledger: Ledger, day: date, boards: Sequence[Storyboard]) -> tuple[Tally, dict[str, list[Decision]]]:
+    """What a day's decisions that stand have used of its budgets, and those on the begun shots of `boards`.
+
+    A decision stands when money was spent on its shot, or when its clip is not planned now.
+    """
+    planned = {board.clip_id: {board.shot_sha256(shot) for shot in board.shots} for board in boards}
+    standing: dict[str, list[Decision]] = {}
+    begun: dict[str, list[Decision]] = {}
+    for row in ledger.governance.decided_on(day):
+        if row.begun or row.clip_id not in planned:
+            decision = Decision.model_validate(row.document)
+            standing.setdefault(row.clip_id, []).append(decision)
+            if row.shot_sha256 in planned.get(row.clip_id, ()):
+                begun.setdefault(row.clip_id, []).append(decision)
+    tally = Tally()
+    for decisions in standing.values():
+        tally.note(decisions)
+    return tally, begun
 
 
 def price_day(
@@ -232,7 +293,7 @@ def check_cap(plan: DayPlan, *, cap_usd: Decimal) -> None:
 
 def cost_moments(decision: Decision, max_attempts: int) -> tuple[float, float]:
     """Mean and variance of what a shot costs when each of at most `max_attempts` attempts is billed."""
-    if decision.held or decision.reuse:
+    if decision.held:
         return 0.0, 0.0
     price = float(decision.attempt_usd)
     mean, variance = attempts_moments(decision.acceptance, max_attempts)
@@ -250,16 +311,18 @@ def attempts_moments(acceptance: float, max_attempts: int) -> tuple[float, float
     return mean, square - mean**2
 
 
-def _probing(ledger: Ledger, plans: Sequence[ClipPlan], state: RoutingState, probes: int) -> set[str]:
+def _probing(
+    ledger: Ledger, boards: Sequence[Storyboard], policy: RoutingThresholds, state: RoutingState, probes: int
+) -> set[str]:
     """The clips of frozen tiers that are not held: those begun already, and others up to `probes` a day and tier."""
     found: set[str] = set()
-    for day in {plan.storyboard.day for plan in plans} if state.probed else ():
+    for day in {board.day for board in boards} if state.probed else ():
         started = {job.clip_id for job in ledger.jobs.of_day(day) if job.submitted_at}
         for tier in state.probed:
             held = [
-                plan.clip_id
-                for plan in plans
-                if plan.storyboard.day == day and plan.held and plan.decisions[0].tier == tier
+                board.clip_id
+                for board in boards
+                if board.day == day and tier_of(board.brief, policy)[0].value == tier
             ]
             begun = started.intersection(held)
             others = sorted(set(held) - begun, key=lambda clip: hashlib.sha256(clip.encode()).digest())

@@ -15,7 +15,6 @@ from itertools import accumulate
 from statistics import NormalDist
 
 from video_pipeline.routing.beliefs import Belief
-from video_pipeline.routing.catalogue import Model
 
 # A model that is nearly never accepted is dear, not infinitely so.
 LEAST_ACCEPTANCE = 0.05
@@ -31,7 +30,7 @@ _NODES = tuple(NormalDist().inv_cdf((slice_ + 0.5) / _SLICES) for slice_ in rang
 class Prior:
     """What is believed of a version that nothing is known of yet.
 
-    The catalogue's acceptance weighs as much as `clips` tried ones, and it is worth as much as any, with `worth_sd`.
+    Its usual acceptance weighs as much as `clips` tried ones, and it is worth as much as any, with `worth_sd`.
     """
 
     clips: float
@@ -58,10 +57,10 @@ class Option:
     log_sd: float
 
 
-def estimate(model: Model, kind: str, belief: Belief | None, prior: Prior) -> Estimate:
-    """What is believed of the catalogue's version of the model on a kind of shot; of another version says nothing."""
-    if belief is None or belief.version != model.version:
-        accepted, lost = model.acceptance_prior * prior.clips, (1 - model.acceptance_prior) * prior.clips
+def estimate(kind: str, belief: Belief | None, prior: Prior, usual: float) -> Estimate:
+    """What is believed of a model on a kind of shot; without a belief the `usual` acceptance, as far as it goes."""
+    if belief is None:
+        accepted, lost = usual * prior.clips, (1 - usual) * prior.clips
         worth, worth_sd = 1.0, prior.worth_sd
     else:
         accepted, lost = belief.kinds.get(kind, (belief.accepted, belief.lost))

@@ -80,7 +80,7 @@ def _rows_of(ledger: Ledger) -> dict[str, int]:
 
 def test_days_are_replayed_as_they_were_steered_and_nothing_is_written(house: Ledger, tmp_path: Path):
     before, policy = _rows_of(house), tmp_path / "policy.yaml"
-    policy.write_text("scoring: {probation_share: 0}")
+    policy.write_text("routing: {complex_complexity: 0.9}")
     answer = json.loads(_asked("--json", "--policy", str(policy)))
     assert _rows_of(house) == before
     # The demotion of the first night steers the second day, where nobody can say what dash would have made.

@@ -16,7 +16,7 @@ from video_pipeline.feedback import (
 )
 from video_pipeline.ledger import Actor, Ledger, Preference, StandingStatus, TierState
 from video_pipeline.policy import Policy
-from video_pipeline.routing import Belief, RoutingState, load_catalogue
+from video_pipeline.routing import Belief, Prior, RoutingState, load_catalogue
 from video_pipeline_tests.feedback.rows import DAY, a_fact, attempts
 
 CATALOGUE = load_catalogue(sandbox=True)
@@ -184,7 +184,6 @@ def test_what_is_in_force_is_what_routing_is_told(ledger: Ledger, policy: Policy
     state = routing_state(ledger, policy.scoring)
     assert state.frozen == {"preview"}
     assert (state.acceptance, state.affinity) == ({"sandbox/dash": 0.5}, {"wide": {"sandbox/dash": 0.05}})
-    assert state.probation_share == policy.scoring.probation_share
 
 
 def test_a_belief_is_of_one_version_and_takes_the_place_of_what_was_measured_before(ledger: Ledger, policy: Policy):
@@ -194,9 +193,13 @@ def test_a_belief_is_of_one_version_and_takes_the_place_of_what_was_measured_bef
     document = {model.model: belief.model_dump(mode="json")}
     ledger.governance.set_preference(Preference.BELIEFS, document, learned_from=DAY)
     state = routing_state(ledger, policy.scoring)
-    assert (state.belief_in(model), state.acceptance_of(model), state.acceptance) == (belief, 0.75, {})
+    assert (state.belief_in(model), state.estimate_of(model, "default").acceptance, state.acceptance) == (
+        belief,
+        0.75,
+        {},
+    )
     newer = model.model_copy(update={"version": "of tomorrow"})
-    assert (state.belief_in(newer), state.acceptance_of(newer)) == (None, model.acceptance_prior)
+    assert (state.belief_in(newer), state.estimate_of(newer, "default").acceptance) == (None, model.acceptance_prior)
 
 
 def test_what_routing_was_told_when_a_past_day_was_planned(ledger: Ledger, policy: Policy):
@@ -220,7 +223,7 @@ def test_what_routing_was_told_when_a_past_day_was_planned(ledger: Ledger, polic
     def told(day: date) -> RoutingState:
         return routing_state(ledger, policy.scoring, for_day=day)
 
-    assert told(before) == RoutingState(probation_share=policy.scoring.probation_share)
+    assert told(before) == RoutingState(prior=Prior(policy.scoring.prior_strength, policy.scoring.worth_prior_sd))
     assert (told(DAY).acceptance, told(after).acceptance) == ({"sandbox/dash": 0.6}, {"sandbox/dash": 0.5})
     assert (told(DAY).demoted, told(after).demoted) == (frozenset(), {"sandbox/dash"})
     # A person's word holds on its own day, a night's from the next day on, a week's from the next week on.

@@ -190,6 +190,6 @@ def test_intervals_hold_what_would_have_happened_nine_times_in_ten(sandbox_catal
 
 def test_keys_that_steer_no_choice_are_named(policy: Policy):
     routing = policy.routing.model_copy(update={"max_upscale_factor": 3.0})
-    scoring = policy.scoring.model_copy(update={"probation_share": 0.2, "trailing_days": 7})
+    scoring = policy.scoring.model_copy(update={"trailing_days": 7})
     changed = policy.model_copy(update={"routing": routing, "scoring": scoring})
     assert not_replayed(policy, changed) == ("scoring.trailing_days",)

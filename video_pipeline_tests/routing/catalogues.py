@@ -1,12 +1,13 @@
 """Catalogues of models that nobody sells, and what may be in force over a catalogue: strategies."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
 import hypothesis.strategies as st
 
 from video_pipeline.briefs import ShotKind
-from video_pipeline.routing import Catalogue, Promotion, RoutingState, Tier
+from video_pipeline.routing import Belief, Catalogue, Model, Promotion, RoutingState, Tier
 
 _CENTS = st.integers(1, 40).map(lambda cents: f"{cents / 100:.2f}")
 
@@ -67,6 +68,27 @@ RANDOM_CATALOGUES = st.tuples(
 )
 
 
+def beliefs_of(models: Sequence[Model]) -> st.SearchStrategy[dict[str, Belief]]:
+    """What may be believed of some of the models: of the catalogue's version or of an earlier one."""
+    counts = st.integers(1, 200).map(lambda halves: halves / 2)
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            model.model: st.builds(
+                Belief,
+                version=st.sampled_from([model.version, "an earlier one"]),
+                accepted=counts,
+                lost=counts,
+                worth=st.integers(50, 150).map(lambda hundredths: hundredths / 100),
+                worth_sd=st.integers(1, 30).map(lambda hundredths: hundredths / 100),
+                clips=st.integers(0, 40),
+                kinds=st.dictionaries(st.sampled_from([kind.value for kind in ShotKind]), st.tuples(counts, counts)),
+            )
+            for model in models
+        },
+    )
+
+
 @st.composite
 def states_of(draw: st.DrawFn, *catalogues: Catalogue) -> RoutingState:
     """What may be in force over the models of `catalogues`: a model has one standing."""
@@ -90,5 +112,5 @@ def states_of(draw: st.DrawFn, *catalogues: Catalogue) -> RoutingState:
         promoted=draw(st.fixed_dictionaries({}, optional=promotions)),
         acceptance=draw(st.dictionaries(names, st.floats(0, 1))),
         affinity=draw(st.dictionaries(st.sampled_from(["wide", "warm"]), st.dictionaries(names, st.floats(-1, 1)))),
-        probation_share=draw(st.sampled_from([0.0, 0.1, 0.5])),
+        beliefs=draw(beliefs_of(models)),
     )

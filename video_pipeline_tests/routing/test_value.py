@@ -8,8 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import example, given
 
-from video_pipeline.routing import Catalogue
-from video_pipeline.routing.beliefs import Belief
+from video_pipeline.routing import Belief
 from video_pipeline.routing.value import Option, Prior, chances_of_best, drawn, estimate, point_of, weights
 
 DAY = date(2026, 11, 27)
@@ -89,14 +88,9 @@ def test_chance_is_a_number_of_the_brief_the_day_and_the_purpose():
     assert point_of(DAY, "a", "preview") != point_of(DAY, "a", "production")
 
 
-def test_what_is_believed_of_another_version_says_nothing_of_this_one(sandbox_catalogue: Catalogue):
-    model = sandbox_catalogue.named("sandbox/sprint")
-    known = Belief(
-        version=model.version, accepted=30, lost=10, worth=1.2, worth_sd=0.02, kinds={"action": (2.0, 8.0)}
-    )
-    new = estimate(model, "default", None, PRIOR)
-    assert (new.acceptance, new.worth) == (pytest.approx(model.acceptance_prior), 1.0)
-    assert estimate(model, "default", known.model_copy(update={"version": "0"}), PRIOR) == new
-    found = estimate(model, "default", known, PRIOR)
+def test_what_is_believed_of_a_kind_of_shot_goes_before_the_whole_and_nothing_known_is_unsure():
+    known = Belief(version="1", accepted=30, lost=10, worth=1.2, worth_sd=0.02, kinds={"action": (2.0, 8.0)})
+    new, found = estimate("default", None, PRIOR, 0.85), estimate("default", known, PRIOR, 0.85)
+    assert (new.acceptance, new.worth) == (pytest.approx(0.85), 1.0)
     assert (found.acceptance, found.worth) == (0.75, 1.2) and found.log_sd < new.log_sd
-    assert estimate(model, "action", known, PRIOR).acceptance == pytest.approx(0.2)
+    assert estimate("action", known, PRIOR, 0.85).acceptance == pytest.approx(0.2)

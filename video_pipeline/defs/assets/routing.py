@@ -48,6 +48,7 @@ def generation_plan(
         state,
         max_attempts=max_attempts,
         probes=policy.drift.probes_a_day,
+        exploration=policy.exploration,
     )
     day = day_of(context.partition_key)
     bought = shots_not_to_buy(ledger, plans, policy, catalogue, state)
