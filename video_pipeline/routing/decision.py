@@ -765,10 +765,14 @@ def _choose(
     if complex_shot:
         promoted = []
     fit = _adequate(shot, own, tier, policy)
-    first = min([*fit, *promoted], key=_by_value)
+
+    def strongest(options: list[Option]) -> Option:
+        return max(options, key=lambda option: (option.fidelity(shot), -option.cost_usd))
+
+    first = strongest(fit) if complex_shot else min([*fit, *promoted], key=_by_value)
     fit, promoted, dearer = _not_kept_back(fit, promoted, dearer, given, complex_shot=complex_shot)
     if complex_shot:
-        fit = [max(fit, key=lambda option: (option.fidelity(shot), -option.cost_usd))]
+        fit = [strongest(fit)]
         dearer = [option for option in dearer if option.fidelity(shot) >= fit[0].fidelity(shot)]
     if dearer and policy.levers.any_tier:
         limit = dearer[0].value_usd
