@@ -21,17 +21,17 @@ _NIGHT = datetime(2026, 1, 6, 2, tzinfo=UTC)
 
 
 class Books:
-    """The part of `Governance` that a plan and a nightly judgement ask for."""
+    """The part of `Governance` that a plan and a nightly judgement ask for, always as of now."""
 
     def __init__(self) -> None:
         self._history: dict[str, list[Transition[StandingStatus]]] = {}
         self._preferences: dict[Preference, dict[str, Any]] = {}
         self._judged: dict[NightJudgement, date] = {}
 
-    def standing_history(self) -> dict[str, list[Transition[StandingStatus]]]:
+    def standing_history(self, **_: object) -> dict[str, list[Transition[StandingStatus]]]:
         return self._history
 
-    def standings(self) -> dict[str, Transition[StandingStatus]]:
+    def standings(self, **_: object) -> dict[str, Transition[StandingStatus]]:
         return {model: changes[-1] for model, changes in self._history.items()}
 
     def set_standing(
@@ -49,7 +49,7 @@ class Books:
         changes.append(Transition(model, status, by, day, dict(evidence), _NIGHT))
         return True
 
-    def preference(self, name: Preference) -> dict[str, Any]:
+    def preference(self, name: Preference, **_: object) -> dict[str, Any]:
         return self._preferences.get(name, {})
 
     def set_preference(self, name: Preference, document: Mapping[str, Any], *, learned_from: date) -> bool:
@@ -61,7 +61,7 @@ class Books:
         self._judged[judgement] = max(day, self._judged.get(judgement, day))
         return newest
 
-    def tier_states(self) -> dict[str, Transition[TierState]]:
+    def tier_states(self, **_: object) -> dict[str, Transition[TierState]]:
         return {}
 
     def by_hand(self, **_: object) -> list[ByHand]:

@@ -53,7 +53,7 @@ class House:
     clips: list[int] = field(default_factory=list[int])
     delivered: list[int] = field(default_factory=list[int])
     hooks: list[tuple[str, bool]] = field(default_factory=list[tuple[str, bool]])
-    """A row a week, platform and hook: whether it was called preferred."""
+    """A row a week, platform and hook: whether it was called a winner or preferred."""
 
 
 def live(world: World, clips_a_day: int, seed: int, *, policy: Policy) -> House:
@@ -61,6 +61,7 @@ def live(world: World, clips_a_day: int, seed: int, *, policy: Policy) -> House:
     truth, house, books = Truth(world, clips_a_day, seed), House(), Books()
     ledger = books.as_ledger()
     facts, seen = list[ClipFact](), list[Seen]()
+    told, snapshots = list[ClipFact](), list[Engagement]()
     catalogue = catalogue_on(world, 0)
     changed_on = {change.day for change in world.changes} | {model.from_day for model in world.models.values()}
     for number in range(world.nights):
@@ -87,7 +88,10 @@ def live(world: World, clips_a_day: int, seed: int, *, policy: Policy) -> House:
         seen = [clip for clip in seen if (day - clip.day).days < _READ_FOR_DAYS]
         read = [row for row in (truth.read(clip, day) for clip in seen) if row is not None]
         facts = [fact for fact in facts if (day - fact.day).days < policy.scoring.trailing_days]
-        facts += _facts(plans, tried, read, catalogue)
+        today = _facts(plans, tried, read, catalogue)
+        facts += today
+        if len(world.briefs.hooks) > 1:
+            told, snapshots = told + today, snapshots + read
         newest = with_engagement(facts, read)
         scores = score_models(day, newest, policy.scoring, own_tiers=catalogue.tiers)
         judge_standings(ledger, policy.scoring, day=day, scores=scores, facts=facts, catalogue=catalogue)
@@ -95,9 +99,8 @@ def live(world: World, clips_a_day: int, seed: int, *, policy: Policy) -> House:
         put_proven_kinds_in_force(ledger, scores, learned_from=day)
         _note(house, truth, orders, plans, tried, catalogue, policy)
         if number % 7 == 6 and len(world.briefs.hooks) > 1:
-            week = [fact for fact in newest if (day - fact.day).days < 7]
-            patterns = editorial_patterns_of(day - timedelta(days=6), week)
-            house.hooks += [(row.value, row.preferred) for row in patterns if row.parameter == "hook"]
+            patterns = editorial_patterns_of(day - timedelta(days=6), told, snapshots, policy.guidance)
+            house.hooks += [(row.value, row.verdict.works) for row in patterns if row.parameter == "hook"]
         tomorrow = routing_state(ledger, policy.scoring)
         house.demoted.append(tomorrow.demoted)
         house.promoted.append(frozenset(tomorrow.promoted))

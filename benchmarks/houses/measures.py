@@ -245,6 +245,12 @@ def _hooks_called(world: World, measure: Measure, days: Days, houses: Sequence[H
     return _share(sum(called), len(called), len(houses))
 
 
+def _hook_ever_called(world: World, measure: Measure, days: Days, houses: Sequence[House]) -> _Found:
+    return _houses_that(
+        lambda house: any(called for hook, called in house.hooks if measure.hook in (None, hook)), houses
+    )
+
+
 def _delivered(world: World, measure: Measure, days: Days, houses: Sequence[House]) -> _Found:
     clips = sum(sum(house.clips[slice(*days)]) for house in houses)
     return _share(sum(sum(house.delivered[slice(*days)]) for house in houses), clips, len(houses))
@@ -262,6 +268,7 @@ _MEASURED: dict[What, Callable[[World, Measure, Days, Sequence[House]], _Found]]
     What.SHARE: _share_measured,
     What.REGRET: _regret,
     What.HOOKS_CALLED: _hooks_called,
+    What.HOOK_EVER_CALLED: _hook_ever_called,
     What.DELIVERED: _delivered,
 }
 

@@ -18,6 +18,7 @@ FIRST = date(2026, 1, 5)
 """Day 0 of every house: a Monday."""
 
 PROVIDER = "house"
+_SIZE = "180p"
 # Softened by the ladder, which then has something new to send; the kind is the shot's own.
 _PROMPT = "A face above the waves"
 _SUBSTITUTE = "A quiet beach"
@@ -212,7 +213,7 @@ class Truth:
         """What a clip of `model` is worth against a usual one, and what one that is accepted is expected to cost."""
         worth = 1 + 2 * self.liking(order, model.model, model.version)
         accepted = self.chances(order, model.model, model.version).accepted
-        usd = float(model.resolutions[0].usd_per_s) * (model.durations.rendered_s(order.seconds) or 0)
+        usd = float(model.price.silent[_SIZE]) * order.seconds
         return max(0.05, worth), usd / accepted
 
     def read(self, clip: Seen, night: date) -> Engagement | None:
@@ -254,7 +255,8 @@ def catalogue_on(world: World, number: int) -> Catalogue:
             "tier": model.tier,
             "wire": {},
             "durations": {"max_s": 15},
-            "resolutions": [{"name": "180p", "short_side": 180, "usd_per_s": usd}],
+            "resolutions": [{"name": _SIZE, "short_side": 180}],
+            "price": {"silent": {_SIZE: usd}},
             "fidelity": {kind: model.fidelity_of(kind) for kind in ShotKind},
             "acceptance_prior": model.acceptance_prior,
             "price_source": "a world",
@@ -265,7 +267,7 @@ def catalogue_on(world: World, number: int) -> Catalogue:
 
 
 def _weights(briefs: Briefs) -> list[tuple[list[object], list[float]]]:
-    tables: Sequence[dict[str, float] | dict[ShotKind, float] | dict[float, float]] = (
+    tables: Sequence[dict[str, float] | dict[ShotKind, float] | dict[int, float] | dict[float, float]] = (
         briefs.kinds,
         briefs.seconds,
         briefs.platforms,

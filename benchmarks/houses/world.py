@@ -95,7 +95,7 @@ class Briefs(_Data):
         ShotKind.ACTION: 0.15,
         ShotKind.ESTABLISHING: 0.15,
     }
-    seconds: dict[float, float] = {3: 1, 4: 1, 5: 2, 6: 1, 8: 1}
+    seconds: dict[int, float] = {3: 1, 4: 1, 5: 2, 6: 1, 8: 1}
     platforms: dict[str, float] = {"tiktok": 1, "youtube_shorts": 1}
     hooks: dict[str, float] = {"": 1}
     styles: dict[str, float] = {"": 1}
@@ -163,6 +163,8 @@ class What(StrEnum):
     """What clips cost in `days` beyond what as much would have cost with the best model of the tier, a house."""
     HOOKS_CALLED = "hooks called preferred"
     """Share of hooks, weeks and platforms with clips of it; `hook` names one, else all."""
+    HOOK_EVER_CALLED = "a hook ever called preferred"
+    """Share of houses that ever called it, or any, so."""
     DELIVERED = "delivered"
     """Share of clips that were accepted in `days`."""
 
@@ -193,7 +195,14 @@ class Measure(_Data):
 
     @property
     def is_share(self) -> bool:
-        return self.what in (What.DEMOTED, What.PROMOTED, What.LEADS, What.LEADS_A_DAY, What.HOOKS_CALLED)
+        return self.what in (
+            What.DEMOTED,
+            What.PROMOTED,
+            What.LEADS,
+            What.LEADS_A_DAY,
+            What.HOOKS_CALLED,
+            What.HOOK_EVER_CALLED,
+        )
 
     @property
     def title(self) -> str:
