@@ -95,7 +95,7 @@ class Briefs(_Data):
         ShotKind.ACTION: 0.15,
         ShotKind.ESTABLISHING: 0.15,
     }
-    seconds: dict[int, float] = {3: 1, 4: 1, 5: 2, 6: 1, 8: 1}
+    seconds: dict[int, float] = {4: 1, 6: 1}
     platforms: dict[str, float] = {"tiktok": 1, "youtube_shorts": 1}
     hooks: dict[str, float] = {"": 1}
     styles: dict[str, float] = {"": 1}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.houses import memo
 from benchmarks.houses.life import House, live
 from benchmarks.houses.measures import rows_of
 from benchmarks.houses.world import FOLDER, World, load_world, world_names
@@ -48,10 +49,17 @@ def test_a_wrong_world_is_told_by_its_field(tmp_path: Path, added: str, said: st
 
 
 def test_a_house_is_the_same_whenever_it_lives(policy: Policy) -> None:
-    world = _world("equal", nights=4)
-    one, other = (live(world, 12, 3, policy=policy) for _ in range(2))
+    world = _world("equal", nights=3)
+    one, other = (live(world, 8, 3, policy=policy) for _ in range(2))
     assert one == other
-    assert sum(one.clips) == 48 and one != live(world, 12, 4, policy=policy)
+    assert sum(one.clips) == 24 and one != live(world, 8, 4, policy=policy)
+
+
+def test_what_a_house_remembers_of_routing_changes_nothing(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = _world("step", nights=3)
+    remembering = live(world, 12, 0, policy=policy)
+    monkeypatch.setattr(memo, "PURE", ())
+    assert live(world, 12, 0, policy=policy) == remembering
 
 
 def test_a_model_that_refuses_nearly_everything_is_found_and_an_equal_one_is_not(policy: Policy) -> None:
@@ -59,14 +67,16 @@ def test_a_model_that_refuses_nearly_everything_is_found_and_an_equal_one_is_not
     step = World.model_validate(
         {
             "name": "step",
-            "title": "sprint refuses 77 % from day 12 on",
-            "nights": 26,
+            "title": "sprint refuses 77 % from day 8 on",
+            "nights": 18,
+            "houses": {14: 2},
+            "mix": [{"weights": {"draft": 1}}],
             "models": {name: model.model_dump() | {"refuses": 0.02} for name, model in _world("step").models.items()},
-            "effects": [{"model": "sprint", "days": [12, 26], "refuses": 0.75}],
+            "effects": [{"model": "sprint", "days": [8, 18], "refuses": 0.75}],
             "measures": [
-                {"what": "demoted", "model": "sprint", "days": [12, 26], "at_least": 1.0},
-                {"what": "demoted", "model": "steady", "at_most": 0.0},
-                {"what": "delivered", "days": [0, 12], "at_least": 0.9},
+                {"what": "demoted", "model": "sprint", "days": [8, 18], "at_least": 1.0},
+                {"what": "demoted", "model": "dash", "at_most": 0.0},
+                {"what": "delivered", "days": [0, 8], "at_least": 0.9},
             ],
         }
     )
