@@ -48,6 +48,12 @@ DAYS = 7
 CLIPS = 200
 GOAL_USD = Decimal("0.05")
 
+# What it saves, weeks without it and with it do not tell: only briefs that name their preview can have it.
+_REUSE = "reuse_previews"
+# At which the packaged previews' models are good enough for production.
+_PREVIEWS_FIDELITY = 0.40
+# The models on which most was spent, of which it is shown what a wrong price does.
+_MODELS = 2
 _HERE = Path(__file__).resolve().parent
 # Of twenty clips: 70 % drafts, 25 % standard, 5 % premium.
 _QUALITIES = ("draft",) * 14 + ("standard",) * 5 + ("premium",)
@@ -213,7 +219,8 @@ def run_week(week: Week, ledger: Ledger, folder: Path) -> Outcome:
     expected_usd, clips = Decimal(0), list[GeneratedClip]()
     with stub_pixels(), open_shop(shop):
         for day, briefs in briefs_of(week).items():
-            boards = [storyboard_of(brief, day, cap_s=policy.generation.max_segment_s) for brief in briefs]
+            cap_s, draft_s = policy.generation.max_segment_s, policy.routing.levers.draft_seconds
+            boards = [storyboard_of(brief, day, cap_s=cap_s, draft_s=draft_s) for brief in briefs]
             max_attempts = policy.generation.max_attempts
             plans = plan_day(ledger, boards, catalogue, policy.routing, RoutingState(), max_attempts=max_attempts)
             expected_usd += price_day(day, plans, max_attempts=max_attempts).expected_usd
@@ -383,73 +390,99 @@ def ledgers(folder: Path) -> Iterator[Callable[[], Ledger]]:
         stop_postgres(folder / "ledger")
 
 
+def with_levers(policy: Policy, **levers: object) -> Policy:
+    """The policy with some levers switched."""
+    return with_routing(policy, levers=policy.routing.levers.model_copy(update=levers))
+
+
+def with_routing(policy: Policy, **thresholds: object) -> Policy:
+    """The policy with some thresholds of routing changed."""
+    return policy.model_copy(update={"routing": policy.routing.model_copy(update=thresholds)})
+
+
+def switched_off(policy: Policy) -> list[str]:
+    """The levers that are on, and can be switched off one at a time."""
+    return [name for name, value in policy.routing.levers if value is True and name != _REUSE]
+
+
 def run_all(catalogue: Catalogue, clips: int, folder: Path, told: Callable[[Outcome], None]) -> dict[str, Any]:
     """Every week that is compared, and what is read off them."""
     with ledgers(folder) as new_ledger:
 
-        def run(week: Week) -> Outcome:
+        def run(week: Week) -> dict[str, Any]:
             outcome = run_week(week, new_ledger(), folder / f"week-{len(list(folder.glob('week-*')))}")
             told(outcome)
-            return outcome
+            return outcome.document()
 
-        base = Week("as it is", catalogue, week_policy(), clips=clips)
+        policy = week_policy()
+        base = Week("as it is", catalogue, policy, clips=clips)
         first = run(base)
-        published = load_catalogue(_HERE / "catalogues" / "published.yaml", sandbox=False)
+        names = switched_off(policy)
+        off = {
+            name: run(replace(base, name=f"without {name}", policy=with_levers(policy, **{name: False})))
+            for name in names
+        }
+        none = with_levers(policy, **dict.fromkeys(names, False))
+        reused = clips * 3 // 40
+        said = f"{reused} standard briefs name their preview"
+        good_enough = with_routing(
+            policy, adequate_fidelity=policy.routing.adequate_fidelity | {"production": _PREVIEWS_FIDELITY}
+        )
         others = [
-            run(replace(base, name="each clip of 5.2 s", all_5_2_s=True)),
+            run(replace(base, name="without any of these", policy=none)),
+            run(replace(base, name="drafts of 4 s", policy=with_levers(policy, draft_seconds=4.0))),
+            run(replace(base, name=said, reused=reused)),
+            run(replace(base, name=f"{said}, good enough", policy=good_enough, reused=reused)),
             run(replace(base, name="refusals after rendering, and billed", bills_refusals=True)),
-            run(replace(base, name=f"{clips * 3 // 40} standard briefs name their preview", reused=clips * 3 // 40)),
-            run(replace(base, name="at the published prices", catalogue=published)),
+            run(replace(base, name="each clip of 5.2 s", all_5_2_s=True)),
         ]
-        prices: list[dict[str, Any]] = []
-        for model in first.models:
-            if catalogue.find(model) is None:
-                continue
-            twice = dearer(catalogue, Decimal(2), [model])
-            unknown = run(replace(base, name=f"{model} bills twice its price", billed=twice))
-            known = run(replace(base, name=f"{model} costs twice as much, and that is known", catalogue=twice))
-            prices.append({"model": model, "unknown": unknown.document(), "known": known.document()})
-    return {
-        "base": first.document(),
-        "others": [other.document() for other in others],
-        "prices_twice_wrong": prices,
-    }
+        published = load_catalogue(_HERE / "catalogues" / "published.yaml", sandbox=False)
+        at_published = run(replace(base, name="at the published prices", catalogue=published))
+        bought = [model for model in first["models"] if catalogue.find(model) is not None]
+        twice = dearer(catalogue, Decimal(2), bought)
+        prices = [run(replace(base, name="all that is bought bills twice its list price", billed=twice))]
+        for model in bought[:_MODELS]:
+            known = dearer(catalogue, Decimal(2), [model])
+            prices.append(run(replace(base, name=f"{model} at twice its price, as listed", catalogue=known)))
+            listed = replace(base, name=f"{model} listed at twice what it bills", catalogue=known, billed=catalogue)
+            prices.append(run(listed))
+    return {"base": first, "without": off, "others": others, "published": at_published, "prices_wrong": prices}
 
 
 # --- what is shown -------------------------------------------------------------------------------------------------
 
 
 def show(document: dict[str, Any], console: Console) -> None:
-    base, published = document["base"], document["others"][-1]
+    base, published = document["base"], document["published"]
     table = Table(title="Dollars a delivered clip, by the ledger", title_justify="left")
     for name in ("line", "published", "published prices, this pipeline", f"{document['catalogue']}, this pipeline"):
         table.add_column(name, justify="left" if name == "line" else "right")
     for line in LINES:
-        values = (one["lines"][line.name] for one in (published, base))
-        delivered = (one["delivered"] for one in (published, base))
-        own = (f"{float(usd) / count:.4f}" for usd, count in zip(values, delivered, strict=True))
+        own = (f"{float(one['lines'][line.name]) / one['delivered']:.4f}" for one in (published, base))
         table.add_row(line.name, f"{line.published_usd:.3f}", *own)
     total = sum((line.published_usd for line in LINES), Decimal(0))
-    table.add_row(
-        "total", f"{total:.3f}", *(f"{float(one['usd_a_delivered_clip']):.4f}" for one in (published, base))
-    )
+    table.add_row("total", f"{total:.3f}", *(f"{_a_clip(one):.4f}" for one in (published, base)))
     console.print(table)
     console.print(f"The published method's own arithmetic for generation is ${METHOD_USD}, and not $0.061.")
+    for model, (files, usd) in base["models"].items():
+        console.print(f"{model}: {files} files, ${float(usd):.4f}", highlight=False)
     others = Table(title="The same week otherwise", title_justify="left")
-    for name in ("week", "delivered", "$ a delivered clip", "plan expected $", "ledger $", "shop billed $"):
+    for name in ("week", "delivered", "$ a delivered clip", "more", "plan expected $", "ledger $", "shop billed $"):
         others.add_column(name, justify="left" if name == "week" else "right")
-    prices = [one[known] for one in document["prices_twice_wrong"] for known in ("unknown", "known")]
-    for one in (base, *document["others"], *prices):
+    for one in (base, *document["without"].values(), *document["others"], published, *document["prices_wrong"]):
         bought = sum(float(one["lines"][name]) for name in ("generation", "retries"))
         others.add_row(
             one["name"],
             f"{one['delivered']} of {one['clips']}",
-            f"{float(one['usd_a_delivered_clip']):.4f}",
+            f"{_a_clip(one):.4f}",
+            f"{_a_clip(one) - _a_clip(base):+.4f}",
             *(f"{float(usd):.2f}" for usd in (one["expected_usd"], bought, one["shop_usd"])),
         )
     console.print(others)
-    for model, (files, usd) in base["models"].items():
-        console.print(f"{model}: {files} files, ${float(usd):.4f}", highlight=False)
+
+
+def _a_clip(outcome: dict[str, Any]) -> float:
+    return float(outcome["usd_a_delivered_clip"])
 
 
 def main() -> None:
