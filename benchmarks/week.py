@@ -6,7 +6,7 @@ is nothing to upscale, review or publish: each clip that comes through counts as
 distribution are booked at the policy's figures. Nothing is learned meanwhile: every brief meets the first morning's
 beliefs.
 
-Prints the table, what each lever is worth, and what wrong prices do; writes JSON.
+Prints the table, what each lever is worth, and what wrong prices do; writes JSON and the tables of docs/economics.md.
 Run it as `python -m benchmarks.week`.
 """
 
@@ -55,6 +55,9 @@ _PREVIEWS_FIDELITY = 0.40
 # The models on which most was spent, of which it is shown what a wrong price does.
 _MODELS = 2
 _HERE = Path(__file__).resolve().parent
+RESULTS = _HERE / "results" / "week.json"
+PAGE = _HERE.parent / "docs" / "economics.md"
+_BEGIN, _END = "<!-- written by benchmarks.week -->", "<!-- until here -->"
 # Of twenty clips: 70 % drafts, 25 % standard, 5 % premium.
 _QUALITIES = ("draft",) * 14 + ("standard",) * 5 + ("premium",)
 # Their mean is 5.2 s.
@@ -452,33 +455,72 @@ def run_all(catalogue: Catalogue, clips: int, folder: Path, told: Callable[[Outc
 # --- what is shown -------------------------------------------------------------------------------------------------
 
 
-def show(document: dict[str, Any], console: Console) -> None:
-    base, published = document["base"], document["published"]
-    table = Table(title="Dollars a delivered clip, by the ledger", title_justify="left")
-    for name in ("line", "published", "published prices, this pipeline", f"{document['catalogue']}, this pipeline"):
-        table.add_column(name, justify="left" if name == "line" else "right")
+def lines_of(document: dict[str, Any]) -> list[list[str]]:
+    """The published table, line by line, beside the two weeks at its prices and at the list's."""
+    weeks = (document["published"], document["base"])
+    rows = [["line", "published", "at the published prices", f"at {document['catalogue']}"]]
     for line in LINES:
-        own = (f"{float(one['lines'][line.name]) / one['delivered']:.4f}" for one in (published, base))
-        table.add_row(line.name, f"{line.published_usd:.3f}", *own)
+        own = (f"{float(one['lines'][line.name]) / one['delivered']:.4f}" for one in weeks)
+        rows.append([line.name, f"{line.published_usd:.3f}", *own])
     total = sum((line.published_usd for line in LINES), Decimal(0))
-    table.add_row("total", f"{total:.3f}", *(f"{_a_clip(one):.4f}" for one in (published, base)))
-    console.print(table)
-    console.print(f"The published method's own arithmetic for generation is ${METHOD_USD}, and not $0.061.")
-    for model, (files, usd) in base["models"].items():
-        console.print(f"{model}: {files} files, ${float(usd):.4f}", highlight=False)
-    others = Table(title="The same week otherwise", title_justify="left")
-    for name in ("week", "delivered", "$ a delivered clip", "more", "plan expected $", "ledger $", "shop billed $"):
-        others.add_column(name, justify="left" if name == "week" else "right")
-    for one in (base, *document["without"].values(), *document["others"], published, *document["prices_wrong"]):
+    return [*rows, ["total", f"{total:.3f}", *(f"{_a_clip(one):.4f}" for one in weeks)]]
+
+
+def weeks_of(document: dict[str, Any]) -> list[list[str]]:
+    """The week at list prices, and otherwise."""
+    base = document["base"]
+    rows = [["week", "delivered", "a delivered clip", "more", "plan", "ledger", "shop's bill"]]
+    for one in (base, *document["without"].values(), *document["others"], *document["prices_wrong"]):
         bought = sum(float(one["lines"][name]) for name in ("generation", "retries"))
-        others.add_row(
-            one["name"],
-            f"{one['delivered']} of {one['clips']}",
-            f"{_a_clip(one):.4f}",
-            f"{_a_clip(one) - _a_clip(base):+.4f}",
-            *(f"{float(usd):.2f}" for usd in (one["expected_usd"], bought, one["shop_usd"])),
+        more = _a_clip(one) - _a_clip(base)
+        spent = (f"{float(usd):.2f}" for usd in (one["expected_usd"], bought, one["shop_usd"]))
+        rows.append(
+            [one["name"], f"{one['delivered']} of {one['clips']}", f"{_a_clip(one):.4f}", f"{more:+.4f}", *spent]
         )
-    console.print(others)
+    return rows
+
+
+def models_of(document: dict[str, Any]) -> list[list[str]]:
+    """What the week was bought from."""
+    rows = [["model", "files", "dollars"]]
+    return rows + [
+        [model, str(files), f"{float(usd):.4f}"] for model, (files, usd) in document["base"]["models"].items()
+    ]
+
+
+_TABLES = (
+    ("Dollars a delivered clip, by the ledger", lines_of),
+    ("What was bought", models_of),
+    ("The same week otherwise; dollars a clip, and of generation in the week", weeks_of),
+)
+
+
+def markdown(document: dict[str, Any]) -> str:
+    """The tables as docs/economics.md has them."""
+    parts: list[str] = []
+    for title, rows_of in _TABLES:
+        head, *rows = rows_of(document)
+        aligned = ["---", *("---:" for _ in head[1:])]
+        parts.append("\n".join([f"{title}:", "", *(f"| {' | '.join(row)} |" for row in (head, aligned, *rows))]))
+    return "\n\n".join(parts)
+
+
+def documented(text: str, document: dict[str, Any]) -> str:
+    """The page `text` with today's tables in it."""
+    before, _, rest = text.partition(_BEGIN)
+    return f"{before}{_BEGIN}\n{markdown(document)}\n{_END}{rest.partition(_END)[2]}"
+
+
+def show(document: dict[str, Any], console: Console) -> None:
+    for title, rows_of in _TABLES:
+        head, *rows = rows_of(document)
+        table = Table(title=title, title_justify="left")
+        for number, name in enumerate(head):
+            table.add_column(name, justify="right" if number else "left")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    console.print(f"The published method's own arithmetic for generation is ${METHOD_USD}, and not $0.061.")
 
 
 def _a_clip(outcome: dict[str, Any]) -> float:
@@ -489,8 +531,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=CLIPS, help="clips of the week (200)")
     parser.add_argument("--catalogue", type=Path, help="a catalogue file; the packaged list prices without it")
-    parser.add_argument("--quick", action="store_true", help="20 clips, and no JSON")
-    parser.add_argument("--json", type=Path, default=_HERE / "results" / "week.json")
+    parser.add_argument("--quick", action="store_true", help="20 clips; no JSON, and no tables in docs/economics.md")
+    parser.add_argument("--json", type=Path, default=RESULTS)
     options = parser.parse_args()
     catalogue = load_catalogue(options.catalogue, sandbox=False)
     clips, started = 20 if options.quick else options.clips, time.monotonic()
@@ -509,6 +551,7 @@ def main() -> None:
     show(document, console)
     if not options.quick:
         options.json.write_text(json.dumps(document, indent=1) + "\n")
+        PAGE.write_text(documented(PAGE.read_text(), document))
 
 
 if __name__ == "__main__":
