@@ -20,10 +20,8 @@ from typing import Any
 from benchmarks.fal_stand_in import StandIn, as_json, listen
 from video_pipeline.generation.providers.fal import FalWire
 from video_pipeline.media.ffmpeg import run_ffmpeg
-from video_pipeline.orders import Orientation
 from video_pipeline.routing import Catalogue, Model, Unit
 
-_ORIENTATIONS = {"9:16": Orientation.PORTRAIT, "16:9": Orientation.LANDSCAPE, "1:1": Orientation.SQUARE}
 _TAKE = re.compile(r"\btake (\d+)\b")
 # Smaller files count as broken; what is added stands in a box that players skip.
 _LEAST_BYTES = 60_000
@@ -83,10 +81,11 @@ class PricedStandIn(StandIn):
         take = int(found[1]) if found else -1
         self._asked[take] += 1
         refused = self._asked[take] <= self._refusals.times.get(take, 0)
-        seconds, usd = priced(model, wire, arguments)
+        # Who has no switch for sound and is priced with it always makes it.
+        audio = bool(arguments.get(wire.audio_field) if wire.audio_field else model.price.sound)
+        seconds, usd = priced(model, arguments, audio=audio)
         if refused and not self._refusals.billed:
             usd = Decimal(0)
-        audio = bool(wire.audio_field and arguments.get(wire.audio_field))
         self.requests[request_id] = Request(endpoint, model.model, usd, seconds, audio, refused)
 
     def result(self, request_id: str) -> tuple[int, str, bytes]:
@@ -115,30 +114,33 @@ class PricedStandIn(StandIn):
         raise LookupError(f"nobody sells {endpoint}")
 
 
-def priced(model: Model, wire: FalWire, arguments: Mapping[str, Any]) -> tuple[float, Decimal]:
+def priced(model: Model, arguments: Mapping[str, Any], *, audio: bool) -> tuple[float, Decimal]:
     """Seconds that are rendered for a request, and what they cost by the model's price."""
-    price, name = model.price, arguments.get(wire.resolution_field or "")
-    [size] = [one for one in model.resolutions if name is None or one.name == name]
-    shortest = model.durations.lengths[0]
-    fps = arguments.get("frames_per_second") or shortest.fps
-    frames = arguments.get("num_frames") or shortest.frames
-    if "duration" in arguments:
-        seconds = Decimal(str(arguments["duration"]).rstrip("s"))
-        frames = round(seconds * fps) if fps else None
-    else:
-        seconds = Decimal(frames) / fps if frames and fps else Decimal(str(shortest.seconds))
-    sound = price.sound.get(size.name) if wire.audio_field and arguments.get(wire.audio_field) else None
-    rate = price.silent[size.name] if sound is None else sound
+    price = model.price
+    size = next((one for one in model.resolutions if one.name == arguments.get("resolution")), model.resolutions[0])
+    seconds, frames = _length(model, arguments)
+    rate = price.sound.get(size.name, price.silent[size.name]) if audio else price.silent[size.name]
     match price.per:
         case Unit.VIDEO:
             units = Decimal(1)
         case Unit.MEGAPIXEL_FRAME:
-            width, height = size.size(_ORIENTATIONS[arguments["aspect_ratio"]])
-            units = Decimal(width * height * (frames or 0)) / 1_000_000
+            pixels = arguments["video_size"]
+            units = Decimal(pixels["width"] * pixels["height"] * frames) / 1_000_000
         case Unit.SECOND:
-            played = Decimal(frames or 0) / price.billed_fps if price.billed_fps else seconds
+            played = Decimal(frames) / price.billed_fps if price.billed_fps else seconds
             units = max(played, price.minimum_s)
     return float(seconds), round(rate * units, 6)
+
+
+def _length(model: Model, arguments: Mapping[str, Any]) -> tuple[Decimal, int]:
+    """Seconds and frames that a request asks for; those of an endpoint of one length are its own."""
+    only = model.durations.lengths[0]
+    fps = arguments.get("frames_per_second") or arguments.get("fps") or only.fps or 24
+    if "duration" in arguments:
+        seconds = Decimal(str(arguments["duration"]).rstrip("s"))
+        return seconds, round(seconds * fps)
+    frames = arguments.get("num_frames") or only.frames or round(only.seconds * fps)
+    return Decimal(frames) / fps, frames
 
 
 class Films:
