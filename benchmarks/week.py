@@ -33,7 +33,7 @@ from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Brief, storyboard_of
 from video_pipeline.clips import ClipStatus, GeneratedClip, ReviewedClip
 from video_pipeline.feedback import book_delivery
-from video_pipeline.generation import PROVIDERS, check_wires, generate_day, job_driver
+from video_pipeline.generation import PROVIDERS, assembly, check_wires, generate_day, job_driver
 from video_pipeline.ledger import JobKind, Ledger, PublicationState, SpendCategory, open_ledger
 from video_pipeline.ledger.embedded import embedded_url
 from video_pipeline.media import probe
@@ -218,9 +218,10 @@ def run_week(week: Week, ledger: Ledger, folder: Path) -> Outcome:
     store, policy = LocalStore(folder / "store"), week.policy
     catalogue = check_wires(week.catalogue)
     refusals = Refusals(refused_takes(week.clips), billed=week.bills_refusals)
-    shop = PricedStandIn(week.billed or catalogue, refusals, Films(folder / "films"))
+    films = Films(folder.parent / "films")
+    shop = PricedStandIn(week.billed or catalogue, refusals, films)
     expected_usd, clips = Decimal(0), list[GeneratedClip]()
-    with stub_pixels(), open_shop(shop):
+    with stub_pixels(films), open_shop(shop):
         for day, briefs in briefs_of(week).items():
             cap_s, draft_s = policy.generation.max_segment_s, policy.routing.levers.draft_seconds
             boards = [storyboard_of(brief, day, cap_s=cap_s, draft_s=draft_s) for brief in briefs]
@@ -243,14 +244,19 @@ def run_week(week: Week, ledger: Ledger, folder: Path) -> Outcome:
 
 
 @contextmanager
-def stub_pixels() -> Generator[None, None, None]:
-    """Of the technical checks only that of the length is made: a stub is small whatever was ordered."""
-    module = cast(Any, job_driver)
-    whole, module.check_clip = module.check_clip, _check_length
+def stub_pixels(films: Films) -> Generator[None, None, None]:
+    """Of the technical checks only that of the length is made, and what is cut becomes a stub of what is left."""
+
+    def cut(source: Path, target: Path, *, length_s: float | None = None, with_audio: bool) -> None:
+        target.write_bytes(films.film(length_s or probe(source).duration_s, audio=with_audio))
+
+    driver, assembling = cast(Any, job_driver), cast(Any, assembly)
+    whole = driver.check_clip, assembling.cut
+    driver.check_clip, assembling.cut = _check_length, cut
     try:
         yield
     finally:
-        module.check_clip = whole
+        driver.check_clip, assembling.cut = whole
 
 
 def _check_length(path: Path, expected: Expectation) -> TechnicalVerdict:
@@ -543,7 +549,9 @@ def main() -> None:
             f"{time.monotonic() - started:5.0f} s  {outcome.name}: ${outcome.usd_a_clip:.4f}", highlight=False
         )
 
-    with tempfile.TemporaryDirectory(prefix="week-", ignore_cleanup_errors=True) as name:
+    memory = Path("/dev/shm")
+    place = memory if memory.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="week-", dir=place, ignore_cleanup_errors=True) as name:
         # As root the embedded Postgres runs as a user of its own, who has to get in.
         Path(name).chmod(0o755)
         document = {"catalogue": catalogue.name, "goal_usd": str(GOAL_USD)}
