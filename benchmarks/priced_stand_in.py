@@ -147,16 +147,17 @@ class Films:
     """Stub pixels: one small moving picture for each length, rendered when it is first asked for."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._filming = folder, threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
     def film(self, seconds: float, *, audio: bool) -> bytes:
         path = self._folder / f"{seconds:.3f}{'-sound' if audio else ''}.mp4"
-        if not path.exists():
-            sources = ["-f", "lavfi", "-i", f"testsrc2=size=108x192:rate=8:duration={seconds}"]
-            sound = ["-f", "lavfi", "-i", f"sine=duration={seconds}", "-shortest"] if audio else []
-            coded = ["-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-pix_fmt", "yuv420p"]
-            run_ffmpeg([*sources, *sound, *coded, str(path)], timeout_s=60, what="rendering a stub")
+        with self._filming:
+            if not path.exists():
+                sources = ["-f", "lavfi", "-i", f"testsrc2=size=108x192:rate=8:duration={seconds}"]
+                sound = ["-f", "lavfi", "-i", f"sine=duration={seconds}", "-shortest"] if audio else []
+                coded = ["-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-pix_fmt", "yuv420p"]
+                run_ffmpeg([*sources, *sound, *coded, str(path)], timeout_s=60, what="rendering a stub")
         return path.read_bytes()
 
 
