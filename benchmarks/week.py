@@ -226,7 +226,15 @@ def run_week(week: Week, ledger: Ledger, folder: Path) -> Outcome:
             cap_s, draft_s = policy.generation.max_segment_s, policy.routing.levers.draft_seconds
             boards = [storyboard_of(brief, day, cap_s=cap_s, draft_s=draft_s) for brief in briefs]
             max_attempts = policy.generation.max_attempts
-            plans = plan_day(ledger, boards, catalogue, policy.routing, RoutingState(), max_attempts=max_attempts)
+            plans = plan_day(
+                ledger,
+                boards,
+                catalogue,
+                policy.routing,
+                RoutingState(),
+                max_attempts=max_attempts,
+                exploration=policy.exploration,
+            )
             expected_usd += price_day(day, plans, max_attempts=max_attempts).expected_usd
             made = generate_day(
                 plans,
@@ -527,6 +535,10 @@ def show(document: dict[str, Any], console: Console) -> None:
             table.add_row(*row)
         console.print(table)
     console.print(f"The published method's own arithmetic for generation is ${METHOD_USD}, and not $0.061.")
+    usd = _a_clip(document["base"])
+    console.print(
+        f"${usd:.4f} a delivered clip is {'within' if usd <= GOAL_USD else 'over'} the goal of ${GOAL_USD}."
+    )
 
 
 def _a_clip(outcome: dict[str, Any]) -> float:
