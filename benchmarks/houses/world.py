@@ -255,7 +255,7 @@ class World(_Data):
 
     name: str
     title: str
-    houses: dict[int, int] = {29: 200}
+    houses: dict[int, int] = {29: 100}
     nights: int = Field(default=60, ge=1, le=366)
     models: dict[str, Model] = Field(default=_USUAL_MODELS, validate_default=True)
     changes: tuple[CatalogueChange, ...] = ()
