@@ -293,7 +293,7 @@ def check_cap(plan: DayPlan, *, cap_usd: Decimal) -> None:
 
 def cost_moments(decision: Decision, max_attempts: int) -> tuple[float, float]:
     """Mean and variance of what a shot costs when each of at most `max_attempts` attempts is billed."""
-    if decision.held:
+    if decision.held or decision.reuse:
         return 0.0, 0.0
     price = float(decision.attempt_usd)
     mean, variance = attempts_moments(decision.acceptance, max_attempts)
