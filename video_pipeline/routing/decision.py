@@ -440,7 +440,7 @@ def _serve(
     serving = replace(
         serving,
         own=(*_adequate(shot, own, tier, policy), *(() if complex_shot else promoted)),
-        dearer=tuple(dearer),
+        dearer=tuple(dearer) if policy.levers.any_tier else (),
         demoted=(*(one for one in demoted if one.fidelity(shot) >= needed), *fallen),
         candidates=_candidates(shot, brief, tier, catalogue, with_audio, policy, state),
         fixed=complex_shot,

@@ -21,6 +21,7 @@ from video_pipeline.routing import (
     price_day,
     upscaling_usd,
 )
+from video_pipeline.routing.decision import weigh
 from video_pipeline_tests.briefs.documents import BRIEFS, a_brief
 from video_pipeline_tests.routing.catalogues import RANDOM_CATALOGUES
 
@@ -163,3 +164,14 @@ def test_only_drafts_are_cut_and_no_shot_to_less_than_a_second(
         return
     assert [shot.duration_s for shot in board.shots] == lengths_s
     assert board.brief.total_s == sum(lengths_s) <= 4
+
+
+def test_without_any_tier_nothing_is_drawn_for_a_dearer_tiers_model_either(policy: Policy) -> None:
+    catalogue = _catalogue(
+        _model("own", Tier.PREVIEW, {"1080p": "0.05"}), _model("dearer", Tier.PRODUCTION, {"1080p": "0.055"})
+    )
+    brief = a_brief()
+    [shot] = storyboard_of(brief, DAY, cap_s=15).shots
+    for routing, open_to in ((policy.routing, ["dearer"]), (_levers(policy, any_tier=False), [])):
+        serving = weigh(shot, brief, catalogue, routing, RoutingState())
+        assert [option.model.model for option in serving.dearer] == open_to
