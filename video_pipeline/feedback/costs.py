@@ -51,9 +51,10 @@ class CostLine(BaseModel):
 class CostReport(BaseModel):
     """A row of `cost_report`; money in US dollars.
 
-    The totals are the day's own. `lines` and `by_day` are over the trailing days; `waste` maps a cause to money.
-    `spending` is the day's beside what its plan expected, by tier. `median_s` and `p90_s` are the day's seconds: of
-    each total (`Total`) over the clips that have come so far, of each part (`Part`) over the published ones.
+    The totals are the day's own. `lines`, `by_day` and `waste_by_day` are over the trailing days; `waste` maps a
+    cause to money. `spending` is the day's beside what its plan expected, by tier. `median_s` and `p90_s` are the
+    day's seconds: of each total (`Total`) over the clips that have come so far, of each part (`Part`) over the
+    published ones.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -73,6 +74,7 @@ class CostReport(BaseModel):
     spending: tuple[TierSpending, ...] = ()
     median_s: dict[str, float] = {}
     p90_s: dict[str, float] = {}
+    waste_by_day: dict[str, dict[str, Decimal]] = {}
 
 
 _SQL = """
@@ -99,10 +101,11 @@ def cost_report_of(day: date, facts: Sequence[ClipFact]) -> CostReport:
     total_usd = sum((fact.total_usd for fact in own), Decimal(0))
     made = [fact for fact in own if was_generated(fact)]
     usable = sum(fact.usable for fact in own)
-    waste: dict[str, Decimal] = {}
-    for fact in own:
+    waste_by_day: dict[str, dict[str, Decimal]] = {}
+    for fact in facts:
+        wasted = waste_by_day.setdefault(str(fact.day), {})
         for cause, usd in fact.waste.items():
-            waste[cause] = waste.get(cause, Decimal(0)) + usd
+            wasted[cause] = wasted.get(cause, Decimal(0)) + usd
     lines = _lines([fact for fact in facts if was_generated(fact)])
     median_s, p90_s = median_and_p90(_seconds(own))
     return CostReport(
@@ -115,7 +118,8 @@ def cost_report_of(day: date, facts: Sequence[ClipFact]) -> CostReport:
         generation_usd_per_clip=_per(generation_usd, len(made)),
         usd_per_usable_clip=_per(total_usd, usable),
         saved_by_cache_usd=sum((fact.saved_usd for fact in own), Decimal(0)),
-        waste=waste,
+        waste=waste_by_day.get(str(day), {}),
+        waste_by_day={found: wasted for found, wasted in sorted(waste_by_day.items()) if wasted},
         lines=tuple(line for line in lines if line.dimension is not Dimension.DAY),
         by_day={line.value: line.generation_usd_per_clip for line in lines if line.dimension is Dimension.DAY},
         spending=spending_of(own),
@@ -152,6 +156,7 @@ def weekly_cost_report_of(week: date, reports: Sequence[CostReport]) -> CostRepo
         waste=waste,
         lines=(),
         by_day=by_day,
+        waste_by_day={str(report.day): report.waste for report in reports if report.waste},
     )
 
 

@@ -1,9 +1,10 @@
-"""Charts for people: what clips cost, and how the models score, as SVG and PNG (O3, G4.2, G4.5)."""
+"""Charts for people: what clips cost and what was wasted, what models are worth, as SVG and PNG (O3, G4.2)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ _HEIGHT = 300
 _TIERS = {"preview": "#0072b2", "production": "#009e73", "cinematic": "#cc5500"}
 _ALL = "all clips"
 _LIMIT_COLOUR = "#c0353c"
+# Of causes, the dearest first; they stay apart for colour-blind readers, too.
+_CAUSES = ["#cc5500", "#0072b2", "#e0b400", "#7b4fb5", "#009e73", "#56b4e9", "#5d6878"]
+# What the days are called on which a model's standing changed.
+_MOVES = "moves"
 _INK, _FAINT, _GRID = "#1f2733", "#5d6878", "#e6e9ee"
 # The clips of a day in which one tier was made cost what that tier's cost: a diamond stands out behind its point.
 _POINT_SIZES, _ALL_SIZE = [60, 170], 500
@@ -25,7 +30,13 @@ class Chart:
     """One picture in both forms, of the same size in pixels: `svg` text for pages, `png` bytes for metadata."""
 
     svg: str
-    png: bytes
+
+    @cached_property
+    def png(self) -> bytes:
+        """Drawn when it is asked for."""
+        import vl_convert
+
+        return vl_convert.svg_to_png(self.svg)
 
 
 def cost_chart(rows: Sequence[Mapping[str, Any]], *, limit_usd: float = 0.15, width: int = WIDTH) -> Chart:
@@ -98,6 +109,129 @@ def score_chart(rows: Sequence[Mapping[str, Any]]) -> Chart:
     chart: Any = alt.vconcat(*panels, spacing=14)
     title, note = "Model scores", "Bars are the interval; attempts in brackets"
     return _rendered(chart.resolve_scale(color="shared"), title, note)
+
+
+def history_chart(rows: Sequence[Mapping[str, Any]], *, moves: Collection[date] = (), width: int = WIDTH) -> Chart:
+    """What was known of one model after each night, a panel for each measure, in the order of the rows.
+
+    A row has `day`, `measure`, `value`, `low` and `high`, and `unit`, a d3 number format. `moves` are the days on
+    which the model's standing changed, drawn as lines through all panels.
+    """
+    import altair as alt
+
+    title = "What was known after each night"
+    if not rows:
+        return _empty(title, width)
+    values = [
+        {
+            "day": str(row["day"]),
+            "measure": str(row["measure"]),
+            "unit": str(row["unit"]),
+            **{name: float(row[name]) for name in ("value", "low", "high")},
+        }
+        for row in rows
+    ]
+    moved = [{"day": str(day)} for day in sorted(moves)]
+    days = _day_axis([*values, *moved])
+    measured: dict[str, list[dict[str, Any]]] = {}
+    for value in values:
+        measured.setdefault(str(value["measure"]), []).append(value)
+    panels = [_history_panel(measure, rows, days, width) for measure, rows in measured.items()]
+    chart: Any = alt.vconcat(*panels, spacing=18)
+    note = "The shade is the interval" + ("; a dashed line is a change of standing" if moved else "")
+    return _rendered(chart, title, note, datasets={**measured, _MOVES: moved})
+
+
+def _history_panel(measure: str, values: list[dict[str, Any]], days: "alt.X", width: int) -> Any:
+    import altair as alt
+
+    base = alt.Chart(alt.NamedData(name=measure)).encode(x=days)
+    axis = alt.Axis(format=values[0]["unit"], tickCount=4)
+    colour, alone = _TIERS["preview"], len(values) == 1
+    # A night alone has no area.
+    band = base.mark_rule(strokeWidth=6) if alone else base.mark_area()
+    moved = alt.Chart(alt.NamedData(name=_MOVES))
+    title = alt.TitleParams(measure, anchor="start", fontSize=13, fontWeight=600, color=_FAINT, offset=4)
+    return alt.layer(
+        band.encode(
+            y=alt.Y("low:Q", title=None, axis=axis, scale=alt.Scale(zero=False, nice=True)),
+            y2="high:Q",
+            color=alt.value(colour),
+            opacity=alt.value(0.2),
+        ),
+        base.mark_line(color=colour, strokeWidth=2).encode(y=alt.Y("value:Q", title=None)),
+        base.mark_circle(color=colour, size=80 if alone else 26, opacity=1).encode(y="value:Q"),
+        moved.mark_rule(color=_LIMIT_COLOUR, strokeDash=[5, 4], strokeWidth=1.5).encode(x=days),
+    ).properties(width=width - 90, height=110, title=title)
+
+
+def value_chart(rows: Sequence[Mapping[str, Any]], *, width: int = WIDTH) -> Chart:
+    """What an accepted clip of each model costs against what it is worth.
+
+    A row has `model` (with its version), `tier`, and `usd` and `worth`, each with `_low` and `_high`.
+    """
+    import altair as alt
+
+    title = "Value for money"
+    if not rows:
+        return _empty(title, width)
+    numbers = [f"{name}{end}" for name in ("usd", "worth") for end in ("", "_low", "_high")]
+    values = [
+        {"model": str(row["model"]), "tier": str(row["tier"]), **{name: float(row[name]) for name in numbers}}
+        for row in rows
+    ]
+    base = alt.Chart(alt.Data(values=values)).encode(color=_tier_colour(values))
+    money = alt.Axis(format="$.2f", tickCount=7, title="US dollars an accepted clip", titleColor=_FAINT, grid=True)
+    worth = alt.Axis(format=".1f", tickCount=5, title="worth to its audience", titleColor=_FAINT)
+    x = alt.X("usd:Q", axis=money, scale=alt.Scale(zero=True))
+    y = alt.Y("worth:Q", axis=worth, scale=alt.Scale(zero=False))
+    usual = alt.Chart(alt.Data(values=[{"worth": 1}])).mark_rule(color=_FAINT, strokeDash=[2, 4]).encode(y="worth:Q")
+    bars = base.mark_rule(strokeWidth=4, opacity=0.25, strokeCap="round")
+    return _rendered(
+        alt.layer(
+            usual,
+            bars.encode(x=alt.X("usd_low:Q"), x2="usd_high:Q", y=y),
+            bars.encode(x=x, y=alt.Y("worth_low:Q"), y2="worth_high:Q"),
+            base.mark_circle(size=110, opacity=1).encode(x=x, y=y),
+            base.mark_text(align="left", dx=9, dy=-9, fontSize=12, limit=240).encode(x=x, y=y, text="model:N"),
+        ).properties(width=width - 100, height=_HEIGHT),
+        title,
+        "Bars are the intervals; the dotted line is the usual clip; up and to the left is more for the money",
+    )
+
+
+def waste_chart(rows: Sequence[Mapping[str, Any]], *, width: int = WIDTH) -> Chart:
+    """What was paid each day for attempts that are in no usable clip, by cause.
+
+    A row has `day`, `cause` and `usd`.
+    """
+    import altair as alt
+
+    title = "Paid for nothing"
+    if not rows:
+        return _empty(title, width)
+    values = [{"day": str(row["day"]), "cause": str(row["cause"]), "usd": float(row["usd"])} for row in rows]
+    totals: dict[str, float] = {}
+    for row in rows:
+        totals[str(row["cause"])] = totals.get(str(row["cause"]), 0.0) + float(row["usd"])
+    causes = sorted(totals, key=lambda cause: (-totals[cause], cause))
+    colours = [_CAUSES[number % len(_CAUSES)] for number in range(len(causes))]
+    legend = alt.Legend(title=None, orient="top", offset=6, columns=4, labelLimit=150)
+    bars = (
+        alt.Chart(alt.Data(values=values))
+        .mark_bar(stroke="white", strokeWidth=0.5)
+        .encode(
+            x=_day_axis(values),
+            y=alt.Y("sum(usd):Q", title=None, axis=alt.Axis(format="$.2f", tickCount=5)),
+            color=alt.Color("cause:N", scale=alt.Scale(domain=causes, range=colours), legend=legend),
+            order=alt.Order("sum(usd):Q", sort="descending"),
+        )
+    )
+    return _rendered(
+        bars.properties(width=width - 90, height=200),
+        title,
+        "US dollars of attempts that are in no usable clip, by cause",
+    )
 
 
 def _score_panel(values: list[dict[str, Any]], tier: str, everything: list[dict[str, Any]]) -> Any:
@@ -194,7 +328,10 @@ def _empty(title: str, width: int) -> Chart:
     return _rendered(words.encode(text="words:N").properties(width=width - 32, height=80), title, "")
 
 
-def _rendered(chart: Any, title: str, subtitle: str) -> Chart:
+def _rendered(
+    chart: Any, title: str, subtitle: str, *, datasets: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+) -> Chart:
+    """The picture; `datasets` are the rows that the chart knows by name, which is quicker where they are many."""
     import altair as alt
     import vl_convert
 
@@ -216,6 +353,7 @@ def _rendered(chart: Any, title: str, subtitle: str) -> Chart:
         labelColor=_FAINT, labelFontSize=12, gridColor=_GRID, domainColor=_GRID, tickColor=_GRID
     )
     chart = chart.configure_legend(labelColor=_INK, labelFontSize=12)
-    specification = json.dumps(chart.to_dict())
-    svg = vl_convert.vegalite_to_svg(specification)
-    return Chart(svg=svg, png=vl_convert.svg_to_png(svg))
+    specification = chart.to_dict()
+    if datasets:
+        specification["datasets"] = specification.get("datasets", {}) | datasets
+    return Chart(svg=vl_convert.vegalite_to_svg(json.dumps(specification)))

@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from importlib import resources
-from typing import Any
 
 from video_pipeline.feedback import ClipFact, CostReport
 from video_pipeline.ledger import Ledger
 from video_pipeline.reports.addresses import web_address
 from video_pipeline.reports.gallery import sheet_names
 from video_pipeline.reports.inline import data_uri
-from video_pipeline.reports.plots import cost_svg
+from video_pipeline.reports.model_facts import Tries, drawn, values_of
+from video_pipeline.reports.model_page import model_page_key, newest_scores
+from video_pipeline.reports.pages import template
+from video_pipeline.reports.plots import cost_svg, value_svg, waste_svg
 from video_pipeline.reports.timeline import day_times, duration
 from video_pipeline.storage import ObjectStore, StoredObject, report_key
-from video_pipeline.wire import clean
 
 # What the page leaves inside a card, in pixels.
 _CHART_WIDTH = 1040
@@ -24,19 +24,23 @@ _MOST_ROWS = 100
 
 
 def day_report(
-    store: ObjectStore, ledger: Ledger, report: CostReport, facts: Sequence[ClipFact], *, limit_usd: Decimal
+    store: ObjectStore,
+    ledger: Ledger,
+    report: CostReport,
+    facts: Sequence[ClipFact],
+    *,
+    limit_usd: Decimal,
+    recent: Sequence[ClipFact] = (),
 ) -> StoredObject:
     """Write the page of the report's day into the store, and a further page for each `CLIPS_A_PAGE` more clips.
 
     Returns the first. It shows the first contact sheet; the others are linked. Long lists end with how many more.
-    `limit_usd` is the average cost a clip at which drift freezes previews. Raises StorageError.
+    `limit_usd` is the average cost a clip at which drift freezes previews, `recent` the facts of the trailing days.
+    Raises StorageError.
     """
-    import jinja2
-
-    template = resources.files("video_pipeline.reports").joinpath("day_report.html").read_text(encoding="utf-8")
-    # Every word is escaped by the template's engine, and clean before that.
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_cleaned)
     sheets = sheet_names(store, report.day)
+    scores = newest_scores(store)
+    values = values_of(scores, recent)
     shared = {
         "web_address": web_address,
         "report": report,
@@ -46,11 +50,16 @@ def day_report(
         "most_rows": _MOST_ROWS,
         "sheet": data_uri("image/jpeg", store.read_bytes(report_key(report.day, sheets[0]))) if sheets else None,
         "cost_svg": cost_svg(report, limit_usd=limit_usd, width=_CHART_WIDTH) if report.by_day else None,
+        "waste_svg": waste_svg(report, width=_CHART_WIDTH) if report.waste_by_day else None,
+        "value_svg": value_svg(values, width=_CHART_WIDTH) if any(value.worth for value in values) else None,
+        "scored_on": scores[0].day if scores else None,
+        "models": _models(facts),
+        "explored_usd": sum((one.billed_usd for fact in facts for one in drawn(fact)), Decimal(0)),
         "times": day_times(report, facts),
         "duration": duration,
         "made_at": datetime.now(UTC),
     }
-    compiled = environment.from_string(template)
+    compiled = template("day_report.html")
     names = [page_name(number) for number in range(1, pages_for(len(facts)) + 1)]
     stored: list[StoredObject] = []
     for index, name in enumerate(names):
@@ -64,6 +73,25 @@ def day_report(
     return stored[0]
 
 
+def _models(facts: Sequence[ClipFact]) -> list[tuple[str, str | None, Tries, Tries]]:
+    """Each model that the day's clips were tried at: where its page is, and its first tries, all and those drawn.
+
+    One that only came after others had refused a shot is not scored, and has no page by that.
+    """
+    tries: dict[str, tuple[Tries, Tries]] = {}
+    scored = {entry.model for fact in facts for entry in fact.by_model}
+    for fact in facts:
+        given = drawn(fact)
+        for one in fact.first_tries:
+            every, by_draw = tries.setdefault(one.model, (Tries(), Tries()))
+            every.add(one)
+            if one in given:
+                by_draw.add(one)
+    # The pages of models lie beside the folders of days.
+    pages = {model: f"../{model_page_key(model).split('/', 1)[1]}" for model in scored}
+    return [(model, pages.get(model), *found) for model, found in sorted(tries.items())]
+
+
 def pages_for(clips: int) -> int:
     """How many pages a day of `clips` clips has; one at least."""
     return max(1, -(-clips // CLIPS_A_PAGE))
@@ -72,8 +100,3 @@ def pages_for(clips: int) -> int:
 def page_name(number: int) -> str:
     """The name of a day's page, counted from 1, among the day's reports."""
     return "report.html" if number == 1 else f"report-{number}.html"
-
-
-def _cleaned(value: Any) -> Any:
-    # What has become markup is ours.
-    return clean(value) if type(value) is str else value

@@ -100,6 +100,7 @@ def test_pictures_are_inline_in_the_metadata(shown: Metadata) -> None:
         ("reviewed_clips", "thumbnail"): "image/jpeg",
         ("cost_report", "cost_plot"): "image/png",
         ("model_scores", "score_plot"): "image/png",
+        ("model_scores", "value_plot"): "image/png",
     }
     for (asset, label), kind in pictures.items():
         value = shown[asset][label]
@@ -169,7 +170,11 @@ def test_the_report_is_one_page_that_needs_nothing_else(house: House) -> None:
     published = {url for fact in house.rows("clip_facts", DAY, ClipFact) for url in fact.published_urls}
     assert len(published) == 1
     links = set(re.findall(r"""(?:href|src|url)\s*[=(]\s*["']?(?!data:|#)([^"')\s>]+)""", page))
-    assert links == published
+    # Beside the folders of days lie the pages of models.
+    models = {link for link in links if link.startswith("../models/")}
+    assert links == published | models
+    store = house.services.store
+    assert models and all(store.exists(f"reports/{link.removeprefix('../')}") for link in models)
     assert "<script" not in page and "<link" not in page and "@import" not in page
 
 

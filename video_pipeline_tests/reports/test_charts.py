@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from PIL import Image
 
-from video_pipeline.reports import Chart, cost_chart, score_chart
+from video_pipeline.reports import Chart, cost_chart, history_chart, score_chart, value_chart, waste_chart
 
 TIERS = {"preview": Decimal("0.05"), "production": Decimal("0.16"), "cinematic": Decimal("0.60")}
 
@@ -89,7 +89,41 @@ def test_scores_are_drawn_best_first_in_their_tiers():
     assert any("(310)" in text for text in texts)
 
 
-@pytest.mark.parametrize("chart", [cost_chart, score_chart])
+@pytest.mark.parametrize("nights", [1, 3])
+def test_a_models_nights_are_drawn_a_panel_a_measure(nights: int):
+    first = date(2026, 11, 1)
+    rows = [
+        {"day": first + timedelta(days=night), "measure": name, "unit": unit, "value": 0.5, "low": 0.4, "high": 0.7}
+        for name, unit in (("acceptance", ".0%"), ("worth", ".1f"))
+        for night in range(nights)
+    ]
+    chart = history_chart(rows, moves={first})
+    texts = _texts(chart)
+    assert {"acceptance", "worth", "1 Nov"} <= set(texts)
+    assert chart.svg.count('aria-roledescription="circle"') == 2 * nights
+
+
+def test_value_is_drawn_with_both_intervals_and_the_models_name():
+    row = {"model": "<kling> 2", "tier": "production", "usd": 0.2, "usd_low": 0.1, "usd_high": 0.4}
+    chart = value_chart([row | {"worth": 1.1, "worth_low": 0.9, "worth_high": 1.3}])
+    assert "&lt;kling&gt; 2" in _texts(chart)
+    # The two intervals, and the line of the usual clip.
+    assert chart.svg.count('aria-roledescription="rule mark"') == 3
+
+
+def test_waste_is_stacked_by_cause_the_dearest_first():
+    rows = [
+        {"day": "2026-11-20", "cause": "moderation", "usd": Decimal("0.1")},
+        {"day": "2026-11-21", "cause": "quality", "usd": Decimal("0.4")},
+        {"day": "2026-11-21", "cause": "moderation", "usd": Decimal("0.2")},
+    ]
+    chart = waste_chart(rows)
+    texts = _texts(chart)
+    assert texts.index("quality") < texts.index("moderation")
+    assert chart.svg.count('aria-roledescription="bar"') == 3
+
+
+@pytest.mark.parametrize("chart", [cost_chart, score_chart, history_chart, value_chart, waste_chart])
 def test_without_rows_the_chart_says_so(chart):
     drawn = chart([])
     assert "Nothing measured yet" in _texts(drawn)

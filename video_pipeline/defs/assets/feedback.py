@@ -35,7 +35,7 @@ from video_pipeline.feedback import (
 from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.publishing import Engagement, PublishRecord
-from video_pipeline.reports import cost_plot, day_report, score_plot
+from video_pipeline.reports import cost_plot, day_report, model_page_key, model_pages, score_plot, value_plot
 from video_pipeline.routing import Catalogue, ClipPlan
 from video_pipeline.storage import ObjectStore
 
@@ -102,7 +102,9 @@ def cost_report(
     report = cost_report_of(day, clip_facts)
     own, limit_usd = [fact for fact in clip_facts if fact.day == day], policy.drift.freeze_above_usd
     beside = Beside(context)
-    page = beside.made("the day's page", day_report, store, ledger, report, own, limit_usd=limit_usd)
+    page = beside.made(
+        "the day's page", day_report, store, ledger, report, own, limit_usd=limit_usd, recent=clip_facts
+    )
     plot = beside.made("the cost plot", cost_plot, report, limit_usd=limit_usd)
     numbers = {
         "generation_usd_per_clip": report.generation_usd_per_clip,
@@ -154,6 +156,7 @@ def tier_status(
 
 def model_scores(
     context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[ObjectStore],
     catalogue: dg.ResourceParam[Catalogue],
     policy: dg.ResourceParam[Policy],
     clip_facts: list[ClipFact],
@@ -164,6 +167,7 @@ def model_scores(
     scores = score_models(day_of(context.partition_key), facts, policy.scoring, own_tiers=catalogue.tiers)
     beside = Beside(context)
     plot = beside.made("the score plot", score_plot, scores) if scores else None
+    value = beside.made("the value plot", value_plot, scores, facts) if scores else None
     return dg.MaterializeResult(
         value=scores,
         metadata={
@@ -171,6 +175,9 @@ def model_scores(
             # Seen, but by which of its models nobody can tell.
             "clips_left_out_of_engagement": sum(fact.mixed and fact.views is not None for fact in facts),
             **({"score_plot": dg.MetadataValue.md(f"![model scores]({plot})")} if plot else {}),
+            **({"value_plot": dg.MetadataValue.md(f"![value for money]({value})")} if value else {}),
+            # `model_standings` writes them, with what it decides.
+            **{f"page of {score.model}": place_of(store.url(model_page_key(score.model))) for score in scores},
             **beside.warnings(),
         },
     )
@@ -179,6 +186,7 @@ def model_scores(
 def model_standings(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
+    store: dg.ResourceParam[ObjectStore],
     catalogue: dg.ResourceParam[Catalogue],
     policy: dg.ResourceParam[Policy],
     notifier: dg.ResourceParam[Notifier],
@@ -200,9 +208,14 @@ def model_standings(
     for alert in transition_alerts(standings):
         notifier.notify(alert)
     report_routing_policy(context.instance, ledger)
+    beside = Beside(context)
+    beside.made("the models' pages", model_pages, store, ledger, model_scores, clip_facts)
     return dg.MaterializeResult(
         value=standings,
-        metadata={standing.model: f"{standing.status}: {standing.reason}" for standing in standings},
+        metadata={
+            **{standing.model: f"{standing.status}: {standing.reason}" for standing in standings},
+            **beside.warnings(),
+        },
     )
 
 

@@ -1,0 +1,159 @@
+"""A model's HTML page (`model_report.html`): what each night knew of it, its standings, its costs (O3)."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from video_pipeline.feedback import ClipFact, ModelScore
+from video_pipeline.ledger import Ledger, StandingStatus, Transition
+from video_pipeline.reports.charts import history_chart
+from video_pipeline.reports.model_facts import (
+    explored,
+    numbers_of,
+    rescues,
+    tries_by_kind,
+    values_of,
+    worth_of,
+)
+from video_pipeline.reports.pages import template
+from video_pipeline.reports.plots import value_svg
+from video_pipeline.storage import ObjectStore, StoredObject, read_rows, report_key
+
+# How far back a page looks.
+_NIGHTS = 60
+_MOST_MOVES = 30
+_CHART_WIDTH = 1040
+_FOLDER = "models"
+_SCORES = "tables/model_scores/"
+
+
+@dataclass(frozen=True)
+class _Move:
+    """A change of the model's standing: what it became, who decided, why, and the numbers."""
+
+    transition: Transition[StandingStatus]
+
+    @property
+    def reason(self) -> str:
+        return str(self.transition.evidence.get("reason", ""))
+
+    @property
+    def numbers(self) -> list[tuple[str, str]]:
+        return numbers_of(self.transition.evidence)
+
+
+def model_page_key(model: str) -> str:
+    """Where a model's page is kept. Names that people or vendors give are told apart by their hash."""
+    words = re.sub(r"[^A-Za-z0-9]+", "-", model).strip("-").lower()[:60]
+    return report_key(_FOLDER, f"{words or 'model'}-{hashlib.sha256(model.encode()).hexdigest()[:8]}.html")
+
+
+def model_pages(
+    store: ObjectStore, ledger: Ledger, scores: Sequence[ModelScore], facts: Sequence[ClipFact]
+) -> dict[str, StoredObject]:
+    """Write the page of every model in the night's `scores`; by model. `facts` are of the days that were scored.
+
+    A page is of the newest night: where a later one was scored, nothing is written. Raises StorageError.
+    """
+    history = _history(store, scores)
+    if not scores or history[-1][0].day > scores[0].day:
+        return {}
+    moves = ledger.governance.standing_history()
+    compiled = template("model_report.html")
+    values = values_of(scores, facts)
+    shared = {
+        "value_svg": value_svg(values, width=_CHART_WIDTH),
+        "days": len({fact.day for fact in facts}),
+        "most_moves": _MOST_MOVES,
+        "made_at": datetime.now(UTC),
+    }
+    written: dict[str, StoredObject] = {}
+    for model in dict.fromkeys(score.model for score in scores):
+        of_model = [score for night in history for score in night if score.model == model]
+        score = of_model[-1]
+        own, version = [one for one in of_model if one.model_version == score.model_version], score.model_version
+        changes = moves.get(model, [])
+        page = compiled.render(
+            shared,
+            score=score,
+            worth=worth_of(score),
+            value=next((one for one in values if (one.model, one.version) == (model, version)), None),
+            standing=changes[-1].state.value if changes else StandingStatus.ACTIVE.value,
+            moves=[_Move(change) for change in reversed(changes)],
+            versions=_versions(of_model),
+            chart=history_chart(_nights(own), moves=_within(changes, own), width=_CHART_WIDTH).svg,
+            nights=own,
+            worth_of=worth_of,
+            kinds=tries_by_kind(model, version, facts),
+            explored=explored(model, version, facts),
+            rescues=rescues(model, version, facts),
+        )
+        key = model_page_key(model)
+        written[model] = store.put_bytes(key, page.encode(), content_type="text/html", overwrite=True)
+    return written
+
+
+def newest_scores(store: ObjectStore) -> list[ModelScore]:
+    """The scores of the newest night that has some; empty before the first."""
+    for key in reversed(list(store.list(_SCORES))):
+        rows = read_rows(ModelScore, store.read_bytes(key), table=key)
+        if rows:
+            return rows
+    return []
+
+
+def _history(store: ObjectStore, scores: Sequence[ModelScore]) -> list[list[ModelScore]]:
+    """The rows of the last nights, oldest first; the night's own are not stored before its asset has ended."""
+    keys = list(store.list(_SCORES))[-_NIGHTS:]
+    nights = [read_rows(ModelScore, store.read_bytes(key), table=key) for key in keys]
+    by_day = {rows[0].day: rows for rows in nights if rows}
+    if scores:
+        by_day[scores[0].day] = list(scores)
+    return [by_day[day] for day in sorted(by_day)]
+
+
+def _nights(scores: Sequence[ModelScore]) -> list[dict[str, Any]]:
+    """The rows of the chart, measure by measure."""
+    rows: list[dict[str, Any]] = []
+    for measure, unit in (("acceptance", ".0%"), ("refused", ".0%"), ("worth, 1 is as usual", ".1f")):
+        for score in scores:
+            worth = worth_of(score)
+            numbers = {
+                "acceptance": (score.acceptance, score.acceptance_low, score.acceptance_high),
+                "refused": (score.refusal_rate, score.refusal_low, score.refusal_high),
+            }.get(measure, (worth.value, worth.low, worth.high) if worth else None)
+            if numbers is not None:
+                value, low, high = numbers
+                rows.append(
+                    {
+                        "day": score.day,
+                        "measure": measure,
+                        "unit": unit,
+                        "value": value,
+                        "low": min(low, value),
+                        "high": max(high, value),
+                    }
+                )
+    usd = [(score.day, score.usd_per_accepted_s) for score in scores if score.usd_per_accepted_s is not None]
+    measure = "US dollars a second that was kept"
+    rows += [
+        {"day": day, "measure": measure, "unit": "$.3f", "value": price, "low": price, "high": price}
+        for day, price in usd
+    ]
+    return rows
+
+
+def _within(changes: Sequence[Transition[StandingStatus]], scores: Sequence[ModelScore]) -> set[date]:
+    """The days of the changes that lie within the nights that are drawn."""
+    return {one.day for one in changes if scores[0].day <= one.day <= scores[-1].day}
+
+
+def _versions(scores: Sequence[ModelScore]) -> list[tuple[ModelScore, ModelScore]]:
+    """The first and the last row of each version, newest version first."""
+    found: dict[str, tuple[ModelScore, ModelScore]] = {}
+    for score in scores:
+        found[score.model_version] = (found.get(score.model_version, (score, score))[0], score)
+    return sorted(found.values(), key=lambda pair: pair[1].day, reverse=True)

@@ -1,0 +1,137 @@
+"""A model's page: what the nights knew of it, in safe words; what the day's page tells of models and of waste."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from video_pipeline.feedback import ClipFact, FirstTry, ModelScore, Outcome, cost_report_of, score_models
+from video_pipeline.ledger import Actor, Ledger, StandingStatus
+from video_pipeline.policy import Policy
+from video_pipeline.reports import day_report, model_pages
+from video_pipeline.reports.model_facts import explored, numbers_of, rescues, tries_by_kind, values_of
+from video_pipeline.reports.model_page import model_page_key
+from video_pipeline.storage import LocalStore, table_key, write_rows
+from video_pipeline_tests.feedback.rows import DAY, a_fact, attempts
+
+HOSTILE = 'vendor/<script>alert("x")</script>'
+
+
+def _tried(
+    name: str, outcome: Outcome, *, model: str = HOSTILE, usd: str = "0.10", day: date = DAY, **fields: object
+) -> ClipFact:
+    """A clip whose first try ended so; what was refused was not billed."""
+    accepted, billed = outcome is Outcome.ACCEPTED, "0" if outcome is Outcome.REFUSED else usd
+    entry = attempts(model, accepted=int(accepted), refusals=int(outcome is Outcome.REFUSED), usd=billed)
+    first = {"model": model, "model_version": "1", "kind": "action", "outcome": outcome, "billed_usd": billed}
+    return a_fact(
+        name,
+        entry,
+        day=day,
+        model=model,
+        usable=accepted,
+        views=100 if accepted else None,
+        completion=0.5 if accepted else None,
+        waste={} if accepted or billed == "0" else {"quality": Decimal(usd)},
+        firsts=(FirstTry.model_validate(first | fields),),
+    )
+
+
+FACTS = [
+    _tried("a", Outcome.ACCEPTED),
+    _tried("b", Outcome.ACCEPTED, chance=0.1),
+    _tried("c", Outcome.REFUSED, chance=0.2),
+    _tried("d", Outcome.REJECTED, rescue=True),
+    _tried("e", Outcome.ACCEPTED, model="sandbox/dash", usd="0.05"),
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path)
+
+
+def _scores(policy: Policy, day: date = DAY, facts: list[ClipFact] = FACTS) -> list[ModelScore]:
+    return score_models(day, facts, policy.scoring)
+
+
+def _keep(store: LocalStore, day: date, scores: list[ModelScore]) -> None:
+    store.put_bytes(table_key("model_scores", str(day)), write_rows(ModelScore, scores), content_type="parquet")
+
+
+def _page(store: LocalStore, model: str = HOSTILE) -> str:
+    return store.read_bytes(model_page_key(model)).decode()
+
+
+def test_a_page_tells_the_nights_the_standings_and_the_kinds_in_safe_words(
+    ledger: Ledger, store: LocalStore, policy: Policy
+):
+    before = DAY - timedelta(days=1)
+    _keep(store, before, _scores(policy, before, [_tried("z", Outcome.ACCEPTED, day=before)]))
+    ledger.governance.set_standing(
+        HOSTILE,
+        StandingStatus.DEMOTED,
+        model_version="1",
+        tier="preview",
+        by=Actor.SCORE,
+        day=DAY,
+        evidence={"reason": "refused <9> of 12", "refusal_interval": [0.41, 0.92], "score": 0.1},
+    )
+    pages = model_pages(store, ledger, _scores(policy), FACTS)
+    assert set(pages) == {HOSTILE, "sandbox/dash"}
+    page = _page(store)
+    assert "<script" not in page and "&lt;script&gt;" in page
+    assert "refused &lt;9&gt; of 12" in page and "refusal interval: 0.41 to 0.92" in page
+    assert str(before) in page and '<span class="status demoted">' in page
+    assert "A draw gave it 2 clips, for $0.1000: 1 accepted" in page
+    assert "Not compared: 1 clip that came" in page
+    assert "no night has changed that" in _page(store, "sandbox/dash")
+
+
+def test_the_page_of_an_older_night_leaves_a_newer_one_alone(ledger: Ledger, store: LocalStore, policy: Policy):
+    after = DAY + timedelta(days=1)
+    _keep(store, after, _scores(policy, after))
+    assert model_pages(store, ledger, _scores(policy), FACTS) == {}
+    assert model_pages(store, ledger, [], []) == {}
+    assert not store.exists(model_page_key(HOSTILE))
+
+
+def test_names_that_look_alike_have_pages_of_their_own():
+    keys = {model_page_key(name) for name in ("a/b", "a-b", "A/b", "../b", "", "é" * 300)}
+    assert len(keys) == 6
+
+
+def test_tries_are_counted_once_and_where_they_belong():
+    [(kind, tries)] = tries_by_kind(HOSTILE, "1", FACTS).items()
+    assert (kind, tries.tried, tries.accepted, tries.usd_per_accepted) == ("action", 3, 2, Decimal("0.10"))
+    assert (explored(HOSTILE, "1", FACTS).tried, explored(HOSTILE, "2", FACTS).tried) == (2, 0)
+    assert rescues(HOSTILE, "1", FACTS).ends[Outcome.REJECTED] == 1
+
+
+def test_an_accepted_clip_costs_all_that_was_billed(policy: Policy):
+    cheap, dear = values_of(_scores(policy), FACTS)
+    assert (cheap.model, cheap.usd.value, dear.usd.value) == ("sandbox/dash", 0.05, pytest.approx(0.15))
+    assert dear.usd.low < dear.usd.value < dear.usd.high
+    assert dear.worth is not None and dear.worth.value == pytest.approx(1.0)
+
+
+def test_evidence_is_told_in_numbers():
+    evidence = {"reason": "why", "promotion": {"acceptance": {"interval": [0.85, 0.971234]}}, "by_tier": 3}
+    assert numbers_of(evidence) == [("promotion, acceptance, interval", "0.85 to 0.9712"), ("by tier", "3")]
+
+
+def test_the_days_page_links_its_models_and_tells_waste_and_exploration(
+    ledger: Ledger, store: LocalStore, policy: Policy
+):
+    report = cost_report_of(DAY, FACTS)
+    assert report.waste_by_day == {str(DAY): {"quality": Decimal("0.10")}}
+    bare = day_report(store, ledger, report, FACTS, limit_usd=Decimal("0.15"), recent=FACTS)
+    assert "Value for money" not in store.read_bytes(bare.key).decode()
+    _keep(store, DAY, _scores(policy))
+    page = store.read_bytes(day_report(store, ledger, report, FACTS, limit_usd=Decimal("0.15"), recent=FACTS).key)
+    html = page.decode()
+    assert "<script" not in html
+    assert f'href="../{model_page_key(HOSTILE).removeprefix("reports/")}"' in html
+    assert "so that one learns of it: $0.1000 of the day" in html
+    assert "Waste by cause" in html and "Value for money" in html
