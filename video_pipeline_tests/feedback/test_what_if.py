@@ -163,15 +163,15 @@ def test_without_facts_an_accepted_shot_is_a_delivered_one(
 
 def test_intervals_hold_what_would_have_happened_nine_times_in_ten(sandbox_catalogue: Catalogue, policy: Policy):
     """Worlds in which each clip's end at either model is drawn beforehand, so that the other course is known."""
-    held, worlds = {"delivered": 0, "refused": 0, "usd": 0}, 40
+    held, worlds = {"delivered": 0, "refused": 0, "usd": 0}, 25
     sprints, dashes = (
-        [a_plan(f"clip-{number}", sandbox_catalogue, policy, state) for number in range(30)]
+        [a_plan(f"clip-{number}", sandbox_catalogue, policy, state) for number in range(24)]
         for state in (USUAL, NO_SPRINT)
     )
     for seed in range(worlds):
         draw = random.Random(seed)
-        ends_at_sprint, would_be = (_ends(draw, 30), _ends(draw, 30))
-        went = [draw.random() < 0.5 for _ in range(30)]
+        ends_at_sprint, would_be = (_ends(draw, 24), _ends(draw, 24))
+        went = [draw.random() < 0.5 for _ in range(24)]
         chosen = [dashes[number] if dash else sprints[number] for number, dash in enumerate(went)]
         ends = [would_be[number] if dash else ends_at_sprint[number] for number, dash in enumerate(went)]
         jobs = [job for plan, end in zip(chosen, ends, strict=True) for job in attempts_at(plan, *end)]
@@ -184,8 +184,8 @@ def test_intervals_hold_what_would_have_happened_nine_times_in_ten(sandbox_catal
         for name, value in truth.items():
             estimate = getattr(answer.instead, name)
             held[name] += estimate.low - 1e-9 <= value <= estimate.high + 1e-9
-    # Of 40, 90 % are 36 with a standard deviation of 1.9; the intervals are rather too wide than too narrow.
-    assert all(number >= 32 for number in held.values()), held
+    # Of 25, 90 % are 22.5 with a standard deviation of 1.5; the intervals are rather too wide than too narrow.
+    assert all(number >= 19 for number in held.values()), held
 
 
 def test_keys_that_steer_no_choice_are_named(policy: Policy):
