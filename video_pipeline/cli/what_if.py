@@ -126,8 +126,8 @@ def _sentences(answer: "WhatIf", left: Sequence[str]) -> list[str]:
         said.append(_untold(answer.untold))
     if answer.not_bought or answer.not_over:
         said.append(
-            f"Left out are {answer.not_bought} shots that no model has made or refused, and {answer.not_over} that "
-            "are under way or in doubt."
+            f"Left out are {answer.not_bought} shots that no model has made or refused (held, or served by an "
+            f"approved preview), and {answer.not_over} that are under way or in doubt."
         )
     if answer.unpriced:
         listed = ", ".join(f"{model} ({attempts})" for model, attempts in answer.unpriced.items())

@@ -149,15 +149,16 @@ class WhatIf(BaseModel):
     without_facts: tuple[date, ...]
 
 
-# What of a policy a replay obeys; the rest steers what comes after the decision.
+# What of a policy a replay obeys; the rest steers what comes before the choice of a model, or after it.
 _REPLAYED = ("routing.", "breaker.dearest_fall_over")
+_NOT_REPLAYED = ("routing.levers.draft_seconds", "routing.levers.reuse_previews")
 
 
 def not_replayed(before: Policy, after: Policy) -> tuple[str, ...]:
     """The keys in which two policies differ and that a replay takes no notice of."""
     old, new = _flat(before.model_dump()), _flat(after.model_dump())
     keys = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
-    return tuple(key for key in keys if not key.startswith(_REPLAYED))
+    return tuple(key for key in keys if not key.startswith(_REPLAYED) or key in _NOT_REPLAYED)
 
 
 def replay(
