@@ -201,7 +201,7 @@ class _Day:
         options = clip.all_by(model, _open_to)
         if first.draw is None or first.draw.purpose is Purpose.VALUE or not options or any(clip.extras(options)):
             return [Given()] * len(clip.servings)
-        draw = first.draw.model_copy(update={"extra_usd": Decimal(0)})
+        draw = replace(first.draw, extra_usd=Decimal(0))
         return [Given(model, draw, first.chance)] * len(clip.servings)
 
     def _kept_back(self, serving: Serving, state: RoutingState) -> dict[str, str]:
@@ -284,7 +284,7 @@ class _Day:
     def _to(self, clip: _Clip, options: Sequence[Option], draw: Draw, chances: Sequence[float]) -> Sequence[Given]:
         """Every shot of the clip to one model."""
         return [
-            Given(option.model.model, draw.model_copy(update={"extra_usd": extra}), chance)
+            Given(option.model.model, replace(draw, extra_usd=extra), chance)
             for option, extra, chance in zip(options, clip.extras(options), chances, strict=True)
         ]
 

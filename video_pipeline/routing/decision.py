@@ -142,7 +142,8 @@ class Purpose(StrEnum):
     TRIAL = "trial"
 
 
-class Draw(BaseModel):
+@dataclass(frozen=True)
+class Draw:
     """What was drawn for a clip, enough to draw it again: `shares` of the models that were in it, and the `point`.
 
     `sure` is how likely the model is the best value of them (0 where that was not asked). `extra_usd` is what the
@@ -150,10 +151,8 @@ class Draw(BaseModel):
     state that this was drawn under.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     purpose: Purpose
-    shares: dict[str, float]
+    shares: Mapping[str, float]
     point: float
     sure: float = 0.0
     extra_usd: Decimal = Decimal(0)
