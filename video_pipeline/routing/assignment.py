@@ -24,6 +24,7 @@ from video_pipeline.routing.decision import (
     RoutingState,
     Serving,
     decide,
+    decide_by,
     tier_of,
     weigh,
 )
@@ -149,7 +150,9 @@ class _Day:
         found: dict[str, tuple[Decision, ...]] = {}
         for clip in self._clips:
             chance, given = proving.get(clip.clip_id, (1.0, None))
-            decisions = self._decide(clip, given if given is not None else self._given(clip, chance))
+            if given is None:
+                clip, given = self._given(clip, chance)
+            decisions = self._decide(clip, given)
             if clip.clip_id not in self._begun:
                 self._tally.note(decisions)
             found[clip.clip_id] = decisions
@@ -161,10 +164,11 @@ class _Day:
         return _Clip(board, tier, state, tuple(servings))
 
     def _decide(self, clip: _Clip, given: Sequence[Given]) -> tuple[Decision, ...]:
-        return tuple(
-            decide(shot, clip.board.brief, self._catalogue, self._policy, clip.state, one)
-            for shot, one in zip(clip.board.shots, given, strict=True)
-        )
+        shots = zip(clip.board.shots, clip.servings, given, strict=True)
+        brief, rest = clip.board.brief, (self._catalogue, self._policy, clip.state)
+        if clip.tier.value in clip.state.frozen:
+            return tuple(decide(shot, brief, *rest) for shot in clip.board.shots)
+        return tuple(decide_by(serving, shot, brief, *rest, one) for shot, serving, one in shots)
 
     def _is_known(self, model: Model, state: RoutingState) -> bool:
         belief = state.belief_in(model)
@@ -173,23 +177,25 @@ class _Day:
     def _has_had_its_clips(self, model: Model, state: RoutingState) -> bool:
         return not self._is_known(model, state) and self._tally.served[model.model] >= self._rules.new_clips_a_day
 
-    def _given(self, clip: _Clip, chance: float) -> Sequence[Given]:
-        """Who is given a clip that no demoted model proves itself on; that was so with probability `chance`."""
+    def _given(self, clip: _Clip, chance: float) -> tuple[_Clip, Sequence[Given]]:
+        """Who is given a clip that no demoted model proves itself on, which was so with probability `chance`.
+
+        And the clip as it is without those that are kept back.
+        """
         if clip.clip_id in self._begun:
-            return self._as_begun(clip)
+            return clip, self._as_begun(clip)
         kept_back = [self._kept_back(serving, clip.state) for serving in clip.servings]
         if any(kept_back):
             shots = zip(clip.board.shots, clip.servings, kept_back, strict=True)
             servings = tuple(
-                replace(serving, chosen=self._weigh_again(clip, shot, back).chosen) if back else serving
-                for shot, serving, back in shots
+                self._weigh_again(clip, shot, back) if back else serving for shot, serving, back in shots
             )
             clip = replace(clip, servings=servings)
         plain = [Given(kept_back=back) for back in kept_back]
         if not clip.free:
-            return plain
+            return clip, plain
         tried, chance = self._trial(clip, chance)
-        return tried or self._drawn(clip, chance, plain)
+        return clip, tried or self._drawn(clip, chance, plain)
 
     def _weigh_again(self, clip: _Clip, shot: StoryboardShot, back: Mapping[str, str]) -> Serving:
         return weigh(shot, clip.board.brief, self._catalogue, self._policy, clip.state, Given(kept_back=back))
@@ -252,6 +258,7 @@ class _Day:
             first = min(choices, key=lambda one: (one.usd, one.name)).name
         extras = {name: clip.extras(found) for name, found in options.items()}
         shares = weights(choices, floor=self._rules.floor, dearest=self._rules.dearest)
+        near = {name for name, share in shares.items() if share > 0}
         for name in set(shares) - {first}:
             # What may not be drawn now leaves its share to the best value.
             model = options[name][0].model
@@ -259,7 +266,7 @@ class _Day:
                 shares[first] += shares.pop(name)
         point = clip.point(clip.tier)
         name = drawn(shares, point)
-        sure = chances_of_best(choices)[name]
+        sure = chances_of_best([one for one in choices if one.name in near]).get(name, 0.0)
         purpose = Purpose.VALUE if name == first else Purpose.LEARN
         draw = Draw(purpose=purpose, shares=shares, point=point, sure=sure, state=clip.state.version)
         if name == first:

@@ -315,7 +315,23 @@ def decide(
             reasons=(*reasons, held),
             held=held,
         )
-    serving = _serve(shot, brief, tier, catalogue, policy, state, given)
+    return decide_by(
+        _serve(shot, brief, tier, catalogue, policy, state, given), shot, brief, catalogue, policy, state, given
+    )
+
+
+def decide_by(
+    serving: Serving,
+    shot: StoryboardShot,
+    brief: Brief,
+    catalogue: Catalogue,
+    policy: RoutingThresholds,
+    state: RoutingState,
+    given: Given = _FREE,
+) -> Decision:
+    """The decision on a shot of an open tier whose `serving` was weighed before, with the same `given.kept_back`."""
+    tier, reasons = tier_of(brief, policy)
+    serving = _as_given(shot, tier, serving, given)
     reasons += serving.notes
     chosen = serving.chosen
     alternatives = _alternatives(shot, brief, tier, serving, catalogue, policy, state, given)
@@ -436,7 +452,7 @@ def _serve(
         return serving
     complex_shot = is_complex(brief, policy)
     needed = policy.adequate_fidelity[tier]
-    serving = replace(
+    return replace(
         serving,
         own=(*_adequate(shot, own, tier, policy), *(() if complex_shot else promoted)),
         dearer=tuple(dearer) if policy.levers.any_tier else (),
@@ -444,7 +460,6 @@ def _serve(
         candidates=_candidates(shot, brief, tier, catalogue, with_audio, policy, state),
         fixed=complex_shot,
     )
-    return _as_given(shot, tier, serving, given)
 
 
 def _as_given(shot: StoryboardShot, tier: Tier, serving: Serving, given: Given) -> Serving:
@@ -452,7 +467,11 @@ def _as_given(shot: StoryboardShot, tier: Tier, serving: Serving, given: Given) 
     usual = serving.chosen
     open_to = [*serving.own, *serving.dearer, *serving.demoted, *serving.candidates]
     found = next((option for option in open_to if option.model.model == given.model), None)
-    if usual is None or given.draw is None or found is None or serving.fixed:
+    if usual is None or given.draw is None or serving.fixed:
+        return serving
+    if given.draw.purpose is Purpose.VALUE:
+        return replace(serving, why=f"{serving.why}, {given.draw.sure:.0%} sure")
+    if found is None:
         return serving
     return replace(serving, chosen=found, why=_why_given(tier, found, usual, given.draw, given.chance))
 
@@ -705,25 +724,26 @@ def _cheapest_size(
         length = length or model.durations.lengths[-1]
         return usd(length), length
 
+    made = {size.name: bought(size) for size in _sizes(model, with_audio)}
     believed = state.estimate_of(model, shot.kind)
     # A model that is nearly never accepted is dear, not infinitely so.
     likely = max(believed.acceptance, LEAST_ACCEPTANCE)
 
     def upscaled_usd(resolution: Resolution) -> Decimal:
-        size, fps = resolution.size(brief.orientation), bought(resolution)[1].fps
+        size, fps = resolution.size(brief.orientation), made[resolution.name][1].fps
         return upscaling_usd(size, shot.duration_s, policy, fps=fps)
 
     def cost_usd(resolution: Resolution) -> float:
-        return float(bought(resolution)[0]) / likely + float(upscaled_usd(resolution))
+        return float(made[resolution.name][0]) / likely + float(upscaled_usd(resolution))
 
     largest = [max(_sizes(model, with_audio), key=lambda size: size.short_side)]
     sizes = _reachable(model, with_audio, policy) or largest
     if not policy.levers.small_then_upscale:
         whole = [size for size in sizes if size.short_side >= policy.delivered_short_side]
         sizes = [min(whole, key=lambda size: size.short_side)] if whole else largest
-    largest_at = {bought(size)[0]: size for size in sorted(sizes, key=lambda size: size.short_side)}
+    largest_at = {made[size.name][0]: size for size in sorted(sizes, key=lambda size: size.short_side)}
     resolution = min(largest_at.values(), key=lambda candidate: (cost_usd(candidate), -candidate.short_side))
-    usd, length = bought(resolution)
+    usd, length = made[resolution.name]
     affinity = state.affinity.get(brief.style, {}).get(model.model, 0.0)
     shift = max(-policy.preference_limit, min(policy.preference_limit, affinity))
     accepted_usd = cost_usd(resolution)
@@ -777,14 +797,12 @@ def _choose(
         limit = dearer[0].value_usd
         fit, promoted = ([one for one in options if one.value_usd <= limit] for options in (fit, promoted))
         if not fit and not promoted:
-            return dearer[0], _why_dearer(shot, tier, dearer[0], first, given)
+            return dearer[0], _why_dearer(shot, tier, dearer[0], first)
     chosen = min([*fit, *promoted], key=lambda option: (option.cost_usd, option in promoted, option.model.model))
     if chosen in promoted:
         promotion = state.promoted[chosen.model.model]
-        return chosen, f"{_why_best(shot, chosen, state, given)}; promoted from {promotion.tier}: {promotion.reason}"
-    return chosen, _why_own(
-        shot, brief, tier, chosen, complex_shot=complex_shot, policy=policy, state=state, given=given
-    )
+        return chosen, f"{_why_best(shot, chosen, state)}; promoted from {promotion.tier}: {promotion.reason}"
+    return chosen, _why_own(shot, brief, tier, chosen, complex_shot=complex_shot, policy=policy, state=state)
 
 
 def _not_kept_back(
@@ -820,7 +838,6 @@ def _why_own(
     complex_shot: bool,
     policy: RoutingThresholds,
     state: RoutingState,
-    given: Given,
 ) -> str:
     name, needed = chosen.model.model, policy.adequate_fidelity[tier]
     if chosen.fidelity(shot) < needed:
@@ -832,24 +849,24 @@ def _why_own(
         )
     if not state.beliefs:
         return f"{name} is the cheapest adequate model for a {shot.kind} shot: {_price(chosen)}"
-    return _why_best(shot, chosen, state, given)
+    return _why_best(shot, chosen, state)
 
 
-def _why_best(shot: StoryboardShot, chosen: Option, state: RoutingState, given: Given) -> str:
+def _why_best(shot: StoryboardShot, chosen: Option, state: RoutingState) -> str:
     name = chosen.model.model
     if not state.beliefs:
         return f"{name} is the cheapest for a {shot.kind} shot: {_price(chosen)}"
-    return f"{name} is the best value for a {shot.kind} shot: {_value(chosen)}{_sure(given)}"
+    return f"{name} is the best value for a {shot.kind} shot: {_value(chosen)}"
 
 
-def _why_dearer(shot: StoryboardShot, tier: Tier, chosen: Option, own: Option, given: Given) -> str:
+def _why_dearer(shot: StoryboardShot, tier: Tier, chosen: Option, own: Option) -> str:
     name = f"{chosen.model.model} of the {chosen.model.tier} tier"
     if own.value_usd < chosen.value_usd:
         return f"{name} serves, as the {tier} tier's own are kept back: {_price(chosen)}"
     return (
         f"{name} costs less for {shot.duration_s:g} s of a {shot.kind} "
         f"shot than the {tier} tier's own choice: {_price(chosen)}; {own.model.model} bills "
-        f"{own.length.seconds:g} s, ${own.usd:.4f} an attempt, {own.acceptance:.0%} accepted{_sure(given)}"
+        f"{own.length.seconds:g} s, ${own.usd:.4f} an attempt, {own.acceptance:.0%} accepted"
     )
 
 
@@ -878,10 +895,6 @@ def _value(option: Option) -> str:
     worth = option.accepted_usd / option.value_usd
     as_much = "" if round(worth, 2) == 1 else f", worth {worth:.2f} of the usual"
     return f"${option.accepted_usd:.4f} an accepted clip{as_much}"
-
-
-def _sure(given: Given) -> str:
-    return f", {given.draw.sure:.0%} sure" if given.draw else ""
 
 
 def _price(option: Option) -> str:
