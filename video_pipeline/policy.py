@@ -194,6 +194,7 @@ class GuidancePolicy(_Section):
     confidence: float = Field(gt=0.5, lt=1)
     false_rate: float = Field(gt=0, lt=1)
     plausible_gain: float = Field(gt=0, le=0.5)
+    holdout_share: float = Field(ge=0, le=1)
 
 
 class AlertPolicy(_Section):

@@ -1,6 +1,15 @@
 """Briefs: what a team asks for, validated; the inbox they come from; their storyboards."""
 
 from video_pipeline.briefs.brief import Brief, Quality, Shot, ShotKind, clip_id_of
+from video_pipeline.briefs.guidance import (
+    AppliedGuidance,
+    Guide,
+    TakenBrief,
+    applied_guidance,
+    guidance_version,
+    guide_in_force,
+    no_guidance,
+)
 from video_pipeline.briefs.inbox import (
     InboxReading,
     Quarantined,
@@ -18,8 +27,10 @@ from video_pipeline.briefs.storyboard import Storyboard, StoryboardShot, storybo
 from video_pipeline.briefs.texts import seen_letters, shown_text
 
 __all__ = [
+    "AppliedGuidance",
     "Brief",
     "DayIntake",
+    "Guide",
     "InboxReading",
     "Quality",
     "Quarantined",
@@ -28,12 +39,17 @@ __all__ = [
     "ShotKind",
     "Storyboard",
     "StoryboardShot",
+    "TakenBrief",
+    "applied_guidance",
     "arrived_days",
     "clip_id_of",
     "days_not_taken_in",
     "example_files",
     "files_by_day",
+    "guidance_version",
+    "guide_in_force",
     "inbox_left_out",
+    "no_guidance",
     "read_day",
     "read_files",
     "said_of",

@@ -8,6 +8,7 @@ from pathlib import Path
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs.brief import Brief, clip_id_of
 from video_pipeline.briefs.folder import shown_name
+from video_pipeline.briefs.guidance import AppliedGuidance, Guide, applied_guidance, no_guidance
 from video_pipeline.briefs.inbox import (
     InboxReading,
     Quarantined,
@@ -33,6 +34,7 @@ class DayIntake:
     `assumed` counts routing metadata that a cheapest default stands in for. `made_before` maps a brief to the day
     that has it already. `kept` names briefs that are in no file any more, but that money was spent on. `unread` is
     what lies beside the briefs and was not read. `told` is what people are told of the briefs that were read.
+    `applied` maps a brief that left something open to what guidance had for it when it was taken in first.
     """
 
     briefs: list[Brief]
@@ -44,6 +46,7 @@ class DayIntake:
     examples: bool
     unread: Unread
     told: tuple[str, ...]
+    applied: dict[str, AppliedGuidance]
 
 
 def take_in(
@@ -57,6 +60,7 @@ def take_in(
     examples: Sequence[Path] = (),
     settle_s: float = 0.0,
     refusals: Refusals = none_refused,
+    guide: Guide = no_guidance,
 ) -> DayIntake:
     """The briefs of `day` from `inbox`, or from `examples` when the day's inbox is empty.
 
@@ -65,7 +69,8 @@ def take_in(
     and the rest of it is not made twice. A brief that money was spent on stays in its day although its file is gone.
     `platforms` are the names that a brief may give. A file that was touched in the last `settle_s` seconds is left to
     a later run. `refusals` says which platforms would refuse a brief. A brief that is public stays as it is, whatever
-    its file has come to say.
+    its file has come to say. `guide` has defaults for what a new brief leaves open; a brief that was taken in before
+    keeps those of then, or none.
     """
     begun_at = datetime.now(UTC)
     claimed = ledger.intake.claimed_files()
@@ -94,6 +99,7 @@ def take_in(
             made_before[brief.brief_id] = twin
             continue
         briefs.append(brief)
+        default = guide(brief)
         ledger.intake.record_brief(
             clip_id=clip_id_of(day, brief.brief_id),
             day=day,
@@ -102,6 +108,7 @@ def take_in(
             document=brief.model_dump(mode="json", exclude_unset=True),
             # An example has lain there for ever: its way begins now.
             arrived_at=begun_at if use_examples else arrived_at(reading.file_of[brief.brief_id], day),
+            applied=default and default.model_dump(mode="json"),
         )
     ledger.intake.record_quarantined(day, [item.as_row() for item in reading.quarantined])
     by_file: dict[str, list[Quarantined]] = {}
@@ -122,6 +129,7 @@ def take_in(
     if assumed:
         notifier.notify(metadata_missing(assumed, day))
     ledger.waits.take_up(day, [clip_id_of(day, brief.brief_id) for brief in briefs + kept], files=arrived)
+    applied = applied_guidance(ledger, day)
     return DayIntake(
         briefs=briefs + kept,
         quarantined=reading.quarantined,
@@ -132,6 +140,11 @@ def take_in(
         examples=use_examples,
         unread=beside,
         told=tuple(alert.text for alert in alerts),
+        applied={
+            brief.brief_id: noted
+            for brief in briefs + kept
+            if (noted := applied.get(clip_id_of(day, brief.brief_id))) is not None
+        },
     )
 
 

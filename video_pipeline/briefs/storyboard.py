@@ -3,7 +3,9 @@
 import hashlib
 import math
 import re
+from collections.abc import Mapping
 from datetime import date
+from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict
 
@@ -39,6 +41,7 @@ class Storyboard(BaseModel):
     """A clip's shots in playing order, with what routing needs to know of the brief.
 
     Of a draft that is cut short, `brief` asks for what is left, and `uncut` are the shots that it would have had.
+    `defaults` are what it is made with for fields that a person left open.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,6 +51,12 @@ class Storyboard(BaseModel):
     brief: Brief
     shots: tuple[StoryboardShot, ...]
     uncut: tuple[StoryboardShot, ...] = ()
+    defaults: dict[str, str] = {}
+
+    @property
+    def directed(self) -> Brief:
+        """The brief as it is made: with the defaults for what it leaves open."""
+        return self.brief.model_copy(update=self.defaults) if self.defaults else self.brief
 
     def shot_sha256(self, shot: StoryboardShot) -> str:
         """Identity of what is to be rendered: any change to it starts a new history of attempts."""
@@ -67,10 +76,18 @@ class Storyboard(BaseModel):
         return self.brief.orientation
 
 
-def storyboard_of(brief: Brief, day: date, *, cap_s: float, draft_s: float | None = None) -> Storyboard:
+def storyboard_of(
+    brief: Brief,
+    day: date,
+    *,
+    cap_s: float,
+    draft_s: float | None = None,
+    defaults: Mapping[str, str] = MappingProxyType({}),
+) -> Storyboard:
     """Cut `brief` at its shot boundaries; a shot longer than `cap_s` seconds is cut into equal parts.
 
-    A draft longer than `draft_s` seconds is cut short.
+    A draft longer than `draft_s` seconds is cut short. `defaults` are what it is made with for fields that it leaves
+    open.
     """
     kept = brief
     if draft_s is not None and brief.quality is Quality.DRAFT and brief.total_s > draft_s:
@@ -81,6 +98,7 @@ def storyboard_of(brief: Brief, day: date, *, cap_s: float, draft_s: float | Non
         brief=kept,
         shots=_pieces(kept, cap_s),
         uncut=() if kept is brief else _pieces(brief, cap_s),
+        defaults=dict(defaults),
     )
 
 

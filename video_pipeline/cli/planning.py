@@ -13,7 +13,9 @@ from video_pipeline.errors import ConfigurationError
 from video_pipeline.services import Services, get_services
 
 if TYPE_CHECKING:
-    from video_pipeline.briefs import InboxReading, Quarantined
+    from collections.abc import Sequence
+
+    from video_pipeline.briefs import InboxReading, Quarantined, TakenBrief
     from video_pipeline.routing import Catalogue, ClipPlan, DayPlan, RoutingState
 
 _SHOWN = 5
@@ -37,7 +39,8 @@ def plan(
     catalogue = services.catalogue if not prices else load_catalogue(sandbox=prices == "sandbox")
     reading, source, beside = _briefs(services, when)
     state = routing_state(services.ledger, services.policy.scoring)
-    clips = _clip_plans(services, catalogue, reading, when, state)
+    taken_in = _with_defaults(services, reading, when)
+    clips = _clip_plans(services, catalogue, taken_in, when, state)
     # At other prices than those of the day's runs, the question is what the whole day would cost.
     bought = shots_not_to_buy(services.ledger, clips, services.policy, catalogue, state) if not prices else ()
     total = price_day(when, clips, max_attempts=services.policy.generation.max_attempts, bought=bought)
@@ -52,6 +55,9 @@ def plan(
         console.print_json(data=document, ensure_ascii=True)
     else:
         _print_plan(clips, total, f"{catalogue.name}, {source}", reading.quarantined)
+        for taken in taken_in:
+            if taken.applied:
+                console.print(escaped(f"{taken.brief_id}: {taken.applied.sentence}."), highlight=False)
         for sentence in beside:
             console.print(escaped(sentence), highlight=False)
         for sentence in left_alone:
@@ -86,15 +92,31 @@ def _briefs(services: Services, day: date) -> "tuple[InboxReading, str, list[str
     return reading, source, [f"{doubt}." for doubt in reading.doubts] + said
 
 
+def _with_defaults(services: Services, reading: "InboxReading", day: date) -> "list[TakenBrief]":
+    """The briefs with the defaults that they would be given now; what was taken in keeps those of then, or none."""
+    from video_pipeline.briefs import TakenBrief, applied_guidance, clip_id_of, guide_in_force
+
+    guide = guide_in_force(services.ledger, holdout_share=services.policy.guidance.holdout_share)
+    noted = applied_guidance(services.ledger, day)
+    return [
+        TakenBrief.of(
+            brief, noted[clip_id] if (clip_id := clip_id_of(day, brief.brief_id)) in noted else guide(brief)
+        )
+        for brief in reading.briefs
+    ]
+
+
 def _clip_plans(
-    services: Services, catalogue: "Catalogue", reading: "InboxReading", day: date, state: "RoutingState"
+    services: Services, catalogue: "Catalogue", taken_in: "Sequence[TakenBrief]", day: date, state: "RoutingState"
 ) -> "list[ClipPlan]":
     from video_pipeline.briefs import storyboard_of
     from video_pipeline.routing import plan_clip, preview_of
 
     policy = services.policy
     cap_s, draft_s = policy.generation.max_segment_s, policy.routing.levers.draft_seconds
-    boards = [storyboard_of(brief, day, cap_s=cap_s, draft_s=draft_s) for brief in reading.briefs]
+    boards = [
+        storyboard_of(taken.brief, day, cap_s=cap_s, draft_s=draft_s, defaults=taken.defaults) for taken in taken_in
+    ]
     return [
         plan_clip(
             board,

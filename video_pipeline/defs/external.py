@@ -1,10 +1,8 @@
 """The two external assets that close the loop: whoever changes the state in the ledger logs it here."""
 
-import hashlib
-import json
-
 import dagster as dg
 
+from video_pipeline.briefs import guidance_version
 from video_pipeline.ledger import Ledger, Preference
 
 _DATA_VERSION_TAG = "dagster/data_version"
@@ -28,9 +26,8 @@ def routing_policy_materialization(ledger: Ledger) -> dg.AssetMaterialization:
 def editorial_guidance_materialization(ledger: Ledger) -> dg.AssetMaterialization:
     """The editorial guidance in force; its data version is a hash of it."""
     guidance = ledger.governance.preference(Preference.EDITORIAL_GUIDANCE)
-    version = hashlib.sha256(json.dumps(guidance, sort_keys=True).encode()).hexdigest()[:12]
     return dg.AssetMaterialization(
-        "editorial_guidance", metadata={"preferred": guidance}, tags={_DATA_VERSION_TAG: version}
+        "editorial_guidance", metadata={"preferred": guidance}, tags={_DATA_VERSION_TAG: guidance_version(guidance)}
     )
 
 

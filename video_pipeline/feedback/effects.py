@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 
 from video_pipeline.clips import ClipStatus, ReviewedClip
-from video_pipeline.feedback.patterns import EditorialPattern, StyleAffinity
+from video_pipeline.feedback.patterns import EditorialPattern, Parameter, StyleAffinity
 from video_pipeline.feedback.scores import ModelScore
 from video_pipeline.ledger import Ledger, Preference, PublicationState, SpendCategory
 from video_pipeline.policy import CostPolicy
@@ -55,7 +55,7 @@ def put_guidance_in_force(ledger: Ledger, rows: Sequence[EditorialPattern], *, l
     """Give the writers of briefs the hooks and styles that work, the best first: platform -> parameter -> values."""
     table: dict[str, dict[str, list[str]]] = {}
     for row in sorted(rows, key=lambda row: -row.gain):
-        if row.verdict.works:
+        if row.verdict.works and row.parameter is not Parameter.GUIDANCE:
             table.setdefault(row.platform, {}).setdefault(row.parameter, []).append(row.value)
     return ledger.governance.set_preference(Preference.EDITORIAL_GUIDANCE, table, learned_from=learned_from)
 

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from video_pipeline.briefs import ShotKind, Storyboard
+from video_pipeline.briefs import AppliedGuidance, ShotKind, Storyboard
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.feedback.timing import ClipTimes
 from video_pipeline.ledger import (
@@ -109,6 +110,7 @@ class ClipFact(BaseModel):
     those of `ClipTimes`, in seconds; `seconds` maps a part of the way (`Part`) to what it took. `kind` is that of the
     shots that take most of the clip, `length_s` what the brief asks for. `approved` is a person's word on the
     finished clip, None where nobody was asked. Facts of older releases have no `firsts`; read `first_tries`.
+    `hook` and `style` are as a person wrote them; `applied` says what guidance had for those that were left open.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -155,6 +157,7 @@ class ClipFact(BaseModel):
     length_s: float = 0.0
     approved: bool | None = None
     firsts: tuple[FirstTry, ...] = ()
+    applied: AppliedGuidance | None = None
 
     @property
     def first_tries(self) -> tuple[FirstTry, ...]:
@@ -205,10 +208,12 @@ def build_facts(
     expectations: Mapping[str, Expectation],
     times: Mapping[str, ClipTimes],
     reviews: Sequence[Review] = (),
+    applied: Mapping[str, AppliedGuidance | None] = MappingProxyType({}),
 ) -> list[ClipFact]:
     """One fact a clip of the day; `clips` with the final verdicts.
 
-    Storyboards, costs, expectations and times are by clip id. `own_tiers` maps a model to its tier in the catalogue.
+    Storyboards, costs, expectations, times and applied guidance are by clip id. `own_tiers` maps a
+    model to its tier in the catalogue.
     """
     words = {review.clip_id: review for review in reviews if review.stage == ReviewStage.TECHNICAL}
     jobs_of: dict[str, list[Job]] = defaultdict(list)
@@ -232,6 +237,7 @@ def build_facts(
             expectations.get(clip.clip_id),
             times.get(clip.clip_id, ClipTimes()),
             words.get(clip.clip_id),
+            applied.get(clip.clip_id),
         )
         for clip in clips
     ]
@@ -248,6 +254,7 @@ def _fact(
     expectation: Expectation | None,
     times: ClipTimes,
     word: Review | None,
+    applied: AppliedGuidance | None,
 ) -> ClipFact:
     line = {category: costs.get(category, Decimal(0)) for category in SpendCategory}
     usable = clip.status is ClipStatus.PASSED
@@ -296,6 +303,7 @@ def _fact(
         length_s=sum(shot.duration_s for shot in storyboard.shots),
         approved=None if word is None or word.state is ReviewState.WAITING else word.state is ReviewState.APPROVED,
         firsts=_first_tries(jobs, kinds),
+        applied=applied,
     )
 
 

@@ -5,7 +5,7 @@ observation, and no platform speaks for another.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -27,13 +27,21 @@ _ADJUSTED = {factor: Scale(0.10) for factor in ("week", "kind", "length", "tier"
 # How far a model's clips of one style differ from what model and style come to, as a share of the usual clip's worth.
 _LIKING = Scale(0.03, learned=True)
 _LIKED = "liking"
+# How far defaults move an outcome; wide, so that what is told is nearly the plain difference of the two groups.
+_GUIDED = Scale(0.20)
+_APPLIED, _HELD_OUT = "applied", "held out"
 
 
 class Parameter(StrEnum):
-    """The parameters of a brief that are learned of; each is a field of a clip's facts."""
+    """What is learned of: what briefs name, and whether the defaults that open briefs were given did any good."""
 
     HOOK = "hook"
     STYLE = "style"
+    GUIDANCE = "guidance"
+
+
+# What briefs name, and a clip's facts hold under the same names.
+_NAMED = (Parameter.HOOK, Parameter.STYLE)
 
 
 class PatternVerdict(StrEnum):
@@ -64,7 +72,8 @@ class EditorialPattern(BaseModel):
     `gain` is against the platform's other clips, of which there are `others`, adjusted for kind, length, tier, model
     and week, with its credible interval `low` to `high`; all are differences of an outcome from 0 to 1. `mean` is the
     plain mean of its own clips. `probability` is that of a gain over 0, `best` that of being better than every other
-    value too. `evidence` has to reach `needed`, which is the larger the more values are looked at.
+    value too. `evidence` has to reach `needed`, which is the larger the more values are looked at. For
+    `Parameter.GUIDANCE` the clips are those whose brief was given defaults, the others those held out from them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -239,33 +248,31 @@ def _patterns(
     weighed = effects_of(whole, _scales(policy, learned=False))
     for parameter in Parameter:
         groups: dict[str, list[_Seen]] = defaultdict(list)
-        for one in seen:
-            groups[getattr(one.fact, parameter)].append(one)
-        for value, own in sorted(groups.items()):
-            if not value:
-                continue
+        for one, level in zip(seen, levels, strict=True):
+            groups[level[parameter]].append(one)
+        if parameter is Parameter.GUIDANCE:
+            # The rest was not drawn.
+            groups = {value: groups[value] for value in (_APPLIED, _HELD_OUT) if value in groups}
+        values = {value: own for value, own in sorted(groups.items()) if value not in ("", _HELD_OUT)}
+        enough = {value for value, own in values.items() if len(own) >= policy.minimum_clips}
+        for value, own in values.items():
             of = _against_others(parameter, value, groups)
             difference = effects.difference(of)
             low, high = difference.interval(policy.confidence)
-            rivals = [
-                other
-                for other, clips in groups.items()
-                if other not in ("", value) and len(clips) >= policy.minimum_clips
-            ]
             yield EditorialPattern(
                 week=week,
                 platform=own[0].platform,
                 parameter=parameter,
                 value=value,
                 clips=len(own),
-                others=len(seen) - len(own),
+                others=sum(len(clips) for clips in groups.values()) - len(own),
                 measure=measure,
                 mean=fmean(one.outcome for one in own),
                 gain=difference.mean,
                 low=low,
                 high=high,
                 probability=difference.positive,
-                best=_best(effects, parameter, value, rivals),
+                best=_best(effects, parameter, value, enough - {value}),
                 evidence=weighed.difference(of).evidence,
             )
 
@@ -279,11 +286,13 @@ def _against_others(parameter: Parameter, value: str, groups: Mapping[str, Seque
     }
 
 
-def _best(effects: Effects, parameter: Parameter, value: str, rivals: Sequence[str]) -> float:
+def _best(effects: Effects, parameter: Parameter, value: str, rivals: Set[str]) -> float:
     """The least that the probability of being better than all `rivals` can be (Bonferroni); 0 without any."""
     if not rivals:
         return 0.0
-    better = (effects.difference({(parameter, value): 1, (parameter, rival): -1}).positive for rival in rivals)
+    better = [
+        effects.difference({(parameter, value): 1, (parameter, rival): -1}).positive for rival in sorted(rivals)
+    ]
     return max(0.0, 1 - sum(1 - chance for chance in better))
 
 
@@ -311,10 +320,8 @@ def _enough(clips: int, others: int, policy: GuidancePolicy) -> bool:
 
 def _scales(policy: GuidancePolicy, *, learned: bool) -> dict[str, Scale]:
     """How far everything that a clip is known by is believed to move its outcome."""
-    return {
-        **_ADJUSTED,
-        **{parameter.value: Scale(policy.plausible_gain, learned=learned) for parameter in Parameter},
-    }
+    named = {parameter.value: Scale(policy.plausible_gain, learned=learned) for parameter in _NAMED}
+    return {**_ADJUSTED, **named, Parameter.GUIDANCE.value: _GUIDED}
 
 
 def _levels(fact: ClipFact) -> dict[str, str]:
@@ -325,8 +332,16 @@ def _levels(fact: ClipFact) -> dict[str, str]:
         "length": str(sum(fact.length_s > limit for limit in _LENGTHS_S)),
         "tier": fact.tier,
         "model": fact.model or "",
-        **{parameter.value: getattr(fact, parameter) for parameter in Parameter},
+        **{parameter.value: getattr(fact, parameter) for parameter in _NAMED},
+        Parameter.GUIDANCE.value: _arm(fact),
     }
+
+
+def _arm(fact: ClipFact) -> str:
+    """Which of the two groups its brief was drawn into; empty where guidance had nothing for it."""
+    if fact.applied is None:
+        return ""
+    return _HELD_OUT if fact.applied.held_out else _APPLIED
 
 
 def _pair(style: str, model: str) -> str:

@@ -343,7 +343,7 @@ class _Counts:
                     continue
                 decision = day.decisions.get(key, planned)
                 state = self._state(day.state, decision)
-                again = decide(shot, plan.storyboard.brief, self.catalogue, self.policy.routing, state)
+                again = decide(shot, plan.storyboard.directed, self.catalogue, self.policy.routing, state)
                 self._note(made, decision, again, kind=shot.kind.value, part=1 / len(plan.storyboard.shots))
 
     def answer(self) -> WhatIf:

@@ -252,7 +252,7 @@ def stand_in(
     if decision.model not in unavailable:
         return decision
     first = decision.fell_over or FallOver(model=decision.model or "", why="", usd=decision.attempt_usd)
-    shot, brief = plan.storyboard.shots[decision.shot], plan.storyboard.brief
+    shot, brief = plan.storyboard.shots[decision.shot], plan.storyboard.directed
     found = decide(shot, brief, catalogue, thresholds, replace(state, unavailable=unavailable))
     if found.held or found.model is None:
         return None

@@ -249,6 +249,19 @@ class Governance:
         with self._engine.connect() as connection:
             return _preference(connection, name, learned_before)
 
+    def learned(self, name: Preference) -> tuple[dict[str, Any], date | None]:
+        """The table in force under `name` and the day or week that it was learned from; empty and None before any."""
+        table = learned_preferences
+        newest = (
+            select(table.c.document, table.c.learned_from)
+            .where(table.c.name == name)
+            .order_by(table.c.id.desc())
+            .limit(1)
+        )
+        with self._engine.connect() as connection:
+            row = connection.execute(newest).one_or_none()
+        return (row.document, row.learned_from) if row else ({}, None)
+
     @tried_again
     def set_preference(self, name: Preference, document: Mapping[str, Any], *, learned_from: date) -> bool:
         """Put a learned table in force. False when it is so already, or when the one in force is of a later time.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, null, select
 from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.ledger.connecting import tried_again
@@ -50,13 +50,21 @@ class Intake:
         sha256: str,
         document: Any,
         arrived_at: datetime | None = None,
+        applied: Any = None,
     ) -> None:
         """Keep the brief that is in force for a clip; an edited brief replaces it.
 
-        `arrived_at` is when its file came into the inbox; that of the first file stays.
+        `arrived_at` is when its file came into the inbox, `applied` what guidance had for the fields that it
+        left open, or None; those of the first time stay.
         """
         statement = insert(briefs).values(
-            clip_id=clip_id, day=day, brief_id=brief_id, sha256=sha256, document=document, arrived_at=arrived_at
+            clip_id=clip_id,
+            day=day,
+            brief_id=brief_id,
+            sha256=sha256,
+            document=document,
+            arrived_at=arrived_at,
+            applied=null() if applied is None else applied,
         )
         statement = statement.on_conflict_do_update(
             index_elements=["clip_id"],
@@ -89,6 +97,12 @@ class Intake:
                 .order_by(briefs.c.created_at, briefs.c.clip_id)
             )
             return list(rows.scalars())
+
+    def applied_guidance(self, day: date) -> dict[str, dict[str, Any] | None]:
+        """Clip id -> what guidance had for the fields that its brief left open, or None; every brief of `day`."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(briefs.c.clip_id, briefs.c.applied).where(briefs.c.day == day))
+            return {row.clip_id: row.applied for row in rows}
 
     def public_briefs(self, day: date) -> dict[str, tuple[dict[str, Any], list[str]]]:
         """Brief id -> the document in force, and where its clip is public, on its way, or may be: of `day`."""

@@ -62,6 +62,8 @@ briefs = Table(
     Column("brief_id", Text, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("document", JSONB, nullable=False),
+    # What guidance had for the fields that it left open when it was taken in first.
+    Column("applied", JSONB),
     # When its file came into the inbox, by the file system's clock.
     _at("arrived_at"),
     _at("created_at", default=True),

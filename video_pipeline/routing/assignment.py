@@ -160,12 +160,12 @@ class _Day:
 
     def _clip(self, board: Storyboard, state: RoutingState) -> _Clip:
         tier, _ = tier_of(board.brief, self._policy)
-        servings = (weigh(shot, board.brief, self._catalogue, self._policy, state) for shot in board.shots)
+        servings = (weigh(shot, board.directed, self._catalogue, self._policy, state) for shot in board.shots)
         return _Clip(board, tier, state, tuple(servings))
 
     def _decide(self, clip: _Clip, given: Sequence[Given]) -> tuple[Decision, ...]:
         shots = zip(clip.board.shots, clip.servings, given, strict=True)
-        brief, rest = clip.board.brief, (self._catalogue, self._policy, clip.state)
+        brief, rest = clip.board.directed, (self._catalogue, self._policy, clip.state)
         if clip.tier.value in clip.state.frozen:
             return tuple(decide(shot, brief, *rest) for shot in clip.board.shots)
         return tuple(decide_by(serving, shot, brief, *rest, one) for shot, serving, one in shots)
@@ -198,7 +198,7 @@ class _Day:
         return clip, tried or self._drawn(clip, chance, plain)
 
     def _weigh_again(self, clip: _Clip, shot: StoryboardShot, back: Mapping[str, str]) -> Serving:
-        return weigh(shot, clip.board.brief, self._catalogue, self._policy, clip.state, Given(kept_back=back))
+        return weigh(shot, clip.board.directed, self._catalogue, self._policy, clip.state, Given(kept_back=back))
 
     def _as_begun(self, clip: _Clip) -> Sequence[Given]:
         """The rest of a clip that was begun goes to the model that it was given to, where that costs no more."""

@@ -91,7 +91,7 @@ def plan_clip(
 def _plain(
     storyboard: Storyboard, catalogue: Catalogue, policy: RoutingThresholds, state: RoutingState
 ) -> list[Decision]:
-    return [decide(shot, storyboard.brief, catalogue, policy, state) for shot in storyboard.shots]
+    return [decide(shot, storyboard.directed, catalogue, policy, state) for shot in storyboard.shots]
 
 
 def _cut_short(
@@ -104,7 +104,7 @@ def _cut_short(
     """The decisions; the first of a draft that was cut says what that saves beside the decisions of all its shots."""
     if not storyboard.uncut:
         return list(decisions)
-    uncut = [decide(shot, storyboard.brief, catalogue, policy, state) for shot in storyboard.uncut]
+    uncut = [decide(shot, storyboard.directed, catalogue, policy, state) for shot in storyboard.uncut]
     whole_s, kept_s = sum(shot.duration_s for shot in storyboard.uncut), storyboard.brief.total_s
     whole_usd, kept_usd = (sum(one.accepted_usd for one in several) for several in (uncut, decisions))
     first, saved = decisions[0], max(Decimal(0), _usd(whole_usd - kept_usd))
@@ -125,7 +125,7 @@ def _or_preview(
     """The decision, or what serves instead for nothing: a freeze is about what is paid for, and holds no reuse."""
     if decision.held:
         shot, thawed = storyboard.shots[decision.shot], replace(state, frozen=frozenset())
-        free = decide(shot, storyboard.brief, catalogue, policy, thawed)
+        free = decide(shot, storyboard.directed, catalogue, policy, thawed)
         served = with_preview(storyboard, free, preview, catalogue, policy)
         if served.reuse:
             return served

@@ -11,6 +11,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from video_pipeline.briefs import AppliedGuidance
 from video_pipeline.feedback import (
     ClipFact,
     EditorialPattern,
@@ -240,6 +241,37 @@ def test_the_order_of_rows_changes_nothing(rng: random.Random):
     rng.shuffle(channel.facts)
     rng.shuffle(channel.engagement)
     assert {key: (row.verdict, round(row.gain, 9)) for key, row in channel.patterns().items()} == rows
+
+
+def _noted(held_out: bool) -> AppliedGuidance:
+    return AppliedGuidance(version="v", learned_from=_WEEK, values={"hook": "question"}, held_out=held_out)
+
+
+def test_what_was_applied_is_measured_against_what_was_held_out():
+    channel = (
+        Channel()
+        .add(80, 0.5, hook="question")
+        .add(80, 0.56, applied=_noted(held_out=False))
+        .add(20, 0.5, applied=_noted(held_out=True))
+    )
+    (row,) = [row for row in channel.patterns().values() if row.parameter is Parameter.GUIDANCE]
+    assert (row.value, row.clips, row.others) == ("applied", 80, 20)
+    assert row.gain == pytest.approx(0.06, abs=0.02) and row.low < row.gain < row.high
+    assert row.verdict is PatternVerdict.PREFERRED
+    # The defaults that were given are not counted for the hook: nobody wrote them into the clip.
+    assert channel.hooks()["question"].clips == 80
+
+
+def test_an_effect_of_guidance_is_no_guidance(ledger: Ledger):
+    row = EditorialPattern(
+        week=_WEEK,
+        platform="tiktok",
+        parameter=Parameter.GUIDANCE,
+        value="applied",
+        clips=40,
+        verdict=PatternVerdict.PREFERRED,
+    )
+    assert not put_guidance_in_force(ledger, [row], learned_from=_WEEK)
 
 
 def test_a_style_likes_the_model_whose_clips_of_it_are_watched_and_not_the_one_whose_clips_are_used():

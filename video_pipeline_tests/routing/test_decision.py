@@ -11,7 +11,17 @@ from hypothesis import example, given, settings
 
 from video_pipeline.briefs import Brief, Quality, ShotKind, StoryboardShot, storyboard_of
 from video_pipeline.policy import Policy
-from video_pipeline.routing import Catalogue, Decision, Model, Promotion, RoutingState, Tier, decide, load_catalogue
+from video_pipeline.routing import (
+    Catalogue,
+    Decision,
+    Model,
+    Promotion,
+    RoutingState,
+    Tier,
+    decide,
+    load_catalogue,
+    plan_clip,
+)
 from video_pipeline.routing.decision import MAX_ALTERNATIVES
 from video_pipeline_tests.briefs.documents import BRIEFS, a_brief, a_document
 from video_pipeline_tests.routing.catalogues import RANDOM_CATALOGUES, states_of
@@ -316,6 +326,10 @@ def test_an_affinity_decides_between_models_that_cost_nearly_the_same(policy: Po
     liked = RoutingState(affinity={"warm": {"sandbox/dash": 0.05}})
     assert _one(a_brief(style="warm"), catalogue, policy).model == "sandbox/sprint"
     assert _one(a_brief(style="warm"), catalogue, policy, liked).model == "sandbox/dash"
+    # A style that guidance gave steers as one that was written.
+    given = storyboard_of(a_brief(style=None), DAY, cap_s=15, defaults={"style": "warm"})
+    (decision,) = plan_clip(given, catalogue, policy.routing, liked, max_attempts=4).decisions
+    assert decision.model == "sandbox/dash"
 
 
 @pytest.mark.parametrize(

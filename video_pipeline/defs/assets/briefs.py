@@ -1,9 +1,21 @@
 """Stage 0: the day's briefs and their storyboards."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 
 from video_pipeline.alerts import Notifier
-from video_pipeline.briefs import Brief, Storyboard, said_of, storyboard_of, take_in, wait_until_settled
+from video_pipeline.briefs import (
+    AppliedGuidance,
+    Storyboard,
+    TakenBrief,
+    guide_in_force,
+    said_of,
+    storyboard_of,
+    take_in,
+    wait_until_settled,
+)
 from video_pipeline.days import today
 from video_pipeline.defs.beside import listed, table
 from video_pipeline.defs.external import report_editorial_guidance
@@ -17,18 +29,25 @@ editorial_guidance = dg.AssetSpec(
     "editorial_guidance",
     group_name="briefs",
     kinds={"postgres"},
-    description="Preferred hooks and styles in force. Kept in the ledger; `editorial_patterns` changes it.",
+    description=(
+        "Hooks and styles that work, in force. Kept in the ledger with every earlier version; `editorial_patterns` "
+        "changes it."
+    ),
 )
 
 
-@table_asset(Brief, group="briefs", partitions_def=DAILY, deps=[editorial_guidance])
+@table_asset(TakenBrief, group="briefs", partitions_def=DAILY, deps=[editorial_guidance])
 def briefs(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
+    policy: dg.ResourceParam[Policy],
     notifier: dg.ResourceParam[Notifier],
     inbox: dg.ResourceParam[Inbox],
 ) -> dg.MaterializeResult[list]:
-    """Validated briefs of the day; what is malformed is quarantined with reasons, and alerted."""
+    """Validated briefs of the day; what is malformed is quarantined with reasons, and alerted.
+
+    Guidance has defaults for what a brief leaves open; which ones is noted beside it, once for all.
+    """
     wait_until_settled(
         inbox.folder,
         day_of(context.partition_key),
@@ -46,13 +65,14 @@ def briefs(
         examples=inbox.examples,
         settle_s=inbox.settle_s,
         refusals=inbox.refusals,
+        guide=guide_in_force(ledger, holdout_share=policy.guidance.holdout_share),
     )
     for text in intake.told:
         context.log.warning(text)
     quarantined = [{"source": item.source, "reasons": listed(item.reasons)} for item in intake.quarantined]
     made, guidance = intake.made_before, ledger.governance.preference(Preference.EDITORIAL_GUIDANCE)
     return dg.MaterializeResult(
-        value=intake.briefs,
+        value=[TakenBrief.of(brief, intake.applied.get(brief.brief_id)) for brief in intake.briefs],
         tags=guidance_read,
         metadata={
             "briefs": len(intake.briefs),
@@ -63,20 +83,32 @@ def briefs(
             **({"made_on_another_day": listed(f"{name} on {when}" for name, when in made.items())} if made else {}),
             **({"kept_because_paid_for": listed(intake.kept, separator=", ")} if intake.kept else {}),
             **({"editorial_guidance": dg.MetadataValue.json(guidance)} if guidance else {}),
+            **_defaults(intake.applied),
             **({"not_read": listed(said, separator=" ")} if (said := said_of(intake.unread)) else {}),
             **({"quarantine": table(quarantined)} if quarantined else {}),
         },
     )
 
 
+def _defaults(applied: Mapping[str, AppliedGuidance]) -> dict[str, Any]:
+    """How many open briefs were given defaults and how many were held out, and which."""
+    if not applied:
+        return {}
+    rows = [{"brief": brief_id, "guidance": noted.sentence} for brief_id, noted in applied.items()]
+    held_out = sum(noted.held_out for noted in applied.values())
+    return {"given_defaults": len(applied) - held_out, "held_out": held_out, "defaults": table(rows)}
+
+
 @table_asset(Storyboard, group="briefs", partitions_def=DAILY)
 def storyboards(
-    context: dg.AssetExecutionContext, policy: dg.ResourceParam[Policy], briefs: list[Brief]
+    context: dg.AssetExecutionContext, policy: dg.ResourceParam[Policy], briefs: list[TakenBrief]
 ) -> dg.MaterializeResult[list]:
     """Each brief cut into shots that a model can render, at its shot boundaries."""
     day = day_of(context.partition_key)
     cap_s, draft_s = policy.generation.max_segment_s, policy.routing.levers.draft_seconds
-    boards = [storyboard_of(brief, day, cap_s=cap_s, draft_s=draft_s) for brief in briefs]
+    boards = [
+        storyboard_of(taken.brief, day, cap_s=cap_s, draft_s=draft_s, defaults=taken.defaults) for taken in briefs
+    ]
     return dg.MaterializeResult(
         value=boards,
         metadata={

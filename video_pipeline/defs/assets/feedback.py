@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from video_pipeline.alerts import Notifier
-from video_pipeline.briefs import Storyboard
+from video_pipeline.briefs import Storyboard, applied_guidance
 from video_pipeline.clips import ReviewedClip
 from video_pipeline.defs.beside import Beside
 from video_pipeline.defs.external import report_routing_policy
@@ -72,6 +72,7 @@ def clip_facts(
         ),
         times={clip_id: times_of(trail) for clip_id, trail in ledger.trails.of_day(day).items()},
         reviews=ledger.reviews.of_day(day),
+        applied=applied_guidance(ledger, day),
     )
     return dg.MaterializeResult(
         value=facts,
