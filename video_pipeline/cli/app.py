@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from video_pipeline.alerts import FLUSH_S
 from video_pipeline.cli.alerts import alerts
 from video_pipeline.cli.console import complaints, escaped
+from video_pipeline.cli.guidance import guidance
 from video_pipeline.cli.people import decide, resolve, review, thaw
 from video_pipeline.cli.planning import plan
 from video_pipeline.cli.running import demo, dev, run_day
@@ -35,6 +36,7 @@ for command in (
     dev,
     upscale,
     webhooks,
+    guidance,
     waiting,
     review,
     decide,

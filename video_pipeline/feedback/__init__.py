@@ -19,7 +19,7 @@ from video_pipeline.feedback.effects import (
 from video_pipeline.feedback.expectation import expectations_of
 from video_pipeline.feedback.facts import ClipFact, Expectation, FirstTry, ModelAttempts, Outcome, build_facts
 from video_pipeline.feedback.learning import Learned, Standing, learn, state_of
-from video_pipeline.feedback.messages import transition_alerts, weekly_alert
+from video_pipeline.feedback.messages import guidance_alert, transition_alerts, weekly_alert
 from video_pipeline.feedback.patterns import (
     EditorialPattern,
     Measure,
@@ -31,6 +31,14 @@ from video_pipeline.feedback.patterns import (
 )
 from video_pipeline.feedback.record import recorded_days
 from video_pipeline.feedback.scores import ModelScore, score_models, with_engagement
+from video_pipeline.feedback.sheet import (
+    PlatformSheet,
+    effect_words,
+    gain_words,
+    interval_words,
+    sheets_of,
+    sure_words,
+)
 from video_pipeline.feedback.spending import Cause, TierSpending, spending_of
 from video_pipeline.feedback.standings import ModelStanding, judge_standings, routing_state
 from video_pipeline.feedback.timing import ClipTimes, Part, Total, times_of
@@ -71,6 +79,7 @@ __all__ = [
     "Parameter",
     "Part",
     "PatternVerdict",
+    "PlatformSheet",
     "Recorded",
     "RecordedDay",
     "Standing",
@@ -86,7 +95,11 @@ __all__ = [
     "cost_report_of",
     "drift_verdict",
     "editorial_patterns_of",
+    "effect_words",
     "expectations_of",
+    "gain_words",
+    "guidance_alert",
+    "interval_words",
     "judge_drift",
     "judge_standings",
     "learn",
@@ -99,9 +112,11 @@ __all__ = [
     "replay",
     "routing_state",
     "score_models",
+    "sheets_of",
     "spending_of",
     "state_of",
     "style_affinity_of",
+    "sure_words",
     "times_of",
     "transition_alerts",
     "weekly_alert",

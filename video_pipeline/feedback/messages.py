@@ -1,4 +1,4 @@
-"""What feedback tells people: changed tiers and standings, and the week's costs (G4.2, G4.3, G4.5)."""
+"""What feedback tells people: changed tiers and standings, a week's costs, what works (G4.2, G4.3, G4.5, G4.7)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -7,7 +7,10 @@ from decimal import Decimal
 from video_pipeline.alerts import Alert
 from video_pipeline.feedback.costs import CostReport
 from video_pipeline.feedback.drift import TierStatus
+from video_pipeline.feedback.patterns import EditorialPattern
+from video_pipeline.feedback.sheet import effect_words, gain_words, interval_words, named, sheets_of
 from video_pipeline.feedback.standings import ModelStanding
+from video_pipeline.policy import GuidancePolicy
 
 
 def transition_alerts(rows: Sequence[TierStatus | ModelStanding]) -> list[Alert]:
@@ -32,6 +35,25 @@ def weekly_alert(report: CostReport) -> Alert:
             "generation": f"${report.generation_usd:.2f}",
             "waste": f"${sum(report.waste.values(), Decimal(0)):.2f}",
             "saved by the cache": f"${report.saved_by_cache_usd:.2f}",
+        },
+        severity="info",
+    )
+
+
+def guidance_alert(week: date, rows: Sequence[EditorialPattern], policy: GuidancePolicy) -> Alert | None:
+    """What works, for the channel, with what the defaults of open briefs did; None while nothing was seen."""
+    sheets = sheets_of(rows, policy)
+    if not sheets:
+        return None
+    effects = [f"{sheet.platform}: {effect_words(sheet.effect, policy)}" for sheet in sheets if sheet.effect]
+    return Alert(
+        cause=f"weekly guidance {week}",
+        title=f"Week of {week}: which hooks and styles work",
+        text=" ".join([*(sheet.verdict for sheet in sheets), *effects]),
+        fields={
+            f"{row.platform}: {named(row)}": f"{gain_words(row)} ({interval_words(row)}), {row.clips} clips"
+            for sheet in sheets
+            for row in sheet.works
         },
         severity="info",
     )

@@ -5,15 +5,19 @@ from typing import Any
 import dagster as dg
 
 from video_pipeline.alerts import Notifier
+from video_pipeline.defs.beside import Beside
 from video_pipeline.defs.external import report_editorial_guidance, report_routing_policy
 from video_pipeline.defs.partitions import OWN_WEEK, WEEKLY, day_of, trailing
-from video_pipeline.defs.tables import table_asset
+from video_pipeline.defs.tables import place_of, table_asset
 from video_pipeline.feedback import (
     ClipFact,
     CostReport,
     EditorialPattern,
+    Parameter,
     StyleAffinity,
     editorial_patterns_of,
+    effect_words,
+    guidance_alert,
     put_affinity_in_force,
     put_guidance_in_force,
     style_affinity_of,
@@ -23,6 +27,8 @@ from video_pipeline.feedback import (
 from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.publishing import Engagement
+from video_pipeline.reports import guidance_page
+from video_pipeline.storage import ObjectStore
 
 
 @table_asset(
@@ -68,7 +74,9 @@ def style_affinity(
 def editorial_patterns(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
+    store: dg.ResourceParam[ObjectStore],
     policy: dg.ResourceParam[Policy],
+    notifier: dg.ResourceParam[Notifier],
     clip_facts: list[ClipFact],
     engagement: list[Engagement],
 ) -> dg.MaterializeResult[list]:
@@ -77,13 +85,22 @@ def editorial_patterns(
     rows = editorial_patterns_of(week, clip_facts, engagement, policy.guidance)
     put_guidance_in_force(ledger, rows, learned_from=week)
     report_editorial_guidance(context.instance, ledger)
+    alert = guidance_alert(week, rows, policy.guidance)
+    if alert is not None:
+        notifier.notify(alert)
+    beside = Beside(context)
+    page = beside.made("the writers' sheet", guidance_page, store, week, rows, policy.guidance)
     found = [row for row in rows if row.verdict.works]
+    effects = [row for row in rows if row.parameter is Parameter.GUIDANCE]
     return dg.MaterializeResult(
         value=rows,
         metadata={
             "values": len(rows),
             "values_that_work": len(found),
             **{f"{row.platform} {row.parameter} {row.value}": f"{row.verdict}: {row.reason}" for row in found},
+            **{f"{row.platform} defaults": effect_words(row, policy.guidance) for row in effects},
+            **({"sheet": place_of(page.url)} if page else {}),
+            **beside.warnings(),
         },
     )
 
