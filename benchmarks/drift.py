@@ -9,7 +9,7 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -27,16 +27,16 @@ from video_pipeline.feedback import (
     ClipFact,
     CostReport,
     DriftVerdict,
+    Nights,
     build_facts,
     drift_verdict,
     expectations_of,
-    score_models,
     spending_of,
 )
 from video_pipeline.ledger import Actor, Job, JobKind, JobState, Ledger, SpendCategory, TierState, Transition
 from video_pipeline.orders import RenderOrder
 from video_pipeline.policy import Policy, load_policy
-from video_pipeline.routing import Catalogue, ClipPlan, RoutingState, load_catalogue, plan_day
+from video_pipeline.routing import Belief, Catalogue, ClipPlan, RoutingState, load_catalogue, plan_day
 
 FIRST = date(2026, 1, 5)
 MAX_ATTEMPTS = 4
@@ -99,21 +99,20 @@ def live(
     """Let one house live in `world`; how often its models truly deliver is a little off what they are said to."""
     rng = random.Random(f"{world.name} {clips_a_day} {seed}")
     truth = {model.model: min(0.97, model.acceptance_prior * rng.uniform(0.93, 1.07)) for model in catalogue.models}
-    house, facts, reports = House(), list[ClipFact](), list[CostReport]()
+    house, nights, reports = House(), Nights(policy.scoring), list[CostReport]()
     in_force: Transition[TierState] | None = None
-    acceptance: dict[str, float] = {}
+    beliefs: Mapping[str, Belief] = {}
     for number in range(days):
         day = FIRST + timedelta(days=number)
         frozen = in_force is not None and in_force.state is TierState.FROZEN
         tiers = frozenset({PREVIEW}) if frozen else frozenset[str]()
-        state = RoutingState(frozen=tiers, probed=tiers, acceptance=acceptance)
+        state = RoutingState(frozen=tiers, probed=tiers, beliefs=beliefs)
         plans = _plans(world, number, day, clips_a_day, rng, policy, catalogue, state)
         jobs = [job for plan in plans if not plan.held for job in _jobs(world, number, plan, catalogue, truth, rng)]
         own = _facts(day, plans, jobs, catalogue)
-        facts = [fact for fact in facts if day - fact.day < timedelta(policy.scoring.trailing_days)] + own
         reports.append(_report(day, own))
-        scores = score_models(day, facts, policy.scoring, own_tiers=catalogue.tiers)
-        acceptance = {score.model: round(score.acceptance, 4) for score in scores if score.enough}
+        nights.night(day, own, [], catalogue)
+        beliefs = nights.learned(day, catalogue).beliefs
         _note(house, plans, frozen)
         verdict = rule(policy, day, reports[-policy.drift.trailing_days :], in_force)
         house.warnings += bool(verdict.warning)

@@ -16,8 +16,8 @@ from video_pipeline.errors import ConfigurationError
 _RENAMED = {
     ("generation", "concurrency"): "generation.providers.NAME.concurrency",
     ("generation", "poll_interval_s"): "generation.providers.NAME.poll_interval_s",
-    ("scoring", "demote_rejection_rate"): "scoring.demote_refusal_rate",
-    ("scoring", "restore_rejection_rate"): "scoring.restore_refusal_rate",
+    ("scoring", "demote_rejection_rate"): "scoring.demote_rate",
+    ("scoring", "demote_refusal_rate"): "scoring.demote_rate",
     ("scoring", "probation_share"): "exploration.probation_share",
 }
 
@@ -173,17 +173,35 @@ class DriftPolicy(_Section):
 
 class ScoringPolicy(_Section):
     trailing_days: int = Field(ge=1)
-    weights: dict[str, float]
     prior_strength: float = Field(gt=0)
     worth_prior_sd: float = Field(gt=0)
     minimum_attempts: int = Field(ge=1)
     confidence: float = Field(gt=0.5, lt=1)
-    demote_refusal_rate: float = Field(gt=0, lt=1)
-    demote_floor: float = Field(gt=0, lt=1)
-    restore_refusal_rate: float = Field(gt=0, lt=1)
-    promote_attempts: int = Field(ge=1)
+    half_life_days: float = Field(gt=0)
+    false_alarms: float = Field(gt=0, lt=0.5)
+    false_alarm_nights: int = Field(ge=1)
+    usual_floor: float = Field(gt=0, lt=0.5)
+    demote_rate: float = Field(gt=0, lt=1)
+    demote_step: float = Field(gt=0, lt=1)
+    new_tries: int = Field(ge=1)
+    new_rate: float = Field(gt=0, lt=1)
+    new_step: float = Field(gt=0, lt=1)
+    new_false_alarms: float = Field(gt=0, lt=0.5)
+    mended_a_day: float = Field(gt=0, lt=1)
+    restore_probability: float = Field(gt=0.5, lt=1)
+    trial_after_days: int = Field(ge=1)
+    trial_probability: float = Field(gt=0, lt=1)
+    relapse_probability: float = Field(gt=0, lt=0.5)
+    relapse_days: int = Field(ge=1)
+    mature_age_days: int = Field(ge=0)
+    worth_parts: dict[str, float]
+    worth_half_life_days: float = Field(gt=0)
     promote_clips: int = Field(ge=2)
     promote_confidence: float = Field(gt=0.5, lt=1)
+    promote_margin: float = Field(ge=0)
+    promote_allowance: float = Field(ge=0, lt=0.5)
+    promote_nights: int = Field(ge=1)
+    unpromote_confidence: float = Field(gt=0.5, lt=1)
 
 
 class GuidancePolicy(_Section):

@@ -17,14 +17,14 @@ from benchmarks.houses.world import World
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.feedback import (
     ClipFact,
+    Nights,
     build_facts,
     editorial_patterns_of,
     judge_standings,
-    put_acceptance_in_force,
+    put_learned_in_force,
     put_proven_kinds_in_force,
     routing_state,
     score_models,
-    with_engagement,
 )
 from video_pipeline.generation.ladder import Attempt, next_step
 from video_pipeline.generation.serving import never_by, stand_in, standing_in
@@ -61,7 +61,7 @@ def live(world: World, clips_a_day: int, seed: int, *, policy: Policy) -> House:
     """Let one house live in `world`."""
     truth, house, books = Truth(world, clips_a_day, seed), House(), Books()
     ledger = books.as_ledger()
-    facts, seen = list[ClipFact](), list[Seen]()
+    facts, seen, nights = list[ClipFact](), list[Seen](), Nights(policy.scoring)
     told, snapshots = list[ClipFact](), list[Engagement]()
     catalogue = catalogue_on(world, 0)
     changed_on = {change.day for change in world.changes} | {model.from_day for model in world.models.values()}
@@ -94,10 +94,11 @@ def live(world: World, clips_a_day: int, seed: int, *, policy: Policy) -> House:
         facts += today
         if len(world.briefs.hooks) > 1:
             told, snapshots = told + today, snapshots + read
-        newest = with_engagement(facts, read)
-        scores = score_models(day, newest, policy.scoring, own_tiers=catalogue.tiers)
-        judge_standings(ledger, policy.scoring, day=day, scores=scores, facts=facts, catalogue=catalogue)
-        put_acceptance_in_force(ledger, scores, learned_from=day)
+        nights.night(day, today, read, catalogue)
+        learned = nights.learned(day, catalogue)
+        scores = score_models(facts, learned, policy.scoring)
+        judge_standings(ledger, policy.scoring, learned=learned, scores=scores)
+        put_learned_in_force(ledger, learned)
         put_proven_kinds_in_force(ledger, scores, learned_from=day)
         _note(house, truth, orders, plans, tried, catalogue, policy)
         if number % 7 == 6 and len(world.briefs.hooks) > 1:

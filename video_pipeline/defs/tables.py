@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from video_pipeline.storage import ObjectStore, read_rows, table_key, write_rows
 
 ROW_TYPE = "row_type"
+# Of an input: which rows it reads, as `read_rows` takes it.
+ROWS_WHERE = "rows_where"
 
 
 class ParquetTables(dg.IOManager):
@@ -34,12 +36,13 @@ class ParquetTables(dg.IOManager):
         if upstream is None:
             raise dg.DagsterInvariantViolationError("A table is read through the asset that wrote it.")
         row_type = row_type_of(upstream.definition_metadata)
+        where = (context.definition_metadata or {}).get(ROWS_WHERE, ())
         rows: list[BaseModel] = []
         for partition in sorted(context.asset_partition_keys):
             key = table_key(context.asset_key.to_user_string(), partition)
             # A day on which nothing ran has no table, and no rows.
             if self._store.exists(key):
-                rows += read_rows(row_type, self._store.read_bytes(key), table=key)
+                rows += read_rows(row_type, self._store.read_bytes(key), table=key, where=where)
         return rows
 
 

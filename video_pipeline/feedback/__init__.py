@@ -11,14 +11,14 @@ from video_pipeline.feedback.costs import (
 from video_pipeline.feedback.drift import DriftVerdict, TierStatus, drift_verdict, judge_drift
 from video_pipeline.feedback.effects import (
     book_delivery,
-    put_acceptance_in_force,
     put_affinity_in_force,
     put_guidance_in_force,
+    put_learned_in_force,
     put_proven_kinds_in_force,
 )
 from video_pipeline.feedback.expectation import expectations_of
 from video_pipeline.feedback.facts import ClipFact, Expectation, FirstTry, ModelAttempts, Outcome, build_facts
-from video_pipeline.feedback.learning import Learned, Standing, learn, state_of
+from video_pipeline.feedback.learning import Earlier, Learned, Nights, Standing, learn, state_of
 from video_pipeline.feedback.messages import guidance_alert, transition_alerts, weekly_alert
 from video_pipeline.feedback.patterns import (
     EditorialPattern,
@@ -30,7 +30,7 @@ from video_pipeline.feedback.patterns import (
     style_affinity_of,
 )
 from video_pipeline.feedback.record import recorded_days
-from video_pipeline.feedback.scores import ModelScore, score_models, with_engagement
+from video_pipeline.feedback.scores import ModelScore, Verdict, score_models
 from video_pipeline.feedback.sheet import (
     PlatformSheet,
     effect_words,
@@ -40,7 +40,7 @@ from video_pipeline.feedback.sheet import (
     sure_words,
 )
 from video_pipeline.feedback.spending import Cause, TierSpending, spending_of
-from video_pipeline.feedback.standings import ModelStanding, judge_standings, routing_state
+from video_pipeline.feedback.standings import ModelStanding, judge_standings, routing_state, told_by_ledger
 from video_pipeline.feedback.timing import ClipTimes, Part, Total, times_of
 from video_pipeline.feedback.what_if import (
     Estimate,
@@ -54,8 +54,10 @@ from video_pipeline.feedback.what_if import (
     not_replayed,
     replay,
 )
+from video_pipeline.feedback.worth import LATE_DAYS
 
 __all__ = [
+    "LATE_DAYS",
     "Cause",
     "ClipFact",
     "ClipTimes",
@@ -63,6 +65,7 @@ __all__ = [
     "CostReport",
     "Dimension",
     "DriftVerdict",
+    "Earlier",
     "EditorialPattern",
     "Estimate",
     "Expectation",
@@ -75,6 +78,7 @@ __all__ = [
     "ModelScore",
     "ModelStanding",
     "Move",
+    "Nights",
     "Outcome",
     "Parameter",
     "Part",
@@ -88,6 +92,7 @@ __all__ = [
     "TierStatus",
     "Total",
     "Untold",
+    "Verdict",
     "WhatIf",
     "WhatIfRow",
     "book_delivery",
@@ -104,9 +109,9 @@ __all__ = [
     "judge_standings",
     "learn",
     "not_replayed",
-    "put_acceptance_in_force",
     "put_affinity_in_force",
     "put_guidance_in_force",
+    "put_learned_in_force",
     "put_proven_kinds_in_force",
     "recorded_days",
     "replay",
@@ -118,8 +123,8 @@ __all__ = [
     "style_affinity_of",
     "sure_words",
     "times_of",
+    "told_by_ledger",
     "transition_alerts",
     "weekly_alert",
     "weekly_cost_report_of",
-    "with_engagement",
 ]

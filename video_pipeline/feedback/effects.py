@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 
 from video_pipeline.clips import ClipStatus, ReviewedClip
+from video_pipeline.feedback.learning import Learned
 from video_pipeline.feedback.patterns import EditorialPattern, Parameter, StyleAffinity
 from video_pipeline.feedback.scores import ModelScore
 from video_pipeline.ledger import Ledger, Preference, PublicationState, SpendCategory
@@ -24,13 +25,16 @@ def book_delivery(
             _book(ledger, clip, SpendCategory.DISTRIBUTION, policy.distribution_usd)
 
 
-def put_acceptance_in_force(ledger: Ledger, scores: Sequence[ModelScore], *, learned_from: date) -> bool:
-    """Give routing the measured acceptance of every model that was tried often enough.
+def put_learned_in_force(ledger: Ledger, learned: Learned) -> bool:
+    """Give routing what is believed of the catalogue's version of every model, and which may be tried a tier above.
 
     Like the three below: False when it is in force already, or when what is in force was learned later.
     """
-    measured = {score.model: round(score.acceptance, 4) for score in scores if score.enough}
-    return ledger.governance.set_preference(Preference.ACCEPTANCE, measured, learned_from=learned_from)
+    beliefs = {model: belief.model_dump(mode="json") for model, belief in learned.beliefs.items()}
+    trials = {model: learned.standings[model].tier for model in learned.candidates}
+    put = ledger.governance.set_preference
+    told = put(Preference.TRIALS, trials, learned_from=learned.day)
+    return put(Preference.BELIEFS, beliefs, learned_from=learned.day) or told
 
 
 def put_proven_kinds_in_force(ledger: Ledger, scores: Sequence[ModelScore], *, learned_from: date) -> bool:

@@ -1,35 +1,48 @@
-"""The nightly model score: weighted acceptance, economy and engagement, with an interval and its n (G4.5).
+"""The nightly model score: what was counted, what is believed of it with intervals, and what that is for its money.
 
-Operational numbers count attempts; engagement counts clips, because a clip is one sample whatever its views. A clip
-of several models is left out of engagement, because an audience judges the whole of it. The score says how many clips
-were left out.
+Attempts and money are counted. What is believed is of first tries and of clips (`learning.py`), because neither
+attempts at one clip nor views of one are independent (G4.5).
 """
 
 import math
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from statistics import median, stdev
-from types import MappingProxyType
+from enum import StrEnum
+from statistics import NormalDist
 
 from pydantic import BaseModel, ConfigDict
 
-from video_pipeline.feedback.facts import ClipFact, ModelAttempts, metrics_of
-from video_pipeline.intervals import wilson_interval
+from video_pipeline.feedback.facts import ClipFact, ModelAttempts
+from video_pipeline.feedback.learning import Learned
+from video_pipeline.intervals import beta_interval, wilson_interval
+from video_pipeline.ledger import StandingStatus
 from video_pipeline.policy import ScoringPolicy
-from video_pipeline.publishing import Engagement
-from video_pipeline.routing import Tier
+from video_pipeline.routing import Option, Tier, chances_of_best
 
-_NO_TIERS: Mapping[str, str] = MappingProxyType({})
+# How likely a model has to be the best value of its tier to be called so.
+_WINNER, _PREFERRED = 0.95, 0.80
+
+
+class Verdict(StrEnum):
+    """What the night says of a model's value for money in its tier; empty of one without a rival there."""
+
+    WINNER = "Winner"
+    PREFERRED = "Preferred"
+    OPEN = "Not enough data"
+    ALONE = ""
 
 
 class ModelScore(BaseModel):
-    """A row of `model_scores`; rates and scores 0..1, None where nothing was measured. A score alone decides nothing.
+    """A row of `model_scores`; rates 0..1, None where nothing was measured. The score is not what decides; value is.
 
-    `tier` is the model's own, also where it serves another. `engagement` is the mean and `engagement_sd` the
-    standard deviation over `engaged_clips` clips. `mixed_clips` counts seen clips that hold another model as well.
-    `proven_kinds` are kinds of shot with enough attempts on which it does no worse than elsewhere.
+    `tier` is the model's own, also where it serves another. Attempts, money and `usd_per_accepted_s` are counted over
+    the trailing days. `tried` first tries were compared; `acceptance` and the refusal rate are of them, with the
+    older ones counting less. `worth` is what its clips are worth against usual ones (1) of the same tier, by `seen`
+    clips. `score` is the value for money against the tier's best (1), `chance` the probability that the model is the
+    best, `verdict` that in a word. The bounds of `acceptance`, `worth` and `score` hold `policy.confidence`.
+    `proven_kinds` are kinds of shot with enough attempts on which it does no worse than elsewhere. `engagement`,
+    `engagement_sd` and `mixed_clips` are of older releases.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,63 +63,30 @@ class ModelScore(BaseModel):
     refusal_low: float
     refusal_high: float
     usd_per_accepted_s: float | None
-    engagement: float | None
+    engagement: float | None = None
     engagement_sd: float | None = None
-    engaged_clips: int
+    engaged_clips: int = 0
     mixed_clips: int = 0
     proven_kinds: tuple[str, ...] = ()
     score: float
     score_low: float
     score_high: float
     enough: bool
+    tried: int = 0
+    worth: float = 1.0
+    worth_low: float = 0.0
+    worth_high: float = math.inf
+    seen: int = 0
+    chance: float | None = None
+    verdict: Verdict = Verdict.ALONE
 
 
-def score_models(
-    day: date, facts: Sequence[ClipFact], policy: ScoringPolicy, *, own_tiers: Mapping[str, str] = _NO_TIERS
-) -> list[ModelScore]:
-    """Score every model that was tried in the trailing days, best first within its tier.
-
-    `own_tiers` maps a model to its tier in the catalogue. A model that left it counts as of the tier that it had when
-    it was last tried, or where that is not known of the cheapest tier that it served.
-    """
-    counts = {
-        key: entry.model_copy(update={"tier": own_tiers.get(entry.model, entry.own_tier or entry.tier)})
-        for key, entry in sum_attempts(fact.by_model for fact in facts).items()
-    }
-    pooled = _pooled_acceptance(counts.values())
-    economy = {key: _usd_per_accepted_s(entry) for key, entry in counts.items()}
-    cheapest: dict[str, float] = {}
-    for key, entry in counts.items():
-        cost = economy[key]
-        if cost is not None:
-            cheapest[entry.tier] = min(cheapest.get(entry.tier, math.inf), cost)
-    liking, mixed = _engagement(facts), _mixed_clips(facts)
-    scores = [
-        _score(
-            day,
-            entry,
-            pooled[entry.tier],
-            economy[key],
-            cheapest.get(entry.tier),
-            liking.get(key, []),
-            mixed[entry.model],
-            policy,
-        )
-        for key, entry in counts.items()
-    ]
-    return sorted(scores, key=lambda score: (score.tier, -score.score))
-
-
-def with_engagement(facts: Sequence[ClipFact], engagement: Sequence[Engagement]) -> list[ClipFact]:
-    """The facts with the newest metrics: a clip is seen for days after its own day was closed."""
-    last = {row.clip_id: row.day for row in sorted(engagement, key=lambda row: row.day)}
-    newest: dict[str, list[Engagement]] = defaultdict(list)
-    for row in engagement:
-        if row.day == last[row.clip_id]:
-            newest[row.clip_id].append(row)
-    return [
-        fact.model_copy(update=metrics_of(newest[fact.clip_id])) if fact.clip_id in newest else fact for fact in facts
-    ]
+def score_models(facts: Sequence[ClipFact], learned: Learned, policy: ScoringPolicy) -> list[ModelScore]:
+    """A row for every version that was tried in the days of `facts`, the best value first within its tier."""
+    counts = sum_attempts(fact.by_model for fact in facts)
+    rows = [_score(learned, key, entry, policy) for key, entry in counts.items() if key in learned.estimates]
+    scored = [row for tier in Tier for row in _valued([one for one in rows if one.tier == tier], learned, policy)]
+    return sorted(scored, key=lambda row: (row.tier, -row.score, row.model, row.model_version))
 
 
 def sum_attempts(groups: Iterable[Sequence[ModelAttempts]]) -> dict[tuple[str, str], ModelAttempts]:
@@ -132,64 +112,98 @@ def sum_attempts(groups: Iterable[Sequence[ModelAttempts]]) -> dict[tuple[str, s
     return total
 
 
-def _score(
-    day: date,
-    entry: ModelAttempts,
-    pooled: float,
-    usd_per_s: float | None,
-    cheapest: float | None,
-    liking: Sequence[float],
-    mixed_clips: int,
-    policy: ScoringPolicy,
-) -> ModelScore:
-    trials = entry.attempts
-    low, high = wilson_interval(entry.accepted, trials, confidence=policy.confidence)
-    refusal_low, refusal_high = wilson_interval(entry.refusals, trials, confidence=policy.confidence)
-    # Shrunk to the tier's pool, so that three lucky attempts do not make the best model.
-    acceptance = (entry.accepted + policy.prior_strength * pooled) / (trials + policy.prior_strength)
-    parts: dict[str, float | None] = {
-        "acceptance": acceptance,
-        "economy": cheapest / usd_per_s if usd_per_s and cheapest is not None else None,
-        "coherence": None,
-        "engagement": sum(liking) / len(liking) if liking else None,
-    }
-    score, weight = _weighted(parts, policy.weights)
+def _score(learned: Learned, key: tuple[str, str], entry: ModelAttempts, policy: ScoringPolicy) -> ModelScore:
+    estimate = learned.estimates[key]
+    belief, left = estimate.belief, estimate.left
+    low, high = beta_interval(belief.accepted, belief.lost, confidence=policy.confidence)
+    refusal_low, refusal_high = wilson_interval(left.refused, left.tried, confidence=policy.confidence)
+    spread = math.exp(_z(policy.confidence) * belief.worth_sd / belief.worth)
     return ModelScore(
-        day=day,
+        day=learned.day,
         model=entry.model,
         model_version=entry.model_version,
-        tier=entry.tier,
-        attempts=trials,
+        tier=estimate.tier,
+        attempts=entry.attempts,
         accepted=entry.accepted,
         refusals=entry.refusals,
         rejections=entry.rejections,
         failures=entry.failures,
-        acceptance=acceptance,
+        acceptance=belief.acceptance,
         acceptance_low=low,
         acceptance_high=high,
-        refusal_rate=entry.refusals / trials if trials else 0.0,
+        refusal_rate=left.refused / left.tried if left.tried else 0.0,
         refusal_low=refusal_low,
         refusal_high=refusal_high,
-        usd_per_accepted_s=usd_per_s,
-        engagement=parts["engagement"],
-        engagement_sd=stdev(liking) if len(liking) > 1 else None,
-        engaged_clips=len(liking),
-        mixed_clips=mixed_clips,
+        usd_per_accepted_s=_usd_per_accepted_s(entry),
         proven_kinds=_proven_kinds(entry, policy),
-        score=score,
-        # The interval of the part that is counted in attempts; the others move the centre, not the width.
-        score_low=max(0.0, score - weight * (acceptance - min(low, acceptance))),
-        score_high=min(1.0, score + weight * (max(high, acceptance) - acceptance)),
-        enough=trials >= policy.minimum_attempts,
+        score=0.0,
+        score_low=0.0,
+        score_high=0.0,
+        enough=belief.clips >= policy.minimum_attempts,
+        tried=belief.clips,
+        worth=belief.worth,
+        worth_low=belief.worth / spread,
+        worth_high=belief.worth * spread,
+        seen=belief.seen,
     )
 
 
-def _weighted(parts: Mapping[str, float | None], weights: Mapping[str, float]) -> tuple[float, float]:
-    """The weighted mean over the parts that were measured, and acceptance's share of the weight in it."""
-    known = {name: value for name, value in parts.items() if value is not None}
-    total = sum(weights[name] for name in known)
-    score = sum(weights[name] * value for name, value in known.items()) / total
-    return score, weights["acceptance"] / total
+def _valued(rows: Sequence[ModelScore], learned: Learned, policy: ScoringPolicy) -> list[ModelScore]:
+    """The rows of one tier, with their value for money against the best, and with the verdict on the serving ones."""
+    options = {
+        (row.model, row.model_version): Option(
+            f"{row.model} {row.model_version}", row.usd_per_accepted_s / row.worth, _log_sd(learned, row)
+        )
+        for row in rows
+        if row.usd_per_accepted_s
+    }
+    serving = {
+        (standing.model, standing.version)
+        for standing in learned.standings.values()
+        if standing.status is not StandingStatus.DEMOTED
+    }
+    rivals = [option for key, option in options.items() if key in serving]
+    chances = chances_of_best(rivals) if rivals else {}
+    least = min((option.usd for option in options.values()), default=0.0)
+    valued: list[ModelScore] = []
+    for row in rows:
+        option = options.get((row.model, row.model_version))
+        if option is None:
+            valued.append(row)
+            continue
+        score, spread = least / option.usd, math.exp(_z(policy.confidence) * option.log_sd)
+        chance = chances.get(option.name)
+        valued.append(
+            row.model_copy(
+                update={
+                    "score": score,
+                    "score_low": score / spread,
+                    "score_high": score * spread,
+                    "chance": chance,
+                    "verdict": _verdict(row, chance, len(rivals)),
+                }
+            )
+        )
+    return valued
+
+
+def _verdict(row: ModelScore, chance: float | None, rivals: int) -> Verdict:
+    if chance is None or rivals < 2:
+        return Verdict.ALONE
+    if not row.enough or chance < _PREFERRED:
+        return Verdict.OPEN
+    return Verdict.WINNER if chance >= _WINNER else Verdict.PREFERRED
+
+
+def _log_sd(learned: Learned, row: ModelScore) -> float:
+    belief = learned.estimates[(row.model, row.model_version)].belief
+    acceptance = belief.acceptance
+    variance = acceptance * (1 - acceptance) / (belief.accepted + belief.lost + 1)
+    return math.sqrt(variance / acceptance**2 + (belief.worth_sd / belief.worth) ** 2)
+
+
+def _z(confidence: float) -> float:
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
 
 
 def _sum_kinds(
@@ -210,44 +224,9 @@ def _proven_kinds(entry: ModelAttempts, policy: ScoringPolicy) -> tuple[str, ...
     )
 
 
-def _pooled_acceptance(entries: Iterable[ModelAttempts]) -> dict[str, float]:
-    tried: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for entry in entries:
-        tried[entry.tier][0] += entry.accepted
-        tried[entry.tier][1] += entry.attempts
-    return {tier: accepted / attempts if attempts else 0.5 for tier, (accepted, attempts) in tried.items()}
-
-
 def _usd_per_accepted_s(entry: ModelAttempts) -> float | None:
     """What a second that was kept has cost, refused and rejected attempts included."""
     if not entry.accepted or not entry.billed_s or entry.billed_usd == Decimal(0):
         return None
     kept_share = entry.accepted / max(1, entry.accepted + entry.rejections)
     return float(entry.billed_usd) / (entry.billed_s * kept_share)
-
-
-def _engagement(facts: Sequence[ClipFact]) -> dict[tuple[str, str], list[float]]:
-    """(model, version) -> one number a published clip: completion, and views against the day's own median."""
-    views_of_day: dict[date, list[int]] = defaultdict(list)
-    for fact in facts:
-        if fact.views is not None:
-            views_of_day[fact.day].append(fact.views)
-    liking: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for fact in facts:
-        if fact.views is None or not fact.model or not fact.model_version or fact.mixed:
-            continue
-        usual = median(views_of_day[fact.day]) or 1
-        reach = fact.views / (fact.views + usual)
-        parts = [reach] if fact.completion is None else [reach, fact.completion]
-        liking[(fact.model, fact.model_version)].append(sum(parts) / len(parts))
-    return liking
-
-
-def _mixed_clips(facts: Sequence[ClipFact]) -> Counter[str]:
-    """model -> seen clips that it shares with another model, or with another version of itself."""
-    return Counter(
-        model
-        for fact in facts
-        if fact.views is not None and fact.mixed
-        for model in set((fact.model or "").split("+"))
-    )

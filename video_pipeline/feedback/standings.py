@@ -1,17 +1,14 @@
-"""Standings: who may serve. A model that is refused too often is demoted and, proven, restored (G1.4, G4.5).
+"""The edge of the standings: what the ledger has to tell the nights, and what they put in force (G4.5, G1.4)."""
 
-A model that is surely as good as the tier above its own is promoted to serve there too.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from video_pipeline.feedback.facts import ClipFact
-from video_pipeline.feedback.promotion import Verdict, bar_of, judge_promotion, promotion_in_force
-from video_pipeline.feedback.scores import ModelScore
-from video_pipeline.intervals import wilson_interval
+from video_pipeline.feedback.learning import Earlier, Learned
+from video_pipeline.feedback.promotion import promotion_in_force
+from video_pipeline.feedback.scores import ModelScore, Verdict
 from video_pipeline.ledger import (
     Actor,
     HandAct,
@@ -23,7 +20,10 @@ from video_pipeline.ledger import (
     Transition,
 )
 from video_pipeline.policy import ScoringPolicy
-from video_pipeline.routing import Belief, Catalogue, Pin, Prior, RoutingState, Tier
+from video_pipeline.routing import Belief, Pin, Prior, RoutingState
+
+# What the evidence of a transition holds that the record of the nights explains.
+_BY_NIGHTS = "over_nights"
 
 
 class ModelStanding(BaseModel):
@@ -41,73 +41,79 @@ class ModelStanding(BaseModel):
     score: float
     attempts: int
     refusal_rate: float
+    verdict: Verdict = Verdict.ALONE
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the ledger knows of standings and the record of the nights does not: a person's word, and what was before.
+
+    `by_hand` maps models to the standing that a person has set.
+    """
+
+    by_hand: Mapping[str, StandingStatus]
+    earlier: tuple[Earlier, ...]
+
+
+def told_by_ledger(ledger: Ledger, day: date, policy: ScoringPolicy) -> Told:
+    """For the night of `day`: people's words in force, standings of before its window, those of older releases."""
+    first = day - timedelta(days=policy.trailing_days - 1)
+    by_hand: dict[str, StandingStatus] = {}
+    earlier: list[Earlier] = []
+    for model, changes in ledger.governance.standing_history().items():
+        if changes[-1].by is Actor.PERSON:
+            by_hand[model] = changes[-1].state
+        earlier += [
+            Earlier(model, change.state, change.day, change.evidence.get("promotion", {}))
+            for change in changes
+            if change.by is not Actor.PERSON and change.day <= day
+            if change.day < first or _BY_NIGHTS not in change.evidence
+        ]
+    return Told(by_hand, tuple(earlier))
 
 
 def judge_standings(
-    ledger: Ledger,
-    policy: ScoringPolicy,
-    *,
-    day: date,
-    scores: Sequence[ModelScore],
-    facts: Sequence[ClipFact],
-    catalogue: Catalogue,
+    ledger: Ledger, policy: ScoringPolicy, *, learned: Learned, scores: Sequence[ModelScore]
 ) -> list[ModelStanding]:
-    """Demote, restore and promote on `day`'s scores and put the outcome in force.
-
-    Demoted: enough attempts, the refusal rate at or over the limit and its interval clear of the floor. Restored:
-    enough attempts *since the demotion*, the rate under the lower limit and its interval clear of the upper one.
-    Promoted: surely as good as the best of the tier above (`promotion.py`).
-    """
-    history = ledger.governance.standing_history()
-    held = {one.model for one in ledger.governance.by_hand() if one.holds_on(day)}
-    newest = ledger.governance.judge_night(NightJudgement.STANDINGS, day)
-    # What tonight demotes is no bar tonight, so refusals are judged first, for all.
-    refused = [_refusals_verdict(score, history.get(score.model, []), facts, policy) for score in scores]
-    demoted = {
-        score.model
-        for score, verdict in zip(scores, refused, strict=True)
-        if verdict.status is StandingStatus.DEMOTED
-    }
-    bars = {tier.value: bar_of(tier.above, scores, catalogue, policy, demoted=demoted) for tier in Tier if tier.above}
-    standings: list[ModelStanding] = []
-    for score, refusals in zip(scores, refused, strict=True):
-        changes = history.get(score.model, [])
-        current = _current(changes)
-        if score.model in held:
-            verdict = Verdict(current, "set by hand, which holds until it is released", {})
+    """Put the night's standings in force, if no later night was judged; a row for each model, with what changed."""
+    in_force = ledger.governance.standings()
+    held = {one.model for one in ledger.governance.by_hand() if one.holds_on(learned.day)}
+    newest = ledger.governance.judge_night(NightJudgement.STANDINGS, learned.day)
+    score_of = {(score.model, score.model_version): score for score in scores}
+    rows: list[ModelStanding] = []
+    for standing in learned.standings.values():
+        current = _state(in_force.get(standing.model))
+        status, reason = standing.status, standing.reason
+        if standing.model in held:
+            status, reason = current, "set by hand, which holds until it is released"
         elif not newest:
-            verdict = Verdict(current, "a later day has been judged, and its word stands", {})
-        elif StandingStatus.DEMOTED in (current, refusals.status):
-            verdict = refusals
-        else:
-            granted = changes[-1].evidence["promotion"] if current is StandingStatus.PROMOTED else None
-            rise = judge_promotion(score, granted, bars.get(score.tier), catalogue, policy)
-            reason = "; ".join(part for part in (refusals.reason, rise.reason) if part)
-            verdict = Verdict(rise.status, reason, {**refusals.evidence, "promotion": rise.evidence})
-        changed = verdict.status is not current and ledger.governance.set_standing(
-            score.model,
-            verdict.status,
-            model_version=score.model_version,
-            tier=score.tier,
+            status, reason = current, "a later day has been judged, and its word stands"
+        changed = status is not current and ledger.governance.set_standing(
+            standing.model,
+            status,
+            model_version=standing.version,
+            tier=standing.tier,
             by=Actor.SCORE,
-            day=day,
-            evidence={**verdict.evidence, "reason": verdict.reason, "score": round(score.score, 4)},
+            day=learned.day,
+            evidence={**standing.evidence, "reason": reason, _BY_NIGHTS: policy.trailing_days},
         )
-        standings.append(
+        score = score_of.get((standing.model, standing.version))
+        rows.append(
             ModelStanding(
-                day=day,
-                model=score.model,
-                model_version=score.model_version,
-                tier=score.tier,
-                status=verdict.status,
+                day=learned.day,
+                model=standing.model,
+                model_version=standing.version,
+                tier=standing.tier,
+                status=status,
                 changed=changed,
-                reason=verdict.reason,
-                score=score.score,
-                attempts=score.attempts,
-                refusal_rate=score.refusal_rate,
+                reason=reason,
+                score=score.score if score else 0.0,
+                attempts=score.attempts if score else 0,
+                refusal_rate=standing.refused,
+                verdict=score.verdict if score else Verdict.ALONE,
             )
         )
-    return standings
+    return rows
 
 
 def routing_state(ledger: Ledger, policy: ScoringPolicy, *, for_day: date | None = None) -> RoutingState:
@@ -145,70 +151,12 @@ def routing_state(ledger: Ledger, policy: ScoringPolicy, *, for_day: date | None
             for model, transition in standings.items()
             if transition.state is StandingStatus.DEMOTED
         },
+        candidates=frozenset(governance.preference(Preference.TRIALS, learned_before=for_day)),
         pinned={one.tier: Pin(one.model, one.until) for one in by_hand if one.act is HandAct.PIN},
         benched=frozenset(one.model for one in by_hand if one.act is HandAct.BENCH),
         version=version,
     )
 
 
-def _current(changes: Sequence[Transition[StandingStatus]]) -> StandingStatus:
-    """The standing in force. It is the model's: another version of a demoted one inherits it until it is proven."""
-    return changes[-1].state if changes else StandingStatus.ACTIVE
-
-
-def _refusals_verdict(
-    score: ModelScore, changes: Sequence[Transition[StandingStatus]], facts: Sequence[ClipFact], policy: ScoringPolicy
-) -> Verdict:
-    """Whether its refusals demote the model, or let it come back."""
-    # What a model was demoted for is not held against it twice: only what came after it fell or came back counts.
-    after = _fell_or_came_back(changes)
-    tried = [
-        entry
-        for fact in facts
-        if fact.day > after
-        for entry in fact.by_model
-        if (entry.model, entry.model_version) == (score.model, score.model_version)
-    ]
-    attempts, refusals = sum(entry.attempts for entry in tried), sum(entry.refusals for entry in tried)
-    fallen = _current(changes) is StandingStatus.DEMOTED
-    status, reason = (_restoration if fallen else _demotion)(attempts, refusals, policy)
-    interval = wilson_interval(refusals, attempts, confidence=policy.confidence)
-    evidence = {
-        "attempts": attempts,
-        "refusals": refusals,
-        "refusal_interval": [round(limit, 4) for limit in interval],
-    }
-    return Verdict(status, reason, evidence)
-
-
-def _fell_or_came_back(changes: Sequence[Transition[StandingStatus]]) -> date:
-    """The day of the last demotion or restoration: gaining or losing a promotion forgives no refusals."""
-    states = [StandingStatus.ACTIVE, *(change.state for change in changes)]
-    days = [
-        change.day
-        for before, change in zip(states, changes, strict=False)
-        if StandingStatus.DEMOTED in (before, change.state)
-    ]
-    return days[-1] if days else date.min
-
-
-def _demotion(attempts: int, refusals: int, policy: ScoringPolicy) -> tuple[StandingStatus, str]:
-    if attempts < policy.minimum_attempts:
-        return StandingStatus.ACTIVE, f"not enough data: {attempts} of {policy.minimum_attempts} attempts"
-    rate = refusals / attempts
-    low, _ = wilson_interval(refusals, attempts, confidence=policy.confidence)
-    numbers = f"refused {refusals} of {attempts} ({rate:.0%}, at least {low:.0%})"
-    if rate >= policy.demote_refusal_rate and low > policy.demote_floor:
-        return StandingStatus.DEMOTED, numbers
-    return StandingStatus.ACTIVE, numbers
-
-
-def _restoration(attempts: int, refusals: int, policy: ScoringPolicy) -> tuple[StandingStatus, str]:
-    if attempts < policy.minimum_attempts:
-        return StandingStatus.DEMOTED, f"{attempts} of {policy.minimum_attempts} attempts since the demotion"
-    rate = refusals / attempts
-    _, high = wilson_interval(refusals, attempts, confidence=policy.confidence)
-    numbers = f"refused {refusals} of {attempts} since the demotion ({rate:.0%}, at most {high:.0%})"
-    if rate < policy.restore_refusal_rate and high < policy.demote_refusal_rate:
-        return StandingStatus.ACTIVE, numbers
-    return StandingStatus.DEMOTED, numbers
+def _state(transition: Transition[StandingStatus] | None) -> StandingStatus:
+    return transition.state if transition else StandingStatus.ACTIVE

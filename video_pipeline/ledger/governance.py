@@ -48,6 +48,7 @@ _BY_HAND = "by_hand"
 _STEERS_ROUTING = (
     Preference.STYLE_AFFINITY,
     Preference.BELIEFS,
+    Preference.TRIALS,
     Preference.ACCEPTANCE,
     Preference.PROVEN_KINDS,
 )

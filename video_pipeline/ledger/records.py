@@ -149,10 +149,14 @@ class Actor(StrEnum):
 
 
 class Preference(StrEnum):
-    """The tables that feedback learns and puts in force. `acceptance` is of releases before there were beliefs."""
+    """The tables that feedback learns and puts in force. `acceptance` is of releases before there were beliefs.
+
+    `trials` maps the models that may be tried in the tier above their own to their tier.
+    """
 
     ACCEPTANCE = "acceptance"
     BELIEFS = "beliefs"
+    TRIALS = "trials"
     PROVEN_KINDS = "proven_kinds"
     STYLE_AFFINITY = "style_affinity"
     EDITORIAL_GUIDANCE = "editorial_guidance"

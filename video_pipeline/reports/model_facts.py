@@ -7,12 +7,10 @@ from decimal import Decimal
 from typing import Any, cast
 
 from video_pipeline.feedback import ClipFact, FirstTry, ModelScore, Outcome
-from video_pipeline.intervals import mean_interval, wilson_interval
+from video_pipeline.intervals import wilson_interval
 
 # Of the intervals that are worked out here.
 _CONFIDENCE = 0.90
-# A clip that is as good as the day's usual one has this much engagement.
-_USUAL_ENGAGEMENT = 0.5
 # Of a transition's evidence.
 _MOST_NUMBERS = 14
 
@@ -91,12 +89,9 @@ def values_of(scores: Iterable[ModelScore], facts: Iterable[ClipFact]) -> list[V
 
 def worth_of(score: ModelScore) -> Measured | None:
     """What a clip of the model is worth to its audience against the usual clip; None before anybody has seen one."""
-    if score.engagement is None:
+    if not score.seen or score.worth_low is None or score.worth_high is None:
         return None
-    low, high = mean_interval(
-        score.engagement, score.engagement_sd or 0.0, score.engaged_clips, confidence=_CONFIDENCE
-    )
-    return Measured(*(part / _USUAL_ENGAGEMENT for part in (score.engagement, low, high)))
+    return Measured(score.worth, score.worth_low, score.worth_high)
 
 
 def tries_by_kind(model: str, version: str, facts: Iterable[ClipFact]) -> dict[str, Tries]:

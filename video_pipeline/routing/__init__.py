@@ -29,7 +29,7 @@ from video_pipeline.routing.plan import (
 from video_pipeline.routing.price import Offer, OffPeak, Price, Unit
 from video_pipeline.routing.price_list import list_usd, load_prices
 from video_pipeline.routing.reuse import Preview, preview_of
-from video_pipeline.routing.value import Prior
+from video_pipeline.routing.value import Option, Prior, chances_of_best
 
 __all__ = [
     "Belief",
@@ -47,6 +47,7 @@ __all__ = [
     "Model",
     "OffPeak",
     "Offer",
+    "Option",
     "OverCap",
     "Pin",
     "Preview",
@@ -62,6 +63,7 @@ __all__ = [
     "Unit",
     "assign",
     "attempts_moments",
+    "chances_of_best",
     "check_cap",
     "decide",
     "list_usd",

@@ -58,14 +58,19 @@ def write_rows(row_type: type[BaseModel], rows: Sequence[BaseModel]) -> bytes:
     return buffer.getvalue()
 
 
-def read_rows(row_type: type[Row], data: bytes, *, table: str = "a table") -> list[Row]:
+def read_rows(
+    row_type: type[Row], data: bytes, *, table: str = "a table", where: Sequence[tuple[str, str, Any]] = ()
+) -> list[Row]:
     """The rows of a file that `write_rows` made, today or with an older `row_type`; `table` names it in errors.
+
+    `where` are conditions on its columns, (column, one of == != < <= > >=, value); only rows that meet all are read.
 
     Raises StorageError when a stored row does not fit `row_type`.
     """
     import pyarrow.parquet as pq
 
-    documents = pq.read_table(io.BytesIO(data), columns=["document"]).column("document").to_pylist()
+    read = pq.read_table(io.BytesIO(data), columns=["document"], filters=list(where) or None)
+    documents = read.column("document").to_pylist()
     rows: list[Row] = []
     for number, document in enumerate(documents):
         try:

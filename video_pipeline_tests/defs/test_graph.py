@@ -35,8 +35,16 @@ DAILY_ASSETS = {
     ),
     "cost_report": ("feedback", {"clip_facts": (-6, 0)}),
     "tier_status": ("feedback", {"cost_report": (-13, 0)}),
-    "model_scores": ("feedback", {"clip_facts": (-13, 0), "engagement": SAME}),
-    "model_standings": ("feedback", {"model_scores": SAME, "clip_facts": (-13, 0), "model_standings": (-1, -1)}),
+    "model_scores": ("feedback", {"clip_facts": (-59, 0), "engagement": (-59, 0)}),
+    "model_standings": (
+        "feedback",
+        {
+            "model_scores": SAME,
+            "clip_facts": (-59, 0),
+            "engagement": (-59, 0),
+            "model_standings": (-1, -1),
+        },
+    ),
 }
 WEEKLY_ASSETS = {
     # asset: (upstreams, how many days of them up to the end of its week)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from video_pipeline.clips import ClipStatus
-from video_pipeline.feedback import ClipFact, CostReport, ModelAttempts, TierSpending
+from video_pipeline.feedback import ClipFact, CostReport, FirstTry, ModelAttempts, Outcome, TierSpending
 
 DAY = date(2026, 11, 21)
 
@@ -36,6 +36,43 @@ def attempts(
         billed_s=billed_s,
         own_tier=own_tier,
     )
+
+
+def tries(
+    model: str = "sandbox/sprint",
+    *,
+    accepted: int = 0,
+    refused: int = 0,
+    rejected: int = 0,
+    day: date = DAY,
+    tier: str = "preview",
+    version: str = "1",
+    **fields: Any,
+) -> list[ClipFact]:
+    """A day's clips, each first tried at one model."""
+    ends = [Outcome.ACCEPTED] * accepted + [Outcome.REFUSED] * refused + [Outcome.REJECTED] * rejected
+    return [
+        a_fact(
+            f"{model} {version} {number}",
+            attempts(
+                model,
+                accepted=end is Outcome.ACCEPTED,
+                refusals=end is Outcome.REFUSED,
+                rejections=end is Outcome.REJECTED,
+                version=version,
+                tier=tier,
+                usd="0.02",
+                billed_s=1.0,
+            ),
+            day=day,
+            tier=tier,
+            model=model,
+            model_version=version,
+            firsts=(FirstTry(model=model, model_version=version, outcome=end),),
+            **fields,
+        )
+        for number, end in enumerate(ends)
+    ]
 
 
 def a_fact(name: str = "clip", *by_model: ModelAttempts, day: date = DAY, **fields: Any) -> ClipFact:

@@ -20,16 +20,14 @@ from video_pipeline.feedback import (
     PatternVerdict,
     StyleAffinity,
     editorial_patterns_of,
-    put_acceptance_in_force,
     put_affinity_in_force,
     put_guidance_in_force,
-    score_models,
     style_affinity_of,
 )
 from video_pipeline.ledger import Ledger, Preference
-from video_pipeline.policy import Policy, load_policy
+from video_pipeline.policy import load_policy
 from video_pipeline.publishing import Engagement
-from video_pipeline_tests.feedback.rows import DAY, a_fact, attempts
+from video_pipeline_tests.feedback.rows import a_fact
 
 _WEEK = date(2026, 11, 16)
 _POLICY = load_policy().guidance
@@ -350,14 +348,3 @@ def test_affinities_in_force_are_those_that_shift_anything(ledger: Ledger):
     assert [put_affinity_in_force(ledger, rows, learned_from=_WEEK) for _ in range(2)] == [True, False]
     assert ledger.governance.preference(Preference.STYLE_AFFINITY) == {"warm": {"good": 0.05, "bad": -0.05}}
     assert ledger.governance.version() != before
-
-
-def test_an_acceptance_in_force_was_measured_often_enough(ledger: Ledger, policy: Policy):
-    facts = [
-        a_fact("a", attempts("tried", accepted=90, refusals=10)),
-        a_fact("b", attempts("new", accepted=3)),
-    ]
-    scores = score_models(DAY, facts, policy.scoring)
-    assert put_acceptance_in_force(ledger, scores, learned_from=DAY)
-    (model, acceptance), *rest = ledger.governance.preference(Preference.ACCEPTANCE).items()
-    assert (model, rest) == ("tried", []) and acceptance == pytest.approx(0.90, abs=0.01)

@@ -1,18 +1,20 @@
 """Model scores: bounded, shrunk, honest at small counts."""
 
+from collections.abc import Sequence
 from datetime import timedelta
-from statistics import stdev
+from decimal import Decimal
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from video_pipeline.feedback import ModelScore, score_models, with_engagement
+from video_pipeline.feedback import ClipFact, ModelAttempts, ModelScore, Verdict, learn, score_models
 from video_pipeline.intervals import wilson_interval
 from video_pipeline.policy import Policy
-from video_pipeline.publishing import Engagement
-from video_pipeline_tests.feedback.rows import DAY, a_fact, attempts
+from video_pipeline.routing import load_catalogue
+from video_pipeline_tests.feedback.rows import DAY, a_fact, attempts, tries
 
+CATALOGUE = load_catalogue(sandbox=True)
 _COUNTS = st.integers(0, 400)
 _CONFIDENCE = st.floats(0.51, 0.999)
 _ATTEMPTS = st.builds(
@@ -50,9 +52,8 @@ _FACTS = st.lists(
 )
 
 
-def _score(policy: Policy, *entries, **fields) -> ModelScore:
-    (score,) = score_models(DAY, [a_fact("clip", *entries, **fields)], policy.scoring)
-    return score
+def _scores(policy: Policy, facts: Sequence[ClipFact]) -> list[ModelScore]:
+    return score_models(facts, learn(DAY, facts, [], CATALOGUE, policy.scoring), policy.scoring)
 
 
 @given(successes=_COUNTS, failures=_COUNTS, confidence=_CONFIDENCE)
@@ -104,159 +105,84 @@ def test_nothing_is_known_without_a_trial():
 
 
 @given(facts=_FACTS)
-def test_every_score_lies_in_its_interval_between_nothing_and_one(policy: Policy, facts):
-    for score in score_models(DAY, facts, policy.scoring):
-        assert 0 <= score.score_low <= score.score <= score.score_high <= 1
-        assert 0 <= score.acceptance <= 1
-        assert 0 <= score.acceptance_low <= score.acceptance_high <= 1
+def test_every_estimate_lies_in_its_interval(policy: Policy, facts):
+    for score in _scores(policy, facts):
+        assert 0 <= score.score_low <= score.score <= score.score_high
+        assert score.score <= 1 + 1e-9
+        assert 0 <= score.acceptance_low <= score.acceptance <= score.acceptance_high <= 1
         assert 0 <= score.refusal_low <= score.refusal_rate + 1e-9 <= score.refusal_high + 2e-9
-        assert score.engagement is None or 0 <= score.engagement <= 1
+        assert score.worth_low <= score.worth <= score.worth_high
+        assert score.chance is None or 0 <= score.chance <= 1
 
 
 @given(facts=_FACTS)
 def test_no_attempt_is_lost_or_counted_twice(policy: Policy, facts):
-    scores = score_models(DAY, facts, policy.scoring)
+    scores = _scores(policy, facts)
     for name in ("attempts", "accepted", "refusals", "failures", "rejections"):
         counted = sum(getattr(entry, name) for fact in facts for entry in fact.by_model)
         assert sum(getattr(score, name) for score in scores) == counted
     assert len({(score.model, score.model_version) for score in scores}) == len(scores)
 
 
-@given(facts=_FACTS)
-def test_an_acceptance_is_shrunk_towards_its_tiers_and_never_past_it(policy: Policy, facts):
-    scores = score_models(DAY, facts, policy.scoring)
-    for tier in {score.tier for score in scores}:
-        of_tier = [score for score in scores if score.tier == tier]
-        pooled = sum(score.accepted for score in of_tier) / sum(score.attempts for score in of_tier)
-        for score in of_tier:
-            raw = score.accepted / score.attempts
-            assert min(raw, pooled) - 1e-9 <= score.acceptance <= max(raw, pooled) + 1e-9
-
-
-@given(facts=_FACTS)
-def test_the_best_of_a_tier_comes_first(policy: Policy, facts):
-    scores = score_models(DAY, facts, policy.scoring)
-    assert scores == sorted(scores, key=lambda score: (score.tier, -score.score))
-
-
-def test_three_lucky_attempts_do_not_make_the_best_model(policy: Policy):
+def test_three_lucky_clips_do_not_make_the_best_model(policy: Policy):
     facts = [
-        a_fact("lucky", attempts("lucky", accepted=3)),
-        a_fact("proven", attempts("proven", accepted=95, refusals=5)),
-        a_fact("poor", attempts("poor", accepted=30, refusals=30)),
+        *tries("lucky", accepted=3),
+        *tries("proven", accepted=97, refused=3),
+        *tries("poor", accepted=10, refused=10),
     ]
-    scores = {score.model: score for score in score_models(DAY, facts, policy.scoring)}
+    scores = {score.model: score for score in _scores(policy, facts)}
     assert scores["proven"].acceptance > scores["lucky"].acceptance > scores["poor"].acceptance
-    assert scores["lucky"].acceptance_low < scores["proven"].acceptance_low
+    assert (scores["lucky"].enough, scores["proven"].enough, scores["lucky"].tried) == (False, True, 3)
 
 
-def test_too_few_attempts_are_no_verdict(policy: Policy):
-    fewest = policy.scoring.minimum_attempts
-    assert not _score(policy, attempts(refusals=fewest - 1)).enough
-    assert _score(policy, attempts(refusals=fewest)).enough
+def test_versions_are_told_apart(policy: Policy):
+    facts = [*tries(accepted=10, version="1"), *tries(refused=10, version="2")]
+    rates = {score.model_version: score.refusal_rate for score in _scores(policy, facts)}
+    assert rates["1"] == 0.0 < 0.8 < rates["2"]
 
 
-def test_a_version_is_scored_by_itself(policy: Policy):
-    facts = [a_fact("a", attempts(refusals=9, version="1")), a_fact("b", attempts(accepted=9, version="2"))]
-    rates = {score.model_version: score.refusal_rate for score in score_models(DAY, facts, policy.scoring)}
-    assert rates == {"1": 1.0, "2": 0.0}
+def test_the_best_value_for_money_scores_one_and_is_named_once_it_is_sure(policy: Policy):
+    cheap, dear = (
+        [
+            fact.model_copy(update={"by_model": tuple(_billed(entry, usd) for entry in fact.by_model)})
+            for fact in tries(model, accepted=60)
+        ]
+        for model, usd in (("sandbox/sprint", "0.02"), ("sandbox/dash", "0.05"))
+    )
+    first, second = _scores(policy, [*cheap, *dear])
+    assert (first.model, first.score, first.verdict) == ("sandbox/sprint", 1.0, Verdict.WINNER)
+    assert second.score == pytest.approx(0.4, abs=0.02)
+    assert (first.chance or 0) > 0.95 > 0.05 > (second.chance or 0)
+    few, other = _scores(policy, [*cheap[:3], *dear[:3]])
+    assert few.verdict is Verdict.OPEN and other.verdict is Verdict.OPEN
+    (alone,) = _scores(policy, cheap)
+    assert (alone.chance, alone.verdict) == (1.0, Verdict.ALONE)
 
 
-def test_a_second_that_was_kept_costs_what_was_paid_for_all(policy: Policy):
-    # Ten seconds billed for a dollar, half of them rejected.
-    score = _score(policy, attempts(accepted=2, rejections=2, usd="1", billed_s=10))
-    assert score.usd_per_accepted_s == pytest.approx(0.2)
-    # Refusals that were billed make the accepted seconds dearer.
-    assert _score(policy, attempts(refusals=5, usd="1", billed_s=10)).usd_per_accepted_s is None
-
-
-def test_the_cheapest_of_the_tier_is_the_most_economic(policy: Policy):
-    facts = [
-        a_fact("a", attempts("cheap", accepted=10, usd="1", billed_s=50)),
-        a_fact("b", attempts("dear", accepted=10, usd="5", billed_s=50)),
-        a_fact("c", attempts("other tier", accepted=10, usd="9", billed_s=50, tier="cinematic")),
-    ]
-    scores = {score.model: score.score for score in score_models(DAY, facts, policy.scoring)}
-    assert scores["cheap"] > scores["dear"]
-    assert scores["other tier"] == pytest.approx(scores["cheap"])
-
-
-def test_a_clip_that_people_watch_counts_for_its_model(policy: Policy):
-    facts = [
-        a_fact("a", attempts("liked", accepted=5), model="liked", views=900, completion=0.9),
-        a_fact("b", attempts("passed over", accepted=5), model="passed over", views=100, completion=0.2),
-        a_fact("c", attempts("unseen", accepted=5), model="unseen"),
-    ]
-    scores = {score.model: score for score in score_models(DAY, facts, policy.scoring)}
-    assert (scores["liked"].engagement or 0) > (scores["passed over"].engagement or 0)
-    assert scores["liked"].score > scores["passed over"].score
-    assert (scores["unseen"].engagement, scores["unseen"].engaged_clips) == (None, 0)
-
-
-@pytest.mark.parametrize(
-    "mixture",
-    [
-        pytest.param({"model": "one+two"}, id="two models"),
-        pytest.param({"model": "one", "model_version": "1+2"}, id="two versions of one"),
-    ],
-)
-def test_a_clip_of_several_models_is_left_out_of_engagement_and_counted_as_left_out(policy: Policy, mixture):
-    facts = [
-        a_fact("alone", attempts("one", accepted=5), model="one", views=100, completion=0.9),
-        a_fact(
-            "mixed", attempts("one", accepted=1), attempts("two", accepted=1), views=100, completion=0.1, **mixture
-        ),
-        a_fact("unseen", attempts("one", accepted=1), **mixture),
-    ]
-    scores = {score.model: score for score in score_models(DAY, facts, policy.scoring)}
-    assert (scores["one"].engagement, scores["one"].engaged_clips) == (pytest.approx(0.7), 1)
-    assert (scores["two"].engagement, scores["two"].engaged_clips) == (None, 0)
-    assert scores["one"].mixed_clips == 1
-    assert scores["two"].mixed_clips == ("two" in mixture["model"])
-
-
-def test_the_spread_of_engagement_is_that_between_clips(policy: Policy):
-    completions = (0.2, 0.4, 0.9)
-    facts = [
-        a_fact(f"{share}", attempts("one", accepted=1), model="one", views=100, completion=share)
-        for share in completions
-    ]
-    (score,) = score_models(DAY, facts, policy.scoring)
-    assert score.engagement_sd == pytest.approx(stdev((0.5 + share) / 2 for share in completions))
-
-
-def test_a_model_is_scored_within_its_own_tier_wherever_it_serves(policy: Policy):
-    upstairs = attempts("one", accepted=5, tier="production")
-    facts = [a_fact("a", upstairs), a_fact("b", attempts("one", accepted=5, tier="preview"))]
-    assert score_models(DAY, facts, policy.scoring)[0].tier == "preview"
-    assert score_models(DAY, facts[:1], policy.scoring, own_tiers={"one": "preview"})[0].tier == "preview"
-    assert score_models(DAY, facts[:1], policy.scoring)[0].tier == "production"
-
-
-def test_what_a_model_does_for_a_cheaper_tier_is_scored_within_its_own(policy: Policy):
-    downstairs = a_fact("a", attempts("one", accepted=5, refusals=5, tier="preview", own_tier="production"))
-    preview = a_fact("b", attempts("two", accepted=10, tier="preview", own_tier="preview"))
-    # As long as it is in the catalogue, and after.
-    for own_tiers in ({"one": "production", "two": "preview"}, {}):
-        scores = score_models(DAY, [downstairs, preview], policy.scoring, own_tiers=own_tiers)
-        assert {score.model: (score.tier, score.acceptance) for score in scores} == {
-            "one": ("production", 0.5),
-            "two": ("preview", 1.0),
-        }
-
-
-def test_engagement_that_came_later_is_laid_over_the_facts():
-    facts = [a_fact("seen", views=1, completion=0.1), a_fact("unseen")]
-    rows = [
-        Engagement(
-            clip_id=facts[0].clip_id, brief_id="seen", platform=name, day=DAY, age_days=1, views=v, completion=c
+def test_a_score_is_of_the_models_own_tier(policy: Policy):
+    upstairs = tries("sandbox/sprint", accepted=4, tier="production")
+    assert [score.tier for score in _scores(policy, upstairs)] == ["preview"]
+    gone = [
+        fact.model_copy(
+            update={"by_model": tuple(entry.model_copy(update={"own_tier": "cinematic"}) for entry in fact.by_model)}
         )
-        for name, v, c in (("youtube_shorts", 10, 0.4), ("tiktok", 20, 0.6))
+        for fact in tries("a model that is gone", accepted=4, tier="production")
     ]
-    seen, unseen = with_engagement(facts, rows)
-    assert (seen.views, seen.completion, seen.shares) == (30, pytest.approx(0.5), None)
-    assert unseen == facts[1]
+    assert [score.tier for score in _scores(policy, gone)] == ["cinematic"]
 
 
-def test_without_facts_there_are_no_scores(policy: Policy):
-    assert score_models(DAY, [], policy.scoring) == []
+def test_a_kind_is_proven_by_enough_attempts_that_do_no_worse(policy: Policy):
+    def of(kind: str, attempted: int, accepted: int) -> ClipFact:
+        entry = attempts(accepted=accepted, refusals=attempted - accepted)
+        return a_fact(kind, entry.model_copy(update={"kinds": {kind: (attempted, accepted)}}))
+
+    (score,) = _scores(policy, [of("default", 40, 38), of("action", 12, 2), of("establishing", 3, 3)])
+    assert score.proven_kinds == ("default",)
+
+
+def test_nothing_tried_is_nothing_scored(policy: Policy):
+    assert _scores(policy, []) == []
+
+
+def _billed(entry: ModelAttempts, usd: str) -> ModelAttempts:
+    return entry.model_copy(update={"billed_usd": Decimal(usd)})

@@ -1,28 +1,27 @@
-"""Standings: a model that is refused too often falls, and comes back when it has proven itself since."""
+"""The edge of the standings: what the nights say is put in force once; what people and older releases said holds."""
 
-import random
 from collections.abc import Sequence
 from datetime import date, timedelta
-
-import pytest
 
 from video_pipeline.feedback import (
     ClipFact,
     ModelStanding,
     judge_standings,
+    learn,
+    put_learned_in_force,
     routing_state,
     score_models,
+    told_by_ledger,
     transition_alerts,
 )
 from video_pipeline.ledger import Actor, Ledger, Preference, StandingStatus, TierState
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Belief, Prior, RoutingState, load_catalogue
-from video_pipeline_tests.feedback.rows import DAY, a_fact, attempts
+from video_pipeline_tests.feedback.rows import DAY, tries
 
 CATALOGUE = load_catalogue(sandbox=True)
-_ACTIVE, _DEMOTED = StandingStatus.ACTIVE, StandingStatus.DEMOTED
-_MODELS = 200
-_ATTEMPTS_A_DAY = 12
+_ACTIVE, _DEMOTED, _PROMOTED = StandingStatus.ACTIVE, StandingStatus.DEMOTED, StandingStatus.PROMOTED
+_SPRINT, _DASH = "sandbox/sprint", "sandbox/dash"
 
 
 def _day(number: int) -> date:
@@ -32,146 +31,92 @@ def _day(number: int) -> date:
 def _night(ledger: Ledger, policy: Policy, facts: Sequence[ClipFact], day: date) -> dict[str, ModelStanding]:
     """Judge `day` on the facts of the trailing days, as the nightly assets do; model -> standing."""
     trailing = [fact for fact in facts if day - timedelta(days=policy.scoring.trailing_days) < fact.day <= day]
-    scores = score_models(day, trailing, policy.scoring, own_tiers=CATALOGUE.tiers)
-    standings = judge_standings(ledger, policy.scoring, day=day, scores=scores, facts=trailing, catalogue=CATALOGUE)
+    told = told_by_ledger(ledger, day, policy.scoring)
+    learned = learn(day, trailing, [], CATALOGUE, policy.scoring, told.by_hand, told.earlier)
+    scores = score_models(trailing, learned, policy.scoring)
+    standings = judge_standings(ledger, policy.scoring, learned=learned, scores=scores)
+    put_learned_in_force(ledger, learned)
     return {standing.model: standing for standing in standings}
 
 
-def _simulate(ledger: Ledger, policy: Policy, refusal_rate: float, nights: int, seed: int) -> float:
-    """Share of many models refused at `refusal_rate` that have fallen after some nights of twelve attempts each."""
-    draw = random.Random(seed)
-    facts: list[ClipFact] = []
-    fallen: set[str] = set()
-    for number in range(nights):
-        for model in range(_MODELS):
-            refusals = sum(draw.random() < refusal_rate for _ in range(_ATTEMPTS_A_DAY))
-            entry = attempts(f"model-{model}", refusals=refusals, accepted=_ATTEMPTS_A_DAY - refusals)
-            facts.append(a_fact(f"{model}", entry, day=_day(number)))
-        standings = _night(ledger, policy, facts, _day(number))
-        fallen |= {model for model, standing in standings.items() if standing.status is _DEMOTED}
-    return len(fallen) / _MODELS
-
-
-def test_a_model_that_is_refused_two_times_in_five_falls_within_three_days(ledger: Ledger, policy: Policy):
-    # The exact chance is 0.876 (sums of binomials over the three nights); 0.78 is four standard errors below.
-    assert _simulate(ledger, policy, 0.40, nights=3, seed=1) >= 0.78
-
-
-def test_a_model_that_is_refused_one_time_in_ten_practically_never_falls(ledger: Ledger, policy: Policy):
-    # The exact chance over five nights is 0.0046; 0.025 is over four standard errors above.
-    assert _simulate(ledger, policy, 0.10, nights=5, seed=2) <= 0.025
+def _bad(day: date) -> list[ClipFact]:
+    """A night on which a new model is refused two times in three, and another is not."""
+    return [*tries(_SPRINT, refused=12, accepted=6, day=day), *tries(_DASH, accepted=12, day=day)]
 
 
 def test_a_fall_is_put_in_force_and_told_with_its_numbers(ledger: Ledger, policy: Policy):
-    standings = _night(ledger, policy, [a_fact("a", attempts(refusals=8, accepted=4))], DAY)
-    standing = standings["sandbox/sprint"]
+    standings = _night(ledger, policy, _bad(DAY), DAY)
+    standing = standings[_SPRINT]
     assert (standing.status, standing.changed) == (_DEMOTED, True)
-    assert standing.reason.startswith("refused 8 of 12 (67%, at least ")
-    assert routing_state(ledger, policy.scoring).demoted == {"sandbox/sprint"}
-    assert ledger.governance.standings()["sandbox/sprint"].evidence["refusals"] == 8
+    assert standing.reason.startswith("refused 12 of 18 first tries since 21 November (67%), where ")
+    assert (standing.attempts, round(standing.refusal_rate, 2)) == (18, 0.65)
+    state = routing_state(ledger, policy.scoring)
+    assert state.demoted == {_SPRINT}
+    assert state.beliefs[_SPRINT].acceptance < 0.6 < state.beliefs[_DASH].acceptance
+    assert ledger.governance.standings()[_SPRINT].evidence["bad"] == 12
     (alert,) = transition_alerts(list(standings.values()))
-    assert (alert.title, alert.fields["attempts"], alert.fields["refused"]) == (
-        "Sandbox/sprint is demoted",
-        "12",
-        "67%",
-    )
-
-
-def test_too_few_attempts_are_no_verdict(ledger: Ledger, policy: Policy):
-    fewest = policy.scoring.minimum_attempts
-    standing = _night(ledger, policy, [a_fact("a", attempts(refusals=fewest - 1))], DAY)["sandbox/sprint"]
-    assert (standing.status, standing.changed) == (_ACTIVE, False)
-    assert "not enough data" in standing.reason
-
-
-def test_a_rate_that_could_be_luck_is_no_verdict(ledger: Ledger, policy: Policy):
-    # 3 of 10 is at the limit, but 30 % of so few could be 12 %.
-    standing = _night(ledger, policy, [a_fact("a", attempts(refusals=3, accepted=7))], DAY)["sandbox/sprint"]
-    assert (standing.status, standing.refusal_rate) == (_ACTIVE, 0.3)
-
-
-def test_failures_and_rejections_are_not_refusals(ledger: Ledger, policy: Policy):
-    fact = a_fact("a", attempts(failures=10, rejections=10, accepted=10))
-    assert _night(ledger, policy, [fact], DAY)["sandbox/sprint"].status is _ACTIVE
+    assert (alert.title, alert.fields["attempts"]) == ("Sandbox/sprint is demoted", "18")
 
 
 def test_judging_a_day_again_changes_nothing(ledger: Ledger, policy: Policy):
-    facts = [a_fact("a", attempts(refusals=10, accepted=2))]
-    changed = [_night(ledger, policy, facts, DAY)["sandbox/sprint"].changed for _ in range(3)]
+    changed = [_night(ledger, policy, _bad(DAY), DAY)[_SPRINT].changed for _ in range(3)]
     assert changed == [True, False, False]
+    assert len(ledger.governance.standing_history()[_SPRINT]) == 1
 
 
 def test_a_re_run_of_an_older_day_changes_nothing(ledger: Ledger, policy: Policy):
-    _night(ledger, policy, [a_fact("a", attempts(refusals=10, accepted=2), day=_day(2))], _day(2))
-    standing = _night(ledger, policy, [a_fact("b", attempts(accepted=50))], DAY)["sandbox/sprint"]
+    facts = [*tries(_SPRINT, accepted=20), *_bad(_day(1)), *_bad(_day(2))]
+    _night(ledger, policy, facts, _day(2))
+    standing = _night(ledger, policy, facts, DAY)[_SPRINT]
     assert (standing.status, standing.changed) == (_DEMOTED, False)
     assert "a later day has been judged" in standing.reason
 
 
-def test_attempts_before_the_fall_do_not_bring_a_model_back(ledger: Ledger, policy: Policy):
-    facts = [a_fact("a", attempts(accepted=30)), a_fact("b", attempts(refusals=25, accepted=5), day=_day(1))]
-    assert _night(ledger, policy, facts, _day(1))["sandbox/sprint"].status is _DEMOTED
-    standing = _night(ledger, policy, facts, _day(2))["sandbox/sprint"]
-    assert (standing.status, standing.reason) == (_DEMOTED, "0 of 8 attempts since the demotion")
-
-
-@pytest.mark.parametrize(
-    ("refusals", "accepted", "status"),
-    [
-        pytest.param(0, 7, _DEMOTED, id="too few"),
-        pytest.param(0, 8, _ACTIVE, id="enough and clean"),
-        pytest.param(1, 8, _DEMOTED, id="over a tenth"),
-        pytest.param(1, 10, _DEMOTED, id="under a tenth, but it could be a third"),
-        pytest.param(2, 28, _ACTIVE, id="under a tenth and surely under the limit"),
-    ],
-)
-def test_a_model_comes_back_on_what_it_did_since_its_fall(
-    ledger: Ledger, policy: Policy, refusals: int, accepted: int, status: StandingStatus
-):
-    facts = [a_fact("a", attempts(refusals=10, accepted=10))]
-    assert _night(ledger, policy, facts, DAY)["sandbox/sprint"].status is _DEMOTED
-    facts.append(a_fact("b", attempts(refusals=refusals, accepted=accepted), day=_day(1)))
-    standing = _night(ledger, policy, facts, _day(1))["sandbox/sprint"]
-    assert (standing.status, standing.changed) == (status, status is _ACTIVE)
-    assert ("sandbox/sprint" in routing_state(ledger, policy.scoring).demoted) is (status is _DEMOTED)
-
-
-def test_a_model_that_came_back_does_not_fall_again_for_its_old_refusals(ledger: Ledger, policy: Policy):
+def test_days_that_are_judged_in_another_order_end_in_the_same_state(ledger: Ledger, policy: Policy):
     facts = [
-        a_fact("a", attempts(refusals=16, accepted=20)),
-        a_fact("b", attempts(accepted=8), day=_day(1)),
-        a_fact("c", attempts(accepted=4), day=_day(2)),
+        fact
+        for number in range(4)
+        for fact in (_bad(_day(number)) if number > 1 else tries(accepted=9, day=_day(number)))
     ]
-    statuses = [
-        _night(ledger, policy, [fact for fact in facts if fact.day <= _day(number)], _day(number))[
-            "sandbox/sprint"
-        ].status
-        for number in range(3)
-    ]
-    assert statuses == [_DEMOTED, _ACTIVE, _ACTIVE]
-
-
-def test_a_model_that_came_back_falls_again_for_new_refusals(ledger: Ledger, policy: Policy):
-    facts = [
-        a_fact("a", attempts(refusals=16, accepted=20)),
-        a_fact("b", attempts(accepted=8), day=_day(1)),
-        a_fact("c", attempts(refusals=20), day=_day(2)),
-    ]
-    for number in range(3):
-        night = _night(ledger, policy, [fact for fact in facts if fact.day <= _day(number)], _day(number))
-    assert night["sandbox/sprint"].status is _DEMOTED
-
-
-def test_a_new_version_of_a_fallen_model_has_to_prove_itself_and_then_stands(ledger: Ledger, policy: Policy):
-    facts = [a_fact("a", attempts(refusals=16, accepted=20, version="1"))]
-    assert _night(ledger, policy, facts, DAY)["sandbox/sprint"].status is _DEMOTED
-    facts.append(a_fact("b", attempts(accepted=3, version="2"), day=_day(1)))
-    _night(ledger, policy, facts, _day(1))
-    assert "sandbox/sprint" in routing_state(ledger, policy.scoring).demoted
-    facts.append(a_fact("c", attempts(accepted=9, version="2"), day=_day(2)))
-    for number in (2, 3):
+    for number in (0, 1, 2, 3):
         _night(ledger, policy, facts, _day(number))
-        assert "sandbox/sprint" not in routing_state(ledger, policy.scoring).demoted
+    in_order = (routing_state(ledger, policy.scoring).demoted, ledger.governance.preference(Preference.BELIEFS))
+    for number in (3, 1, 0, 2, 3):
+        _night(ledger, policy, facts, _day(number))
+    assert (
+        routing_state(ledger, policy.scoring).demoted,
+        ledger.governance.preference(Preference.BELIEFS),
+    ) == in_order
+
+
+def test_a_new_version_of_a_fallen_model_starts_anew(ledger: Ledger, policy: Policy):
+    old = [
+        fact for number in range(2) for fact in tries(_SPRINT, refused=12, accepted=6, version="0", day=_day(number))
+    ]
+    facts = [*old, *tries(_DASH, accepted=30)]
+    ledger.governance.set_standing(
+        _SPRINT, _DEMOTED, model_version="0", tier="preview", by=Actor.SCORE, day=DAY, evidence={"over_nights": 60}
+    )
+    facts += tries(_SPRINT, accepted=3, version="1", day=_day(2))
+    standing = _night(ledger, policy, facts, _day(2))[_SPRINT]
+    assert (standing.model_version, standing.status, standing.changed) == ("1", _ACTIVE, True)
+
+
+def test_what_a_person_has_set_holds(ledger: Ledger, policy: Policy):
+    for status in (_DEMOTED, _ACTIVE):
+        ledger.governance.set_standing(
+            _DASH, status, model_version="1", tier="preview", by=Actor.PERSON, day=DAY, evidence={}
+        )
+        standing = _night(ledger, policy, _bad(DAY), DAY)[_DASH]
+        assert (standing.status, standing.changed) == (status, False)
+
+
+def test_a_standing_of_an_older_release_is_taken_over(ledger: Ledger, policy: Policy):
+    ledger.governance.set_standing(
+        _DASH, _DEMOTED, model_version="1", tier="preview", by=Actor.SCORE, day=DAY, evidence={"attempts": 12}
+    )
+    standing = _night(ledger, policy, tries(_SPRINT, accepted=3), _day(1))[_DASH]
+    assert (standing.status, standing.changed, standing.reason) == (_DEMOTED, False, "demoted since 21 November 2026")
 
 
 def test_what_is_in_force_is_what_routing_is_told(ledger: Ledger, policy: Policy):

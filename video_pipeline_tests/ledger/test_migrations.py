@@ -165,6 +165,7 @@ def test_preferences_are_carried_into_tables_of_their_own(engine: Engine):
     assert {name: governance.preference(name) for name in Preference} == {
         Preference.ACCEPTANCE: {"a": 0.75},
         Preference.BELIEFS: {},
+        Preference.TRIALS: {},
         Preference.PROVEN_KINDS: {},
         Preference.STYLE_AFFINITY: {"wide": {"a": 0.05}},
         Preference.EDITORIAL_GUIDANCE: {"tiktok": {"hook": ["q"]}},

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from video_pipeline.feedback import ClipFact, FirstTry, ModelScore, Outcome, cost_report_of, score_models
+from video_pipeline.feedback import ClipFact, FirstTry, ModelScore, Outcome, cost_report_of, learn, score_models
 from video_pipeline.ledger import Actor, Ledger, StandingStatus
 from video_pipeline.policy import Policy
 from video_pipeline.reports import day_report, model_pages
 from video_pipeline.reports.model_facts import explored, numbers_of, rescues, tries_by_kind, values_of
 from video_pipeline.reports.model_page import model_page_key
+from video_pipeline.routing import load_catalogue
 from video_pipeline.storage import LocalStore, table_key, write_rows
 from video_pipeline_tests.feedback.rows import DAY, a_fact, attempts
 
+CATALOGUE = load_catalogue(sandbox=True)
 HOSTILE = 'vendor/<script>alert("x")</script>'
 
 
@@ -53,7 +55,7 @@ def store(tmp_path: Path) -> LocalStore:
 
 
 def _scores(policy: Policy, day: date = DAY, facts: list[ClipFact] = FACTS) -> list[ModelScore]:
-    return score_models(day, facts, policy.scoring)
+    return score_models(facts, learn(day, facts, [], CATALOGUE, policy.scoring), policy.scoring)
 
 
 def _keep(store: LocalStore, day: date, scores: list[ModelScore]) -> None:
@@ -110,10 +112,12 @@ def test_tries_are_counted_once_and_where_they_belong():
 
 
 def test_an_accepted_clip_costs_all_that_was_billed(policy: Policy):
-    cheap, dear = values_of(_scores(policy), FACTS)
+    scores = [score.model_copy(update={"seen": int(score.model == HOSTILE)}) for score in _scores(policy)]
+    cheap, dear = values_of(scores, FACTS)
     assert (cheap.model, cheap.usd.value, dear.usd.value) == ("sandbox/dash", 0.05, pytest.approx(0.15))
     assert dear.usd.low < dear.usd.value < dear.usd.high
-    assert dear.worth is not None and dear.worth.value == pytest.approx(1.0)
+    assert dear.worth is not None and dear.worth.low < dear.worth.value == 1.0 < dear.worth.high
+    assert cheap.worth is None
 
 
 def test_evidence_is_told_in_numbers():

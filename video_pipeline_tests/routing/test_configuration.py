@@ -67,15 +67,15 @@ def test_every_wrong_key_of_an_override_is_named(tmp_path: Path):
         assert part in said
 
 
-@pytest.mark.parametrize("key", ["demote", "restore"])
+@pytest.mark.parametrize("key", ["demote_rejection_rate", "demote_refusal_rate"])
 def test_an_override_with_a_key_of_an_earlier_release_is_told_the_new_one(tmp_path: Path, key: str):
     path = tmp_path / "policy.yaml"
-    path.write_text(f"scoring: {{{key}_rejection_rate: 0.4}}")
+    path.write_text(f"scoring: {{{key}: 0.4}}")
     with pytest.raises(ConfigurationError) as caught:
         load_policy(path)
     said = str(caught.value)
     assert str(path) in said
-    assert f"scoring.{key}_rejection_rate, which is now scoring.{key}_refusal_rate" in said
+    assert f"scoring.{key}, which is now scoring.demote_rate" in said
 
 
 @pytest.mark.parametrize("content", ["[1]", "budget: [", ""])
@@ -91,7 +91,7 @@ def test_the_requirements_numbers_are_the_packaged_ones(policy: Policy):
     assert (policy.generation.poll_timeout_s, policy.generation.backoff_s) == (900.0, (2.0, 4.0, 8.0))
     assert (policy.generation.max_ladder_attempts, policy.generation.moderation_verdict_s) == (3, 3.0)
     assert policy.generation.max_attempts == 1 + 3 + policy.generation.max_other_models
-    assert policy.scoring.restore_refusal_rate == 0.10
+    assert policy.scoring.demote_rate == 0.40
     assert policy.budget.alert_share == 0.8
 
 

@@ -11,8 +11,9 @@ from video_pipeline.clips import ReviewedClip
 from video_pipeline.defs.beside import Beside
 from video_pipeline.defs.external import report_routing_policy
 from video_pipeline.defs.partitions import DAILY, DAY_BEFORE, day_of, trailing
-from video_pipeline.defs.tables import place_of, table_asset
+from video_pipeline.defs.tables import ROWS_WHERE, place_of, table_asset
 from video_pipeline.feedback import (
+    LATE_DAYS,
     ClipFact,
     CostReport,
     ModelScore,
@@ -25,12 +26,13 @@ from video_pipeline.feedback import (
     expectations_of,
     judge_drift,
     judge_standings,
-    put_acceptance_in_force,
+    learn,
+    put_learned_in_force,
     put_proven_kinds_in_force,
     score_models,
     times_of,
+    told_by_ledger,
     transition_alerts,
-    with_engagement,
 )
 from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
@@ -163,18 +165,18 @@ def model_scores(
     clip_facts: list[ClipFact],
     engagement: list[Engagement],
 ) -> dg.MaterializeResult[list]:
-    """The nightly score a model and version, with its interval and n, from the trailing days."""
-    facts = with_engagement(clip_facts, engagement)
-    scores = score_models(day_of(context.partition_key), facts, policy.scoring, own_tiers=catalogue.tiers)
+    """The nightly estimates of each model and version, with intervals and n, from the trailing days."""
+    learned = learn(day_of(context.partition_key), clip_facts, engagement, catalogue, policy.scoring)
+    scores = score_models(clip_facts, learned, policy.scoring)
     beside = Beside(context)
     plot = beside.made("the score plot", score_plot, scores) if scores else None
-    value = beside.made("the value plot", value_plot, scores, facts) if scores else None
+    value = beside.made("the value plot", value_plot, scores, clip_facts) if scores else None
     return dg.MaterializeResult(
         value=scores,
         metadata={
             **{f"score {score.model}": round(score.score, 4) for score in scores},
             # Seen, but by which of its models nobody can tell.
-            "clips_left_out_of_engagement": sum(fact.mixed and fact.views is not None for fact in facts),
+            "clips_left_out_of_worth": learned.mixed,
             **({"score_plot": dg.MetadataValue.md(f"![model scores]({plot})")} if plot else {}),
             **({"value_plot": dg.MetadataValue.md(f"![value for money]({value})")} if value else {}),
             # `model_standings` writes them, with what it decides.
@@ -193,18 +195,14 @@ def model_standings(
     notifier: dg.ResourceParam[Notifier],
     model_scores: list[ModelScore],
     clip_facts: list[ClipFact],
+    engagement: list[Engagement],
 ) -> dg.MaterializeResult[list]:
     """Who may serve which tier from the next plan on; every transition is notified with its numbers."""
     day = day_of(context.partition_key)
-    standings = judge_standings(
-        ledger,
-        policy.scoring,
-        day=day,
-        scores=model_scores,
-        facts=clip_facts,
-        catalogue=catalogue,
-    )
-    put_acceptance_in_force(ledger, model_scores, learned_from=day)
+    told = told_by_ledger(ledger, day, policy.scoring)
+    learned = learn(day, clip_facts, engagement, catalogue, policy.scoring, told.by_hand, told.earlier)
+    standings = judge_standings(ledger, policy.scoring, learned=learned, scores=model_scores)
+    put_learned_in_force(ledger, learned)
     put_proven_kinds_in_force(ledger, model_scores, learned_from=day)
     for alert in transition_alerts(standings):
         notifier.notify(alert)
@@ -216,6 +214,7 @@ def model_standings(
         metadata={
             **{standing.model: f"{standing.status}: {standing.reason}" for standing in standings},
             **beside.warnings(),
+            **{f"{one.model} in its tier": str(one.verdict) for one in standings if one.verdict},
         },
     )
 
@@ -224,11 +223,16 @@ def assets_under(policy: Policy) -> list[dg.AssetsDefinition]:
     """The gate's assets; how many days of costs and of facts are judged is policy."""
     costs = dg.AssetIn(partition_mapping=trailing(policy.drift.trailing_days))
     facts = dg.AssetIn(partition_mapping=trailing(policy.scoring.trailing_days))
+    # Every day has the numbers of weeks. Those of one age are enough, and few enough to be read for all the days.
+    oldest = policy.scoring.mature_age_days + LATE_DAYS
+    of_age = [("age_days", ">=", policy.scoring.mature_age_days), ("age_days", "<=", oldest)]
+    seen = dg.AssetIn(partition_mapping=trailing(policy.scoring.trailing_days), metadata={ROWS_WHERE: of_age})
+    ins = {"clip_facts": facts, "engagement": seen}
     yesterday = dg.AssetDep("model_standings", partition_mapping=DAY_BEFORE)
     return [
         clip_facts,
         cost_report,
         table_asset(TierStatus, **_NIGHTLY, ins={"cost_report": costs})(tier_status),
-        table_asset(ModelScore, **_NIGHTLY, ins={"clip_facts": facts})(model_scores),
-        table_asset(ModelStanding, **_NIGHTLY, ins={"clip_facts": facts}, deps=[yesterday])(model_standings),
+        table_asset(ModelScore, **_NIGHTLY, ins=ins)(model_scores),
+        table_asset(ModelStanding, **_NIGHTLY, ins=ins, deps=[yesterday])(model_standings),
     ]

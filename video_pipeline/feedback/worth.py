@@ -1,0 +1,237 @@
+"""What a model's clips are worth to those who watch and judge them, against usual clips of the same kind. Pure.
+
+A clip is one observation of each part that is known of it: completion, views, a person's word. A part is the clip's
+rank among the recent clips of the same platform without itself, on the normal scale, so that no outlier and no unit
+counts. What is missing is missing, and changes nothing in the other parts. A ridge regression takes out what tier,
+kind, length, weekday and week have to do with it; the rest of a model in a tier is what its clips are worth there.
+A tier's own level is free, so that clips of different tiers are never compared.
+"""
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter, defaultdict, deque
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import mul
+from statistics import NormalDist
+
+from video_pipeline.feedback.facts import ClipFact
+from video_pipeline.publishing import Engagement
+
+_NORMAL = NormalDist()
+# A rank among fewer says nothing.
+_FEWEST = 8
+_RECENT_NIGHTS = 28
+# Before any clip is seen: how large an effect may be, as a standard deviation of a part on the normal scale. A tier's
+# level is free; what a kind of shot or a length does may be much, what a weekday or a week does is less.
+_SD_LEVEL, _SD_KIND, _SD_LENGTH, _SD_WEEKDAY, _SD_WEEK = 10.0, 1.0, 1.0, 0.3, 0.3
+# A snapshot that was read later than this many days after it could have been is of another age.
+LATE_DAYS = 2
+
+Effect = tuple[str, str, str]
+"""(model, version, tier of the brief)."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a clip's worth: part and platform -> number."""
+
+    fact: ClipFact
+    values: Mapping[tuple[str, str], float]
+
+
+@dataclass(slots=True)
+class _Stream:
+    """The recent numbers of one part on one platform."""
+
+    recent: deque[tuple[int, float]] = field(default_factory=deque[tuple[int, float]])
+    ranked: list[float] = field(default_factory=list[float])
+
+    def add(self, night: int, value: float) -> None:
+        self.recent.append((night, value))
+        insort(self.ranked, value)
+
+    def forget(self, before: int) -> None:
+        while self.recent and self.recent[0][0] < before:
+            del self.ranked[bisect_left(self.ranked, self.recent.popleft()[1])]
+
+    def score(self, value: float) -> float | None:
+        """Where one of the values stands among the others, on the normal scale; None with too few others."""
+        others = len(self.ranked) - 1
+        if others < _FEWEST:
+            return None
+        below = bisect_left(self.ranked, value)
+        ties = bisect_right(self.ranked, value) - below - 1
+        return _NORMAL.inv_cdf((below + ties / 2 + 0.5) / (others + 1))
+
+
+@dataclass
+class Worth:
+    """What was learned of worth up to a night; `parts` maps a part to what one standard deviation of it is worth."""
+
+    parts: Mapping[str, float]
+    prior_sd: float
+    half_life_nights: float
+    seen: Counter[Effect] = field(default_factory=Counter[Effect])
+    mixed: int = 0
+    _streams: dict[tuple[str, str], _Stream] = field(default_factory=lambda: defaultdict(_Stream))
+    _sums: "Regression" = field(default_factory=lambda: Regression())
+    _at: int | None = None
+
+    def add(self, night: int, clips: Sequence[Seen]) -> None:
+        """Learn from the clips whose numbers have come of age in a night."""
+        if self._at is not None:
+            self._sums.fade(0.5 ** ((night - self._at) / self.half_life_nights))
+        self._at = night
+        for stream in self._streams.values():
+            stream.forget(night - _RECENT_NIGHTS)
+        for clip in clips:
+            for key, value in clip.values.items():
+                self._streams[key].add(night, value)
+        for clip in clips:
+            self._learn(clip)
+
+    def estimate(self, effects: Sequence[Effect]) -> tuple[list[float], list[list[float]]]:
+        """The logarithm of what clips of each effect are worth (0 is the usual clip): means and covariances."""
+        return self._sums.solve([("effect", effect) for effect in effects], self.prior_sd)
+
+    def _learn(self, clip: Seen) -> None:
+        fact = clip.fact
+        scores: dict[str, list[float]] = defaultdict(list)
+        for (part, platform), value in clip.values.items():
+            score = self._streams[(part, platform)].score(value)
+            if score is not None and part in self.parts:
+                scores[part].append(score)
+        if not scores:
+            return
+        if fact.mixed or not fact.model or not fact.model_version:
+            self.mixed += fact.mixed
+            return
+        effect = (fact.model, fact.model_version, fact.tier)
+        self.seen[effect] += any(part != _PEOPLE for part in scores)
+        length = math.log(fact.length_s / 5) if fact.length_s > 0 else 0.0
+        for part, found in scores.items():
+            row: dict[Hashable, tuple[float, float]] = {
+                ("level", part, fact.tier): (1.0, _SD_LEVEL),
+                ("kind", part, fact.kind): (1.0, _SD_KIND),
+                ("length", part): (length, _SD_LENGTH),
+                ("weekday", part, fact.day.weekday()): (1.0, _SD_WEEKDAY),
+                ("week", part, fact.day.toordinal() // 7): (1.0, _SD_WEEK),
+                ("effect", effect): (1 / self.parts[part], self.prior_sd),
+            }
+            # A clip's platforms are one observation: its audiences judge the same clip.
+            self._sums.add(row, sum(found) / len(found))
+
+
+_PEOPLE = "people"
+
+
+def come_of_age(
+    snapshots: Iterable[Engagement], facts: Mapping[str, ClipFact], mature_age_days: int, of_age: set[str]
+) -> list[Seen]:
+    """Clips whose numbers, read in a night, are as old as `mature_age_days`, or nearest to it and no younger.
+
+    `of_age` holds the clips that were so before, and gains those of the night. At that age no views are nought views.
+    """
+    values: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
+    for row in snapshots:
+        late = row.age_days - mature_age_days
+        if not 0 <= late <= LATE_DAYS or row.clip_id in of_age or row.clip_id not in facts:
+            continue
+        if row.views is not None:
+            values[row.clip_id][("views", row.platform)] = float(row.views)
+        if row.completion is not None:
+            values[row.clip_id][("completion", row.platform)] = row.completion
+    of_age |= values.keys()
+    return [Seen(facts[clip_id], found) for clip_id, found in sorted(values.items())]
+
+
+def judged(facts: Iterable[ClipFact]) -> list[Seen]:
+    """The clips that a person has approved or rejected."""
+    return [Seen(fact, {(_PEOPLE, ""): float(fact.approved)}) for fact in facts if fact.approved is not None]
+
+
+class Regression:
+    """A Bayesian linear regression with unit noise, kept as sums: y = sum of x times effect, effect ~ N(0, sd²)."""
+
+    def __init__(self) -> None:
+        self._index: dict[Hashable, int] = {}
+        self._priors: list[float] = []
+        self._matrix: list[list[float]] = []
+        self._right: list[float] = []
+
+    def add(self, row: Mapping[Hashable, tuple[float, float]], y: float) -> None:
+        """Add an observation; `row` maps an effect to its x and to the prior's standard deviation."""
+        places = sorted((self._place(name, sd), x) for name, (x, sd) in row.items())
+        for at, (i, x) in enumerate(places):
+            self._right[i] += x * y
+            line = self._matrix[i]
+            for j, other in places[: at + 1]:
+                line[j] += x * other
+
+    def fade(self, factor: float) -> None:
+        """Let what was observed count less; what was believed before any observation counts as it did."""
+        self._matrix = [[value * factor for value in line] for line in self._matrix]
+        self._right = [value * factor for value in self._right]
+
+    def solve(self, names: Sequence[Hashable], sd: float) -> tuple[list[float], list[list[float]]]:
+        """Posterior means and covariances of some effects; one that was never observed has its prior, N(0, sd²)."""
+        lower = _cholesky(self._matrix, self._priors)
+        mean = _backward(lower, _forward(lower, self._right))
+        columns: dict[Hashable, list[float]] = {}
+        for name in names:
+            if name in self._index:
+                unit = [0.0] * len(lower)
+                unit[self._index[name]] = 1.0
+                columns[name] = _backward(lower, _forward(lower, unit))
+        means = [mean[self._index[name]] if name in columns else 0.0 for name in names]
+        covariances = [
+            [
+                columns[one][self._index[other]]
+                if one in columns and other in columns
+                else (sd * sd if one == other else 0.0)
+                for other in names
+            ]
+            for one in names
+        ]
+        return means, covariances
+
+    def _place(self, name: Hashable, sd: float) -> int:
+        place = self._index.get(name)
+        if place is None:
+            place = self._index[name] = len(self._priors)
+            self._priors.append(1 / (sd * sd))
+            self._matrix.append([0.0] * (place + 1))
+            self._right.append(0.0)
+        return place
+
+
+def _cholesky(matrix: Sequence[Sequence[float]], diagonal: Sequence[float]) -> list[list[float]]:
+    """The lower factor of a matrix (its lower half is given) with `diagonal` added."""
+    lower: list[list[float]] = []
+    for i, line in enumerate(matrix):
+        row: list[float] = []
+        for j in range(i):
+            other = lower[j]
+            row.append((line[j] - sum(map(mul, row, other))) / other[j])
+        row.append(math.sqrt(line[i] + diagonal[i] - sum(map(mul, row, row))))
+        lower.append(row)
+    return lower
+
+
+def _forward(lower: Sequence[Sequence[float]], right: Sequence[float]) -> list[float]:
+    found: list[float] = []
+    for row, value in zip(lower, right, strict=True):
+        found.append((value - sum(map(mul, row, found))) / row[-1])
+    return found
+
+
+def _backward(lower: Sequence[Sequence[float]], right: Sequence[float]) -> list[float]:
+    found = list(right)
+    for i in range(len(lower) - 1, -1, -1):
+        row = lower[i]
+        found[i] /= row[i]
+        value = found[i]
+        for j in range(i):
+            found[j] -= row[j] * value
+    return found
