@@ -74,8 +74,8 @@ class ModelScore(BaseModel):
     enough: bool
     tried: int = 0
     worth: float = 1.0
-    worth_low: float = 0.0
-    worth_high: float = math.inf
+    worth_low: float | None = None
+    worth_high: float | None = None
     seen: int = 0
     chance: float | None = None
     verdict: Verdict = Verdict.ALONE

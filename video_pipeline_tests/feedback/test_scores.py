@@ -111,7 +111,7 @@ def test_every_estimate_lies_in_its_interval(policy: Policy, facts):
         assert score.score <= 1 + 1e-9
         assert 0 <= score.acceptance_low <= score.acceptance <= score.acceptance_high <= 1
         assert 0 <= score.refusal_low <= score.refusal_rate + 1e-9 <= score.refusal_high + 2e-9
-        assert score.worth_low <= score.worth <= score.worth_high
+        assert (score.worth_low or 0) <= score.worth <= (score.worth_high or 0)
         assert score.chance is None or 0 <= score.chance <= 1
 
 
