@@ -10,6 +10,7 @@ from video_pipeline.alerts import FLUSH_S
 from video_pipeline.cli.alerts import alerts
 from video_pipeline.cli.console import complaints, escaped
 from video_pipeline.cli.guidance import guidance
+from video_pipeline.cli.model import model
 from video_pipeline.cli.people import decide, resolve, review, thaw
 from video_pipeline.cli.planning import plan
 from video_pipeline.cli.running import demo, dev, run_day
@@ -46,6 +47,7 @@ for command in (
     time_zone,
 ):
     app.command()(command)
+app.add_typer(model, name="model")
 
 
 def main() -> None:

@@ -110,24 +110,23 @@ def _clip_plans(
     services: Services, catalogue: "Catalogue", taken_in: "Sequence[TakenBrief]", day: date, state: "RoutingState"
 ) -> "list[ClipPlan]":
     from video_pipeline.briefs import storyboard_of
-    from video_pipeline.routing import plan_clip, preview_of
+    from video_pipeline.routing import plan_day
 
     policy = services.policy
     cap_s, draft_s = policy.generation.max_segment_s, policy.routing.levers.draft_seconds
     boards = [
         storyboard_of(taken.brief, day, cap_s=cap_s, draft_s=draft_s, defaults=taken.defaults) for taken in taken_in
     ]
-    return [
-        plan_clip(
-            board,
-            catalogue,
-            policy.routing,
-            state,
-            max_attempts=policy.generation.max_attempts,
-            preview=preview_of(services.ledger, board, policy.routing),
-        )
-        for board in boards
-    ]
+    return plan_day(
+        services.ledger,
+        boards,
+        catalogue,
+        policy.routing,
+        state,
+        max_attempts=policy.generation.max_attempts,
+        exploration=policy.exploration,
+        keep=False,
+    )
 
 
 def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, quarantined: "list[Quarantined]") -> None:
