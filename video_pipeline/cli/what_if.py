@@ -15,7 +15,7 @@ from video_pipeline.errors import ConfigurationError
 from video_pipeline.services import get_services
 
 if TYPE_CHECKING:
-    from video_pipeline.feedback import Estimate, Untold, WhatIf, WhatIfRow
+    from video_pipeline.feedback import Drawn, Estimate, Untold, WhatIf, WhatIfRow
 
 _SHOWN = 5
 
@@ -122,6 +122,8 @@ def _sentences(answer: "WhatIf", left: Sequence[str]) -> list[str]:
     if then.delivered and instead.delivered.value:
         was, would_be = then.usd / then.delivered, instead.usd.value / instead.delivered.value
         said[0] += f" A delivered clip has cost ${was:.4f} and would have cost about ${would_be:.4f}."
+    if answer.drawn:
+        said.append(_by_draws(answer.drawn))
     if answer.untold:
         said.append(_untold(answer.untold))
     if answer.not_bought or answer.not_over:
@@ -142,6 +144,17 @@ def _sentences(answer: "WhatIf", left: Sequence[str]) -> list[str]:
     if left:
         said.append(f"Only the choice of models is replayed, so these keys change nothing here: {', '.join(left)}.")
     return said
+
+
+def _by_draws(drawn: "Drawn") -> str:
+    delivered, refused = (
+        f"{one.value:.0%} ({one.low:.0%} to {one.high:.0%})" for one in (drawn.delivered, drawn.refused)
+    )
+    usd = f"${drawn.usd.value:.4f} (${drawn.usd.low:.4f} to ${drawn.usd.high:.4f})"
+    return (
+        f"By the logged draws alone, {drawn.clips} clips that say as much as {drawn.effective:.0f}, a clip would "
+        f"have cost {usd}, {delivered} would have been delivered and {refused} refused at first."
+    )
 
 
 def _untold(untold: "Sequence[Untold]") -> str:

@@ -8,6 +8,7 @@ from video_pipeline.feedback.costs import (
     cost_report_of,
     weekly_cost_report_of,
 )
+from video_pipeline.feedback.draws import Drawn, Estimate
 from video_pipeline.feedback.drift import DriftVerdict, TierStatus, drift_verdict, judge_drift
 from video_pipeline.feedback.effects import (
     book_delivery,
@@ -43,7 +44,6 @@ from video_pipeline.feedback.spending import Cause, TierSpending, spending_of
 from video_pipeline.feedback.standings import ModelStanding, judge_standings, routing_state, told_by_ledger
 from video_pipeline.feedback.timing import ClipTimes, Part, Total, times_of
 from video_pipeline.feedback.what_if import (
-    Estimate,
     Expected,
     Move,
     Recorded,
@@ -64,6 +64,7 @@ __all__ = [
     "CostLine",
     "CostReport",
     "Dimension",
+    "Drawn",
     "DriftVerdict",
     "Earlier",
     "EditorialPattern",

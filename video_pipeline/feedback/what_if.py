@@ -5,7 +5,8 @@ the new prices. Where it ends at another model, that model's record in these day
 as an estimate. Where that model has none, nobody can tell, and that is what is said. What was not bought at all, or
 is not over yet, is left out.
 
-A clip counts as one; of a clip with several shots each counts as an equal part of it.
+A clip counts as one; of a clip with several shots each counts as an equal part of it. Clips that were drawn for give
+a second estimate (`draws.py`).
 """
 
 import math
@@ -14,24 +15,35 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
-from statistics import NormalDist
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict
 
+from video_pipeline.briefs import Storyboard
+from video_pipeline.feedback.draws import CONFIDENCE, Z90, Drawn, Draws, Estimate, Weighed, weight_of
 from video_pipeline.feedback.facts import ClipFact
 from video_pipeline.intervals import beta_interval
 from video_pipeline.ledger import OUTSIDE_THE_SHOT, FailureKind, Job, JobKind, JobState
 from video_pipeline.orders import RenderOrder
 from video_pipeline.policy import Policy
-from video_pipeline.routing import Catalogue, ClipPlan, Decision, RoutingState, decide, list_usd
+from video_pipeline.routing import (
+    Catalogue,
+    ClipPlan,
+    Decision,
+    RoutingState,
+    Tally,
+    assign,
+    list_usd,
+)
 
-# Of every interval that is told.
-_CONFIDENCE = 0.90
 # Jeffreys' prior, which claims nothing of a model that was hardly tried.
 _PRIOR = 0.5
 # How many clips the spread of all models' costs counts for, in that of one model's.
 _SPREAD_CLIPS = 4.0
+
+
+# A shot as it stood: clip id, number, hash.
+_Shot: TypeAlias = tuple[str, int, str]
 
 
 @dataclass(frozen=True)
@@ -44,20 +56,10 @@ class RecordedDay:
 
     day: date
     plans: Sequence[ClipPlan]
-    decisions: Mapping[tuple[str, int, str], Decision]
+    decisions: Mapping[_Shot, Decision]
     jobs: Sequence[Job]
     facts: Mapping[str, ClipFact]
     state: RoutingState
-
-
-class Estimate(BaseModel):
-    """A number with its 90 % interval; of what is recorded both ends are the number."""
-
-    model_config = ConfigDict(frozen=True)
-
-    value: float
-    low: float
-    high: float
 
 
 class Recorded(BaseModel):
@@ -129,7 +131,8 @@ class WhatIf(BaseModel):
     """The answer. `then` is what happened to all clips, `then_told` to those whose other course can be told.
 
     `not_bought` counts shots that no model was tried for, `not_over` those of which an attempt is under way.
-    `unpriced` maps models that the price list lacks to their attempts, which keep what they were billed.
+    `drawn` is a second estimate, from the clips that a logged draw gave away; None with too few of them. `unpriced`
+    maps models that the price list lacks to their attempts, which keep what they were billed.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -142,6 +145,7 @@ class WhatIf(BaseModel):
     rows: tuple[WhatIfRow, ...]
     moves: tuple[Move, ...]
     untold: tuple[Untold, ...]
+    drawn: Drawn | None
     not_bought: int
     not_over: int
     unpriced: dict[str, int]
@@ -150,7 +154,7 @@ class WhatIf(BaseModel):
 
 
 # What of a policy a replay obeys; the rest steers what comes before the choice of a model, or after it.
-_REPLAYED = ("routing.", "breaker.dearest_fall_over")
+_REPLAYED = ("routing.", "exploration.", "breaker.dearest_fall_over")
 _NOT_REPLAYED = ("routing.levers.draft_seconds", "routing.levers.reuse_previews")
 
 
@@ -175,7 +179,7 @@ def replay(
 
 
 # A model's version on a kind of shot: what is known of one such says nothing of another.
-_Course = tuple[str, str, str]
+_Course: TypeAlias = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -320,6 +324,7 @@ class _Counts:
     rates: dict[_Course, _Rates] = field(default_factory=lambda: defaultdict(_Rates))
     moves: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
     unpriced: Counter[str] = field(default_factory=Counter[str])
+    draws: Draws = field(default_factory=Draws)
     not_bought: int = 0
     not_over: int = 0
     without_plans: list[date] = field(default_factory=list[date])
@@ -332,19 +337,57 @@ class _Counts:
         self.days += 1
         if not day.facts:
             self.without_facts.append(day.day)
-        jobs: dict[tuple[str, int, str], list[Job]] = defaultdict(list)
+        jobs: dict[_Shot, list[Job]] = defaultdict(list)
         for job in day.jobs:
             jobs[(job.clip_id, job.shot, job.shot_sha256)].append(job)
-        for plan in day.plans:
-            for shot, planned in zip(plan.storyboard.shots, plan.decisions, strict=True):
-                key = (plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot))
-                made = self._made(jobs[key], day.facts.get(plan.clip_id))
-                if made is None:
-                    continue
-                decision = day.decisions.get(key, planned)
-                state = self._state(day.state, decision)
-                again = decide(shot, plan.storyboard.directed, self.catalogue, self.policy.routing, state)
-                self._note(made, decision, again, kind=shot.kind.value, part=1 / len(plan.storyboard.shots))
+        before = {plan.clip_id: self._before(plan, day.decisions) for plan in day.plans}
+        # What an approved preview served was not given to anybody.
+        reused = {clip_id for clip_id, decisions in before.items() if all(one.reuse for one in decisions)}
+        given = [plan for plan in day.plans if plan.clip_id not in reused]
+        self.not_bought += sum(len(before[clip_id]) for clip_id in reused)
+
+        def state_of(board: Storyboard) -> RoutingState:
+            return self._state(day.state, before[board.clip_id]).on(board.day)
+
+        again = assign(
+            [plan.storyboard for plan in given],
+            self.catalogue,
+            self.policy.routing,
+            state_of,
+            self.policy.exploration,
+            Tally(),
+            {},
+        )
+        for plan in given:
+            self._clip(plan, before[plan.clip_id], again[plan.clip_id], jobs, day.facts.get(plan.clip_id))
+
+    @staticmethod
+    def _before(plan: ClipPlan, decided: Mapping[_Shot, Decision]) -> list[Decision]:
+        """The decisions that were in force on a clip's shots."""
+        keys = ((plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot)) for shot in plan.storyboard.shots)
+        return [decided.get(key, planned) for key, planned in zip(keys, plan.decisions, strict=True)]
+
+    def _clip(
+        self,
+        plan: ClipPlan,
+        before: Sequence[Decision],
+        again: Sequence[Decision],
+        jobs: Mapping[_Shot, Sequence[Job]],
+        fact: ClipFact | None,
+    ) -> None:
+        shots, part = plan.storyboard.shots, 1 / len(plan.storyboard.shots)
+        weighed: list[Weighed] = []
+        for shot, decision, new in zip(shots, before, again, strict=True):
+            made = self._made(jobs.get((plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot)), ()), fact)
+            if made is None:
+                continue
+            self._note(made, decision, new, kind=shot.kind.value, part=part)
+            weight = weight_of(decision, new, made.model, made.version)
+            if weight is not None:
+                usd = made.own_usd + made.other_usd
+                weighed.append(Weighed(weight * part, usd / part, float(made.delivered), float(made.refused)))
+        if weighed:
+            self.draws.add(weighed)
 
     def answer(self) -> WhatIf:
         told = {key: asked for key, asked in self.asked.items() if key[1] in self.rates}
@@ -381,6 +424,7 @@ class _Counts:
                 for (tier, old, new), shots in sorted(self.moves.items())
             ),
             untold=_untold(untold),
+            drawn=self.draws.estimate(),
             not_bought=self.not_bought,
             not_over=self.not_over,
             unpriced=dict(sorted(self.unpriced.items())),
@@ -432,14 +476,13 @@ class _Counts:
             return anchor.usd_per_image if anchor and anchor.model == job.model else None
         return list_usd(self.prices, job.model, job.order)
 
-    def _state(self, state: RoutingState, decision: Decision) -> RoutingState:
-        """What was in force for this shot. Who could not serve it then could not now; a freeze only delays it."""
-        fell_over = decision.fell_over
+    def _state(self, state: RoutingState, decisions: Sequence[Decision]) -> RoutingState:
+        """What was in force for this clip. Who could not serve it then could not now; a freeze only delays it."""
         return replace(
             state,
             frozen=frozenset(),
             probed=frozenset(),
-            unavailable={fell_over.model: fell_over.why} if fell_over else {},
+            unavailable={one.fell_over.model: one.fell_over.why for one in decisions if one.fell_over},
             dearest=float(self.policy.breaker.dearest_fall_over),
         )
 
@@ -487,7 +530,7 @@ class _Counts:
             delivered = delivered.plus(_share(rates.delivered, rates.tried, asked))
             refused = refused.plus(_share(rates.refused, rates.tried, asked))
         estimated = _together(told.values())
-        spread = _z() * math.sqrt(usd.variance) + estimated.usd.half
+        spread = Z90 * math.sqrt(usd.variance) + estimated.usd.half
         at_all = known.clips + estimated.parts.total + unserved
         return Expected(
             clips=at_all + _together(untold.values()).parts.total,
@@ -547,7 +590,7 @@ def _counted(known: float, guess: _Guess, parts: _Sum) -> Estimate:
     mean, variance = guess.mean / among, guess.variance / among**2
     # Of a single clip nothing is sure but that it is one or none.
     strength = max(mean * (1 - mean) / variance - 1, 0.1)
-    low, high = beta_interval(mean * strength, (1 - mean) * strength, confidence=_CONFIDENCE)
+    low, high = beta_interval(mean * strength, (1 - mean) * strength, confidence=CONFIDENCE)
     half = parts.half
     return Estimate(
         value=known + guess.mean,
@@ -592,7 +635,3 @@ def _all(tallies: Iterable[_Tally]) -> _Tally:
     for tally in tallies:
         total = total.plus(tally)
     return total
-
-
-def _z() -> float:
-    return NormalDist().inv_cdf(0.5 + _CONFIDENCE / 2)

@@ -8,15 +8,15 @@ from decimal import Decimal
 import pytest
 
 from video_pipeline.feedback import Recorded, RecordedDay, WhatIf, WhatIfRow, not_replayed, replay
-from video_pipeline.ledger import FailureKind, JobState
+from video_pipeline.ledger import FailureKind, Job, JobState
 from video_pipeline.policy import Policy
-from video_pipeline.routing import Catalogue, FallOver, RoutingState
+from video_pipeline.routing import Catalogue, ClipPlan, Draw, FallOver, Purpose, RoutingState
 from video_pipeline_tests.feedback.histories import PROMPTS, USUAL, a_day, a_plan, at_prices, attempts_at
 from video_pipeline_tests.feedback.rows import DAY
 
 ACCEPTED, REJECTED, REFUSED = JobState.ACCEPTED, JobState.REJECTED, FailureKind.MODERATION
 # Under this the cheapest of the preview tier, sandbox/sprint, is left out, and sandbox/dash serves.
-NO_SPRINT = RoutingState(demoted=frozenset({"sandbox/sprint"}))
+NO_SPRINT = RoutingState(benched=frozenset({"sandbox/sprint"}))
 
 
 def _ends(draw: random.Random, clips: int) -> list[tuple[JobState | FailureKind, ...]]:
@@ -40,6 +40,13 @@ def mixed(sandbox_catalogue: Catalogue, policy: Policy) -> RecordedDay:
     jobs += [job for plan in others[:3] for job in attempts_at(plan, ACCEPTED)]
     jobs += attempts_at(others[3], REFUSED, REFUSED)
     return a_day([*plans, *others], jobs)
+
+
+@pytest.fixture(scope="module")
+def two_models(sandbox_catalogue: Catalogue) -> Catalogue:
+    """Sprint and dash alone: quickly decided."""
+    models = tuple(model for model in sandbox_catalogue.models if model.tier == "preview")
+    return sandbox_catalogue.model_copy(update={"models": models})
 
 
 def test_of_what_goes_where_it_went_the_record_is_the_answer(
@@ -161,12 +168,11 @@ def test_without_facts_an_accepted_shot_is_a_delivered_one(
     assert (answer.then.delivered, answer.without_facts) == (12, (DAY,))
 
 
-def test_intervals_hold_what_would_have_happened_nine_times_in_ten(sandbox_catalogue: Catalogue, policy: Policy):
+def test_intervals_hold_what_would_have_happened_nine_times_in_ten(two_models: Catalogue, policy: Policy):
     """Worlds in which each clip's end at either model is drawn beforehand, so that the other course is known."""
     held, worlds = {"delivered": 0, "refused": 0, "usd": 0}, 25
     sprints, dashes = (
-        [a_plan(f"clip-{number}", sandbox_catalogue, policy, state) for number in range(24)]
-        for state in (USUAL, NO_SPRINT)
+        [a_plan(f"clip-{number}", two_models, policy, state) for number in range(24)] for state in (USUAL, NO_SPRINT)
     )
     for seed in range(worlds):
         draw = random.Random(seed)
@@ -175,7 +181,7 @@ def test_intervals_hold_what_would_have_happened_nine_times_in_ten(sandbox_catal
         chosen = [dashes[number] if dash else sprints[number] for number, dash in enumerate(went)]
         ends = [would_be[number] if dash else ends_at_sprint[number] for number, dash in enumerate(went)]
         jobs = [job for plan, end in zip(chosen, ends, strict=True) for job in attempts_at(plan, *end)]
-        answer = replay([a_day(chosen, jobs, state=NO_SPRINT)], sandbox_catalogue, policy)
+        answer = replay([a_day(chosen, jobs, state=NO_SPRINT)], two_models, policy)
         truth = {
             "delivered": sum(ACCEPTED in end for end in would_be),
             "refused": sum(end[0] is REFUSED for end in would_be),
@@ -194,3 +200,54 @@ def test_keys_that_steer_no_choice_are_named(policy: Policy):
     scoring = policy.scoring.model_copy(update={"trailing_days": 7})
     changed = policy.model_copy(update={"routing": routing, "scoring": scoring})
     assert not_replayed(policy, changed) == ("routing.levers.draft_seconds", "scoring.trailing_days")
+
+
+def test_clips_that_were_drawn_for_tell_of_what_the_draw_could_have_given(two_models: Catalogue, policy: Policy):
+    """Dash is given three in ten clips, and would be given all: those that it had count for those that it had not."""
+    draw, held, worlds = random.Random(1), {"delivered": 0, "refused": 0}, 20
+    plans = {
+        model: [_drawn(a_plan(f"clip-{number}", two_models, policy, state), chance) for number in range(60)]
+        for model, state, chance in (("sprint", USUAL, 0.7), ("dash", NO_SPRINT, 0.3))
+    }
+    before = replay([a_day(plans["dash"], [])], two_models, policy)
+    assert before.drawn is None
+    for _ in range(worlds):
+        others, would_be = _ends(draw, 60), _ends(draw, 60)
+        chosen: list[ClipPlan] = []
+        jobs: list[Job] = []
+        for number in range(60):
+            model, ends = ("dash", would_be) if draw.random() < 0.3 else ("sprint", others)
+            chosen.append(plans[model][number])
+            jobs += attempts_at(chosen[-1], *ends[number])
+        answer = replay([a_day(chosen, jobs, state=NO_SPRINT)], two_models, policy)
+        drawn = answer.drawn
+        assert drawn is not None
+        assert drawn.clips == 60 and drawn.effective == pytest.approx(answer.instead.as_recorded)
+        truth = {
+            "delivered": sum(ACCEPTED in end for end in would_be) / 60,
+            "refused": sum(end[0] is REFUSED for end in would_be) / 60,
+        }
+        for name, value in truth.items():
+            estimate = getattr(drawn, name)
+            held[name] += estimate.low <= value <= estimate.high
+    assert all(number >= 15 for number in held.values()), held
+
+
+def test_what_the_draw_could_not_have_given_is_not_told_by_it(sandbox_catalogue: Catalogue, policy: Policy):
+    plans = [
+        _drawn(a_plan(f"clip-{number}", sandbox_catalogue, policy), 1.0, {"sandbox/sprint": 1.0})
+        for number in range(20)
+    ]
+    jobs = [job for plan in plans for job in attempts_at(plan, ACCEPTED)]
+    assert replay([a_day(plans, jobs, state=NO_SPRINT)], sandbox_catalogue, policy).drawn is None
+    drawn = replay([a_day(plans, jobs)], sandbox_catalogue, policy).drawn
+    assert drawn is not None
+    assert (drawn.clips, drawn.effective, drawn.usd.value) == (20, pytest.approx(20), pytest.approx(0.044))
+
+
+def _drawn(plan: ClipPlan, chance: float, shares: dict[str, float] | None = None) -> ClipPlan:
+    """The plan as a draw of known chances has made it."""
+    shares = shares or {"sandbox/sprint": 0.7, "sandbox/dash": 0.3}
+    draw = Draw(purpose=Purpose.VALUE, shares=shares, point=0.5)
+    decisions = tuple(one.model_copy(update={"chance": chance, "draw": draw}) for one in plan.decisions)
+    return plan.model_copy(update={"decisions": decisions})
