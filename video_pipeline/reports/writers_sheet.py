@@ -1,4 +1,4 @@
-"""The sheet for whoever writes next week's briefs, as an HTML page (`guidance_sheet.html`) that needs only itself."""
+"""The sheet for whoever writes next week's briefs, as an HTML page (`writers_sheet.html`) that needs only itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ def guidance_page(
     Raises StorageError.
     """
     sheets = sheets_of(rows, policy)
-    page = template("guidance_sheet.html").render(
+    page = template("writers_sheet.html").render(
         week=week,
         next_week=week + timedelta(days=7),
         policy=policy,
