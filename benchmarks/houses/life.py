@@ -53,8 +53,8 @@ class House:
     spent_usd: list[float] = field(default_factory=list[float])
     clips: list[int] = field(default_factory=list[int])
     delivered: list[int] = field(default_factory=list[int])
-    hooks: list[tuple[str, bool]] = field(default_factory=list[tuple[str, bool]])
-    """A row a week, platform and hook: whether it was called a winner or preferred."""
+    hooks: list[tuple[int, str, bool]] = field(default_factory=list[tuple[int, str, bool]])
+    """A row a week, counted from 1, platform and hook: whether it was called a winner or preferred."""
 
 
 def live(world: World, clips_a_day: int, seed: int, *, policy: Policy) -> House:
@@ -103,7 +103,8 @@ def live(world: World, clips_a_day: int, seed: int, *, policy: Policy) -> House:
         _note(house, truth, orders, plans, tried, catalogue, policy)
         if number % 7 == 6 and len(world.briefs.hooks) > 1:
             patterns = editorial_patterns_of(day - timedelta(days=6), told, snapshots, policy.guidance)
-            house.hooks += [(row.value, row.verdict.works) for row in patterns if row.parameter == "hook"]
+            week = number // 7 + 1
+            house.hooks += [(week, row.value, row.verdict.works) for row in patterns if row.parameter == "hook"]
         tomorrow = routing_state(ledger, policy.scoring)
         house.demoted.append(tomorrow.demoted)
         house.promoted.append(frozenset(tomorrow.promoted))

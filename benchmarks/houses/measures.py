@@ -239,16 +239,25 @@ def _hooks_called(world: World, measure: Measure, days: Days, houses: Sequence[H
     called = [
         preferred
         for house in houses
-        for hook, preferred in house.hooks
+        for _, hook, preferred in house.hooks
         if measure.hook is None or hook == measure.hook
     ]
     return _share(sum(called), len(called), len(houses))
 
 
 def _hook_ever_called(world: World, measure: Measure, days: Days, houses: Sequence[House]) -> _Found:
-    return _houses_that(
-        lambda house: any(called for hook, called in house.hooks if measure.hook in (None, hook)), houses
-    )
+    return _houses_that(lambda house: _first_called(house, measure.hook) < NEVER, houses)
+
+
+def _weeks_to_call(world: World, measure: Measure, days: Days, houses: Sequence[House]) -> _Found:
+    waited = [_first_called(house, measure.hook) for house in houses]
+    late = f"p90 {measure.said(_quantile(waited, 0.9).value)}"
+    return _quantile(waited, 0.5, ", ".join(part for part in (late, _never(waited)) if part))
+
+
+def _first_called(house: House, hook: str | None) -> float:
+    """The first week in which the hook, or any, was called so on a platform; NEVER without one."""
+    return min((week for week, name, called in house.hooks if called and hook in (None, name)), default=NEVER)
 
 
 def _delivered(world: World, measure: Measure, days: Days, houses: Sequence[House]) -> _Found:
@@ -269,6 +278,7 @@ _MEASURED: dict[What, Callable[[World, Measure, Days, Sequence[House]], _Found]]
     What.REGRET: _regret,
     What.HOOKS_CALLED: _hooks_called,
     What.HOOK_EVER_CALLED: _hook_ever_called,
+    What.WEEKS_TO_CALL: _weeks_to_call,
     What.DELIVERED: _delivered,
 }
 

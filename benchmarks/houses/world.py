@@ -165,6 +165,8 @@ class What(StrEnum):
     """Share of hooks, weeks and platforms with clips of it; `hook` names one, else all."""
     HOOK_EVER_CALLED = "a hook ever called preferred"
     """Share of houses that ever called it, or any, so."""
+    WEEKS_TO_CALL = "weeks until called preferred"
+    """Until it, or any, was called so on a platform; the median."""
     DELIVERED = "delivered"
     """Share of clips that were accepted in `days`."""
 
