@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from benchmarks.houses.books import Books
-from benchmarks.houses.memo import remembered
 from benchmarks.houses.truth import FIRST, PROVIDER, End, Order, Seen, Truth, catalogue_on
 from benchmarks.houses.world import World
 from video_pipeline.clips import ClipStatus, ReviewedClip
@@ -71,16 +70,15 @@ def live(world: World, clips_a_day: int, seed: int, *, policy: Policy) -> House:
             catalogue = catalogue_on(world, number)
         state = routing_state(ledger, policy.scoring)
         orders = truth.orders(number)
-        with remembered():
-            plans = plan_day(
-                ledger,
-                [order.board for order in orders],
-                catalogue,
-                policy.routing,
-                state,
-                max_attempts=policy.generation.max_attempts,
-                exploration=policy.exploration,
-            )
+        plans = plan_day(
+            ledger,
+            [order.board for order in orders],
+            catalogue,
+            policy.routing,
+            state,
+            max_attempts=policy.generation.max_attempts,
+            exploration=policy.exploration,
+        )
         tried = [
             _made(truth, order, plan, catalogue, policy, state) for order, plan in zip(orders, plans, strict=True)
         ]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.houses import memo
 from benchmarks.houses.life import House, live
 from benchmarks.houses.measures import rows_of
 from benchmarks.houses.world import FOLDER, World, load_world, world_names
@@ -53,13 +52,6 @@ def test_a_house_is_the_same_whenever_it_lives(policy: Policy) -> None:
     one, other = (live(world, 8, 3, policy=policy) for _ in range(2))
     assert one == other
     assert sum(one.clips) == 24 and one != live(world, 8, 4, policy=policy)
-
-
-def test_what_a_house_remembers_of_routing_changes_nothing(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = _world("step", nights=3)
-    remembering = live(world, 12, 0, policy=policy)
-    monkeypatch.setattr(memo, "PURE", ())
-    assert live(world, 12, 0, policy=policy) == remembering
 
 
 def test_a_model_that_refuses_nearly_everything_is_found_and_an_equal_one_is_not(policy: Policy) -> None:
