@@ -40,6 +40,7 @@ class Levers(_Section):
     upscale_usd_per_megapixel: Decimal = Field(ge=0)
     reuse_previews: bool
     draft_seconds: float | None = Field(ge=1)
+    round_to_billed: bool
 
 
 class RoutingThresholds(_Section):
@@ -49,7 +50,13 @@ class RoutingThresholds(_Section):
     preference_limit: float = Field(ge=0, le=0.2)
     max_upscale_factor: float = Field(ge=1)
     delivered_short_side: int = Field(gt=0, multiple_of=2)
+    duration_tolerance: float = Field(gt=0, lt=0.5)
     levers: Levers
+
+    @property
+    def round_within(self) -> float:
+        """By what share a shot may be bought shorter than it is."""
+        return self.duration_tolerance if self.levers.round_to_billed else 0.0
 
 
 class ExplorationPolicy(_Section):

@@ -108,6 +108,7 @@ class JobDriver:
         self._rules = policy.breaker
         self._breakers = ledger.breakers
         self._budget = policy.budget
+        self._tolerance = policy.routing.duration_tolerance
         self._probes = policy.drift.probes_a_day
         self._notifier = notifier
         self._collector = MediaCollector(
@@ -661,8 +662,14 @@ class JobDriver:
         verdict: dict[str, Any] | None = None
         passed = True
         if job.kind is JobKind.VIDEO:
-            # What the model was asked for, in whole seconds: what the shot does not need is cut off at assembly.
-            expected = Expectation(size=decision.size or (0, 0), duration_s=job.requested_s, audio=decision.audio)
+            # What the model was asked for: what the shot does not need is cut off at assembly.
+            expected = Expectation(
+                size=decision.size or (0, 0),
+                duration_s=job.requested_s,
+                wanted_s=decision.wanted_s,
+                audio=decision.audio,
+                tolerance=self._tolerance,
+            )
             async with self._checks:
                 judged = await asyncio.to_thread(self._checked, job.media_key or "", expected)
             verdict, passed = judged.model_dump(mode="json"), judged.passed

@@ -21,12 +21,13 @@ def review_clip(
     clip: UpscaledClip,
     *,
     short_side: int,
+    tolerance: float,
     stills: Stills | None = None,
 ) -> tuple[ReviewedClip, TechnicalVerdict | None]:
     """Check the finished file against what was ordered; a person's word on it, once given, stands.
 
-    `short_side` is the delivered size's, in pixels; `stills` take pictures from the same decode. The verdict is None
-    for a clip that has no file.
+    `short_side` is the delivered size's, in pixels, `tolerance` the share by which the length may differ; `stills`
+    take pictures from the same decode. The verdict is None for a clip that has no file.
     """
     row = ReviewedClip(**clip.model_dump())
     if clip.status is ClipStatus.REJECTED and clip.media_sha256:
@@ -34,7 +35,12 @@ def review_clip(
     if clip.status is not ClipStatus.UPSCALED or clip.final_key is None:
         return row, None
     ledger.trails.mark(clip.clip_id, Mark.REVIEWING, unless=Mark.REVIEWED)
-    expected = Expectation(size=(short_side, short_side), duration_s=clip.expected_s, audio=clip.audio_expected)
+    expected = Expectation(
+        size=(short_side, short_side),
+        duration_s=clip.expected_s,
+        audio=clip.audio_expected,
+        tolerance=tolerance,
+    )
     with store.local_copy(clip.final_key) as path:
         verdict = check_clip(path, expected, stills=stills)
     ledger.trails.mark(clip.clip_id, Mark.REVIEWED, unless=Mark.REVIEWED)

@@ -24,10 +24,14 @@ class _Data(BaseModel):
 
 
 class Expectation(_Data):
-    """What was ordered: `size` is the least (width, height) as displayed; `tolerance` is of the duration."""
+    """What was ordered: `size` is the least (width, height) as displayed; `tolerance` is of the duration.
+
+    `wanted_s` is what the brief asks for, of which no more may be missing where less than that was ordered.
+    """
 
     size: tuple[int, int]
     duration_s: float = Field(gt=0)
+    wanted_s: float = Field(default=0.0, ge=0)
     audio: bool
     tolerance: float = Field(default=0.10, gt=0, lt=1)
     min_bytes: int = Field(default=50_000, ge=0)
@@ -205,13 +209,22 @@ def _resolution(clip: _Clip) -> _Answer:
 def _duration(clip: _Clip) -> _Answer:
     measured, expected = clip.measured, clip.expected
     deviation = measured.duration_s / expected.duration_s - 1
-    return _Answer(
-        passed=abs(deviation) <= expected.tolerance,
-        measured=f"{measured.duration_s:.2f} s",
-        expected=f"{expected.duration_s:.2f} s ±{expected.tolerance:.0%}",
-        message=(
+    missing = 1 - measured.duration_s / expected.wanted_s if expected.wanted_s else 0.0
+    if abs(deviation) <= expected.tolerance < missing:
+        message = (
+            f"The clip runs {measured.duration_s:.2f} s, {missing:.0%} less than {expected.wanted_s:.2f} s wanted."
+        )
+    else:
+        message = (
             f"The clip runs {measured.duration_s:.2f} s, {deviation:+.0%} of the {expected.duration_s:.2f} s ordered."
-        ),
+        )
+    least_s = (1 - expected.tolerance) * max(expected.duration_s, expected.wanted_s)
+    most_s = (1 + expected.tolerance) * expected.duration_s
+    return _Answer(
+        passed=max(abs(deviation), missing) <= expected.tolerance,
+        measured=f"{measured.duration_s:.2f} s",
+        expected=f"{least_s:.2f} to {most_s:.2f} s",
+        message=message,
     )
 
 

@@ -192,6 +192,7 @@ class Decision(BaseModel):
 
     `tier` is the brief's, also where a model of another tier serves it. `alternatives` are at most MAX_ALTERNATIVES,
     the one with the cheapest accepted clip first.
+    `requested_s` is what is bought, `wanted_s` the shot's own length (0 in decisions of older releases).
     A shot that a freeze holds keeps the price and the acceptance that it would have without the freeze.
     `fell_over` is there while another model stands in for the one that the shot was first given. `chance` is the
     probability with which the shot was first given to its model, under the state and the budgets that were in force,
@@ -210,6 +211,7 @@ class Decision(BaseModel):
     size: tuple[int, int] | None = None
     audio: bool = False
     requested_s: float = 0.0
+    wanted_s: float = 0.0
     attempt_usd: Decimal = Decimal(0)
     acceptance: float = 1.0
     upscale_usd: Decimal = Decimal(0)
@@ -349,11 +351,12 @@ def decide_by(
         size=chosen.size,
         audio=chosen.audio,
         requested_s=chosen.length.seconds,
+        wanted_s=shot.duration_s,
         attempt_usd=chosen.usd,
         acceptance=chosen.acceptance,
         upscale_usd=chosen.upscale_usd,
         saves=saves,
-        reasons=(*reasons, serving.why, _why_size(chosen, saves, policy)),
+        reasons=(*reasons, serving.why, *_why_rounded(shot, chosen, saves), _why_size(chosen, saves, policy)),
         alternatives=alternatives,
         chance=given.chance if as_given else 1.0,
         draw=given.draw if as_given else None,
@@ -374,11 +377,25 @@ def _saves(
     if policy.levers.small_then_upscale:
         plain = without(Lever.SMALL_THEN_UPSCALE, policy)
         otherwise[Lever.SMALL_THEN_UPSCALE] = _cheapest_size(chosen.model, shot, brief, chosen.audio, plain, state)
+    if policy.levers.round_to_billed and chosen.length.seconds < shot.duration_s:
+        plain = without(Lever.ROUND_TO_BILLED, policy)
+        otherwise[Lever.ROUND_TO_BILLED] = _cheapest_size(chosen.model, shot, brief, chosen.audio, plain, state)
     if policy.levers.any_tier and tier in chosen.model.tier.cheaper:
         plain = without(Lever.ANY_TIER, policy)
         otherwise[Lever.ANY_TIER] = _serve(shot, brief, tier, catalogue, plain, state, _FREE).chosen
     more = {lever: option.accepted_usd - chosen.accepted_usd for lever, option in otherwise.items() if option}
     return {lever: Decimal(f"{usd:.6f}") for lever, usd in more.items() if usd >= 0.000001}
+
+
+def _why_rounded(shot: StoryboardShot, chosen: Option, saves: Mapping[Lever, Decimal]) -> tuple[str, ...]:
+    """That less is bought than the shot asks for, in words; nothing where no less is."""
+    bought_s = chosen.length.seconds
+    if bought_s >= shot.duration_s:
+        return ()
+    saved = saves.get(Lever.ROUND_TO_BILLED)
+    said = f"{shot.duration_s:g} s are bought as {bought_s:g} s"
+    longest = f"the longest that {chosen.model.model} renders"
+    return (f"{said}, which saves ${saved:.4f} an accepted clip" if saved else f"{said}, {longest}",)
 
 
 def _why_size(chosen: Option, saves: Mapping[Lever, Decimal], policy: RoutingThresholds) -> str:
@@ -547,7 +564,7 @@ def _options(
     if brief.native_audio and not with_audio:
         notes.append("sound is asked for, but no model of this tier has any: the clip will be silent")
     for model in catalogue.of_tier(tier):
-        unfit = _unfit(model, shot, with_audio, state)
+        unfit = _unfit(model, shot, with_audio, policy, state)
         if unfit:
             notes.append(unfit)
         else:
@@ -576,7 +593,7 @@ def _pinned(
     model = catalogue.find(pin.model) if pin else None
     if pin is None or model is None:
         return None, (f"{pin.model} is pinned to the {tier} tier, but not in the catalogue",) if pin else ()
-    unfit = _unfit(model, shot, with_audio, state)
+    unfit = _unfit(model, shot, with_audio, policy, state)
     if unfit:
         return None, (f"{unfit}, so it cannot serve, though it is pinned to the {tier} tier",)
     return _cheapest_size(model, shot, brief, with_audio, policy, state), ()
@@ -599,7 +616,7 @@ def _candidates(
         and model.tier.above is tier
         and model.model not in state.demoted
         and _promotion(model, tier, state) is None
-        and not _unfit(model, shot, with_audio, state)
+        and not _unfit(model, shot, with_audio, policy, state)
         and _reachable(model, with_audio, policy)
     )
 
@@ -620,7 +637,7 @@ def _promoted(
         promotion = _promotion(model, tier, state)
         if promotion is None:
             continue
-        unfit = _unfit(model, shot, with_audio, state)
+        unfit = _unfit(model, shot, with_audio, policy, state)
         if shot.kind not in promotion.kinds:
             notes.append(f"{model.model} is promoted from {model.tier}, but not proven on {shot.kind} shots")
         elif unfit:
@@ -668,7 +685,7 @@ def _dearer(
     options = [
         _cheapest_size(model, shot, brief, with_audio, policy, state)
         for model in adequate
-        if not _unfit(model, shot, with_audio, state)
+        if not _unfit(model, shot, with_audio, policy, state)
     ]
     options.sort(key=_by_value)
     standing = [option for option in options if option.model.model not in state.demoted]
@@ -683,13 +700,19 @@ def _by_accepted_usd(option: Option) -> tuple[float, str]:
     return option.accepted_usd, option.model.model
 
 
-def _unfit(model: Model, shot: StoryboardShot, with_audio: bool, state: RoutingState) -> str:
+def _unfit(
+    model: Model,
+    shot: StoryboardShot,
+    with_audio: bool,
+    policy: RoutingThresholds,
+    state: RoutingState,
+) -> str:
     """Why the model cannot render this shot, in words; empty when it can."""
     if model.model in state.benched:
         return f"{model.model} is benched by hand"
     if with_audio and not model.offers_audio:
         return f"{model.model} has no sound"
-    if model.durations.rendered_s(shot.duration_s) is None:
+    if model.durations.rendered(shot.duration_s, within=policy.round_within) is None:
         return f"{model.model} renders at most {model.durations.longest_s:g} s"
     return ""
 
@@ -720,7 +743,7 @@ def _cheapest_size(
         def usd(length: Length) -> Decimal:
             return model.usd(resolution, brief.orientation, length, audio=with_audio, at=state.priced_at)
 
-        length = model.durations.rendered(shot.duration_s, cost=usd)
+        length = model.durations.rendered(shot.duration_s, within=policy.round_within, cost=usd)
         length = length or model.durations.lengths[-1]
         return usd(length), length
 
@@ -918,7 +941,7 @@ def _alternatives(
         for model in catalogue.models
         if (model.tier is tier or tier in model.tier.cheaper or _promotion(model, tier, state))
         and not (chosen and model is chosen.model)
-        and not _unfit(model, shot, serving.audio, state)
+        and not _unfit(model, shot, serving.audio, policy, state)
     ]
     return tuple(
         Alternative(

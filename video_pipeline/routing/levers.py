@@ -15,6 +15,7 @@ class Lever(StrEnum):
 
     ANY_TIER = "any_tier"
     SMALL_THEN_UPSCALE = "small_then_upscale"
+    ROUND_TO_BILLED = "round_to_billed"
     REUSE_PREVIEWS = "reuse_previews"
     DRAFT_SECONDS = "draft_seconds"
 

@@ -27,7 +27,7 @@ def a_clip(**fields) -> UpscaledClip:
 
 
 def review(ledger: Ledger, store: LocalStore, clip: UpscaledClip) -> ClipStatus:
-    reviewed, _ = review_clip(ledger, store, Notifier([], ledger.alerts), clip, short_side=180)
+    reviewed, _ = review_clip(ledger, store, Notifier([], ledger.alerts), clip, short_side=180, tolerance=0.1)
     return reviewed.status
 
 

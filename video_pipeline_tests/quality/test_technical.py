@@ -292,3 +292,9 @@ def test_importing_the_room_loads_no_decoder():
     script = "import sys, video_pipeline.quality; print(sorted({'av', 'numpy', 'PIL'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("wanted_s", "failed"), [(4.4, []), (4.5, ["duration"]), (0.0, []), (2.0, [])])
+def test_a_render_that_was_ordered_shorter_must_be_long_enough_for_the_brief(footage: Path, wanted_s: float, failed):
+    expected = Expectation(size=(176, 144), duration_s=4.0, wanted_s=wanted_s, audio=False)
+    assert _failed(check_clip(footage / "carphone_pristine.mp4", expected)) == failed

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 
 from video_pipeline.briefs import Brief, Quality, ShotKind, StoryboardShot, storyboard_of
-from video_pipeline.policy import Policy
+from video_pipeline.policy import Policy, RoutingThresholds
 from video_pipeline.routing import (
     Catalogue,
     Decision,
+    Lever,
     Model,
     Promotion,
     RoutingState,
@@ -80,7 +81,8 @@ def test_every_shot_gets_a_decision_or_the_reason_why_there_is_none(policy: Poli
             dearer = decision.tier in model.tier.cheaper and model.model not in state.demoted
             assert model.tier is decision.tier or promoted or dearer
             assert model.version == decision.model_version
-            assert decision.requested_s >= shot.duration_s - 1e-6
+            assert decision.requested_s >= shot.duration_s * (1 - policy.routing.duration_tolerance) - 1e-6
+            assert decision.wanted_s == shot.duration_s
             assert decision.size is not None and all(side > 0 and side % 2 == 0 for side in decision.size)
             assert 0 <= decision.acceptance <= 1
 
@@ -230,7 +232,7 @@ def test_a_demoted_model_serves_only_what_no_other_of_its_tier_can(policy: Polic
         if decision.model in demoted:
             assert any("is demoted" in reason for reason in decision.reasons)
             for other in catalogue.of_tier(decision.tier):
-                too_long = other.durations.rendered_s(shot.duration_s) is None
+                too_long = other.durations.rendered_s(shot.duration_s, within=policy.routing.round_within) is None
                 silent = decision.audio and not other.offers_audio
                 assert other.model in demoted or too_long or silent
 
@@ -381,6 +383,51 @@ def test_a_model_that_cannot_render_so_long_is_left_out_and_said_so(policy: Poli
 )
 def test_the_size_is_in_the_briefs_orientation(policy: Policy, sandbox_catalogue: Catalogue, orientation, size):
     assert _one(a_brief(quality="standard", orientation=orientation), sandbox_catalogue, policy).size == size
+
+
+# Rounding to what is billed
+
+
+def _rounding(policy: Policy, on: bool):
+    levers = policy.routing.levers.model_copy(update={"round_to_billed": on})
+    return policy.routing.model_copy(update={"levers": levers})
+
+
+def _decided(brief: Brief, catalogue: Catalogue, routing: RoutingThresholds) -> Decision:
+    (shot,) = _shots(brief)
+    return decide(shot, brief, catalogue, routing, _OPEN)
+
+
+def test_a_shot_is_bought_a_little_shorter_and_the_decision_says_what_that_saves(policy: Policy, sandbox_catalogue):
+    brief = a_brief(duration_s=5.2)
+    on, off = (_decided(brief, sandbox_catalogue, _rounding(policy, switch)) for switch in (True, False))
+    assert (on.requested_s, on.wanted_s, on.attempt_usd) == (5, 5.2, Decimal("0.110"))
+    assert (off.requested_s, off.wanted_s, off.attempt_usd) == (6, 5.2, Decimal("0.132"))
+    # 85 of 100 attempts are expected to be accepted.
+    assert "5.2 s are bought as 5 s, which saves $0.0259 an accepted clip" in on.reasons
+    assert on.saves[Lever.ROUND_TO_BILLED] == Decimal("0.025882")
+    assert not any("bought as" in reason for reason in off.reasons) and Lever.ROUND_TO_BILLED not in off.saves
+
+
+def test_a_model_of_one_length_serves_what_is_longer_by_no_more_than_the_tolerance(policy: Policy, sandbox_catalogue):
+    fixed = {"durations": {"frames": {"min": 81, "max": 81, "fps": 16}}}
+    catalogue = _with(_only(sandbox_catalogue, Tier.PREVIEW), sprint=fixed, dash=fixed)
+    rounded = _decided(a_brief(duration_s=5.5), catalogue, _rounding(policy, True))
+    assert rounded.requested_s == 5.0625
+    assert "5.5 s are bought as 5.0625 s, the longest that sandbox/sprint renders" in rounded.reasons
+    for duration_s, on in ((5.5, False), (5.7, True)):
+        decision = _decided(a_brief(duration_s=duration_s), catalogue, _rounding(policy, on))
+        assert decision.held and "sandbox/sprint renders at most 5.0625 s" in decision.reasons
+
+
+@given(brief=BRIEFS, catalogue=CATALOGUES)
+def test_rounding_never_makes_a_shot_dearer_nor_too_short(policy: Policy, brief: Brief, catalogue: Catalogue):
+    for shot in _shots(brief):
+        on, off = (decide(shot, brief, catalogue, _rounding(policy, switch), _OPEN) for switch in (True, False))
+        if off.held is None and on.held is None and on.model == off.model:
+            assert on.attempt_usd <= off.attempt_usd
+            assert on.requested_s <= off.requested_s
+        assert on.held is None or off.held is not None
 
 
 # Promoted models
@@ -578,15 +625,19 @@ def test_a_dearer_tiers_model_serves_only_what_it_is_good_enough_for_and_the_tie
         # Billed by the second from the first one on: 1 s and 2 s at $0.07.
         (1, "fal-ai/vidu-q3", "0.07"),
         (2, "fal-ai/vidu-q3", "0.14"),
+        # As 2 s, which are short by less than the tolerance.
+        (2.1, "fal-ai/vidu-q3", "0.14"),
         # 4 s at least at $0.05, which holds against 3 s at $0.07 and 6 s at $0.04.
-        (2.1, "fal-ai/minimax/h3", "0.20"),
+        (2.5, "fal-ai/minimax/h3", "0.20"),
         (4, "fal-ai/minimax/h3", "0.20"),
         # 6 s at least at $0.04.
         (4.5, "fal-ai/ltx-2.3-fast", "0.24"),
     ],
 )
 def test_a_draft_at_list_prices_goes_to_who_bills_least_for_its_length(policy: Policy, duration_s, model, usd):
-    decision = _one(a_brief(duration_s=duration_s), PACKAGED[1], policy)
+    some = ("fal-ai/minimax/h3", "fal-ai/ltx-2.3-fast", "fal-ai/vidu-q3")
+    catalogue = PACKAGED[1].model_copy(update={"models": tuple(PACKAGED[1].named(name) for name in some)})
+    decision = _one(a_brief(duration_s=duration_s), catalogue, policy)
     assert (decision.tier, decision.model, decision.attempt_usd) == (Tier.PREVIEW, model, Decimal(usd))
 
 

@@ -36,7 +36,13 @@ def reviewed_clips(
         # One clip's pictures at a time: its card is drawn before the next is opened.
         stills = sheet_stills()
         reviewed, verdict = review_clip(
-            ledger, store, notifier, clip, short_side=policy.routing.delivered_short_side, stills=stills
+            ledger,
+            store,
+            notifier,
+            clip,
+            short_side=policy.routing.delivered_short_side,
+            tolerance=policy.routing.duration_tolerance,
+            stills=stills,
         )
         clips.append(reviewed)
         verdicts += [verdict] if verdict is not None else []
