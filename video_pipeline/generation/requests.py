@@ -11,7 +11,7 @@ from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.providers import PROVIDERS
 from video_pipeline.ledger import FailureKind, Job, JobKind, JobState
 from video_pipeline.orders import RenderOrder, sha256_of
-from video_pipeline.routing import Catalogue, ClipPlan, Decision, Unit
+from video_pipeline.routing import Catalogue, ClipPlan, Decision
 
 
 def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: Catalogue, *, run_id: str) -> Job:
@@ -27,13 +27,9 @@ def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: C
     else:
         model, usd = catalogue.named(decision.model or ""), decision.attempt_usd
         length = model.durations.at(decision.requested_s)
-        order = order.model_copy(
+        order = model.ordered(order, length, decision.resolution, decision.size).model_copy(
             update={
                 "duration_s": decision.requested_s,
-                "frames": length.frames,
-                "fps": length.fps,
-                "resolution": decision.resolution,
-                "size": decision.size if model.price.per is Unit.MEGAPIXEL_FRAME else None,
                 "audio": decision.audio,
                 "start_image": attempt.image.media_url if attempt.image else None,
             }

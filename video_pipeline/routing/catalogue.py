@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from video_pipeline.briefs import ShotKind
 from video_pipeline.errors import ConfigurationError
-from video_pipeline.orders import Orientation
+from video_pipeline.orders import Orientation, RenderOrder
 from video_pipeline.policy import explain, read_yaml_mapping
 from video_pipeline.routing.lengths import Durations, Length
-from video_pipeline.routing.price import Price
+from video_pipeline.routing.price import Price, Unit
 
 _RATIOS: dict[Orientation, tuple[int, int]] = {
     Orientation.PORTRAIT: (9, 16),
@@ -100,6 +100,7 @@ class Model(_Entry):
     tier: Tier
     wire: dict[str, Any] = Field(description="The provider's own part: how its adapter asks for this model.")
     image_to_video: bool = Field(False, description="Whether it renders from a start image.")
+    orientations: tuple[Orientation, ...] = tuple(Orientation)
     durations: Durations
     resolutions: tuple[Resolution, ...] = Field(min_length=1)
     price: Price
@@ -146,6 +147,21 @@ class Model(_Entry):
     ) -> Decimal:
         """What one clip costs in US dollars; `at` as of `Price.usd`."""
         return self.price.usd(resolution.name, resolution.size(orientation), length, audio=audio, at=at)
+
+    def ordered(
+        self, order: RenderOrder, length: Length, resolution: str | None, size: tuple[int, int] | None
+    ) -> RenderOrder:
+        """`order` as one for a clip of this length and size, in the words that the model needs."""
+        by_pixel = self.price.per is Unit.MEGAPIXEL_FRAME
+        return order.model_copy(
+            update={
+                "duration_s": length.seconds,
+                "frames": length.frames,
+                "fps": length.fps,
+                "resolution": resolution,
+                "size": size if by_pixel else None,
+            }
+        )
 
 
 class ImageModel(_Entry):

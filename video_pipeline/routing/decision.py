@@ -564,7 +564,7 @@ def _options(
     if brief.native_audio and not with_audio:
         notes.append("sound is asked for, but no model of this tier has any: the clip will be silent")
     for model in catalogue.of_tier(tier):
-        unfit = _unfit(model, shot, with_audio, policy, state)
+        unfit = _unfit(model, shot, brief, with_audio, policy, state)
         if unfit:
             notes.append(unfit)
         else:
@@ -593,7 +593,7 @@ def _pinned(
     model = catalogue.find(pin.model) if pin else None
     if pin is None or model is None:
         return None, (f"{pin.model} is pinned to the {tier} tier, but not in the catalogue",) if pin else ()
-    unfit = _unfit(model, shot, with_audio, policy, state)
+    unfit = _unfit(model, shot, brief, with_audio, policy, state)
     if unfit:
         return None, (f"{unfit}, so it cannot serve, though it is pinned to the {tier} tier",)
     return _cheapest_size(model, shot, brief, with_audio, policy, state), ()
@@ -616,7 +616,7 @@ def _candidates(
         and model.tier.above is tier
         and model.model not in state.demoted
         and _promotion(model, tier, state) is None
-        and not _unfit(model, shot, with_audio, policy, state)
+        and not _unfit(model, shot, brief, with_audio, policy, state)
         and _reachable(model, with_audio, policy)
     )
 
@@ -637,7 +637,7 @@ def _promoted(
         promotion = _promotion(model, tier, state)
         if promotion is None:
             continue
-        unfit = _unfit(model, shot, with_audio, policy, state)
+        unfit = _unfit(model, shot, brief, with_audio, policy, state)
         if shot.kind not in promotion.kinds:
             notes.append(f"{model.model} is promoted from {model.tier}, but not proven on {shot.kind} shots")
         elif unfit:
@@ -685,7 +685,7 @@ def _dearer(
     options = [
         _cheapest_size(model, shot, brief, with_audio, policy, state)
         for model in adequate
-        if not _unfit(model, shot, with_audio, policy, state)
+        if not _unfit(model, shot, brief, with_audio, policy, state)
     ]
     options.sort(key=_by_value)
     standing = [option for option in options if option.model.model not in state.demoted]
@@ -703,6 +703,7 @@ def _by_accepted_usd(option: Option) -> tuple[float, str]:
 def _unfit(
     model: Model,
     shot: StoryboardShot,
+    brief: Brief,
     with_audio: bool,
     policy: RoutingThresholds,
     state: RoutingState,
@@ -710,6 +711,8 @@ def _unfit(
     """Why the model cannot render this shot, in words; empty when it can."""
     if model.model in state.benched:
         return f"{model.model} is benched by hand"
+    if brief.orientation not in model.orientations:
+        return f"{model.model} renders only {' and '.join(model.orientations)}"
     if with_audio and not model.offers_audio:
         return f"{model.model} has no sound"
     if model.durations.rendered(shot.duration_s, within=policy.round_within) is None:
@@ -941,7 +944,7 @@ def _alternatives(
         for model in catalogue.models
         if (model.tier is tier or tier in model.tier.cheaper or _promotion(model, tier, state))
         and not (chosen and model is chosen.model)
-        and not _unfit(model, shot, serving.audio, policy, state)
+        and not _unfit(model, shot, brief, serving.audio, policy, state)
     ]
     return tuple(
         Alternative(

@@ -65,6 +65,21 @@ def _with(catalogue: Catalogue, **changes: dict) -> Catalogue:
     return Catalogue.model_validate(document)
 
 
+_BY_SECOND = (
+    "fal-ai/minimax/h3",
+    "fal-ai/ltx-2.3-fast",
+    "fal-ai/vidu-q3",
+    "fal-ai/wan-2.7",
+    "bytedance/seedance-2.0",
+    "fal-ai/kling-3-standard",
+)
+
+
+def _of_list(names: Iterable[str]) -> Catalogue:
+    """The list prices' catalogue with these models alone."""
+    return PACKAGED[1].model_copy(update={"models": tuple(PACKAGED[1].named(name) for name in names)})
+
+
 def _only(catalogue: Catalogue, tier: Tier) -> Catalogue:
     return catalogue.model_copy(update={"models": catalogue.of_tier(tier)})
 
@@ -234,7 +249,8 @@ def test_a_demoted_model_serves_only_what_no_other_of_its_tier_can(policy: Polic
             for other in catalogue.of_tier(decision.tier):
                 too_long = other.durations.rendered_s(shot.duration_s, within=policy.routing.round_within) is None
                 silent = decision.audio and not other.offers_audio
-                assert other.model in demoted or too_long or silent
+                misshapen = brief.orientation not in other.orientations
+                assert other.model in demoted or too_long or silent or misshapen
 
 
 @given(brief=BRIEFS, catalogue=CATALOGUES, demoted=st.frozensets(st.sampled_from(_MODELS)))
@@ -627,16 +643,15 @@ def test_a_dearer_tiers_model_serves_only_what_it_is_good_enough_for_and_the_tie
         (2, "fal-ai/vidu-q3", "0.14"),
         # As 2 s, which are short by less than the tolerance.
         (2.1, "fal-ai/vidu-q3", "0.14"),
-        # 4 s at least at $0.05, which holds against 3 s at $0.07 and 6 s at $0.04.
+        # 4 s at least at $0.05, which holds against 3 s at $0.07 and 6 s at $0.06.
         (2.5, "fal-ai/minimax/h3", "0.20"),
         (4, "fal-ai/minimax/h3", "0.20"),
-        # 6 s at least at $0.04.
-        (4.5, "fal-ai/ltx-2.3-fast", "0.24"),
+        # 5 s at $0.05, which holds against 6 s at least at $0.06.
+        (4.5, "fal-ai/minimax/h3", "0.25"),
     ],
 )
 def test_a_draft_at_list_prices_goes_to_who_bills_least_for_its_length(policy: Policy, duration_s, model, usd):
-    some = ("fal-ai/minimax/h3", "fal-ai/ltx-2.3-fast", "fal-ai/vidu-q3")
-    catalogue = PACKAGED[1].model_copy(update={"models": tuple(PACKAGED[1].named(name) for name in some)})
+    catalogue = _of_list(_BY_SECOND[:3])
     decision = _one(a_brief(duration_s=duration_s), catalogue, policy)
     assert (decision.tier, decision.model, decision.attempt_usd) == (Tier.PREVIEW, model, Decimal(usd))
 
@@ -697,13 +712,13 @@ def test_a_freeze_of_previews_holds_those_that_a_dearer_tiers_model_would_serve(
 
 def test_a_decision_tells_what_others_would_have_cost_and_why_not(policy: Policy):
     state = RoutingState(demoted=frozenset({"fal-ai/ltx-2.3-fast"}))
-    decision = _one(a_brief(duration_s=2), PACKAGED[1], policy, state)
+    decision = _one(a_brief(duration_s=2), _of_list(_BY_SECOND), policy, state)
     told = [(one.model, one.tier, one.usd, one.why_not) for one in decision.alternatives]
     assert told == [
         ("fal-ai/wan-2.7", "production", Decimal("0.20"), "dearer: $0.2276 an accepted clip"),
         ("fal-ai/minimax/h3", "preview", Decimal("0.20"), "dearer: $0.2354 an accepted clip"),
-        ("fal-ai/ltx-2.3-fast", "preview", Decimal("0.24"), "demoted"),
         ("fal-ai/kling-3-standard", "cinematic", Decimal("0.252"), "dearer: $0.2968 an accepted clip"),
+        ("fal-ai/ltx-2.3-fast", "preview", Decimal("0.36"), "demoted"),
         ("bytedance/seedance-2.0", "cinematic", Decimal("0.5384"), "dearer: $0.6336 an accepted clip"),
     ]
     assert "fal-ai/minimax/h3 $0.2000 (dearer: $0.2354 an accepted clip)" in decision.instead
@@ -725,3 +740,25 @@ def test_the_alternatives_are_few_others_with_a_price_and_a_reason(policy: Polic
         assert decision.model not in names
         for one in decision.alternatives:
             assert catalogue.named(one.model).tier is one.tier and one.usd > 0 and one.why_not
+
+
+def test_a_model_that_renders_another_shape_is_left_out_and_said_so(policy: Policy, sandbox_catalogue: Catalogue):
+    catalogue = _with(sandbox_catalogue, sprint={"orientations": ["landscape"]})
+    decision = _one(a_brief(orientation="portrait"), catalogue, policy)
+    assert decision.model == "sandbox/dash" and "sandbox/sprint renders only landscape" in decision.reasons
+    assert _one(a_brief(orientation="landscape"), catalogue, policy).model == "sandbox/sprint"
+
+
+@pytest.mark.parametrize(
+    ("brief", "model", "usd"),
+    [
+        ({"quality": "draft"}, "fal-ai/fast-wan-2.2-5b", "0.0125"),
+        ({"quality": "standard"}, "fal-ai/wan-2.2-a14b-turbo", "0.05"),
+        ({"quality": "premium", "visual_complexity": 0.5}, "fal-ai/veo-3.1-lite", "0.18"),
+        ({"quality": "standard", "native_audio": True}, "fal-ai/minimax/h3-max-turbo", "0.125"),
+    ],
+    ids=["draft", "standard", "premium", "with sound"],
+)
+def test_the_articles_clip_at_list_prices(policy: Policy, brief: dict, model: str, usd: str):
+    decision = _one(a_brief(duration_s=5.2, **brief), PACKAGED[1], policy)
+    assert (decision.model, decision.attempt_usd) == (model, Decimal(usd))

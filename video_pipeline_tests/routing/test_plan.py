@@ -279,6 +279,7 @@ def test_the_packaged_day_at_list_prices(policy: Policy):
     catalogue = load_catalogue(sandbox=False)
     plans = [plan_clip(board, catalogue, policy.routing, _OPEN, max_attempts=4) for board in _examples()]
     usd = {plan.storyboard.brief.brief_id: plan.expected_usd for plan in plans}
-    # A draft and an approved clip, 2 s each. The draft cost $0.2352 while the tree looked only inside its tier.
-    assert usd["coffee-hook"] == usd["founder-story"] == Decimal("0.164623")
-    assert price_day(DAY, plans, max_attempts=4).expected_usd == Decimal("2.847545")
+    # A draft and an approved clip, 2 s each, both at a price a video.
+    assert usd["coffee-hook"] == Decimal("0.015228")
+    assert usd["founder-story"] == Decimal("0.058794")
+    assert price_day(DAY, plans, max_attempts=4).expected_usd == Decimal("1.128065")

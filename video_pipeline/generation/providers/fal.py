@@ -117,7 +117,9 @@ class FalSection(VendorSection):
 class FalWire(BaseModel):
     """How a model's endpoints want their arguments: the table that differs from model to model.
 
-    A field name that is null is an argument that the endpoint does not take.
+    A field name that is null is an argument that the endpoint does not take. `duration_as: frames` sends the number
+    of frames and their rate, `nothing` is for an endpoint of one length. `size_field` takes width and height in the
+    place of a resolution's name. `arguments` go with every request: they replace defaults that would cost more.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -126,12 +128,17 @@ class FalWire(BaseModel):
     image_to_video: str | None = None
     text_to_image: str | None = None
     image_field: str = "image_url"
-    duration_as: Literal["int", "string", "seconds_string"] = "int"
+    duration_as: Literal["int", "string", "seconds_string", "frames", "nothing"] = "int"
+    frames_field: str = "num_frames"
+    fps_field: str | None = "frames_per_second"
     resolution_field: str | None = "resolution"
+    size_field: str | None = None
+    aspect_ratio_field: str | None = "aspect_ratio"
     audio_field: str | None = None
     negative_prompt_field: str | None = None
     references_field: str | None = None
     seed: bool = True
+    arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
 def _or_none(kind: type) -> BeforeValidator:
@@ -412,13 +419,11 @@ def _request(order: RenderOrder, wire: FalWire) -> dict[str, Any]:
         arguments |= {"image_size": _IMAGE_SIZES[order.orientation], "num_images": 1}
     else:
         endpoint = wire.image_to_video if order.start_image else wire.text_to_video
-        seconds = int(order.duration_s)
-        arguments["duration"] = {"int": seconds, "string": str(seconds), "seconds_string": f"{seconds}s"}[
-            wire.duration_as
-        ]
-        arguments["aspect_ratio"] = _ASPECT_RATIOS[order.orientation]
+        arguments |= wire.arguments | _length(order, wire)
         optional = (
+            (wire.aspect_ratio_field, _ASPECT_RATIOS[order.orientation]),
             (wire.resolution_field, order.resolution),
+            (wire.size_field, order.size and dict(zip(("width", "height"), order.size, strict=True))),
             (wire.audio_field, order.audio),
             (wire.image_field, order.start_image),
             (wire.negative_prompt_field, order.negative_prompt),
@@ -430,6 +435,20 @@ def _request(order: RenderOrder, wire: FalWire) -> dict[str, Any]:
     if endpoint is None:
         raise ValueError("the model's wire names no endpoint for such an order")
     return {"endpoint": endpoint, "arguments": arguments}
+
+
+def _length(order: RenderOrder, wire: FalWire) -> dict[str, Any]:
+    """The arguments that say how long a clip is to be. Raises ValueError for a length that the wire cannot say."""
+    if wire.duration_as == "nothing":
+        return {}
+    if wire.duration_as == "frames":
+        if order.frames is None:
+            raise ValueError("the model's wire counts frames, and its durations do not")
+        return {wire.frames_field: order.frames} | ({wire.fps_field: order.fps} if wire.fps_field else {})
+    seconds = int(order.duration_s)
+    if seconds != order.duration_s:
+        raise ValueError("the model's wire takes whole seconds, and its durations are none")
+    return {"duration": {"int": seconds, "string": str(seconds), "seconds_string": f"{seconds}s"}[wire.duration_as]}
 
 
 def _refused_submit(answer: Answer) -> NotAccepted | SubmitUnknown:

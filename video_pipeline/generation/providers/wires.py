@@ -6,7 +6,7 @@ from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation.providers.registry import PROVIDERS
 from video_pipeline.orders import Orientation, RenderOrder
 from video_pipeline.policy import explain
-from video_pipeline.routing import Catalogue, ImageModel, Model
+from video_pipeline.routing import Catalogue, ImageModel, Length, Model, Resolution
 
 _PICTURE = RenderOrder(prompt="a picture", orientation=Orientation.PORTRAIT)
 _START_IMAGE = "https://media.example/still.png"
@@ -18,17 +18,34 @@ def check_wires(catalogue: Catalogue) -> Catalogue:
     Raises ConfigurationError that names the entry and what is wrong with it.
     """
     for model in catalogue.models:
-        _check(catalogue, model, _orders(model))
+        clip = _clip(model, model.durations.lengths[-1], model.resolutions[0])
+        from_picture = clip.model_copy(update={"start_image": _START_IMAGE})
+        _check(catalogue, model, [clip, from_picture] if model.image_to_video else [clip])
+        _check_told_apart(catalogue, model)
     if catalogue.anchor is not None:
         _check(catalogue, catalogue.anchor, [_PICTURE])
     return catalogue
 
 
-def _orders(model: Model) -> list[RenderOrder]:
-    """One order of each kind that the entry says the model serves."""
-    resolution = model.resolutions[0]
-    clip = _PICTURE.model_copy(update={"duration_s": model.durations.longest_s, "resolution": resolution.name})
-    return [clip, clip.model_copy(update={"start_image": _START_IMAGE})] if model.image_to_video else [clip]
+def _clip(model: Model, length: Length, resolution: Resolution) -> RenderOrder:
+    return model.ordered(_PICTURE, length, resolution.name, resolution.size(_PICTURE.orientation))
+
+
+def _check_told_apart(catalogue: Catalogue, model: Model) -> None:
+    """Whether a request says its size and its length: what is left out is the vendor's default, often dearer."""
+    lengths, sizes = model.durations.lengths, model.resolutions
+    vendor = PROVIDERS[model.provider]
+    for what, choices in (
+        ("size", [(lengths[0], size) for size in sizes]),
+        ("length", [(length, sizes[0]) for length in (lengths[0], lengths[-1])]),
+    ):
+        orders = [_clip(model, *choice) for choice in dict.fromkeys(choices)]
+        requests = [vendor.translate(order, model.wire) for order in orders]
+        if any(request in requests[:at] for at, request in enumerate(requests)):
+            raise ConfigurationError(
+                f"The entry {model.model} of the catalogue {catalogue.name} has a wrong wire: its request does not "
+                f"say the {what}, and there are several."
+            )
 
 
 def _check(catalogue: Catalogue, entry: Model | ImageModel, orders: list[RenderOrder]) -> None:

@@ -34,6 +34,7 @@ BILLED = frozenset({Outcome.REFUSED_OUTPUT, Outcome.CANCELED})
 ACCOUNT = "sandbox"
 DEFAULT_LIMIT, MAX_LIMIT = 50, 1000
 DEFAULT_SECONDS = Decimal(5)
+DEFAULT_FPS = 16
 DEFAULT_IMAGE_SIZE = (1024, 768)
 IMAGE_SIZES = {
     "square_hd": (1024, 1024),
@@ -367,8 +368,10 @@ def _image_order(body: dict[str, Any], prompt: str, seed: int | None) -> Order:
 def _video_order(
     endpoint: str, model: PricedModel, body: dict[str, Any], prompt: str, seed: int | None, max_seconds: Decimal
 ) -> Order:
+    size = body.get("video_size")
+    short_side, aspect = _short_side(size, body) if size is not None else (None, None)
     resolution = str(body.get("resolution") or model.default_resolution).lower()
-    if resolution not in model.resolutions:
+    if short_side is None and resolution not in model.resolutions:
         expected = " or ".join(f"'{name}'" for name in model.resolutions)
         raise _Invalid("resolution", f"Input should be {expected}", "literal_error", body.get("resolution"))
     from_image = _is_image_to_video(endpoint)
@@ -380,15 +383,27 @@ def _video_order(
         prompt,
         seed,
         seconds=_seconds(body, max_seconds),
-        short_side=int(resolution.removesuffix("p")),
-        aspect=_aspect(body, default=None if from_image else (16, 9)),
+        short_side=short_side or int(resolution.removesuffix("p")),
+        aspect=aspect or _aspect(body, default=None if from_image else (16, 9)),
         audio=bool(body.get("generate_audio", body.get("audio", False))) and model.usd_per_s_audio is not None,
         start_image=image_url if from_image else None,
     )
 
 
+def _short_side(size: Any, body: dict[str, Any]) -> tuple[int, tuple[int, int]]:
+    """The short side in pixels and the aspect of a size that is given by width and height."""
+    match size:
+        case {"width": int(width), "height": int(height)} if (
+            min(width, height) >= MIN_IMAGE_SIDE and max(width, height) <= MAX_IMAGE_SIDE
+        ):
+            return min(width, height), (width, height)
+    raise _Invalid("video_size", "Input should be a size", "literal_error", body.get("video_size"))
+
+
 def _seconds(body: dict[str, Any], max_seconds: Decimal) -> Decimal:
     given = body.get("duration", DEFAULT_SECONDS)
+    if "num_frames" in body:
+        given = _from_frames(body)
     try:
         seconds = Decimal(str(given).removesuffix("s"))
     except InvalidOperation:
@@ -399,6 +414,16 @@ def _seconds(body: dict[str, Any], max_seconds: Decimal) -> Decimal:
         message = f"Input should be greater than 0 and at most {max_seconds}"
         raise _Invalid("duration", message, "less_than_equal", str(given))
     return seconds
+
+
+def _from_frames(body: dict[str, Any]) -> Decimal:
+    """The length in seconds of so many frames at their rate."""
+    for name in ("num_frames", "frames_per_second", "fps"):
+        count = body.get(name, DEFAULT_FPS)
+        if not isinstance(count, int) or count < 1:
+            raise _Invalid(name, "Input should be a valid integer greater than 0", "int_type", count)
+    rate = body.get("frames_per_second", body.get("fps", DEFAULT_FPS))
+    return Decimal(body["num_frames"]) / rate
 
 
 def _is_image_to_video(endpoint: str) -> bool:
