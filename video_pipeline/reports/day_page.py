@@ -1,6 +1,6 @@
 """The day as an HTML page (`day_report.html`) that needs nothing but itself; further pages have more clips (O3)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -9,7 +9,7 @@ from video_pipeline.ledger import Ledger
 from video_pipeline.reports.addresses import web_address
 from video_pipeline.reports.gallery import sheet_names
 from video_pipeline.reports.inline import data_uri
-from video_pipeline.reports.model_facts import Tries, drawn, values_of
+from video_pipeline.reports.model_facts import Given, Tries, explored, given_of, summed, values_of
 from video_pipeline.reports.model_page import model_page_key, newest_scores
 from video_pipeline.reports.pages import template
 from video_pipeline.reports.plots import cost_svg, value_svg, waste_svg
@@ -40,7 +40,7 @@ def day_report(
     """
     sheets = sheet_names(store, report.day)
     scores = newest_scores(store)
-    values = values_of(scores, recent)
+    values, given = values_of(scores, recent), given_of(ledger.governance.decided_on(report.day))
     shared = {
         "web_address": web_address,
         "report": report,
@@ -53,8 +53,8 @@ def day_report(
         "waste_svg": waste_svg(report, width=_CHART_WIDTH) if report.waste_by_day else None,
         "value_svg": value_svg(values, width=_CHART_WIDTH) if any(value.worth for value in values) else None,
         "scored_on": scores[0].day if scores else None,
-        "models": _models(facts),
-        "explored_usd": sum((one.billed_usd for fact in facts for one in drawn(fact)), Decimal(0)),
+        "models": _models(facts, given),
+        "explored_usd": sum((one.extra_usd for one in given.values()), Decimal(0)),
         "times": day_times(report, facts),
         "duration": duration,
         "made_at": datetime.now(UTC),
@@ -73,23 +73,21 @@ def day_report(
     return stored[0]
 
 
-def _models(facts: Sequence[ClipFact]) -> list[tuple[str, str | None, Tries, Tries]]:
-    """Each model that the day's clips were tried at: where its page is, and its first tries, all and those drawn.
+def _models(facts: Sequence[ClipFact], given: Mapping[str, Given]) -> list[tuple[str, str | None, Tries, Tries]]:
+    """Each model that the day's clips were tried at: where its page is, its first tries, and those to learn by.
 
     One that only came after others had refused a shot is not scored, and has no page by that.
     """
-    tries: dict[str, tuple[Tries, Tries]] = {}
-    scored = {entry.model for fact in facts for entry in fact.by_model}
-    for fact in facts:
-        given = drawn(fact)
-        for one in fact.first_tries:
-            every, by_draw = tries.setdefault(one.model, (Tries(), Tries()))
-            every.add(one)
-            if one in given:
-                by_draw.add(one)
+    tries: dict[str, Tries] = {}
+    for one in (one for fact in facts for one in fact.first_tries):
+        tries.setdefault(one.model, Tries()).add(one)
     # The pages of models lie beside the folders of days.
+    scored = {entry.model for fact in facts for entry in fact.by_model}
     pages = {model: f"../{model_page_key(model).split('/', 1)[1]}" for model in scored}
-    return [(model, pages.get(model), *found) for model, found in sorted(tries.items())]
+    return [
+        (model, pages.get(model), every, summed(explored(model, None, facts, given).values()))
+        for model, every in sorted(tries.items())
+    ]
 
 
 def pages_for(clips: int) -> int:

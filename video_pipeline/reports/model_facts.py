@@ -8,6 +8,8 @@ from typing import Any, cast
 
 from video_pipeline.feedback import ClipFact, FirstTry, ModelScore, Outcome
 from video_pipeline.intervals import wilson_interval
+from video_pipeline.ledger import Decided
+from video_pipeline.routing import Decision, Purpose
 
 # Of the intervals that are worked out here.
 _CONFIDENCE = 0.90
@@ -103,19 +105,64 @@ def tries_by_kind(model: str, version: str, facts: Iterable[ClipFact]) -> dict[s
     return dict(sorted(found.items()))
 
 
-def explored(model: str, version: str, facts: Iterable[ClipFact]) -> Tries:
-    """First tries of clips that a draw gave to the model."""
-    return _summed(_of(model, version, (one for fact in facts for one in drawn(fact))))
+@dataclass
+class Exploration:
+    """Clips that a draw gave to a model so that one learns of it: how they ended, and what they were expected to cost
+    more than the best value, in US dollars."""
+
+    tries: Tries = field(default_factory=Tries)
+    extra_usd: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Why a draw gave a clip to another model than the best value, to which, and for how much more, in US dollars."""
+
+    model: str
+    purpose: Purpose
+    extra_usd: Decimal
+
+
+def given_of(decided: Iterable[Decided]) -> dict[str, Given]:
+    """The clips that were bought from another model than the best value, by clip id; one draw is for a whole clip."""
+    found: dict[str, Given] = {}
+    for row in decided:
+        decision = Decision.model_validate(row.document)
+        draw, model = decision.draw, decision.model
+        if row.begun and draw and model and decision.fell_over is None and draw.purpose is not Purpose.VALUE:
+            before = found[row.clip_id].extra_usd if row.clip_id in found else Decimal(0)
+            found[row.clip_id] = Given(model, draw.purpose, before + draw.extra_usd)
+    return found
+
+
+def explored(
+    model: str, version: str | None, facts: Iterable[ClipFact], given: Mapping[str, Given]
+) -> dict[Purpose, Exploration]:
+    """What was explored of a model, or of one version of it, by why."""
+    found: dict[Purpose, Exploration] = defaultdict(Exploration)
+    for fact in facts:
+        one = given.get(fact.clip_id)
+        for first in fact.first_tries if one and one.model == model else ():
+            if one and first.model == model and version in (None, first.model_version):
+                found[one.purpose].tries.add(first)
+                found[one.purpose].extra_usd += one.extra_usd
+    return dict(sorted(found.items()))
+
+
+def summed(explorations: Iterable[Exploration]) -> Tries:
+    """The tries of all of them."""
+    total = Tries()
+    for one in explorations:
+        total.tried += one.tries.tried
+        total.billed_usd += one.tries.billed_usd
+        for end, count in one.tries.ends.items():
+            total.ends[end] += count
+    return total
 
 
 def rescues(model: str, version: str, facts: Iterable[ClipFact]) -> Tries:
     """First tries of clips that another model had refused or failed before."""
     return _summed(_of(model, version, (one for fact in facts for one in fact.first_tries if one.rescue)))
-
-
-def drawn(fact: ClipFact) -> list[FirstTry]:
-    """The first tries at models that a draw gave the clip to."""
-    return [one for one in fact.first_tries if one.chance < 1]
 
 
 def numbers_of(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from video_pipeline.ledger import Ledger, StandingStatus, Transition
 from video_pipeline.reports.charts import history_chart
 from video_pipeline.reports.model_facts import (
     explored,
+    given_of,
     numbers_of,
     rescues,
     tries_by_kind,
@@ -20,6 +21,7 @@ from video_pipeline.reports.model_facts import (
 )
 from video_pipeline.reports.pages import template
 from video_pipeline.reports.plots import value_svg
+from video_pipeline.routing import Purpose
 from video_pipeline.storage import ObjectStore, StoredObject, read_rows, report_key
 
 # How far back a page looks.
@@ -28,6 +30,11 @@ _MOST_MOVES = 30
 _CHART_WIDTH = 1040
 _FOLDER = "models"
 _SCORES = "tables/model_scores/"
+_PURPOSES = {
+    Purpose.LEARN: "to learn of it",
+    Purpose.PROBATION: "to prove itself while demoted",
+    Purpose.TRIAL: "tried in the tier above its own",
+}
 
 
 @dataclass(frozen=True)
@@ -63,10 +70,12 @@ def model_pages(
         return {}
     moves = ledger.governance.standing_history()
     compiled = template("model_report.html")
-    values = values_of(scores, facts)
+    values, days = values_of(scores, facts), sorted({fact.day for fact in facts})
+    given = given_of(row for day in days for row in ledger.governance.decided_on(day))
     shared = {
         "value_svg": value_svg(values, width=_CHART_WIDTH),
-        "days": len({fact.day for fact in facts}),
+        "days": len(days),
+        "why_explored": _PURPOSES,
         "most_moves": _MOST_MOVES,
         "made_at": datetime.now(UTC),
     }
@@ -88,7 +97,7 @@ def model_pages(
             nights=own,
             worth_of=worth_of,
             kinds=tries_by_kind(model, version, facts),
-            explored=explored(model, version, facts),
+            explored=explored(model, version, facts, given),
             rescues=rescues(model, version, facts),
         )
         key = model_page_key(model)

@@ -7,14 +7,23 @@ from pathlib import Path
 import pytest
 
 from video_pipeline.feedback import ClipFact, FirstTry, ModelScore, Outcome, cost_report_of, learn, score_models
-from video_pipeline.ledger import Actor, Ledger, StandingStatus
+from video_pipeline.ledger import Actor, Decided, JobState, Ledger, StandingStatus
 from video_pipeline.policy import Policy
 from video_pipeline.reports import day_report, model_pages
-from video_pipeline.reports.model_facts import explored, numbers_of, rescues, tries_by_kind, values_of
+from video_pipeline.reports.model_facts import (
+    Given,
+    explored,
+    given_of,
+    numbers_of,
+    rescues,
+    tries_by_kind,
+    values_of,
+)
 from video_pipeline.reports.model_page import model_page_key
-from video_pipeline.routing import load_catalogue
+from video_pipeline.routing import Decision, Draw, Purpose, Tier, load_catalogue
 from video_pipeline.storage import LocalStore, table_key, write_rows
 from video_pipeline_tests.feedback.rows import DAY, a_fact, attempts
+from video_pipeline_tests.ledger.rows import a_job
 
 CATALOGUE = load_catalogue(sandbox=True)
 HOSTILE = 'vendor/<script>alert("x")</script>'
@@ -62,6 +71,16 @@ def _keep(store: LocalStore, day: date, scores: list[ModelScore]) -> None:
     store.put_bytes(table_key("model_scores", str(day)), write_rows(ModelScore, scores), content_type="parquet")
 
 
+def _give(ledger: Ledger, fact: ClipFact) -> None:
+    """The clip was bought from the model with the hostile name to learn of it."""
+    draw = Draw(purpose=Purpose.LEARN, shares={HOSTILE: 0.1}, point=0.05, extra_usd=Decimal("0.02"))
+    decision = Decision(shot=0, tier=Tier.PREVIEW, model=HOSTILE, chance=0.1, draw=draw)
+    job = a_job(fact.brief_id, clip_id=fact.clip_id, state=JobState.ACCEPTED)
+    document = decision.model_dump(mode="json")
+    ledger.governance.stick(clip_id=fact.clip_id, shot=0, shot_sha256=job.shot_sha256, document=document)
+    ledger.jobs.plan(job)
+
+
 def _page(store: LocalStore, model: str = HOSTILE) -> str:
     return store.read_bytes(model_page_key(model)).decode()
 
@@ -80,13 +99,14 @@ def test_a_page_tells_the_nights_the_standings_and_the_kinds_in_safe_words(
         day=DAY,
         evidence={"reason": "refused <9> of 12", "refusal_interval": [0.41, 0.92], "score": 0.1},
     )
+    _give(ledger, FACTS[1])
     pages = model_pages(store, ledger, _scores(policy), FACTS)
     assert set(pages) == {HOSTILE, "sandbox/dash"}
     page = _page(store)
     assert "<script" not in page and "&lt;script&gt;" in page
     assert "refused &lt;9&gt; of 12" in page and "refusal interval: 0.41 to 0.92" in page
     assert str(before) in page and '<span class="status demoted">' in page
-    assert "A draw gave it 2 clips, for $0.1000: 1 accepted" in page
+    assert "<td>to learn of it</td>" in page and "$0.0200" in page
     assert "Not compared: 1 clip that came" in page
     assert "no night has changed that" in _page(store, "sandbox/dash")
 
@@ -107,8 +127,22 @@ def test_names_that_look_alike_have_pages_of_their_own():
 def test_tries_are_counted_once_and_where_they_belong():
     [(kind, tries)] = tries_by_kind(HOSTILE, "1", FACTS).items()
     assert (kind, tries.tried, tries.accepted, tries.usd_per_accepted) == ("action", 3, 2, Decimal("0.10"))
-    assert (explored(HOSTILE, "1", FACTS).tried, explored(HOSTILE, "2", FACTS).tried) == (2, 0)
+    given = {FACTS[1].clip_id: Given(HOSTILE, Purpose.LEARN, Decimal("0.02"))}
+    [(purpose, exploration)] = explored(HOSTILE, "1", FACTS, given).items()
+    assert (purpose, exploration.tries.accepted, exploration.extra_usd) == (Purpose.LEARN, 1, Decimal("0.02"))
+    assert explored(HOSTILE, "2", FACTS, given) == explored("sandbox/dash", None, FACTS, given) == {}
     assert rescues(HOSTILE, "1", FACTS).ends[Outcome.REJECTED] == 1
+
+
+def test_only_clips_that_were_bought_to_learn_are_explored():
+    def decided(name: str, purpose: Purpose, *, begun: bool = True) -> Decided:
+        draw = Draw(purpose=purpose, shares={HOSTILE: 0.1}, point=0.05, extra_usd=Decimal("0.02"))
+        decision = Decision(shot=0, tier=Tier.PREVIEW, model=HOSTILE, chance=0.1, draw=draw)
+        return Decided(f"{DAY}/{name}", "", decision.model_dump(mode="json"), begun)
+
+    rows = [decided("a", Purpose.VALUE), decided("b", Purpose.LEARN), decided("b", Purpose.LEARN)]
+    rows.append(decided("c", Purpose.TRIAL, begun=False))
+    assert given_of(rows) == {f"{DAY}/b": Given(HOSTILE, Purpose.LEARN, Decimal("0.04"))}
 
 
 def test_an_accepted_clip_costs_all_that_was_billed(policy: Policy):
@@ -132,10 +166,11 @@ def test_the_days_page_links_its_models_and_tells_waste_and_exploration(
     assert report.waste_by_day == {str(DAY): {"quality": Decimal("0.10")}}
     bare = day_report(store, ledger, report, FACTS, limit_usd=Decimal("0.15"), recent=FACTS)
     assert "Value for money" not in store.read_bytes(bare.key).decode()
-    _keep(store, DAY, _scores(policy))
+    _keep(store, DAY, [score.model_copy(update={"seen": 1}) for score in _scores(policy)])
+    _give(ledger, FACTS[1])
     page = store.read_bytes(day_report(store, ledger, report, FACTS, limit_usd=Decimal("0.15"), recent=FACTS).key)
     html = page.decode()
     assert "<script" not in html
     assert f'href="../{model_page_key(HOSTILE).removeprefix("reports/")}"' in html
-    assert "so that one learns of it: $0.1000 of the day" in html
+    assert "expected to cost $0.0200 more than with the best value" in html
     assert "Waste by cause" in html and "Value for money" in html
