@@ -86,8 +86,8 @@ def cost_chart(rows: Sequence[Mapping[str, Any]], *, limit_usd: float = 0.15, wi
 def score_chart(rows: Sequence[Mapping[str, Any]]) -> Chart:
     """Each model's score with its interval, best first, a panel for each tier.
 
-    A row has `tier`, `model` (with its version), `score`, `low` and `high` (0..1), and `attempts`, the number
-    that the score rests on.
+    A row has `tier`, `model` (with its version), `score`, `low` and `high` (the tier's best has 1, and an interval
+    may reach beyond that), and `attempts`, the number that the score rests on.
     """
     import altair as alt
 
@@ -246,7 +246,8 @@ def _score_panel(values: list[dict[str, Any]], tier: str, everything: list[dict[
         ),
         color=_tier_colour(everything, legend=False),
     )
-    scale = alt.Scale(domain=[0, 1])
+    # All panels reach as far as the widest interval.
+    scale = alt.Scale(domain=[0, max(1.0, *(value["high"] for value in everything))])
     axis = alt.Axis(format=".1f", tickCount=6, labelFlush=False)
     bars = base.mark_rule(strokeWidth=5, opacity=0.3, strokeCap="round").encode(
         x=alt.X("low:Q", title=None, scale=scale, axis=axis), x2="high:Q"

@@ -89,6 +89,11 @@ def test_scores_are_drawn_best_first_in_their_tiers():
     assert any("(310)" in text for text in texts)
 
 
+def test_an_interval_beyond_the_best_does_not_widen_the_picture():
+    row = {"tier": "preview", "model": "ltx", "score": 1.0, "low": 0.7, "high": 1.6, "attempts": 9}
+    assert _png_size(score_chart([row]))[0] <= 700
+
+
 @pytest.mark.parametrize("nights", [1, 3])
 def test_a_models_nights_are_drawn_a_panel_a_measure(nights: int):
     first = date(2026, 11, 1)
