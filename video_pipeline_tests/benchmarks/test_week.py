@@ -1,10 +1,21 @@
 """The economics week, small: its mix is the published one, and its ledger agrees with its shop."""
 
+import json
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 
-from benchmarks.week import CLIPS, Week, briefs_of, refused_takes, run_week, week_policy
+from benchmarks.week import (
+    CLIPS,
+    PAGE,
+    RESULTS,
+    Week,
+    briefs_of,
+    documented,
+    refused_takes,
+    run_week,
+    week_policy,
+)
 from video_pipeline.ledger import Ledger
 from video_pipeline.routing import load_catalogue
 
@@ -18,6 +29,11 @@ def test_the_weeks_mix_is_the_published_one() -> None:
     assert round(sum(brief.total_s for brief in briefs) / len(briefs), 3) == 5.2
     refused = refused_takes(CLIPS)
     assert len(refused) == 0.18 * CLIPS and round(sum(refused.values()) / len(refused), 1) == 1.3
+
+
+def test_the_page_has_the_tables_of_the_last_results() -> None:
+    page = PAGE.read_text()
+    assert documented(page, json.loads(RESULTS.read_text())) == page
 
 
 def test_a_small_week_is_delivered_and_costs_what_its_shop_bills(ledger: Ledger, tmp_path: Path) -> None:
