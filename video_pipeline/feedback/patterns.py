@@ -57,7 +57,7 @@ class PatternVerdict(StrEnum):
 
 
 class Measure(StrEnum):
-    """What of an audience is compared: the share of a clip that is watched, or, where no platform tells that, views.
+    """What of an audience is compared: the share of a clip that is watched, or, where a platform tells none, views.
 
     Views as their share of themselves and the platform's median: the median clip has 0.5.
     """
@@ -240,12 +240,7 @@ def _patterns(
 ) -> Iterator[EditorialPattern]:
     """The rows of one platform, before they are judged."""
     levels = [_levels(one.fact) for one in seen]
-    remembered = [Sample(one.outcome, one.weight, level) for one, level in zip(seen, levels, strict=True)]
-    whole = [Sample(one.outcome, 1.0, level) for one, level in zip(seen, levels, strict=True)]
-    effects = effects_of(remembered, _scales(policy, learned=True))
-    # Evidence against "there is nothing" is weighed with nothing forgotten, as nothing does not change, and under
-    # scales that no data has moved: only so is it what it is called.
-    weighed = effects_of(whole, _scales(policy, learned=False))
+    effects, weighed = _fitted(seen, levels, policy)
     for parameter in Parameter:
         groups: dict[str, list[_Seen]] = defaultdict(list)
         for one, level in zip(seen, levels, strict=True):
@@ -253,6 +248,9 @@ def _patterns(
         if parameter is Parameter.GUIDANCE:
             # The rest was not drawn.
             groups = {value: groups[value] for value in (_APPLIED, _HELD_OUT) if value in groups}
+            if _APPLIED in groups:
+                # Which model makes a clip is what a default changes, and so is no circumstance to adjust for.
+                effects, weighed = _fitted(seen, levels, policy, without="model")
         values = {value: own for value, own in sorted(groups.items()) if value not in ("", _HELD_OUT)}
         enough = {value for value, own in values.items() if len(own) >= policy.minimum_clips}
         for value, own in values.items():
@@ -275,6 +273,23 @@ def _patterns(
                 best=_best(effects, parameter, value, enough - {value}),
                 evidence=weighed.difference(of).evidence,
             )
+
+
+def _fitted(
+    seen: Sequence[_Seen], levels: Sequence[Mapping[str, str]], policy: GuidancePolicy, *, without: str = ""
+) -> tuple[Effects, Effects]:
+    """The effects to tell, and those to weigh evidence by.
+
+    Evidence against "there is nothing" is weighed with nothing forgotten, as nothing does not change, and under
+    scales that no data has moved: only so is it what it is called.
+    """
+    told, weighed = (
+        {name: scale for name, scale in _scales(policy, learned=learned).items() if name != without}
+        for learned in (True, False)
+    )
+    remembered = [Sample(one.outcome, one.weight, level) for one, level in zip(seen, levels, strict=True)]
+    whole = [Sample(one.outcome, 1.0, level) for one, level in zip(seen, levels, strict=True)]
+    return effects_of(remembered, told), effects_of(whole, weighed)
 
 
 def _against_others(parameter: Parameter, value: str, groups: Mapping[str, Sequence[_Seen]]) -> dict[Level, float]:

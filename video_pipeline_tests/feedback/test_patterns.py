@@ -260,6 +260,18 @@ def test_what_was_applied_is_measured_against_what_was_held_out():
     assert channel.hooks()["question"].clips == 80
 
 
+def test_what_a_default_does_by_the_model_that_it_leads_to_is_its_doing():
+    channel = (
+        Channel()
+        .add(80, 0.6, model="liked", applied=_noted(held_out=False))
+        .add(80, 0.5, model="usual", applied=_noted(held_out=True))
+        .add(80, 0.6, model="liked", hook="open")
+        .add(81, 0.5, model="usual", hook="open")
+    )
+    (row,) = [row for row in channel.patterns().values() if row.parameter is Parameter.GUIDANCE]
+    assert row.gain == pytest.approx(0.1, abs=0.02)
+
+
 def test_an_effect_of_guidance_is_no_guidance(ledger: Ledger):
     row = EditorialPattern(
         week=_WEEK,
