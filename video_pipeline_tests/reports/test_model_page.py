@@ -67,6 +67,11 @@ def _scores(policy: Policy, day: date = DAY, facts: list[ClipFact] = FACTS) -> l
     return score_models(facts, learn(day, facts, [], CATALOGUE, policy.scoring), policy.scoring)
 
 
+def _seen(policy: Policy, *models: str) -> list[ModelScore]:
+    """The scores, with a clip of each of these models that was seen."""
+    return [score.model_copy(update={"seen": int(score.model in models)}) for score in _scores(policy)]
+
+
 def _keep(store: LocalStore, day: date, scores: list[ModelScore]) -> None:
     store.put_bytes(table_key("model_scores", str(day)), write_rows(ModelScore, scores), content_type="parquet")
 
@@ -146,8 +151,7 @@ def test_only_clips_that_were_bought_to_learn_are_explored():
 
 
 def test_an_accepted_clip_costs_all_that_was_billed(policy: Policy):
-    scores = [score.model_copy(update={"seen": int(score.model == HOSTILE)}) for score in _scores(policy)]
-    cheap, dear = values_of(scores, FACTS)
+    cheap, dear = values_of(_seen(policy, HOSTILE), FACTS)
     assert (cheap.model, cheap.usd.value, dear.usd.value) == ("sandbox/dash", 0.05, pytest.approx(0.15))
     assert dear.usd.low < dear.usd.value < dear.usd.high
     assert dear.worth is not None and dear.worth.low < dear.worth.value == 1.0 < dear.worth.high
@@ -166,7 +170,7 @@ def test_the_days_page_links_its_models_and_tells_waste_and_exploration(
     assert report.waste_by_day == {str(DAY): {"quality": Decimal("0.10")}}
     bare = day_report(store, ledger, report, FACTS, limit_usd=Decimal("0.15"), recent=FACTS)
     assert "Value for money" not in store.read_bytes(bare.key).decode()
-    _keep(store, DAY, [score.model_copy(update={"seen": 1}) for score in _scores(policy)])
+    _keep(store, DAY, _seen(policy, HOSTILE, "sandbox/dash"))
     _give(ledger, FACTS[1])
     page = store.read_bytes(day_report(store, ledger, report, FACTS, limit_usd=Decimal("0.15"), recent=FACTS).key)
     html = page.decode()
