@@ -121,7 +121,7 @@ def _of_new(
     peers = _peers(key, nights[0].night, nights[-1].night, tallies)
     usual = _pooled(peers, prior, policy.prior_strength, refused=refused)
     # Models differ, so that however many clips of others say nothing surer of this one.
-    usual = Rate(max(policy.usual_floor, usual.mean), min(usual.tries, _HETEROGENEITY_TRIES))
+    usual = Rate(max(_floor(policy, refused), usual.mean), min(usual.tries, _HETEROGENEITY_TRIES))
     raised, bad = max(policy.new_rate, usual.mean + policy.new_step), own.bad(refused=refused)
     over = evidence(bad, own.tried, usual, raised) - ratio_threshold(policy.new_false_alarms)
     if over < 0:
@@ -133,7 +133,12 @@ def _usual(before: Counts, prior: float, policy: ScoringPolicy, *, refused: bool
     """What is known of a version's own rate by what came before a night."""
     tries = before.tried + policy.prior_strength
     mean = (before.bad(refused=refused) + policy.prior_strength * prior) / tries
-    return Rate(max(policy.usual_floor, mean), tries)
+    return Rate(max(_floor(policy, refused), mean), tries)
+
+
+def _floor(policy: ScoringPolicy, refused: bool) -> float:
+    """The least rate that is usual: what is not accepted is refused, rejected or failed."""
+    return policy.usual_floor if refused else 2 * policy.usual_floor
 
 
 def _tested(
