@@ -7,7 +7,7 @@ no model's change.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,8 +22,8 @@ OWN_RATE_TRIES = 15.0
 _HETEROGENEITY_TRIES = 30.0
 # The most evidence that one peer is heard with.
 _LOUDEST = 0.75
-# Together they have to say this much to be believed.
-_STORM = 0.3
+# Without the loudest they have to say at least so much against it, or it may have hit all.
+_STORM = -0.5
 _HIGHEST_RATE = 0.95
 # How often a rise is far more than the least that is to be found.
 _FAR_WEIGHT = 0.25
@@ -95,7 +95,7 @@ def find_rise(
         return new
     rise, night, own, usual = best
     peers = _peers(key, night.night, record.at, tallies)
-    if sum(_heard(peer, rise, refused=refused) for peer in peers.values()) > _STORM:
+    if _storm(peers.values(), rise, refused=refused):
         # The others were hit too: what is usual now is what they have.
         now = _pooled(peers, usual.mean, policy.prior_strength, refused=refused)
         rise = _tested(night, own, max(usual, now, key=lambda rate: rate.mean), policy, tries, refused=refused)
@@ -165,6 +165,12 @@ def _peers(
             if other[0] != key[0]:
                 peers.setdefault(other, Counts()).add(counts)
     return peers
+
+
+def _storm(peers: Iterable[Counts], rise: Rise, *, refused: bool) -> bool:
+    """Whether the others may have been hit too; the loudest of them may have troubles of its own."""
+    heard = sorted(_heard(peer, rise, refused=refused) for peer in peers)
+    return sum(heard[:-1]) > _STORM
 
 
 def _heard(peer: Counts, rise: Rise, *, refused: bool) -> float:
