@@ -58,11 +58,13 @@ class Told:
 def told_by_ledger(ledger: Ledger, day: date, policy: ScoringPolicy) -> Told:
     """For the night of `day`: people's words in force, standings of before its window, those of older releases."""
     first = day - timedelta(days=policy.trailing_days - 1)
-    by_hand: dict[str, StandingStatus] = {}
+    by_hand = {
+        one.model: StandingStatus.DEMOTED if one.act is HandAct.BENCH else StandingStatus.ACTIVE
+        for one in ledger.governance.by_hand()
+        if one.holds_on(day)
+    }
     earlier: list[Earlier] = []
     for model, changes in ledger.governance.standing_history().items():
-        if changes[-1].by is Actor.PERSON:
-            by_hand[model] = changes[-1].state
         earlier += [
             Earlier(model, change.state, change.day, change.evidence.get("promotion", {}))
             for change in changes

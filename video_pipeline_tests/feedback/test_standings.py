@@ -14,7 +14,7 @@ from video_pipeline.feedback import (
     told_by_ledger,
     transition_alerts,
 )
-from video_pipeline.ledger import Actor, Ledger, Preference, StandingStatus, TierState
+from video_pipeline.ledger import Actor, ByHand, HandAct, Ledger, Preference, StandingStatus, TierState
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Belief, Prior, RoutingState, load_catalogue
 from video_pipeline_tests.feedback.rows import DAY, tries
@@ -102,13 +102,18 @@ def test_a_new_version_of_a_fallen_model_starts_anew(ledger: Ledger, policy: Pol
     assert (standing.model_version, standing.status, standing.changed) == ("1", _ACTIVE, True)
 
 
-def test_what_a_person_has_set_holds(ledger: Ledger, policy: Policy):
-    for status in (_DEMOTED, _ACTIVE):
-        ledger.governance.set_standing(
-            _DASH, status, model_version="1", tier="preview", by=Actor.PERSON, day=DAY, evidence={}
-        )
-        standing = _night(ledger, policy, _bad(DAY), DAY)[_DASH]
-        assert (standing.status, standing.changed) == (status, False)
+def test_what_a_person_has_set_holds_until_it_is_lifted_or_over(ledger: Ledger, policy: Policy):
+    def said(act: HandAct, until: date | None = None) -> tuple[StandingStatus, bool]:
+        tier = "preview" if act is HandAct.PIN else ""
+        ledger.governance.set_by_hand(ByHand(_SPRINT, act, DAY, tier, until), model_version="1", own_tier="preview")
+        standing = _night(ledger, policy, _bad(DAY), DAY)[_SPRINT]
+        return standing.status, standing.changed
+
+    assert said(HandAct.BENCH) == (_DEMOTED, False)
+    assert said(HandAct.PIN) == (_ACTIVE, False)
+    assert said(HandAct.PIN, until=_day(-1)) == (_DEMOTED, True)
+    assert said(HandAct.PIN) == (_ACTIVE, False)
+    assert said(HandAct.RELEASE) == (_DEMOTED, True)
 
 
 def test_a_standing_of_an_older_release_is_taken_over(ledger: Ledger, policy: Policy):
