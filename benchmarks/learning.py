@@ -112,6 +112,9 @@ def main() -> None:
     )
     parser.add_argument("--houses", type=int, help="at most so many houses a row")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument(
+        "--policy", type=Path, help="a policy file of your own, as VIDEO_PIPELINE_POLICY_FILE names one"
+    )
     parser.add_argument("--quick", action="store_true", help="two houses a row, no JSON and no exit with 1")
     parser.add_argument("--json", type=Path, default=_RESULTS, help="where rows take the place of their world's")
     options = parser.parse_args()
@@ -119,7 +122,9 @@ def main() -> None:
     houses = _QUICK if options.quick else options.houses
     try:
         worlds, rows = _worlds(options), list[Row]()
-        for _, found in run(worlds, load_policy(), houses=houses, jobs=options.jobs, said=console.print):
+        for _, found in run(
+            worlds, load_policy(options.policy), houses=houses, jobs=options.jobs, said=console.print
+        ):
             rows += found
             if not options.quick and not options.world:
                 _keep(options.json, found)
