@@ -240,7 +240,8 @@ class Nights:
         record.left = Counts(tried, tried * refused, tried * share)
         record.usual = record.left.times(1.0)
         surely = fall.mended >= self._policy.restore_probability
-        if not surely:
+        # What never was good comes back as what is new does: with a few clips a day, until it is known.
+        if not surely or fall.rise.new:
             record.clips = 0
         how = "mended" if surely else f"on trial after {night - fall.night} nights"
         place.status, place.since, place.nights = _ACTIVE, night, 0

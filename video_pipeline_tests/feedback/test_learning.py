@@ -118,6 +118,17 @@ def test_a_fallen_model_comes_back_by_its_probation_or_by_time(policy: Policy):
     assert standings["bad"].status is _DEMOTED
 
 
+def test_a_model_that_never_was_good_comes_back_as_a_new_one(policy: Policy):
+    usual = [fact for night in range(20) for fact in tries(_DASH, accepted=12, day=_day(night))]
+    awful = [fact for night in range(6) for fact in tries(_SPRINT, accepted=1, refused=4, day=_day(night))]
+    lucky = [fact for night in range(6, 20) for fact in tries(_SPRINT, accepted=2, day=_day(night))]
+    learned = [learn(_day(number), usual + awful + lucky, [], CATALOGUE, policy.scoring) for number in range(5, 20)]
+    assert learned[0].standings[_SPRINT].status is _DEMOTED
+    back = next(one for one in learned if one.standings[_SPRINT].status is _ACTIVE)
+    assert back.standings[_SPRINT].reason.startswith("mended")
+    assert back.beliefs[_SPRINT].clips == 0 < back.beliefs[_DASH].clips
+
+
 def test_a_model_that_is_still_bad_does_not_lead_again_every_two_weeks(policy: Policy):
     facts = _stormy(60)
     for number in range(60):
