@@ -159,6 +159,7 @@ class UpscalingPolicy(_Section):
 class CostPolicy(_Section):
     audio_sync_usd: Decimal = Field(ge=0)
     distribution_usd: Decimal = Field(ge=0)
+    price_stale_days: int = Field(ge=1)
 
 
 class DriftPolicy(_Section):

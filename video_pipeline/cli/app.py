@@ -13,6 +13,7 @@ from video_pipeline.cli.guidance import guidance
 from video_pipeline.cli.model import model
 from video_pipeline.cli.people import decide, resolve, review, thaw
 from video_pipeline.cli.planning import plan
+from video_pipeline.cli.prices import prices
 from video_pipeline.cli.running import demo, dev, run_day
 from video_pipeline.cli.time_zone import time_zone
 from video_pipeline.cli.upscale import upscale
@@ -31,6 +32,7 @@ app = typer.Typer(
 # In the order in which --help lists them.
 for command in (
     plan,
+    prices,
     what_if,
     demo,
     run_day,

@@ -4,6 +4,7 @@ from video_pipeline.generation.day import generate_day
 from video_pipeline.generation.engine import GenerationEngine
 from video_pipeline.generation.ladder import Strategy, next_step
 from video_pipeline.generation.outlook import has_bought, shots_not_to_buy
+from video_pipeline.generation.price_check import PriceFinding, Told, check_prices, confirmed
 from video_pipeline.generation.providers import PROVIDERS, Forged, Provider, WebhookCall, check_wires
 from video_pipeline.generation.resolution import find_unknown, resolve_unknown
 from video_pipeline.generation.waits import why_over_cap
@@ -14,11 +15,15 @@ __all__ = [
     "PROVIDERS",
     "Forged",
     "GenerationEngine",
+    "PriceFinding",
     "Provider",
     "Strategy",
+    "Told",
     "WebhookCall",
     "Webhooks",
+    "check_prices",
     "check_wires",
+    "confirmed",
     "find_unknown",
     "generate_day",
     "has_bought",

@@ -133,6 +133,11 @@ class Model(_Entry):
         return self
 
     @property
+    def confirmed(self) -> bool:
+        """Whether a page or an API of the vendor itself was seen to state the price."""
+        return not self.price_source.lower().startswith(("unconfirmed", "second-hand"))
+
+    @property
     def offers_audio(self) -> bool:
         return bool(self.price.sound)
 

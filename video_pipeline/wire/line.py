@@ -63,7 +63,7 @@ class _Question(TypedDict, total=False):
     """What may go with a question; `Line.ask` says what each is."""
 
     headers: Mapping[str, str] | None
-    params: Mapping[str, str] | None
+    params: Mapping[str, str | list[str]] | None
     json: Any
     data: Mapping[str, str] | None
     content: bytes | Path | None
@@ -103,7 +103,7 @@ class Line:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, str | list[str]] | None = None,
         json: Any = None,
         data: Mapping[str, str] | None = None,
         content: bytes | Path | None = None,

@@ -16,7 +16,7 @@ from video_pipeline.generation.requests import build_job, can_anchor
 from video_pipeline.ledger import Job, JobKind
 from video_pipeline.media import probe
 from video_pipeline.policy import Policy
-from video_pipeline.routing import Catalogue, Model, Tier, load_catalogue
+from video_pipeline.routing import Catalogue, Model, Tier, Unit, load_catalogue
 from video_pipeline_tests.contract.conftest import Run
 from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of, plan_of
@@ -152,3 +152,10 @@ def test_a_request_to_a_real_model_renders_what_was_decided(
     assert info.video is not None
     assert info.video.size == (540, 960)
     assert info.audio
+
+
+def test_the_price_api_leaves_out_what_is_not_sold(run: Run, fal: FalProvider) -> None:
+    sold, gone = "sandbox/sprint/text-to-video", "sandbox/marathon/text-to-video"
+    told = run(fal.prices([sold, gone]))
+    assert set(told) == {sold}
+    assert (told[sold].usd, told[sold].per, told[sold].currency) == (Decimal("0.022"), Unit.SECOND, "USD")

@@ -6,6 +6,7 @@ fal has no idempotency key. It retries queued requests itself unless `x-fal-no-r
   infrastructure's
 - queue: the official client, `fal-client` 1.0.3
 - history: https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint
+- prices: https://fal.ai/docs/platform-apis/v1/models/pricing, which tells one price an endpoint
 - webhooks and their signatures: https://fal.ai/docs/documentation/model-apis/inference/webhooks.md
 """
 
@@ -17,6 +18,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 import httpx
@@ -28,7 +30,9 @@ from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation.providers.protocol import (
     Forged,
     JobFailed,
+    ListedPrice,
     NotAccepted,
+    PriceApi,
     ProviderVendor,
     Recovery,
     Rendered,
@@ -40,6 +44,7 @@ from video_pipeline.generation.providers.protocol import (
 )
 from video_pipeline.ledger import FailureKind, Job, JobKind, Receipt
 from video_pipeline.orders import Ending, Orientation, RenderOrder
+from video_pipeline.routing import Unit
 from video_pipeline.settings import VendorSection
 from video_pipeline.wire import Answer, Bounds, Line, NoAnswer, NotSent, Secrets, Unreadable, Unsendable, clean
 
@@ -81,6 +86,19 @@ _INFRASTRUCTURE_TYPES = frozenset(
 )
 # How long the provider keeps our files, should a download have to be repeated.
 _KEEP_S = 7 * 24 * 3600
+# The units of its price API that mean the same as ours. Seconds of computing do not: how many is not known before.
+_UNITS = {
+    "second": Unit.SECOND,
+    "seconds": Unit.SECOND,
+    "video_second": Unit.SECOND,
+    "video_seconds": Unit.SECOND,
+    "video": Unit.VIDEO,
+    "videos": Unit.VIDEO,
+    "megapixel": Unit.MEGAPIXEL_FRAME,
+    "megapixels": Unit.MEGAPIXEL_FRAME,
+}
+# How many endpoints are asked for at once.
+_QUOTES_AT_ONCE = 20
 _HISTORY_SLACK = timedelta(minutes=2)
 # A history that has not come to an end after so many pages is none that can be searched.
 _HISTORY_PAGES = 50
@@ -162,6 +180,17 @@ class _History(BaseModel):
     items: list[_Listed] = Field(max_length=_LARGEST_PAGE)
     has_more: bool
     next_cursor: str | None = None
+
+
+class _Quote(BaseModel):
+    endpoint_id: str = Field(max_length=200)
+    unit_price: Decimal = Field(ge=0, le=10_000, allow_inf_nan=False)
+    unit: str = Field(max_length=60)
+    currency: str = Field(max_length=10)
+
+
+class _Quotes(BaseModel):
+    prices: list[_Quote] = Field(max_length=_LARGEST_PAGE)
 
 
 class _Status(BaseModel):
@@ -385,6 +414,23 @@ class FalProvider:
         if status is not None and status.status == "COMPLETED" and status.error_type == told.error_type:
             raise JobFailed(FailureKind.TRANSIENT, _reason(answer), ending=Ending.FAILED, answer=answer.kept())
 
+    async def prices(self, endpoints: Sequence[str]) -> Mapping[str, ListedPrice]:
+        """The listed price of each endpoint that fal tells of. Raises Undecided."""
+        told: dict[str, ListedPrice] = {}
+        for start in range(0, len(endpoints), _QUOTES_AT_ONCE):
+            some = list(endpoints[start : start + _QUOTES_AT_ONCE])
+            url = f"{self._api_url}/v1/models/pricing"
+            answer = await self._read(url, "prices", params={"endpoint_id": some}, bounds=_HISTORY_BOUNDS)
+            if answer.status == 404:
+                continue
+            if answer.status != 200:
+                raise _undecided(answer, "prices")
+            for quote in _understood(answer, _Quotes, "prices").prices:
+                if quote.endpoint_id in some:
+                    per = _UNITS.get(quote.unit.lower().replace(" ", "_"))
+                    told[quote.endpoint_id] = ListedPrice(quote.unit_price, quote.unit, quote.currency.upper(), per)
+        return told
+
     async def cancel(self, job: Job) -> None:
         try:
             await self._line.ask("PUT", self._address(job, "cancel_url"), headers=self._headers, bounds=_READ_BOUNDS)
@@ -399,7 +445,12 @@ class FalProvider:
         return self.receipt(job, job.provider_job_id or "").document[name]
 
     async def _read(
-        self, url: str, what: str, *, params: dict[str, str] | None = None, bounds: Bounds = _READ_BOUNDS
+        self,
+        url: str,
+        what: str,
+        *,
+        params: Mapping[str, str | list[str]] | None = None,
+        bounds: Bounds = _READ_BOUNDS,
     ) -> Answer:
         """A question that is free to repeat. Raises Undecided when no answer came."""
         try:
@@ -594,4 +645,5 @@ VENDOR = ProviderVendor(
         verify=_verified,
         poll_interval_s=10.0,
     ),
+    price_api=PriceApi(endpoint=lambda wire: wire.text_to_video or "", ask=FalProvider.prices),
 )

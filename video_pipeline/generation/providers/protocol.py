@@ -4,8 +4,9 @@ Nothing here decides. An adapter is one file that ends with its `ProviderVendor`
 `__init__` is the only table that names vendors.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel
 from video_pipeline.errors import VendorError
 from video_pipeline.ledger import FailureKind, Job, Receipt
 from video_pipeline.orders import Ending, RenderOrder
+from video_pipeline.routing import Unit
 from video_pipeline.settings import VendorSection
 
 
@@ -221,12 +223,34 @@ class WebhookTerms(Generic[SectionT]):
 
 
 @dataclass(frozen=True)
+class ListedPrice:
+    """What a price API tells of an endpoint; `per` is its `unit` in our words, None for one that we have none for."""
+
+    usd: Decimal
+    unit: str
+    currency: str
+    per: Unit | None
+
+
+@dataclass(frozen=True)
+class PriceApi(Generic[WireT]):
+    """How a vendor tells its prices: the endpoint of a wire, and the prices of endpoints; some may be missing.
+
+    `ask` raises VendorError where nothing comes of it.
+    """
+
+    endpoint: Callable[[WireT], str]
+    ask: Callable[[Any, Sequence[str]], Awaitable[Mapping[str, ListedPrice]]]
+
+
+@dataclass(frozen=True)
 class ProviderVendor(Generic[SectionT, WireT]):
     """A vendor's entry in `PROVIDERS`.
 
     `section` is what it reads from the environment, `wire` its part of a catalogue entry. `request` turns an order
     into what `submit` sends, as JSON. `connect` gives None where the section holds no credentials, and raises
-    ConfigurationError where it holds half of them. `webhook` is there where the vendor can call us.
+    ConfigurationError where it holds half of them. `webhook` is there where the vendor can call us, `price_api` where
+    it tells its prices.
     """
 
     name: str
@@ -236,6 +260,7 @@ class ProviderVendor(Generic[SectionT, WireT]):
     connect: Callable[[SectionT, httpx.AsyncClient], Provider | None]
     connect_sandbox: Callable[[str, httpx.AsyncClient], Provider]
     webhook: WebhookTerms[SectionT] | None = None
+    price_api: PriceApi[WireT] | None = None
 
     def translate(self, order: RenderOrder, wire: Mapping[str, Any]) -> dict[str, Any]:
         """What the adapter sends for `order` to a model whose catalogue entry has this `wire`."""

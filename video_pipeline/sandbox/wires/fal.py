@@ -68,6 +68,7 @@ class Fal:
             Route("/fal-queue/{path:path}", self._queue, methods=["GET", "POST", "PUT"]),
             Route("/fal-api/v1/models/requests/by-endpoint", self._by_endpoint),
             Route("/fal-api/v1/models/billing-events", self._billing_events),
+            Route("/fal-api/v1/models/pricing", self._pricing),
             Route("/fal-rest/.well-known/jwks.json", self._key_set),
         ]
 
@@ -299,6 +300,16 @@ class Fal:
         }
         return item | ({"json_input": booked.input, "json_output": output} if payloads else {})
 
+    async def _pricing(self, request: Request) -> JSONResponse:
+        """One price an endpoint, whatever sizes it has; endpoints that are not on sale are left out."""
+        if not _has_key(request):
+            return _unauthorized()
+        asked = [one for given in request.query_params.getlist("endpoint_id") for one in given.split(",")]
+        sold = {endpoint: model for endpoint in asked if (model := self._prices.model(endpoint)) is not None}
+        return JSONResponse(
+            {"prices": [_quoted(endpoint, model) for endpoint, model in sold.items() if model.listing is not None]}
+        )
+
     async def _billing_events(self, request: Request) -> JSONResponse:
         """What is booked now for one request or for all; a request that costs nothing has an event of 0."""
         if not _has_key(request):
@@ -316,6 +327,12 @@ class Fal:
             if asked in (None, booked.request_id)
         ]
         return JSONResponse({"billing_events": events, "next_cursor": None, "has_more": False})
+
+
+def _quoted(endpoint: str, model: PricedModel) -> dict[str, Any]:
+    usd, unit = (model.usd_per_image, "images") if model.usd_per_image else (model.usd_per_s, "seconds")
+    quote = {"endpoint_id": endpoint, "unit_price": float(usd), "unit": unit, "currency": "USD"}
+    return quote | (model.listing or {})
 
 
 def app_of(endpoint: str) -> str:
