@@ -108,6 +108,7 @@ class GenerationEngine:
             store=store,
             providers=providers,
             client=client,
+            catalogue=catalogue,
             policy=policy,
             notifier=notifier,
             webhooks=webhooks,

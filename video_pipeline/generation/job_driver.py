@@ -49,9 +49,10 @@ from video_pipeline.ledger import (
     Reservation,
     Trouble,
 )
+from video_pipeline.orders import Ending
 from video_pipeline.policy import GenerationPolicy, Policy, ProviderLimits
 from video_pipeline.quality import Expectation, TechnicalVerdict, check_clip
-from video_pipeline.routing import Decision
+from video_pipeline.routing import Catalogue, Decision
 from video_pipeline.storage import ObjectStore
 
 _LOG = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ class JobDriver:
         store: ObjectStore,
         providers: Mapping[str, Provider],
         client: httpx.AsyncClient,
+        catalogue: Catalogue,
         policy: Policy,
         notifier: Notifier,
         webhooks: Webhooks,
@@ -104,6 +106,7 @@ class JobDriver:
         self._db = threads
         self._store = store
         self._providers = providers
+        self._catalogue = catalogue
         self._policy = policy.generation
         self._rules = policy.breaker
         self._breakers = ledger.breakers
@@ -155,6 +158,12 @@ class JobDriver:
                 "again to go on with it."
             )
         return provider
+
+    def _billed(self, job: Job) -> frozenset[Ending]:
+        """The endings without a file that are charged for: the model's own rule, else its provider's."""
+        model = self._catalogue.find(job.model) if job.kind is JobKind.VIDEO else None
+        own = model.price.billed if model is not None else None
+        return self._provider(job).terms.billed if own is None else own
 
     def _limits(self, provider: str) -> ProviderLimits:
         return self._policy.providers.get(provider, ProviderLimits())
@@ -544,7 +553,7 @@ class JobDriver:
                 rendered = await provider.result(job) if await provider.poll(job) else None
             except JobFailed as error:
                 failure = Failure(error.kind, error.reason, retry_allowed=error.retry_allowed)
-                billed = error.ending in provider.terms.billed
+                billed = error.ending in self._billed(job)
                 return await self._fail(job, failure, billed=billed, answer=error.answer)
             except Undecided as error:
                 self._unanswered(job.provider, error)

@@ -21,6 +21,7 @@ from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.generation.requests import build_job
 from video_pipeline.ledger import (
     Actor,
+    FailureKind,
     Job,
     JobState,
     LeaseLost,
@@ -34,8 +35,11 @@ from video_pipeline.ledger import (
 )
 from video_pipeline.ledger.jobs import Jobs
 from video_pipeline.media import probe
-from video_pipeline.routing import ClipPlan, RoutingState
-from video_pipeline_tests.contract.edge import usd
+from video_pipeline.orders import Ending
+from video_pipeline.policy import Policy
+from video_pipeline.routing import Catalogue, ClipPlan, RoutingState
+from video_pipeline.storage import LocalStore
+from video_pipeline_tests.contract.edge import Edge, usd
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.generation.stage import Stage, quick
 
@@ -524,3 +528,19 @@ def _to_another_worker(ledger: Ledger, resource: str) -> None:
             text("UPDATE leases SET token = nextval('lease_tokens') WHERE resource = :resource"),
             {"resource": resource},
         )
+
+
+def test_a_model_that_bills_what_it_refuses_is_booked_so_whatever_its_provider_does(
+    ledger: Ledger, edge: Edge, sandbox_catalogue: Catalogue, policy: Policy, tmp_path: Path
+) -> None:
+    """Without the fixture's comparison with the sandbox, which bills no refused prompt."""
+    bills = {"billed": frozenset({Ending.PROMPT_REFUSED})}
+    models = tuple(
+        model.model_copy(update={"price": model.price.model_copy(update=bills)}) for model in sandbox_catalogue.models
+    )
+    catalogue = sandbox_catalogue.model_copy(update={"models": models})
+    stage = Stage(ledger, LocalStore(tmp_path / "store"), edge, catalogue, quick(policy))
+    edge.fault("refuse_input")
+    stage.one(brief_of(HARBOUR))
+    refused, *_ = stage.jobs()
+    assert (refused.failure_kind, refused.billed_usd) == (FailureKind.MODERATION, PRICE)

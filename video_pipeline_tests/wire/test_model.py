@@ -271,6 +271,7 @@ class Worker:
                 store=house.store,
                 providers={"fal": house.provider},
                 client=client,
+                catalogue=house.catalogue,
                 policy=house.policy,
                 notifier=Notifier([], house.ledger.alerts),
                 webhooks=NO_WEBHOOKS,
