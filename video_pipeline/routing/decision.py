@@ -407,7 +407,9 @@ def _why_size(chosen: Option, saves: Mapping[Lever, Decimal], policy: RoutingThr
     saved = saves.get(Lever.SMALL_THEN_UPSCALE)
     against = f", which saves ${saved:.4f} against its largest size" if saved else ""
     said = f"rendered at {width}x{height}, upscaled {factor:.1f}x on our own GPU"
-    return f"{said} for ${chosen.upscale_usd:.4f} of electricity{against}"
+    least = Decimal("0.0001")
+    cost = f"${chosen.upscale_usd:.4f}" if chosen.upscale_usd >= least else f"under ${least}"
+    return f"{said} for {cost} of electricity{against}"
 
 
 def weigh(

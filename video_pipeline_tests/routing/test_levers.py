@@ -74,6 +74,8 @@ def test_the_size_costs_least_with_its_upscaling(policy: Policy) -> None:
         "rendered at 480x854, upscaled 2.2x on our own GPU for $0.0004 of electricity, which saves $0.1496 against "
         "its largest size"
     )
+    tiny = _decided(_catalogue(_model("one", Tier.PREVIEW, {"108p": "0.02"})), policy.routing)
+    assert "10.0x on our own GPU for under $0.0001 of electricity" in tiny.reasons[-1]
     plain = _decided(catalogue, _levers(policy, small_then_upscale=False))
     assert (plain.resolution, plain.upscale_usd, plain.saves) == ("1080p", 0, {})
     assert plain.reasons[-1] == "rendered at 1080x1920, which needs no upscaling"
