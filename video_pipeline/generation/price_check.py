@@ -72,7 +72,8 @@ def compare(model: Model, listed: ListedPrice | None) -> PriceFinding:
 def confirmed(catalogue: Catalogue, findings: list[PriceFinding], today: date) -> Catalogue:
     """The catalogue with what was told: confirmed rows are dated, and one that differs has the vendor's price.
 
-    A row with several prices of which none was told keeps them: one listed price does not say which it is.
+    A row with several prices keeps them, and stays unconfirmed where it was: one listed price confirms one of them,
+    and where it is none of them, it does not say which it should be.
     """
     by_model = {finding.model.model: finding for finding in findings}
     return catalogue.model_copy(
@@ -84,9 +85,10 @@ def _as_told(model: Model, finding: PriceFinding | None, today: date) -> Model:
     if finding is None or finding.listed is None:
         return model
     told = {"price_source": f"the vendor's price API: {finding.why}", "price_checked_on": today}
-    if finding.told is Told.CONFIRMED:
-        return model.model_copy(update=told)
     rates = {*model.price.silent.values(), *model.price.sound.values()}
+    if finding.told is Told.CONFIRMED:
+        # The other prices are as unconfirmed as they were.
+        return model.model_copy(update=told) if len(rates) == 1 or model.confirmed else model
     if len(rates) != 1 or finding.listed.per is not model.price.per:
         return model
     return model.model_copy(update=told | {"price": _at(model.price, finding.listed.usd)})

@@ -40,7 +40,7 @@ ARGUMENTS = {
     },
     "fal-ai/wan-2.2-a14b-turbo": {"resolution": "480p"},
     "fal-ai/wan-2.2-a14b": {
-        "num_frames": 49,
+        "num_frames": 45,
         "frames_per_second": 16,
         "resolution": "480p",
         "num_interpolated_frames": 0,
