@@ -610,11 +610,15 @@ def _candidates(
     policy: RoutingThresholds,
     state: RoutingState,
 ) -> tuple[Option, ...]:
-    """The models of the tier below that may be tried in `tier` and can serve this shot as that would."""
+    """The models of the tier below that may be tried in `tier` and can serve this shot as that would.
+
+    A new version is none, whatever its model was: it has to be known in its own tier first.
+    """
     return tuple(
         _cheapest_size(model, shot, brief, with_audio, policy, state)
         for model in catalogue.models
         if model.model in state.candidates
+        and state.belief_in(model) is not None
         and model.tier.above is tier
         and model.model not in state.demoted
         and _promotion(model, tier, state) is None

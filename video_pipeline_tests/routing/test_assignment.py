@@ -254,7 +254,7 @@ def test_a_demoted_cinematic_model_proves_itself_on_cheaper_tiers_where_its_own_
 
 
 def test_a_candidate_is_tried_on_a_few_clips_of_the_tier_above(policy: Policy, sandbox_catalogue: Catalogue):
-    state = RoutingState(candidates=frozenset({SPRINT}))
+    state = RoutingState(beliefs=_known(sandbox_catalogue, SPRINT), candidates=frozenset({SPRINT}))
     tried = 0
     for number in range(30):
         day = date.fromordinal(DAY.toordinal() + number)
@@ -267,6 +267,17 @@ def test_a_candidate_is_tried_on_a_few_clips_of_the_tier_above(policy: Policy, s
         tried += len(tries)
     # Of 600 clips a twentieth, but at most two a day: about 24.
     assert 10 <= tried <= 40
+
+
+def test_a_new_version_of_a_candidate_is_not_tried_in_the_tier_above(policy: Policy, sandbox_catalogue: Catalogue):
+    """Else it would have more clips a day than a new version may have, until it is known."""
+    beliefs = _known(sandbox_catalogue, SPRINT, version="an older one") | _known(sandbox_catalogue, DASH)
+    state = RoutingState(beliefs=beliefs, candidates=frozenset({SPRINT}))
+    rules = policy.exploration.model_copy(update={"trial_share": 0.5})
+    standard = [storyboard_of(a_brief(f"standard-{clip}", quality="standard"), DAY, cap_s=15) for clip in range(20)]
+    found = _assigned([*_boards(20), *standard], sandbox_catalogue, policy, state, rules)
+    served = [one.tier for (one,) in found.values() if one.model == SPRINT]
+    assert served == [Tier.PREVIEW] * rules.new_clips_a_day
 
 
 def test_a_pinned_model_serves_its_tier_whatever_else_is_so(policy: Policy, sandbox_catalogue: Catalogue):
