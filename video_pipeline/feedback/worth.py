@@ -1,10 +1,14 @@
 """What a model's clips are worth to those who watch and judge them, against usual clips of the same kind. Pure.
 
-A clip is one observation of each part that is known of it: completion, views, a person's word. A part is the clip's
-rank among the recent clips of the same platform without itself, on the normal scale, so that no outlier and no unit
-counts. What is missing is missing, and changes nothing in the other parts. A ridge regression takes out what tier,
-kind, length, weekday and week have to do with it; the rest of a model in a tier is what its clips are worth there.
-A tier's own level is free, so that clips of different tiers are never compared.
+A clip is one observation of each part that is known of it: completion, views, a person's word. A part says how far
+the clip is from the recent clips of the same platform without itself, in standard deviations of a model's clips, so
+that no unit counts. Not its rank: among ranks, far worse is as far as worse. What a clip is beyond its own model's
+middle counts up to `_OUTLIER`, so that no single one decides. A person's word has only two values, and is a rank.
+What is missing is missing, and changes nothing in the other parts; a clip that nobody has watched is not missing.
+
+A ridge regression takes out what tier, kind, length, weekday and week have to do with it; the rest of a model in a
+tier is what its clips are worth there. A tier's own level is free, so that clips of different tiers are never
+compared.
 """
 
 import math
@@ -13,14 +17,20 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import mul
-from statistics import NormalDist
+from statistics import NormalDist, fmean, median
 
 from video_pipeline.feedback.facts import ClipFact
 from video_pipeline.publishing import Engagement
 
 _NORMAL = NormalDist()
-# A rank among fewer says nothing.
-_FEWEST = 8
+# A place among fewer says nothing; nor do fewer tell the spread. So few tell the middle of a model.
+_FEWEST, _FEW = 8, 3
+# So many standard deviations off is as far as any model is from all, and as any clip is from those of its model.
+_FARTHEST, _OUTLIER = 4.0, 3.0
+# What clips are worth at least, against usual ones, that hardly any of is watched.
+_LEAST = 0.2
+# A normal distribution's standard deviation, as a multiple of the median distance from its middle.
+_OF_MEDIAN = 1.4826
 _RECENT_NIGHTS = 28
 # Before any clip is seen: how large an effect may be, as a standard deviation of a part on the normal scale. A tier's
 # level is free; what a kind of shot or a length does may be much, what a weekday or a week does is less.
@@ -34,7 +44,7 @@ Effect = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of a clip's worth: part and platform -> number."""
+    """What is known of a clip's worth: part and platform -> number. Views are logarithms."""
 
     fact: ClipFact
     values: Mapping[tuple[str, str], float]
@@ -42,20 +52,33 @@ class Seen:
 
 @dataclass(slots=True)
 class _Stream:
-    """The recent numbers of one part on one platform."""
+    """The recent numbers of one part on one platform, each with the model, version and tier that it is of."""
 
-    recent: deque[tuple[int, float]] = field(default_factory=deque[tuple[int, float]])
+    recent: deque[tuple[int, float, Effect]] = field(default_factory=deque[tuple[int, float, Effect]])
     ranked: list[float] = field(default_factory=list[float])
+    spread: float = 0.0
+    middles: dict[Effect, float] = field(default_factory=dict[Effect, float])
 
-    def add(self, night: int, value: float) -> None:
-        self.recent.append((night, value))
+    def add(self, night: int, value: float, effect: Effect) -> None:
+        self.recent.append((night, value, effect))
         insort(self.ranked, value)
 
     def forget(self, before: int) -> None:
         while self.recent and self.recent[0][0] < before:
             del self.ranked[bisect_left(self.ranked, self.recent.popleft()[1])]
 
-    def score(self, value: float) -> float | None:
+    def measure(self) -> None:
+        """Find each model's middle, and the spread about it: how far models are apart is not chance."""
+        groups: dict[Effect, list[float]] = defaultdict(list)
+        for _, value, effect in self.recent:
+            groups[effect].append(value)
+        self.middles = {effect: median(values) for effect, values in groups.items() if len(values) >= _FEW}
+        known = [values for values in groups.values() if len(values) >= _FEWEST] or [self.ranked]
+        off = [abs(value - middle) for values in known for middle in (median(values),) for value in values]
+        usual = _OUTLIER * _OF_MEDIAN * median(off)
+        self.spread = math.sqrt(fmean(min(one, usual or one) ** 2 for one in off))
+
+    def rank(self, value: float) -> float | None:
         """Where one of the values stands among the others, on the normal scale; None with too few others."""
         others = len(self.ranked) - 1
         if others < _FEWEST:
@@ -63,6 +86,24 @@ class _Stream:
         below = bisect_left(self.ranked, value)
         ties = bisect_right(self.ranked, value) - below - 1
         return _NORMAL.inv_cdf((below + ties / 2 + 0.5) / (others + 1))
+
+    def distances(self, value: float, effect: Effect) -> tuple[float, float] | None:
+        """In standard deviations: how far the clip's model is from the other clips, and the clip from its model.
+
+        A model of a few clips is as all are. None with too few others, or when all are the same.
+        """
+        others = len(self.ranked) - 1
+        if others < _FEWEST or not self.spread:
+            return None
+        itself = bisect_left(self.ranked, value)
+        low, high = (others - 1) // 2, others // 2
+        middle = (self.ranked[low + (low >= itself)] + self.ranked[high + (high >= itself)]) / 2
+        own = self.middles.get(effect, middle)
+        return _within(_FARTHEST, (own - middle) / self.spread), _within(_OUTLIER, (value - own) / self.spread)
+
+
+def _within(most: float, value: float) -> float:
+    return max(-most, min(most, value))
 
 
 @dataclass
@@ -87,7 +128,9 @@ class Worth:
             stream.forget(night - _RECENT_NIGHTS)
         for clip in clips:
             for key, value in clip.values.items():
-                self._streams[key].add(night, value)
+                self._streams[key].add(night, value, _effect_of(clip.fact))
+        for key in {key for clip in clips for key in clip.values}:
+            self._streams[key].measure()
         for clip in clips:
             self._learn(clip)
 
@@ -96,18 +139,17 @@ class Worth:
         return self._sums.solve([("effect", effect) for effect in effects], self.prior_sd)
 
     def _learn(self, clip: Seen) -> None:
-        fact = clip.fact
+        fact, effect = clip.fact, _effect_of(clip.fact)
         scores: dict[str, list[float]] = defaultdict(list)
         for (part, platform), value in clip.values.items():
-            score = self._streams[(part, platform)].score(value)
-            if score is not None and part in self.parts:
+            score = self._score(part, platform, value, effect) if part in self.parts else None
+            if score is not None:
                 scores[part].append(score)
         if not scores:
             return
         if fact.mixed or not fact.model or not fact.model_version:
             self.mixed += fact.mixed
             return
-        effect = (fact.model, fact.model_version, fact.tier)
         self.seen[effect] += any(part != _PEOPLE for part in scores)
         length = math.log(fact.length_s / 5) if fact.length_s > 0 else 0.0
         for part, found in scores.items():
@@ -122,8 +164,26 @@ class Worth:
             # A clip's platforms are one observation: its audiences judge the same clip.
             self._sums.add(row, sum(found) / len(found))
 
+    def _score(self, part: str, platform: str, value: float, effect: Effect) -> float | None:
+        """What a part of a clip says of it, so that `parts` makes the logarithm of a worth of it."""
+        stream = self._streams[(part, platform)]
+        if part == _PEOPLE:
+            return stream.rank(value)
+        distances = stream.distances(value, effect)
+        if distances is None:
+            return None
+        model, clip = distances
+        if part == _COMPLETION:
+            # Views are logarithms already; of what is watched, half as much is worth half.
+            model = math.log(max(_LEAST, 1 + self.parts[part] * model)) / self.parts[part]
+        return model + clip
 
-_PEOPLE = "people"
+
+_PEOPLE, _VIEWS, _COMPLETION = "people", "views", "completion"
+
+
+def _effect_of(fact: ClipFact) -> Effect:
+    return fact.model or "", fact.model_version or "", fact.tier
 
 
 def come_of_age(
@@ -139,9 +199,9 @@ def come_of_age(
         if not 0 <= late <= LATE_DAYS or row.clip_id in of_age or row.clip_id not in facts:
             continue
         if row.views is not None:
-            values[row.clip_id][("views", row.platform)] = float(row.views)
+            values[row.clip_id][(_VIEWS, row.platform)] = math.log1p(row.views)
         if row.completion is not None:
-            values[row.clip_id][("completion", row.platform)] = row.completion
+            values[row.clip_id][(_COMPLETION, row.platform)] = row.completion
     of_age |= values.keys()
     return [Seen(facts[clip_id], found) for clip_id, found in sorted(values.items())]
 

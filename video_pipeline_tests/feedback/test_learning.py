@@ -220,6 +220,35 @@ def test_a_model_that_is_liked_more_is_worth_more_and_an_equal_one_as_much(polic
     assert one / other == pytest.approx(1.0, abs=0.08)
 
 
+@pytest.mark.parametrize("truly", [0.4, 0.6, 0.8, 1.2])
+def test_far_worse_is_told_from_worse(policy: Policy, truly: float):
+    """Completion and views of the model are so many times the others', as are clips that are worth so much."""
+    draw, facts, rows = random.Random(5), list[ClipFact](), list[Engagement]()
+    for night in range(16):
+        for model, worth, clips in ((_SPRINT, truly, 3), (_DASH, 1.0, 12)):
+            for fact in tries(model, accepted=clips, day=_day(night)):
+                facts.append(fact)
+                completion = max(0.01, 0.5 * worth + draw.gauss(0, 0.1))
+                views = round(1500 * worth / (2 - worth) * draw.lognormvariate(0, 0.8))
+                rows.append(_seen(fact, views=views, completion=min(1.0, completion)))
+    found, usual = _worths(facts, rows, policy)
+    assert found / usual == pytest.approx(truly, abs=0.08)
+
+
+def test_one_clip_that_went_round_the_world_is_a_good_one(policy: Policy):
+    facts, rows = _audience(0.0)
+    famous = next(number for number, row in enumerate(rows) if "dash" in row.clip_id and number > 60)
+    viral = [row.model_copy(update={"views": 10**9}) if n == famous else row for n, row in enumerate(rows)]
+    assert _worths(facts, viral, policy)[1] == pytest.approx(_worths(facts, rows, policy)[1], rel=0.02)
+
+
+def test_clips_that_nobody_watches_are_worth_less(policy: Policy):
+    facts, rows = _audience(0.0)
+    none = [row.model_copy(update={"views": 0, "completion": None}) if "dash" in row.clip_id else row for row in rows]
+    usual, unwatched = _worths(facts, none, policy)
+    assert unwatched < 0.5 * usual
+
+
 def test_missing_is_not_dislike(policy: Policy):
     facts, rows = _audience(0.0)
     partly = [
