@@ -26,7 +26,8 @@ def book_delivery(
 
 
 def put_learned_in_force(ledger: Ledger, learned: Learned) -> bool:
-    """Give routing what is believed of the catalogue's version of every model, and which may be tried a tier above.
+    """Give routing what is believed of the catalogue's version of every model, and which may be tried a tier above or
+    rest from probation.
 
     Like the three below: False when it is in force already, or when what is in force was learned later.
     """
@@ -34,6 +35,8 @@ def put_learned_in_force(ledger: Ledger, learned: Learned) -> bool:
     trials = {model: learned.standings[model].tier for model in learned.candidates}
     put = ledger.governance.set_preference
     told = put(Preference.TRIALS, trials, learned_from=learned.day)
+    rests = {model: day.isoformat() for model, day in learned.rests.items()}
+    told = put(Preference.RESTS, rests, learned_from=learned.day) or told
     return put(Preference.BELIEFS, beliefs, learned_from=learned.day) or told
 
 

@@ -68,6 +68,7 @@ class Learned:
     """What is known after the night of `day`. `standings` and `beliefs` are by model.
 
     `candidates` are models that may be tried in the tier above their own. `estimates` are by (model, version).
+    `rests` maps demoted models to the day after which they rest from probation as after their fall.
     `mixed` clips are of several models, so that nobody can tell whose worth they show.
     """
 
@@ -76,6 +77,7 @@ class Learned:
     beliefs: Mapping[str, Belief] = field(default_factory=dict[str, Belief])
     candidates: tuple[str, ...] = ()
     estimates: Mapping[_Key, Estimate] = field(default_factory=dict[_Key, Estimate])
+    rests: Mapping[str, date] = field(default_factory=dict[str, date])
     mixed: int = 0
 
 
@@ -158,6 +160,7 @@ class Nights:
             standings=standings,
             beliefs={name: belief for name, belief in beliefs.items() if catalogue.find(name) is not None},
             candidates=self._candidates(catalogue, beliefs),
+            rests=self._rests(catalogue),
             estimates={
                 key: Estimate(self._records[key].tier, belief, self._records[key].left.times(1.0))
                 for key, belief in found.items()
@@ -216,11 +219,11 @@ class Nights:
             if fall is None or fall.night == night:
                 continue
             if place.status is _DEMOTED:
-                fall.hear(tonight[key], self._policy)
+                fall.hear(night, tonight[key], self._policy)
                 if fall.returns(night, self._policy):
                     self._bring_back(night, key, fall)
             elif fall.back is not None:
-                fall.hear(tonight[key], self._policy)
+                fall.hear(night, tonight[key], self._policy)
                 if fall.relapsed(self._policy):
                     self._fall(night, key, fall.rise, "was not mended after all: ")
                     moved.add(self._records[key].tier)
@@ -239,7 +242,7 @@ class Nights:
         share = max(lost, rate) if not fall.rise.refused else min(1.0, lost + max(0.0, rate - refused))
         record.left = Counts(tried, tried * refused, tried * share)
         record.usual = record.left.times(1.0)
-        surely = fall.mended >= self._policy.restore_probability
+        surely = fall.surely_mended(self._policy)
         # What never was good comes back as what is new does: with a few clips a day, until it is known.
         if not surely or fall.rise.new:
             record.clips = 0
@@ -365,6 +368,15 @@ class Nights:
             best[record.tier] = max(best.get(record.tier, hope), hope)
         return tuple(sorted(name for _, name in best.values()))
 
+    def _rests(self, catalogue: Catalogue) -> dict[str, date]:
+        rests: dict[str, date] = {}
+        for key in self._in_force(catalogue):
+            place = self._places[key]
+            since = place.fall.rests_since() if place.fall and place.status is _DEMOTED else None
+            if since is not None:
+                rests[key[0]] = date.fromordinal(since)
+        return rests
+
     def _beliefs(self, keys: Sequence[_Key], catalogue: Catalogue) -> list[Belief]:
         tiers = [self._best_known_tier(key) for key in keys]
         effects = [(*key, tier) for key, tier in zip(keys, tiers, strict=True)]
@@ -460,7 +472,7 @@ def state_of(learned: Learned, policy: ScoringPolicy) -> RoutingState:
     fallen = {model: one.since for model, one in learned.standings.items() if one.status is _DEMOTED}
     return RoutingState(
         demoted=frozenset(fallen),
-        fell_on=fallen,
+        fell_on={model: max(day, learned.rests.get(model, day)) for model, day in fallen.items()},
         promoted={
             model: Promotion(standing.tier, standing.version, frozenset(), standing.reason)
             for model, standing in learned.standings.items()

@@ -127,6 +127,7 @@ def routing_state(ledger: Ledger, policy: ScoringPolicy, *, for_day: date | None
     standings = governance.standings(for_day=for_day)
     kinds = governance.preference(Preference.PROVEN_KINDS, learned_before=for_day)
     believed = governance.preference(Preference.BELIEFS, learned_before=for_day)
+    rests = governance.preference(Preference.RESTS, learned_before=for_day)
     beliefs = {model: Belief.model_validate(belief) for model, belief in believed.items()}
     frozen = {
         tier: transition.by
@@ -149,7 +150,7 @@ def routing_state(ledger: Ledger, policy: ScoringPolicy, *, for_day: date | None
         acceptance={} if beliefs else governance.preference(Preference.ACCEPTANCE, learned_before=for_day),
         affinity=governance.preference(Preference.STYLE_AFFINITY, learned_before=learned_weeks),
         fell_on={
-            model: transition.day
+            model: max(transition.day, date.fromisoformat(rests.get(model, transition.day.isoformat())))
             for model, transition in standings.items()
             if transition.state is StandingStatus.DEMOTED
         },

@@ -49,6 +49,7 @@ _STEERS_ROUTING = (
     Preference.STYLE_AFFINITY,
     Preference.BELIEFS,
     Preference.TRIALS,
+    Preference.RESTS,
     Preference.ACCEPTANCE,
     Preference.PROVEN_KINDS,
 )

@@ -151,12 +151,14 @@ class Actor(StrEnum):
 class Preference(StrEnum):
     """The tables that feedback learns and puts in force. `acceptance` is of releases before there were beliefs.
 
-    `trials` maps the models that may be tried in the tier above their own to their tier.
+    `trials` maps the models that may be tried in the tier above their own to their tier. `rests` maps demoted models
+    to the day since which they rest from probation.
     """
 
     ACCEPTANCE = "acceptance"
     BELIEFS = "beliefs"
     TRIALS = "trials"
+    RESTS = "rests"
     PROVEN_KINDS = "proven_kinds"
     STYLE_AFFINITY = "style_affinity"
     EDITORIAL_GUIDANCE = "editorial_guidance"

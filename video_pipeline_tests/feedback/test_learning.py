@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from video_pipeline.feedback import ClipFact, Earlier, Nights, Outcome, learn, state_of
+from video_pipeline.feedback.changes import Rise
 from video_pipeline.feedback.facts import FirstTry
+from video_pipeline.feedback.operational import Counts
+from video_pipeline.feedback.probation import Fall
 from video_pipeline.ledger import StandingStatus
 from video_pipeline.policy import Policy
 from video_pipeline.publishing import Engagement
@@ -127,6 +130,31 @@ def test_a_model_that_never_was_good_comes_back_as_a_new_one(policy: Policy):
     back = next(one for one in learned if one.standings[_SPRINT].status is _ACTIVE)
     assert back.standings[_SPRINT].reason.startswith("mended")
     assert back.beliefs[_SPRINT].clips == 0 < back.beliefs[_DASH].clips
+
+
+def test_what_never_was_good_rests_between_its_nights_of_probation(policy: Policy):
+    usual = [fact for night in range(9) for fact in tries(_DASH, accepted=12, day=_day(night))]
+    awful = [fact for night in range(6) for fact in tries(_SPRINT, accepted=1, refused=4, day=_day(night))]
+    probation = tries(_SPRINT, accepted=1, refused=1, day=_day(8))
+    rested = learn(_day(8), usual + awful + probation, [], CATALOGUE, policy.scoring)
+    state = state_of(rested, policy.scoring)
+    proving = [number for number in range(9, 13) if state.out_of_quarantine(_day(number), 2)]
+    assert proving == [11, 12]
+
+
+def test_every_relapse_asks_for_longer_rests_and_more_evidence(policy: Policy):
+    rise = Rise(True, 0, 12, 20, 0.1, 0.4, 1.0, False, Counts())
+    falls = [Fall(rise, 0, relapses) for relapses in range(3)]
+    needed: list[int] = []
+    for fall in falls:
+        night = 0
+        while not fall.surely_mended(policy.scoring):
+            night += 1
+            fall.hear(night, Counts(2, 0, 0), policy.scoring)
+        needed.append(night)
+    assert needed == sorted(set(needed))
+    rests = [fall.rests_since() for fall in falls]
+    assert rests == [None, needed[1], needed[2] + 2]
 
 
 def test_a_model_that_is_still_bad_does_not_lead_again_every_two_weeks(policy: Policy):

@@ -166,6 +166,7 @@ def test_preferences_are_carried_into_tables_of_their_own(engine: Engine):
         Preference.ACCEPTANCE: {"a": 0.75},
         Preference.BELIEFS: {},
         Preference.TRIALS: {},
+        Preference.RESTS: {},
         Preference.PROVEN_KINDS: {},
         Preference.STYLE_AFFINITY: {"wide": {"a": 0.05}},
         Preference.EDITORIAL_GUIDANCE: {"tiktok": {"hook": ["q"]}},
