@@ -7,7 +7,7 @@ no model's change.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,10 +20,13 @@ _LOOK_BACK_NIGHTS = 30
 OWN_RATE_TRIES = 15.0
 # What others have says as much of a new version as so many tries of its own.
 _HETEROGENEITY_TRIES = 30.0
-# The most evidence that one peer is heard with.
-_LOUDEST = 0.75
-# Without the loudest they have to say at least so much against it, or it may have hit all.
-_STORM = -0.5
+# How likely a peer is hit by what hits all, and how likely it has troubles of its own.
+_HIT_BY_STORM = 0.90
+_HIT_ALONE = 0.15
+# The evidence of all peers together that they were hit too, from which it is no model's change.
+_STORM = 2.0
+# By how much a night's many tries overshoot a threshold on the average at least, so that it may be lower.
+_OVERSHOT = 0.5
 _HIGHEST_RATE = 0.95
 # How often a rise is far more than the least that is to be found.
 _FAR_WEIGHT = 0.25
@@ -61,6 +64,14 @@ class Rise:
         return (self.bad + 4 * self.raised) / (self.tried + 4)
 
 
+@dataclass(frozen=True)
+class _Storm:
+    """That other models were hit too, up to the night `last`, and the rate that they had."""
+
+    last: int
+    rate: Rate
+
+
 def find_rise(
     key: tuple[str, str],
     record: Record,
@@ -82,24 +93,43 @@ def find_rise(
     new = _of_new(key, nights, tallies, prior, policy, refused=refused)
     tries = policy.false_alarm_nights * max(record.a_night(_VOLUME_NIGHTS), 0.5)
     own = Counts()
-    best: tuple[Rise, Night, Counts, Rate] | None = None
+    found: list[Rise] = []
     for night in reversed(nights):
         if night.night <= record.at - _LOOK_BACK_NIGHTS or night.before.tried < OWN_RATE_TRIES:
             break
         own.add(night.counts)
         usual = _usual(night.before, prior, policy, refused=refused)
         rise = _tested(night, own, usual, policy, tries, refused=refused)
-        if rise is not None and (best is None or rise.over > best[0].over):
-            best = rise, night, own.times(1.0), usual
-    if best is None:
-        return new
-    rise, night, own, usual = best
-    peers = _peers(key, night.night, record.at, tallies)
-    if _storm(peers.values(), rise, refused=refused):
-        # The others were hit too: what is usual now is what they have.
-        now = _pooled(peers, usual.mean, policy.prior_strength, refused=refused)
-        rise = _tested(night, own, max(usual, now, key=lambda rate: rate.mean), policy, tries, refused=refused)
-    return rise or new
+        if rise is not None:
+            found.append(rise)
+    storms: list[_Storm] = []
+    for rise in sorted(found, key=lambda rise: -rise.over):
+        since = [night for night in nights if night.night >= rise.since]
+        usual = _usual(rise.before, prior, policy, refused=rise.refused)
+        last, own = _height(since, usual, rise)
+        # One night of a storm says too little of it: what began before its end is held against the whole of it.
+        storm = next((one for one in storms if rise.since <= one.last), None)
+        if storm is None:
+            storm = _storm(key, rise, last, tallies, policy)
+            if storm is None:
+                return rise
+            storms.append(storm)
+        # The others were hit too: what is usual then is what they have.
+        now = max(usual, storm.rate, key=lambda rate: rate.mean)
+        if _tested(since[0], own, now, policy, tries, refused=refused) is not None:
+            return rise
+    return new
+
+
+def _height(nights: Sequence[Night], usual: Rate, rise: Rise) -> tuple[int, Counts]:
+    """The night up to which most speaks for the rise, and its first tries up to then."""
+    own, best = Counts(), (-math.inf, 0, Counts())
+    for night in nights:
+        own.add(night.counts)
+        said = evidence(own.bad(refused=rise.refused), own.tried, usual, rise.raised)
+        if said > best[0]:
+            best = said, night.night, own.times(1.0)
+    return best[1:]
 
 
 def _of_new(
@@ -144,11 +174,17 @@ def _floor(policy: ScoringPolicy, refused: bool) -> float:
 def _tested(
     night: Night, own: Counts, usual: Rate, policy: ScoringPolicy, tries: float, *, refused: bool
 ) -> Rise | None:
-    """The rise since `night` if its evidence is over the threshold of a CUSUM."""
+    """The rise since `night` if its evidence is over the threshold of a CUSUM.
+
+    That is asked once a night, not after every try: a rise may have begun in as many nights, whatever the volume.
+    """
     raised, bad = max(policy.demote_rate, usual.mean + policy.demote_step), own.bad(refused=refused)
-    if bad <= usual.mean * own.tried:
+    if raised >= _HIGHEST_RATE or bad <= usual.mean * own.tried:
         return None
-    threshold = change_threshold(usual.mean, raised, tries=tries, false_alarms=policy.false_alarms)
+    threshold = min(
+        change_threshold(usual.mean, raised, tries=tries, false_alarms=policy.false_alarms),
+        ratio_threshold(policy.false_alarms / policy.false_alarm_nights) - _OVERSHOT,
+    )
     over = evidence(bad, own.tried, usual, raised) - threshold
     if over < 0:
         return None
@@ -167,19 +203,33 @@ def _peers(
     return peers
 
 
-def _storm(peers: Iterable[Counts], rise: Rise, *, refused: bool) -> bool:
-    """Whether the others may have been hit too; the loudest of them may have troubles of its own."""
-    heard = sorted(_heard(peer, rise, refused=refused) for peer in peers)
-    return sum(heard[:-1]) > _STORM
+def _storm(
+    key: tuple[str, str],
+    rise: Rise,
+    last: int,
+    tallies: Mapping[int, Mapping[tuple[str, str], Counts]],
+    policy: ScoringPolicy,
+) -> _Storm | None:
+    """The storm of which the other models say that it hit them too, from the rise's beginning to the night `last`.
+
+    While they say nothing, there was none.
+    """
+    peers = _peers(key, rise.since, last, tallies)
+    before = _peers(key, min(tallies), rise.since - 1, tallies)
+    heard = 0.0
+    for peer, counts in peers.items():
+        usual = _usual(before.get(peer, Counts()), rise.usual, policy, refused=rise.refused)
+        raised = min(usual.mean + rise.raised - rise.usual, (1 + usual.mean) / 2)
+        said = evidence(counts.bad(refused=rise.refused), counts.tried, usual, raised)
+        heard += _log_mix(said, _HIT_BY_STORM) - _log_mix(said, _HIT_ALONE)
+    if heard <= _STORM:
+        return None
+    return _Storm(last, _pooled(peers, rise.raised, policy.prior_strength, refused=rise.refused))
 
 
-def _heard(peer: Counts, rise: Rise, *, refused: bool) -> float:
-    """How much a peer says that it was hit too; limited, so that one with troubles of its own does not say all."""
-    bad = peer.bad(refused=refused)
-    said = bad * math.log(rise.raised / rise.usual) + (peer.tried - bad) * math.log(
-        (1 - rise.raised) / (1 - rise.usual)
-    )
-    return max(-_LOUDEST, min(_LOUDEST, said))
+def _log_mix(said: float, share: float) -> float:
+    """How much likelier a peer's tries are when it was hit with the chance `share`, as a logarithm like `said`."""
+    return max(said, 0.0) + math.log(share * math.exp(min(said, 0.0)) + (1 - share) * math.exp(-max(said, 0.0)))
 
 
 def _pooled(peers: Mapping[tuple[str, str], Counts], prior: float, strength: float, *, refused: bool) -> Rate:

@@ -91,7 +91,7 @@ def test_what_hits_all_models_is_no_change_of_one(policy: Policy):
         _nights_until_found(policy.scoring, _stepped, a_night=20, nights=28, seed=seed, peers=[_stepped, _stepped])
         for seed in range(30)
     ]
-    assert sum(night is not None for night in found) <= 3
+    assert sum(night is not None for night in found) <= 7
 
 
 def test_a_model_that_does_as_always_is_left_alone(policy: Policy):
