@@ -66,9 +66,9 @@ class RoutingState:
     `dearest` times what they would. `priced_at` is the moment whose offers and off-peak hours count; without it,
     prices are the list's.
 
-    `fell_on` maps a demoted model to the day whose night demoted it. `candidates` are models that may be tried in the
-    tier above their own. `pinned` maps a tier to the model that a person has pinned to it; what a person has
-    `benched` serves nothing. `version` names the state in the ledger.
+    `fell_on` maps a demoted model to the day whose night demoted it, or since when it rests. `candidates` are models
+    that may be tried in the tier above their own. `pinned` maps a tier to the model that a person has pinned to it;
+    what a person has `benched` serves nothing. `version` names the state in the ledger.
     """
 
     frozen: frozenset[str] = frozenset()
