@@ -152,7 +152,7 @@ class Draw:
     """
 
     purpose: Purpose
-    shares: Mapping[str, float]
+    shares: dict[str, float]
     point: float
     sure: float = 0.0
     extra_usd: Decimal = Decimal(0)

@@ -706,8 +706,9 @@ class TestMissedWeeks:
         assert WEEK not in weeks_due(services.ledger, services.policy, hour - timedelta(seconds=1))
         assert WEEK in weeks_due(services.ledger, services.policy, hour)
         assert WEEK in weeks_due(services.ledger, services.policy, hour + timedelta(days=6, hours=23))
-        # A week later some of its nights are not due any more.
-        assert WEEK not in weeks_due(services.ledger, services.policy, hour + timedelta(days=9))
+        # Once the nights that it was learned from are not looked back to any more, it is not either.
+        past = timedelta(days=services.policy.scoring.trailing_days)
+        assert WEEK not in weeks_due(services.ledger, services.policy, hour + past)
         nights = [unscored_night(WEEK + timedelta(days=6), []), unlearned_week(WEEK, [])]
         later = hour + timedelta(days=1)
         assert next_night(nights, services.policy.watch.backoff_s, later) == nights[0]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, create_model
 
-from video_pipeline.briefs import Brief, Shot, StoryboardShot
+from video_pipeline.briefs import AppliedGuidance, Brief, Shot, StoryboardShot, TakenBrief
 from video_pipeline.clips import ClipStatus, GeneratedClip
 from video_pipeline.definitions import build_defs
 from video_pipeline.defs.partitions import OWN_WEEK, WEEKLY
@@ -47,6 +47,9 @@ st.register_type_strategy(
         bible=st.lists(_WORDS, max_size=2).map(tuple),
         seed=st.none() | st.integers(0, 2**31 - 1),
     ),
+)
+st.register_type_strategy(
+    TakenBrief, st.builds(TakenBrief.of, st.from_type(Brief), st.none() | st.from_type(AppliedGuidance))
 )
 st.register_type_strategy(StoryboardShot, st.builds(StoryboardShot, broll=st.lists(_TEXT, max_size=2).map(tuple)))
 
