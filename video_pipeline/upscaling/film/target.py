@@ -237,6 +237,12 @@ def _write_errors(path: Path, source: Path) -> Iterator[None]:
             f"A stream of {source} does not fit into the upscaled clip's container, or its times go backwards; "
             "write a .mkv, or remux the source first."
         ) from error
+    except (av.error.ExternalError, MemoryError) as error:
+        # x264 says no more than this when it gets no memory for a frame.
+        raise UpscalingError(
+            f"There is not enough memory to encode the upscaled clip of {source}, or its encoder broke off "
+            f"({getattr(error, 'strerror', None) or error}); free some memory."
+        ) from error
     except (OSError, av.error.FFmpegError) as error:
         raise UpscalingError(
             f"{path.parent} did not take the upscaled clip ({error.strerror or error}); free some space there."

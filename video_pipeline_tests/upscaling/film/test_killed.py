@@ -1,6 +1,7 @@
 """A process that dies or runs short in the middle of a clip, and what the next one finds."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -139,5 +140,7 @@ def test_memory_that_runs_out_in_the_middle_of_a_clip_costs_no_frame(tmp_path: P
 
 def test_no_memory_at_all_in_the_middle_of_a_clip_fails_the_job_and_leaves_nothing(tmp_path: Path) -> None:
     source = render(tmp_path / "source.mp4", size=(320, 256), frames=8)
-    assert starve(source, tmp_path / "target.mp4", 3).startswith("There is not enough memory to upscale 320x256")
+    # Whoever asks for memory next hears that there is none: mostly the network, now and then the encoder.
+    said = starve(source, tmp_path / "target.mp4", 3)
+    assert re.match(r"There is not enough memory to (upscale 320x256|encode the upscaled clip)", said), said
     assert folder(tmp_path) == ["source.mp4"]
