@@ -64,11 +64,11 @@ def live(world: World, clips_a_day: int, seed: int, *, policy: Policy) -> House:
     told, snapshots = list[ClipFact](), list[Engagement]()
     catalogue = catalogue_on(world, 0)
     changed_on = {change.day for change in world.changes} | {model.from_day for model in world.models.values()}
+    state = routing_state(ledger, policy.scoring)
     for number in range(world.nights):
         day = FIRST + timedelta(days=number)
         if number in changed_on:
             catalogue = catalogue_on(world, number)
-        state = routing_state(ledger, policy.scoring)
         orders = truth.orders(number)
         plans = plan_day(
             ledger,
@@ -103,9 +103,9 @@ def live(world: World, clips_a_day: int, seed: int, *, policy: Policy) -> House:
             patterns = editorial_patterns_of(day - timedelta(days=6), told, snapshots, policy.guidance)
             week = number // 7 + 1
             house.hooks += [(week, row.value, row.verdict.works) for row in patterns if row.parameter == "hook"]
-        tomorrow = routing_state(ledger, policy.scoring)
-        house.demoted.append(tomorrow.demoted)
-        house.promoted.append(frozenset(tomorrow.promoted))
+        state = routing_state(ledger, policy.scoring)
+        house.demoted.append(state.demoted)
+        house.promoted.append(frozenset(state.promoted))
     return house
 
 
