@@ -35,15 +35,7 @@ class Books:
         return {model: changes[-1] for model, changes in self._history.items()}
 
     def set_standing(
-        self,
-        model: str,
-        status: StandingStatus,
-        *,
-        model_version: str,
-        tier: str,
-        by: Actor,
-        day: date,
-        evidence: Mapping[str, Any],
+        self, model: str, status: StandingStatus, *, by: Actor, day: date, evidence: Mapping[str, Any], **_: object
     ) -> bool:
         changes = self._history.setdefault(model, [])
         changes.append(Transition(model, status, by, day, dict(evidence), _NIGHT))
