@@ -35,14 +35,14 @@ _QUICK = 2
 
 def run(
     worlds: Sequence[World], policy: Policy, *, houses: int | None = None, jobs: int = 1, said: Callable[[str], None]
-) -> Iterator[tuple[World, list[Row]]]:
-    """Each world with its rows, when they are known. `houses`: at most so many of each size."""
+) -> Iterator[list[Row]]:
+    """The rows of each world, when they are known. `houses`: at most so many of each size."""
     for world in worlds:
         rows, started = list[Row](), monotonic()
         for size, usual in world.houses.items():
             rows += rows_of(world, size, _lived(world, size, min(usual, houses or usual), policy, jobs))
         said(f"{world.name}: {monotonic() - started:.0f} s")
-        yield world, rows
+        yield rows
 
 
 def _lived(world: World, size: int, houses: int, policy: Policy, jobs: int) -> list[House]:
@@ -122,9 +122,7 @@ def main() -> None:
     houses = _QUICK if options.quick else options.houses
     try:
         worlds, rows = _worlds(options), list[Row]()
-        for _, found in run(
-            worlds, load_policy(options.policy), houses=houses, jobs=options.jobs, said=console.print
-        ):
+        for found in run(worlds, load_policy(options.policy), houses=houses, jobs=options.jobs, said=console.print):
             rows += found
             if not options.quick and not options.world:
                 _keep(options.json, found)
