@@ -50,11 +50,7 @@ class _Found:
 
 def rows_of(world: World, clips_a_day: int, houses: Sequence[House]) -> list[Row]:
     """The world's rows for the houses of one size."""
-    return [
-        _row(world, clips_a_day, measure, houses)
-        for measure in world.measures
-        if not measure.sizes or clips_a_day in measure.sizes
-    ]
+    return [_row(world, clips_a_day, measure, houses) for measure in world.measures]
 
 
 def _row(world: World, clips_a_day: int, measure: Measure, houses: Sequence[House]) -> Row:
@@ -121,7 +117,7 @@ def _quantile(values: Sequence[float], share: float, seen: str = "") -> _Found:
     ranked, last = sorted(values), len(values) - 1
     low, high = wilson_interval(share * len(values), len(values), confidence=CONFIDENCE)
     return _Found(
-        ranked[min(last, math.ceil(share * len(values)) - 1 if share < 1 else last)],
+        ranked[math.ceil(share * len(values)) - 1],
         ranked[min(last, math.floor(low * len(values)))],
         ranked[min(last, math.floor(high * len(values)))],
         len(values),

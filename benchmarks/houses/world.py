@@ -182,10 +182,8 @@ class Measure(_Data):
     """All days when it is not said."""
     at_most: float | None = None
     at_least: float | None = None
-    sizes: tuple[int, ...] = ()
-    """Clips a day for which the row is made; all of the world's when it is not said."""
     before: str = ""
-    """What was measured of the method that issue 12 set out from."""
+    """What was measured of the method before this one: weighted scores, and rates against limits."""
     why: str = ""
     """What a miss comes from, as far as it is known."""
 
@@ -290,8 +288,6 @@ class World(_Data):
         for at, measure in enumerate(self.measures):
             if measure.days is not None and measure.days[1] > self.nights:
                 raise ValueError(f"measures.{at} looks at days up to {measure.days[1]}, but there are {self.nights}")
-            if strangers := set(measure.sizes) - self.houses.keys():
-                raise ValueError(f"measures.{at} is for {min(strangers)} clips a day, of which there are no houses")
         missing = [tier.value for tier in Tier if all(model.tier is not tier for model in self.models.values())]
         if missing:
             raise ValueError(f"there is no model of the tier {missing[0]}")
