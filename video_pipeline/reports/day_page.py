@@ -1,5 +1,6 @@
 """The day as an HTML page (`day_report.html`) that needs nothing but itself; further pages have more clips (O3)."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,7 +10,7 @@ from video_pipeline.ledger import Ledger
 from video_pipeline.reports.addresses import web_address
 from video_pipeline.reports.gallery import sheet_names
 from video_pipeline.reports.inline import data_uri
-from video_pipeline.reports.model_facts import Given, Tries, explored, given_of, summed, values_of
+from video_pipeline.reports.model_facts import Given, Tries, given_of, values_of
 from video_pipeline.reports.model_page import model_page_key, newest_scores
 from video_pipeline.reports.pages import template
 from video_pipeline.reports.plots import cost_svg, value_svg, waste_svg
@@ -78,16 +79,18 @@ def _models(facts: Sequence[ClipFact], given: Mapping[str, Given]) -> list[tuple
 
     One that only came after others had refused a shot is not scored, and has no page by that.
     """
-    tries: dict[str, Tries] = {}
-    for one in (one for fact in facts for one in fact.first_tries):
-        tries.setdefault(one.model, Tries()).add(one)
+    tries: dict[str, Tries] = defaultdict(Tries)
+    by_draw: dict[str, Tries] = defaultdict(Tries)
+    for fact in facts:
+        bought = given.get(fact.clip_id)
+        for one in fact.first_tries:
+            tries[one.model].add(one)
+            if bought and bought.model == one.model:
+                by_draw[one.model].add(one)
     # The pages of models lie beside the folders of days.
     scored = {entry.model for fact in facts for entry in fact.by_model}
     pages = {model: f"../{model_page_key(model).split('/', 1)[1]}" for model in scored}
-    return [
-        (model, pages.get(model), every, summed(explored(model, None, facts, given).values()))
-        for model, every in sorted(tries.items())
-    ]
+    return [(model, pages.get(model), every, by_draw[model]) for model, every in sorted(tries.items())]
 
 
 def pages_for(clips: int) -> int:

@@ -136,33 +136,25 @@ def given_of(decided: Iterable[Decided]) -> dict[str, Given]:
 
 
 def explored(
-    model: str, version: str | None, facts: Iterable[ClipFact], given: Mapping[str, Given]
+    model: str, version: str, facts: Iterable[ClipFact], given: Mapping[str, Given]
 ) -> dict[Purpose, Exploration]:
-    """What was explored of a model, or of one version of it, by why."""
+    """What was explored of a version of a model, by why."""
     found: dict[Purpose, Exploration] = defaultdict(Exploration)
     for fact in facts:
         one = given.get(fact.clip_id)
-        for first in fact.first_tries if one and one.model == model else ():
-            if one and first.model == model and version in (None, first.model_version):
+        if one and one.model == model:
+            for first in _of(model, version, fact.first_tries):
                 found[one.purpose].tries.add(first)
                 found[one.purpose].extra_usd += one.extra_usd
     return dict(sorted(found.items()))
 
 
-def summed(explorations: Iterable[Exploration]) -> Tries:
-    """The tries of all of them."""
-    total = Tries()
-    for one in explorations:
-        total.tried += one.tries.tried
-        total.billed_usd += one.tries.billed_usd
-        for end, count in one.tries.ends.items():
-            total.ends[end] += count
-    return total
-
-
 def rescues(model: str, version: str, facts: Iterable[ClipFact]) -> Tries:
     """First tries of clips that another model had refused or failed before."""
-    return _summed(_of(model, version, (one for fact in facts for one in fact.first_tries if one.rescue)))
+    found = Tries()
+    for one in _of(model, version, (one for fact in facts for one in fact.first_tries if one.rescue)):
+        found.add(one)
+    return found
 
 
 def numbers_of(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -185,10 +177,3 @@ def _words(value: object) -> str:
 
 def _of(model: str, version: str, tries: Iterable[FirstTry]) -> Iterable[FirstTry]:
     return (one for one in tries if (one.model, one.model_version) == (model, version))
-
-
-def _summed(tries: Iterable[FirstTry]) -> Tries:
-    found = Tries()
-    for one in tries:
-        found.add(one)
-    return found

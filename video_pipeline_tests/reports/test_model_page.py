@@ -1,5 +1,6 @@
 """A model's page: what the nights knew of it, in safe words; what the day's page tells of models and of waste."""
 
+import re
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -135,7 +136,7 @@ def test_tries_are_counted_once_and_where_they_belong():
     given = {FACTS[1].clip_id: Given(HOSTILE, Purpose.LEARN, Decimal("0.02"))}
     [(purpose, exploration)] = explored(HOSTILE, "1", FACTS, given).items()
     assert (purpose, exploration.tries.accepted, exploration.extra_usd) == (Purpose.LEARN, 1, Decimal("0.02"))
-    assert explored(HOSTILE, "2", FACTS, given) == explored("sandbox/dash", None, FACTS, given) == {}
+    assert explored(HOSTILE, "2", FACTS, given) == explored("sandbox/dash", "1", FACTS, given) == {}
     assert rescues(HOSTILE, "1", FACTS).ends[Outcome.REJECTED] == 1
 
 
@@ -177,4 +178,6 @@ def test_the_days_page_links_its_models_and_tells_waste_and_exploration(
     assert "<script" not in html
     assert f'href="../{model_page_key(HOSTILE).removeprefix("reports/")}"' in html
     assert "expected to cost $0.0200 more than with the best value" in html
+    # Of the two that were accepted one was bought to learn.
+    assert re.search(r'class="number">1</td>\s*<td class="number">\$0\.1000</td></tr>', html)
     assert "Waste by cause" in html and "Value for money" in html
