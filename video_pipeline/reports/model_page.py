@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -11,6 +11,7 @@ from video_pipeline.feedback import ClipFact, ModelScore
 from video_pipeline.ledger import Ledger, StandingStatus, Transition
 from video_pipeline.reports.charts import history_chart
 from video_pipeline.reports.model_facts import (
+    Measured,
     explored,
     given_of,
     numbers_of,
@@ -65,8 +66,10 @@ def model_pages(
 
     A page is of the newest night: where a later one was scored, nothing is written. Raises StorageError.
     """
+    if not scores:
+        return {}
     history = _history(store, scores)
-    if not scores or history[-1][0].day > scores[0].day:
+    if history[-1][0].day > scores[0].day:
         return {}
     moves = ledger.governance.standing_history()
     compiled = template("model_report.html")
@@ -119,40 +122,35 @@ def _history(store: ObjectStore, scores: Sequence[ModelScore]) -> list[list[Mode
     keys = list(store.list(_SCORES))[-_NIGHTS:]
     nights = [read_rows(ModelScore, store.read_bytes(key), table=key) for key in keys]
     by_day = {rows[0].day: rows for rows in nights if rows}
-    if scores:
-        by_day[scores[0].day] = list(scores)
+    by_day[scores[0].day] = list(scores)
     return [by_day[day] for day in sorted(by_day)]
 
 
 def _nights(scores: Sequence[ModelScore]) -> list[dict[str, Any]]:
     """The rows of the chart, measure by measure."""
     rows: list[dict[str, Any]] = []
-    for measure, unit in (("acceptance", ".0%"), ("refused", ".0%"), ("worth, 1 is as usual", ".1f")):
+    for measure, unit, measured in _MEASURES:
         for score in scores:
-            worth = worth_of(score)
-            numbers = {
-                "acceptance": (score.acceptance, score.acceptance_low, score.acceptance_high),
-                "refused": (score.refusal_rate, score.refusal_low, score.refusal_high),
-            }.get(measure, (worth.value, worth.low, worth.high) if worth else None)
-            if numbers is not None:
-                value, low, high = numbers
-                rows.append(
-                    {
-                        "day": score.day,
-                        "measure": measure,
-                        "unit": unit,
-                        "value": value,
-                        "low": min(low, value),
-                        "high": max(high, value),
-                    }
-                )
-    usd = [(score.day, score.usd_per_accepted_s) for score in scores if score.usd_per_accepted_s is not None]
-    measure = "US dollars a second that was kept"
-    rows += [
-        {"day": day, "measure": measure, "unit": "$.3f", "value": price, "low": price, "high": price}
-        for day, price in usd
-    ]
+            found = measured(score)
+            if found is not None:
+                low, high = min(found.low, found.value), max(found.high, found.value)
+                row = {"day": score.day, "measure": measure, "unit": unit, "value": found.value}
+                rows.append(row | {"low": low, "high": high})
     return rows
+
+
+def _price(score: ModelScore) -> Measured | None:
+    usd = score.usd_per_accepted_s
+    return None if usd is None else Measured(usd, usd, usd)
+
+
+# What the chart shows, a panel each: what it is called, how its numbers are written, and how they are read.
+_MEASURES: tuple[tuple[str, str, Callable[[ModelScore], Measured | None]], ...] = (
+    ("acceptance", ".0%", lambda one: Measured(one.acceptance, one.acceptance_low, one.acceptance_high)),
+    ("refused", ".0%", lambda one: Measured(one.refusal_rate, one.refusal_low, one.refusal_high)),
+    ("worth, 1 is as usual", ".1f", worth_of),
+    ("US dollars a second that was kept", "$.3f", _price),
+)
 
 
 def _within(changes: Sequence[Transition[StandingStatus]], scores: Sequence[ModelScore]) -> set[date]:
