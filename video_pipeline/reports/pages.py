@@ -10,14 +10,18 @@ if TYPE_CHECKING:
 
 
 def template(name: str) -> "jinja2.Template":
-    """The HTML template `name`, with the pages' style as `style`."""
+    """The HTML template `name`, in the frame and the style that all pages share (`page.html`, `page.css`)."""
     import jinja2
 
-    folder = resources.files("video_pipeline.reports")
     # Every word is escaped by the template's engine, and clean before that.
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_cleaned)
-    style = folder.joinpath("page.css").read_text(encoding="utf-8")
-    return environment.from_string(folder.joinpath(name).read_text(encoding="utf-8"), globals={"style": style})
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_cleaned,
+        loader=jinja2.PackageLoader("video_pipeline.reports", "."),
+    )
+    style = resources.files("video_pipeline.reports").joinpath("page.css").read_text(encoding="utf-8")
+    return environment.get_template(name, globals={"style": style})
 
 
 def _cleaned(value: Any) -> Any:
