@@ -1,6 +1,7 @@
 """Charts for people: what clips cost and what was wasted, what models are worth, as SVG and PNG (O3, G4.2)."""
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -51,15 +52,7 @@ def cost_chart(rows: Sequence[Mapping[str, Any]], *, limit_usd: float = 0.15, wi
     title = "Average generation cost a clip"
     if not rows:
         return _empty(title, width)
-    values = [
-        {
-            "day": str(row["day"]),
-            "tier": str(row["tier"]),
-            "average_usd": float(row["average_usd"]),
-            "clips": int(row["clips"]),
-        }
-        for row in rows
-    ]
+    values = _values(rows, words=("day", "tier"), numbers=("average_usd", "clips"))
     # First, and so behind the tiers.
     values = _over_all_tiers(values) + values
     base = alt.Chart(alt.Data(values=values)).encode(x=_day_axis(values), color=_tier_colour(values))
@@ -93,16 +86,8 @@ def score_chart(rows: Sequence[Mapping[str, Any]]) -> Chart:
 
     if not rows:
         return _empty("Model scores", WIDTH)
-    values = [
-        {
-            "tier": str(row["tier"]),
-            "model": f"{row['model']}  ({int(row['attempts'])})",
-            "score": float(row["score"]),
-            "low": float(row["low"]),
-            "high": float(row["high"]),
-        }
-        for row in rows
-    ]
+    named = [{**row, "model": f"{row['model']}  ({int(row['attempts'])})"} for row in rows]
+    values = _values(named, words=("tier", "model"), numbers=("score", "low", "high"))
     tiers = [tier for tier in _tier_order(values) if any(value["tier"] == tier for value in values)]
     panels = [_score_panel([value for value in values if value["tier"] == tier], tier, values) for tier in tiers]
     # Altair's own types leave out what some of its keyword arguments are.
@@ -122,20 +107,12 @@ def history_chart(rows: Sequence[Mapping[str, Any]], *, moves: Collection[date] 
     title = "What was known after each night"
     if not rows:
         return _empty(title, width)
-    values = [
-        {
-            "day": str(row["day"]),
-            "measure": str(row["measure"]),
-            "unit": str(row["unit"]),
-            **{name: float(row[name]) for name in ("value", "low", "high")},
-        }
-        for row in rows
-    ]
+    values = _values(rows, words=("day", "measure", "unit"), numbers=("value", "low", "high"))
     moved = [{"day": str(day)} for day in sorted(moves)]
     days = _day_axis([*values, *moved])
-    measured: dict[str, list[dict[str, Any]]] = {}
+    measured: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for value in values:
-        measured.setdefault(str(value["measure"]), []).append(value)
+        measured[value["measure"]].append(value)
     panels = [_history_panel(measure, rows, days, width) for measure, rows in measured.items()]
     chart: Any = alt.vconcat(*panels, spacing=18)
     note = "The shade is the interval" + ("; a dashed line is a change of standing" if moved else "")
@@ -176,10 +153,7 @@ def value_chart(rows: Sequence[Mapping[str, Any]], *, width: int = WIDTH) -> Cha
     if not rows:
         return _empty(title, width)
     numbers = [f"{name}{end}" for name in ("usd", "worth") for end in ("", "_low", "_high")]
-    values = [
-        {"model": str(row["model"]), "tier": str(row["tier"]), **{name: float(row[name]) for name in numbers}}
-        for row in rows
-    ]
+    values = _values(rows, words=("model", "tier"), numbers=numbers)
     base = alt.Chart(alt.Data(values=values)).encode(color=_tier_colour(values))
     money = alt.Axis(format="$.2f", tickCount=7, title="US dollars an accepted clip", titleColor=_FAINT, grid=True)
     worth = alt.Axis(format=".1f", tickCount=5, title="worth to its audience", titleColor=_FAINT)
@@ -210,10 +184,10 @@ def waste_chart(rows: Sequence[Mapping[str, Any]], *, width: int = WIDTH) -> Cha
     title = "Paid for nothing"
     if not rows:
         return _empty(title, width)
-    values = [{"day": str(row["day"]), "cause": str(row["cause"]), "usd": float(row["usd"])} for row in rows]
-    totals: dict[str, float] = {}
-    for row in rows:
-        totals[str(row["cause"])] = totals.get(str(row["cause"]), 0.0) + float(row["usd"])
+    values = _values(rows, words=("day", "cause"), numbers=("usd",))
+    totals: dict[str, float] = defaultdict(float)
+    for value in values:
+        totals[value["cause"]] += value["usd"]
     causes = sorted(totals, key=lambda cause: (-totals[cause], cause))
     colours = [_CAUSES[number % len(_CAUSES)] for number in range(len(causes))]
     legend = alt.Legend(title=None, orient="top", offset=6, columns=4, labelLimit=150)
@@ -232,6 +206,15 @@ def waste_chart(rows: Sequence[Mapping[str, Any]], *, width: int = WIDTH) -> Cha
         title,
         "US dollars of attempts that are in no usable clip, by cause",
     )
+
+
+def _values(
+    rows: Sequence[Mapping[str, Any]], *, words: Sequence[str], numbers: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The rows as a chart takes them: only these fields, in JSON's types."""
+    return [
+        {**{name: str(row[name]) for name in words}, **{name: float(row[name]) for name in numbers}} for row in rows
+    ]
 
 
 def _score_panel(values: list[dict[str, Any]], tier: str, everything: list[dict[str, Any]]) -> Any:
