@@ -1,6 +1,6 @@
 """`what-if`: what past days would have cost, and come to, under another policy or other prices."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -179,12 +179,14 @@ def _clips(number: float) -> str:
 
 
 def _count(estimate: "Estimate") -> str:
-    if estimate.low == estimate.high:
-        return _clips(estimate.value)
-    return f"{_clips(estimate.value)} ({_clips(estimate.low)} to {_clips(estimate.high)})"
+    return _told(estimate, _clips)
 
 
 def _usd(estimate: "Estimate") -> str:
+    return _told(estimate, "{:.2f}".format)
+
+
+def _told(estimate: "Estimate", said: Callable[[float], str]) -> str:
     if estimate.low == estimate.high:
-        return f"{estimate.value:.2f}"
-    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+        return said(estimate.value)
+    return f"{said(estimate.value)} ({said(estimate.low)} to {said(estimate.high)})"
