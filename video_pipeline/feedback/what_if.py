@@ -153,8 +153,15 @@ class WhatIf(BaseModel):
     without_facts: tuple[date, ...]
 
 
-# What of a policy a replay obeys; the rest steers what comes before the choice of a model, or after it.
-_REPLAYED = ("routing.", "exploration.", "breaker.dearest_fall_over")
+# What of a policy a replay obeys; the rest steers what comes before the choice of a model, or after it. Of scoring it
+# is what is believed of a model that no night has learned of.
+_REPLAYED = (
+    "routing.",
+    "exploration.",
+    "breaker.dearest_fall_over",
+    "scoring.prior_strength",
+    "scoring.worth_prior_sd",
+)
 _NOT_REPLAYED = ("routing.levers.draft_seconds", "routing.levers.reuse_previews")
 
 

@@ -197,7 +197,7 @@ def test_intervals_hold_what_would_have_happened_nine_times_in_ten(two_models: C
 def test_keys_that_steer_no_choice_are_named(policy: Policy):
     levers = policy.routing.levers.model_copy(update={"draft_seconds": 3.0, "any_tier": False})
     routing = policy.routing.model_copy(update={"max_upscale_factor": 3.0, "levers": levers})
-    scoring = policy.scoring.model_copy(update={"trailing_days": 7})
+    scoring = policy.scoring.model_copy(update={"trailing_days": 7, "worth_prior_sd": 0.3, "prior_strength": 4.0})
     changed = policy.model_copy(update={"routing": routing, "scoring": scoring})
     assert not_replayed(policy, changed) == ("routing.levers.draft_seconds", "scoring.trailing_days")
 
