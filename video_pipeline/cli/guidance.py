@@ -50,13 +50,13 @@ def guidance(json: Annotated[bool, typer.Option("--json", help="Print the rows a
 def _newest(services: Services) -> "tuple[date | None, list[EditorialPattern]]":
     """The last week that was learned from, and its rows; None and none before any."""
     from video_pipeline.feedback import EditorialPattern
-    from video_pipeline.storage import read_rows, table_key
+    from video_pipeline.storage import read_rows, tables_of
 
-    weeks = sorted(key.rsplit("/", 1)[1].split(".")[0] for key in services.store.list("tables/editorial_patterns/"))
-    if not weeks:
+    keys = list(services.store.list(tables_of("editorial_patterns")))
+    if not keys:
         return None, []
-    key = table_key("editorial_patterns", weeks[-1])
-    return date.fromisoformat(weeks[-1]), read_rows(EditorialPattern, services.store.read_bytes(key), table=key)
+    week = date.fromisoformat(keys[-1].rsplit("/", 1)[1].split(".")[0])
+    return week, read_rows(EditorialPattern, services.store.read_bytes(keys[-1]), table=keys[-1])
 
 
 def _print_sheet(sheet: "PlatformSheet", week: date, services: Services) -> None:

@@ -23,14 +23,14 @@ from video_pipeline.reports.model_facts import (
 from video_pipeline.reports.pages import template
 from video_pipeline.reports.plots import value_svg
 from video_pipeline.routing import Purpose
-from video_pipeline.storage import ObjectStore, StoredObject, read_rows, report_key
+from video_pipeline.storage import ObjectStore, StoredObject, read_rows, report_key, tables_of
 
 # How far back a page looks.
 _NIGHTS = 60
 _MOST_MOVES = 30
 _CHART_WIDTH = 1040
 _FOLDER = "models"
-_SCORES = "tables/model_scores/"
+_SCORES = tables_of("model_scores")
 _PURPOSES = {
     Purpose.LEARN: "to learn of it",
     Purpose.PROBATION: "to prove itself while demoted",

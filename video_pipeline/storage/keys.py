@@ -40,7 +40,12 @@ def clip_key(day: date | str, brief_id: str, stage: str, name: str) -> str:
 
 def table_key(asset: str, partition: str) -> str:
     """Key of an asset's table for one partition: `tables/<asset>/<partition>.parquet`."""
-    return check_key(f"tables/{asset}/{partition}.parquet")
+    return check_key(f"{tables_of(asset)}{partition}.parquet")
+
+
+def tables_of(asset: str) -> str:
+    """What the keys of all of an asset's tables begin with; in order of the keys the last is of the newest day."""
+    return f"tables/{asset}/"
 
 
 def report_key(day: date | str, name: str) -> str:
