@@ -12,13 +12,11 @@ from video_pipeline.reports.gallery import sheet_names
 from video_pipeline.reports.inline import data_uri
 from video_pipeline.reports.model_facts import Given, Tries, given_of, values_of
 from video_pipeline.reports.model_page import model_page_key, newest_scores
-from video_pipeline.reports.pages import template
+from video_pipeline.reports.pages import CHART_WIDTH, template
 from video_pipeline.reports.plots import cost_svg, value_svg, waste_svg
 from video_pipeline.reports.timeline import day_times, duration
 from video_pipeline.storage import ObjectStore, StoredObject, report_key
 
-# What the page leaves inside a card, in pixels.
-_CHART_WIDTH = 1040
 CLIPS_A_PAGE = 200
 # Of what waits for a person, and of what is quarantined.
 _MOST_ROWS = 100
@@ -50,9 +48,9 @@ def day_report(
         "reviews": ledger.reviews.of_day(report.day),
         "most_rows": _MOST_ROWS,
         "sheet": data_uri("image/jpeg", store.read_bytes(report_key(report.day, sheets[0]))) if sheets else None,
-        "cost_svg": cost_svg(report, limit_usd=limit_usd, width=_CHART_WIDTH) if report.by_day else None,
-        "waste_svg": waste_svg(report, width=_CHART_WIDTH) if report.waste_by_day else None,
-        "value_svg": value_svg(values, width=_CHART_WIDTH) if any(value.worth for value in values) else None,
+        "cost_svg": cost_svg(report, limit_usd=limit_usd, width=CHART_WIDTH) if report.by_day else None,
+        "waste_svg": waste_svg(report, width=CHART_WIDTH) if report.waste_by_day else None,
+        "value_svg": value_svg(values, width=CHART_WIDTH) if any(value.worth for value in values) else None,
         "scored_on": scores[0].day if scores else None,
         "models": _models(facts, given),
         "explored_usd": sum((one.extra_usd for one in given.values()), Decimal(0)),

@@ -20,7 +20,7 @@ from video_pipeline.reports.model_facts import (
     values_of,
     worth_of,
 )
-from video_pipeline.reports.pages import template
+from video_pipeline.reports.pages import CHART_WIDTH, template
 from video_pipeline.reports.plots import value_svg
 from video_pipeline.routing import Purpose
 from video_pipeline.storage import ObjectStore, StoredObject, read_rows, report_key, tables_of
@@ -28,7 +28,6 @@ from video_pipeline.storage import ObjectStore, StoredObject, read_rows, report_
 # How far back a page looks.
 _NIGHTS = 60
 _MOST_MOVES = 30
-_CHART_WIDTH = 1040
 _FOLDER = "models"
 _SCORES = tables_of("model_scores")
 _PURPOSES = {
@@ -76,7 +75,7 @@ def model_pages(
     values, days = values_of(scores, facts), sorted({fact.day for fact in facts})
     given = given_of(row for day in days for row in ledger.governance.decided_on(day))
     shared = {
-        "value_svg": value_svg(values, width=_CHART_WIDTH),
+        "value_svg": value_svg(values, width=CHART_WIDTH),
         "days": len(days),
         "why_explored": _PURPOSES,
         "most_moves": _MOST_MOVES,
@@ -96,7 +95,7 @@ def model_pages(
             standing=changes[-1].state.value if changes else StandingStatus.ACTIVE.value,
             moves=[_Move(change) for change in reversed(changes)],
             versions=_versions(of_model),
-            chart=history_chart(_nights(own), moves=_within(changes, own), width=_CHART_WIDTH).svg,
+            chart=history_chart(_nights(own), moves=_within(changes, own), width=CHART_WIDTH).svg,
             nights=own,
             worth_of=worth_of,
             kinds=tries_by_kind(model, version, facts),

@@ -8,6 +8,9 @@ from video_pipeline.wire import clean
 if TYPE_CHECKING:
     import jinja2
 
+CHART_WIDTH = 1040
+"""What a page leaves for a chart inside a card, in pixels."""
+
 
 def template(name: str) -> "jinja2.Template":
     """The HTML template `name`, in the frame and the style that all pages share (`page.html`, `page.css`)."""
