@@ -324,7 +324,7 @@ class _Counts:
     prices: Catalogue | None
     days: int = 0
     then: dict[tuple[str, str], _Tally] = field(default_factory=lambda: defaultdict(_Tally))
-    kept: dict[tuple[str, str], _Tally] = field(default_factory=lambda: defaultdict(_Tally))
+    kept: _Tally = field(default_factory=_Tally)
     same: dict[tuple[str, str], _Tally] = field(default_factory=lambda: defaultdict(_Tally))
     nobody: dict[str, _Tally] = field(default_factory=lambda: defaultdict(_Tally))
     asked: dict[tuple[str, _Course], _Asked] = field(default_factory=lambda: defaultdict(_Asked))
@@ -418,7 +418,7 @@ class _Counts:
             for tier, tally in sorted(self.nobody.items())
         ]
         unserved = _all(self.nobody.values())
-        then_told = _all([*self.kept.values(), *(asked.then for asked in told.values()), unserved])
+        then_told = _all([self.kept, *(asked.then for asked in told.values()), unserved])
         return WhatIf(
             days=self.days,
             shots=sum(self.moves.values()),
@@ -503,7 +503,7 @@ class _Counts:
             self.nobody[tier].add(made, part)
         elif (model, again.model_version, again.audio) == (made.model, made.version, made.order.audio):
             # In another size or length it is the same choice all the same, at that one's price.
-            self.kept[(tier, model)].add(made, part)
+            self.kept.add(made, part)
             usd = made.own_usd * self._resized(made, again) + made.other_usd
             self.same[(tier, model)].add(made, part, usd=usd)
         else:
