@@ -84,9 +84,9 @@ class Price(_Entry):
     ) -> Decimal:
         """What one clip of `length` costs in the named size of `pixels` (width, height).
 
-        Offers and off-peak hours count only where `at` is known: without it, it is the list price. A price with
-        sound is the silent one where the size has no sound. Raises ValueError for a size that has no price, and for
-        a length without frames where frames are counted.
+        Offers and off-peak hours count only where `at` is known: without it, as in plans, it is the list price. A
+        price with sound is the silent one where the size has no sound. Raises ValueError for a size that has no
+        price, and for a length without frames where frames are counted.
         """
         rate = self.sound.get(size) if audio else None
         rate = self.silent.get(size) if rate is None else rate
