@@ -31,8 +31,6 @@ class PricedModel:
     """None for a model that makes no sound."""
     usd_per_image: Decimal = Decimal(0)
     affinity: dict[str, float] = field(default_factory=dict)
-    listing: dict[str, Any] | None = field(default_factory=dict)
-    """What the price API tells otherwise than it is; None where it does not tell of the model."""
 
     def usd(self, order: Order) -> Decimal:
         """What an order costs."""
@@ -93,5 +91,4 @@ def _model(name: str, entry: dict[str, Any]) -> PricedModel:
         usd_per_s_audio=None if with_audio is None else Decimal(with_audio),
         usd_per_image=Decimal(entry.get("usd_per_image", "0")),
         affinity=dict(entry.get("affinity") or {}),
-        listing=entry.get("listing", {}),
     )

@@ -306,9 +306,7 @@ class Fal:
             return _unauthorized()
         asked = [one for given in request.query_params.getlist("endpoint_id") for one in given.split(",")]
         sold = {endpoint: model for endpoint in asked if (model := self._prices.model(endpoint)) is not None}
-        return JSONResponse(
-            {"prices": [_quoted(endpoint, model) for endpoint, model in sold.items() if model.listing is not None]}
-        )
+        return JSONResponse({"prices": [_quoted(endpoint, model) for endpoint, model in sold.items()]})
 
     async def _billing_events(self, request: Request) -> JSONResponse:
         """What is booked now for one request or for all; a request that costs nothing has an event of 0."""
@@ -331,8 +329,7 @@ class Fal:
 
 def _quoted(endpoint: str, model: PricedModel) -> dict[str, Any]:
     usd, unit = (model.usd_per_image, "images") if model.usd_per_image else (model.usd_per_s, "seconds")
-    quote = {"endpoint_id": endpoint, "unit_price": float(usd), "unit": unit, "currency": "USD"}
-    return quote | (model.listing or {})
+    return {"endpoint_id": endpoint, "unit_price": float(usd), "unit": unit, "currency": "USD"}
 
 
 def app_of(endpoint: str) -> str:
