@@ -237,7 +237,7 @@ class JobDriver:
 
         Nothing is reserved and nothing is bought, whatever the ceiling says.
         """
-        if not await asyncio.to_thread(self._store.exists, made.media_key or "none"):
+        if not await self._has_file(made):
             return None
         planned = await self._db(self._jobs.plan, job)
         checkpoints.reached("generation.reusing")
@@ -260,8 +260,7 @@ class JobDriver:
         """Serve from the cache, or reserve the money; an identical job in flight is waited for (G2.5, G4.4)."""
         while True:
             hit = await self._db(self._jobs.cached, job.request_sha256)
-            kept = hit is not None and await asyncio.to_thread(self._store.exists, hit.media_key or "none")
-            if hit is not None and kept:
+            if hit is not None and await self._has_file(hit):
                 return await self._db(self._jobs.served_from_cache, job, hit)
             refused = await self._db(self._jobs.known_refusal, job.request_sha256)
             if refused is not None:
@@ -271,7 +270,7 @@ class JobDriver:
                 self._jobs.reserve,
                 job,
                 ceiling_usd=self._budget.daily_ceiling_usd,
-                cache_lost=hit is not None and not kept,
+                cache_lost=hit is not None,
                 probes=self._probes,
             )
             if reservation.granted:
@@ -288,6 +287,10 @@ class JobDriver:
                 if not accepted:
                     return job
             await asyncio.sleep(_TWIN_POLL_S)
+
+    async def _has_file(self, made: Job) -> bool:
+        """Whether what was made once is in our store still."""
+        return made.media_key is not None and await asyncio.to_thread(self._store.exists, made.media_key)
 
     async def _warn_near_ceiling(self, reservation: Reservation) -> None:
         ceiling_usd = self._budget.daily_ceiling_usd
