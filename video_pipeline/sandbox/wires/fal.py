@@ -383,7 +383,7 @@ def _video_order(
     endpoint: str, model: PricedModel, body: dict[str, Any], prompt: str, seed: int | None, max_seconds: Decimal
 ) -> Order:
     size = body.get("video_size")
-    short_side, aspect = _short_side(size, body) if size is not None else (None, None)
+    short_side, aspect = _short_side(size) if size is not None else (None, None)
     resolution = str(body.get("resolution") or model.default_resolution).lower()
     if short_side is None and resolution not in model.resolutions:
         expected = " or ".join(f"'{name}'" for name in model.resolutions)
@@ -404,14 +404,14 @@ def _video_order(
     )
 
 
-def _short_side(size: Any, body: dict[str, Any]) -> tuple[int, tuple[int, int]]:
+def _short_side(size: Any) -> tuple[int, tuple[int, int]]:
     """The short side in pixels and the aspect of a size that is given by width and height."""
     match size:
         case {"width": int(width), "height": int(height)} if (
             min(width, height) >= MIN_IMAGE_SIDE and max(width, height) <= MAX_IMAGE_SIDE
         ):
             return min(width, height), (width, height)
-    raise _Invalid("video_size", "Input should be a size", "literal_error", body.get("video_size"))
+    raise _Invalid("video_size", "Input should be a size", "literal_error", size)
 
 
 def _seconds(body: dict[str, Any], max_seconds: Decimal) -> Decimal:
