@@ -93,11 +93,6 @@ class Durations(BaseModel):
         priced = cost or _playing_time
         return under if priced(under) < priced(holding) else holding
 
-    def rendered_s(self, wanted_s: float, *, within: float = 0.0, cost: Cost | None = None) -> float | None:
-        """`rendered` in seconds."""
-        length = self.rendered(wanted_s, within=within, cost=cost)
-        return None if length is None else length.seconds
-
     def at(self, seconds: float) -> Length:
         """The length of so many seconds, or the nearest to it."""
         return min(self.lengths, key=lambda length: abs(length.seconds - seconds))

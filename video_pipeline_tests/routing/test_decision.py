@@ -247,7 +247,7 @@ def test_a_demoted_model_serves_only_what_no_other_of_its_tier_can(policy: Polic
         if decision.model in demoted:
             assert any("is demoted" in reason for reason in decision.reasons)
             for other in catalogue.of_tier(decision.tier):
-                too_long = other.durations.rendered_s(shot.duration_s, within=policy.routing.round_within) is None
+                too_long = other.durations.rendered(shot.duration_s, within=policy.routing.round_within) is None
                 silent = decision.audio and not other.offers_audio
                 misshapen = brief.orientation not in other.orientations
                 assert other.model in demoted or too_long or silent or misshapen
