@@ -7,9 +7,8 @@ import typer
 from rich.table import Table
 
 from video_pipeline import days
-from video_pipeline.cli.arguments import Day, parse_day
+from video_pipeline.cli.arguments import Day, Prices, catalogue_at, parse_day
 from video_pipeline.cli.console import console, escaped, pixels, print_unused_keys
-from video_pipeline.errors import ConfigurationError
 from video_pipeline.services import Services, get_services
 
 if TYPE_CHECKING:
@@ -23,20 +22,16 @@ _SHOWN = 5
 
 def plan(
     day: Day = "today",
-    prices: Annotated[
-        str, typer.Option(help="`list` for the real providers' list prices, `sandbox` for the sandbox's models.")
-    ] = "",
+    prices: Prices = "",
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """What a day's briefs are expected to cost, before anything is bought. Needs no keys."""
     from video_pipeline.feedback import routing_state
     from video_pipeline.generation import shots_not_to_buy
-    from video_pipeline.routing import check_cap, load_catalogue, price_day
+    from video_pipeline.routing import check_cap, price_day
 
-    if prices not in ("", "list", "sandbox"):
-        raise ConfigurationError(f"--prices takes `list` or `sandbox`, not {prices}.")
+    catalogue = catalogue_at(prices)
     services, when = get_services(), parse_day(day)
-    catalogue = services.catalogue if not prices else load_catalogue(sandbox=prices == "sandbox")
     reading, source, beside = _briefs(services, when)
     state = routing_state(services.ledger, services.policy.scoring)
     taken_in = _with_defaults(services, reading, when)

@@ -10,6 +10,7 @@ import yaml
 from rich.table import Table
 
 from video_pipeline import days
+from video_pipeline.cli.arguments import Prices, catalogue_at
 from video_pipeline.cli.console import console, escaped
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.orders import Orientation
@@ -23,21 +24,16 @@ _CLIP_S = 5.0
 
 
 def prices(
-    prices: Annotated[
-        str, typer.Option(help="`list` for the real providers' list prices, `sandbox` for the sandbox's models.")
-    ] = "",
+    prices: Prices = "",
     write: Annotated[
         Path | None, typer.Option(help="Write the catalogue with the prices that the vendor told to this file.")
     ] = None,
 ) -> None:
     """Every price with its source and age. With a key, asks the vendor; exits with 1 where a price differs."""
     from video_pipeline.generation import Told, confirmed
-    from video_pipeline.routing import load_catalogue
 
-    if prices not in ("", "list", "sandbox"):
-        raise ConfigurationError(f"--prices takes `list` or `sandbox`, not {prices}.")
+    catalogue = catalogue_at(prices)
     services = get_services()
-    catalogue = services.catalogue if not prices else load_catalogue(sandbox=prices == "sandbox")
     findings = [] if prices else asyncio.run(_asked(services, catalogue))
     _print(services, catalogue, findings)
     differing = [one for one in findings if one.told is Told.DIFFERS]
