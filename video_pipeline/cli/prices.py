@@ -41,7 +41,9 @@ def prices(
         console.print(f"[red]{escaped(finding.model.model)} differs: {escaped(finding.why)}.[/red]", highlight=False)
     if write is not None:
         if not findings:
-            raise ConfigurationError("--write needs prices that a vendor told: no provider is connected to ask.")
+            raise ConfigurationError(
+                "--write needs prices that a vendor told, and none was asked: connect one, and leave --prices out."
+            )
         told = confirmed(catalogue, findings, days.today())
         write.write_text(yaml.safe_dump(told.model_dump(mode="json", exclude_none=True), sort_keys=False))
         console.print(f"Written to {write}. VIDEO_PIPELINE_CATALOGUE_FILE={write} puts it in force.", highlight=False)
@@ -127,7 +129,7 @@ def _clip_usd(services: Services, model: "Model") -> str:
 
 def _age(services: Services, model: "Model") -> str:
     age = (days.today() - model.price_checked_on).days
-    marks = [f"{age} days"]
+    marks = ["1 day" if age == 1 else f"{age} days"]
     if age > services.policy.costs.price_stale_days:
         marks.append("[yellow]stale[/yellow]")
     if not model.confirmed:
