@@ -91,8 +91,7 @@ def _print(services: Services, catalogue: "Catalogue", findings: "list[PriceFind
 def _form(model: "Model") -> str:
     """The price in its own form: `480p 0.05, 768p 0.06 a second`."""
     price = model.price
-    unit = {"megapixel_frame": "megapixel of frames"}.get(price.per, price.per)
-    parts = [", ".join(f"{size} {usd}" for size, usd in price.silent.items()) + f" a {unit}"]
+    parts = [", ".join(f"{size} {usd}" for size, usd in price.silent.items()) + f" a {price.per.words}"]
     if price.billed_fps:
         parts.append(f"of {price.billed_fps} frames")
     if price.sound:

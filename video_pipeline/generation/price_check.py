@@ -58,15 +58,15 @@ def compare(model: Model, listed: ListedPrice | None) -> PriceFinding:
     if listed.currency != "USD":
         return PriceFinding(model, Told.UNTOLD, f"it is told in {listed.currency}, and only US dollars are compared")
     if listed.per is None:
-        why = f"it is told in the unit {listed.unit}, which cannot be compared with one a {model.price.per}"
+        why = f"it is told in the unit {listed.unit}, which cannot be compared with one a {model.price.per.words}"
         return PriceFinding(model, Told.UNTOLD, why)
-    said = f"${listed.usd} a {listed.per}"
+    said = f"${listed.usd} a {listed.per.words}"
     rates = sorted({*model.price.silent.values(), *model.price.sound.values()})
     if listed.per is model.price.per and listed.usd in rates:
         alone = "" if len(rates) == 1 else f", one of its {len(rates)} prices"
         return PriceFinding(model, Told.CONFIRMED, f"{said}{alone}", listed)
     here = " / ".join(f"${rate}" for rate in rates)
-    return PriceFinding(model, Told.DIFFERS, f"{said}, and {here} a {model.price.per} in the catalogue", listed)
+    return PriceFinding(model, Told.DIFFERS, f"{said}, and {here} a {model.price.per.words} in the catalogue", listed)
 
 
 def confirmed(catalogue: Catalogue, findings: list[PriceFinding], today: date) -> Catalogue:

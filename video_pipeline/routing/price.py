@@ -27,6 +27,11 @@ class Unit(StrEnum):
     MEGAPIXEL_FRAME = "megapixel_frame"
     """A million pixels of one frame: width x height x frames."""
 
+    @property
+    def words(self) -> str:
+        """As people say it."""
+        return "megapixel of frames" if self is Unit.MEGAPIXEL_FRAME else self.value
+
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

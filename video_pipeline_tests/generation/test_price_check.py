@@ -25,6 +25,7 @@ def _listed(usd: str, unit: str = "seconds", currency: str = "USD", per: Unit | 
         ("fal-ai/vidu-q3", _listed("0.154"), Told.CONFIRMED, "one of its 2 prices"),
         ("fal-ai/fast-wan-2.2-5b", _listed("0.0125", "videos", per=Unit.VIDEO), Told.CONFIRMED, "one of its 3"),
         ("fal-ai/fast-wan-2.2-5b", _listed("0.0125"), Told.DIFFERS, "a video in the catalogue"),
+        ("fal-ai/ltx-2.3-distilled", _listed("0.06"), Told.DIFFERS, "a megapixel of frames in the catalogue"),
         ("fal-ai/vidu-q3-turbo", _listed("0.00017", "compute seconds", per=None), Told.UNTOLD, "compute seconds"),
         ("fal-ai/vidu-q3-turbo", _listed("0.035", currency="EUR"), Told.UNTOLD, "told in EUR"),
         ("fal-ai/vidu-q3-turbo", None, Told.UNTOLD, "does not name it"),
