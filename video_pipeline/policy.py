@@ -58,6 +58,10 @@ class RoutingThresholds(_Section):
         """By what share a shot may be bought shorter than it is."""
         return self.duration_tolerance if self.levers.round_to_billed else 0.0
 
+    def reaches_delivered(self, short_side: int) -> bool:
+        """Whether a picture of so many pixels on its short side can be upscaled to the delivered size."""
+        return short_side * self.max_upscale_factor >= self.delivered_short_side
+
 
 class ExplorationPolicy(_Section):
     usd_a_day: Decimal = Field(ge=0)

@@ -111,11 +111,7 @@ def _form(model: "Model") -> str:
 def _clip_usd(services: Services, model: "Model") -> str:
     """A silent upright clip of five seconds at the smallest size that can be upscaled, as it would be bought."""
     routing = services.policy.routing
-    able = [
-        size
-        for size in model.resolutions
-        if size.short_side * routing.max_upscale_factor >= routing.delivered_short_side
-    ]
+    able = [size for size in model.resolutions if routing.reaches_delivered(size.short_side)]
     size = min(able or model.resolutions, key=lambda one: one.short_side)
     orientation = Orientation.PORTRAIT if Orientation.PORTRAIT in model.orientations else model.orientations[0]
 

@@ -110,6 +110,6 @@ def _unfit(
     if decision.audio and not render.order.audio:
         return "it is silent, and the brief asks for sound"
     sizes = [size.short_side for size in model.resolutions if size.name == render.order.resolution]
-    if not sizes or sizes[0] * policy.max_upscale_factor < policy.delivered_short_side:
+    if not sizes or not policy.reaches_delivered(sizes[0]):
         return "it is too small to be upscaled to the delivered size"
     return ""
