@@ -46,7 +46,8 @@ def prices(
             )
         told = confirmed(catalogue, findings, days.today())
         write.write_text(yaml.safe_dump(told.model_dump(mode="json", exclude_none=True), sort_keys=False))
-        console.print(f"Written to {write}. VIDEO_PIPELINE_CATALOGUE_FILE={write} puts it in force.", highlight=False)
+        file = escaped(str(write))
+        console.print(f"Written to {file}. VIDEO_PIPELINE_CATALOGUE_FILE={file} puts it in force.", highlight=False)
     if differing:
         raise typer.Exit(1)
 
