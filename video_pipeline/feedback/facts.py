@@ -65,8 +65,7 @@ class FirstTry(BaseModel):
     """A clip's first attempt at one version of a model; the one observation of it that the clip is.
 
     `seconds` from the submit to the end, `billed_usd` in US dollars. `rescue` says that another model had refused or
-    failed the shot before, so that this one met a harder one. `chance` is the probability with which routing gave the
-    clip to the model, 1 where nothing was drawn.
+    failed the shot before, so that this one met a harder one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -78,7 +77,6 @@ class FirstTry(BaseModel):
     seconds: float = 0.0
     billed_usd: Decimal = Decimal(0)
     rescue: bool = False
-    chance: float = 1.0
 
 
 class Expectation(BaseModel):

@@ -52,8 +52,8 @@ def _tried(
 
 FACTS = [
     _tried("a", Outcome.ACCEPTED),
-    _tried("b", Outcome.ACCEPTED, chance=0.1),
-    _tried("c", Outcome.REFUSED, chance=0.2),
+    _tried("b", Outcome.ACCEPTED),
+    _tried("c", Outcome.REFUSED),
     _tried("d", Outcome.REJECTED, rescue=True),
     _tried("e", Outcome.ACCEPTED, model="sandbox/dash", usd="0.05"),
 ]
