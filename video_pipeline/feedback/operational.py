@@ -1,7 +1,7 @@
 """How the versions of models do on first tries: counts a night, what is forgotten of them, and what is believed.
 
-A clip is one observation of each version that it was first tried at. Rescues met harder shots: they are counted, and
-compared with nothing. Pure.
+A clip is one observation of each version that it was first tried at. Rescues met harder shots: they are compared with
+nothing. Pure.
 """
 
 from collections.abc import Iterable, Mapping
@@ -64,7 +64,6 @@ class Record:
     kinds: dict[str, Counts] = field(default_factory=dict[str, Counts])
     nights: list[Night] = field(default_factory=list[Night])
     clips: int = 0
-    rescues: int = 0
 
     def fade(self, night: int, half_life_nights: float) -> None:
         """Forget what was known by as much as lies between the last night and `night`."""
@@ -79,7 +78,6 @@ class Record:
         tonight = Counts()
         for one in tries:
             if one.rescue:
-                self.rescues += 1
                 continue
             counts = Counts(1.0, one.outcome is Outcome.REFUSED, one.outcome is not Outcome.ACCEPTED)
             tonight.add(counts)
