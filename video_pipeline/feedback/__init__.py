@@ -19,7 +19,7 @@ from video_pipeline.feedback.effects import (
 )
 from video_pipeline.feedback.expectation import expectations_of
 from video_pipeline.feedback.facts import ClipFact, Expectation, FirstTry, ModelAttempts, Outcome, build_facts
-from video_pipeline.feedback.learning import Earlier, Learned, Nights, Standing, learn, state_of
+from video_pipeline.feedback.learning import Earlier, Learned, Nights, Standing, learn
 from video_pipeline.feedback.messages import guidance_alert, transition_alerts, weekly_alert
 from video_pipeline.feedback.patterns import (
     EditorialPattern,
@@ -120,7 +120,6 @@ __all__ = [
     "score_models",
     "sheets_of",
     "spending_of",
-    "state_of",
     "style_affinity_of",
     "sure_words",
     "times_of",

@@ -20,7 +20,7 @@ from video_pipeline.feedback.worth import Worth, come_of_age, judged
 from video_pipeline.ledger import StandingStatus
 from video_pipeline.policy import ScoringPolicy
 from video_pipeline.publishing import Engagement
-from video_pipeline.routing import Belief, Catalogue, Prior, Promotion, RoutingState, Tier
+from video_pipeline.routing import Belief, Catalogue, Tier
 
 _ACTIVE, _PROMOTED, _DEMOTED = StandingStatus.ACTIVE, StandingStatus.PROMOTED, StandingStatus.DEMOTED
 _Key = tuple[str, str]
@@ -465,23 +465,6 @@ def learn(
             taken[night],
         )
     return fold.learned(day, catalogue, by_hand)
-
-
-def state_of(learned: Learned, policy: ScoringPolicy) -> RoutingState:
-    """What the night puts in force, as Gate 1 reads it."""
-    fallen = {model: one.since for model, one in learned.standings.items() if one.status is _DEMOTED}
-    return RoutingState(
-        demoted=frozenset(fallen),
-        fell_on={model: max(day, learned.rests.get(model, day)) for model, day in fallen.items()},
-        promoted={
-            model: Promotion(standing.tier, standing.version, frozenset(), standing.reason)
-            for model, standing in learned.standings.items()
-            if standing.status is _PROMOTED
-        },
-        beliefs=learned.beliefs,
-        prior=Prior(policy.prior_strength, policy.worth_prior_sd),
-        candidates=frozenset(learned.candidates),
-    )
 
 
 def _accepted(model: Any) -> float:

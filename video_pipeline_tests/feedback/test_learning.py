@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from video_pipeline.feedback import ClipFact, Earlier, Nights, Outcome, learn, state_of
+from video_pipeline.feedback import ClipFact, Earlier, Nights, Outcome, learn
 from video_pipeline.feedback.changes import Rise
 from video_pipeline.feedback.facts import FirstTry
 from video_pipeline.feedback.operational import Counts
@@ -97,7 +97,6 @@ def test_a_model_that_is_refused_more_falls_and_says_by_which_numbers(policy: Po
     assert "where 8% is usual" in standing.reason
     assert standing.evidence["bad"] / standing.evidence["tried"] == pytest.approx(0.5, abs=0.05)
     assert {learned.standings[model].status for model in (_DASH, _STEADY)} == {_ACTIVE}
-    assert state_of(learned, policy.scoring).demoted == {_SPRINT}
     # What routing believes is how it does now.
     assert learned.beliefs[_SPRINT].acceptance < 0.65 < 0.9 < learned.beliefs[_DASH].acceptance
 
@@ -130,16 +129,6 @@ def test_a_model_that_never_was_good_comes_back_as_a_new_one(policy: Policy):
     back = next(one for one in learned if one.standings[_SPRINT].status is _ACTIVE)
     assert back.standings[_SPRINT].reason.startswith("mended")
     assert back.beliefs[_SPRINT].clips == 0 < back.beliefs[_DASH].clips
-
-
-def test_what_never_was_good_rests_between_its_nights_of_probation(policy: Policy):
-    usual = [fact for night in range(9) for fact in tries(_DASH, accepted=12, day=_day(night))]
-    awful = [fact for night in range(6) for fact in tries(_SPRINT, accepted=1, refused=4, day=_day(night))]
-    probation = tries(_SPRINT, accepted=1, refused=1, day=_day(8))
-    rested = learn(_day(8), usual + awful + probation, [], CATALOGUE, policy.scoring)
-    state = state_of(rested, policy.scoring)
-    proving = [number for number in range(9, 13) if state.out_of_quarantine(_day(number), 2)]
-    assert proving == [11, 12]
 
 
 def test_every_relapse_asks_for_longer_rests_and_more_evidence(policy: Policy):

@@ -58,6 +58,18 @@ def test_a_fall_is_put_in_force_and_told_with_its_numbers(ledger: Ledger, policy
     assert (alert.title, alert.fields["attempts"]) == ("Sandbox/sprint is demoted", "18")
 
 
+def test_what_never_was_good_rests_between_its_nights_of_probation(ledger: Ledger, policy: Policy):
+    usual = [fact for night in range(9) for fact in tries(_DASH, accepted=12, day=_day(night))]
+    awful = [fact for night in range(6) for fact in tries(_SPRINT, accepted=1, refused=4, day=_day(night))]
+    probation = tries(_SPRINT, accepted=1, refused=1, day=_day(8))
+    for number in range(9):
+        _night(ledger, policy, [*usual, *awful, *probation], _day(number))
+    state = routing_state(ledger, policy.scoring)
+    assert ledger.governance.standings()[_SPRINT].day < _day(8)
+    proving = [number for number in range(9, 13) if state.out_of_quarantine(_day(number), 2)]
+    assert proving == [11, 12]
+
+
 def test_judging_a_day_again_changes_nothing(ledger: Ledger, policy: Policy):
     changed = [_night(ledger, policy, _bad(DAY), DAY)[_SPRINT].changed for _ in range(3)]
     assert changed == [True, False, False]
