@@ -41,8 +41,7 @@ class ModelScore(BaseModel):
     older ones counting less. `worth` is what its clips are worth against usual ones (1) of the same tier, by `seen`
     clips. `score` is the value for money against the tier's best (1), `chance` the probability that the model is the
     best, `verdict` that in a word. The bounds of `acceptance`, `worth` and `score` hold `policy.confidence`.
-    `proven_kinds` are kinds of shot with enough attempts on which it does no worse than elsewhere. `engagement`,
-    `engagement_sd` and `mixed_clips` are of older releases.
+    `proven_kinds` are kinds of shot with enough attempts on which it does no worse than elsewhere.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,10 +62,6 @@ class ModelScore(BaseModel):
     refusal_low: float
     refusal_high: float
     usd_per_accepted_s: float | None
-    engagement: float | None = None
-    engagement_sd: float | None = None
-    engaged_clips: int = 0
-    mixed_clips: int = 0
     proven_kinds: tuple[str, ...] = ()
     score: float
     score_low: float
