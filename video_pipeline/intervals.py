@@ -1,4 +1,4 @@
-"""Confidence intervals that are honest at small counts."""
+"""How sure numbers are: confidence intervals that are honest at small counts, and what they are made of."""
 
 import math
 from statistics import NormalDist
@@ -11,12 +11,23 @@ def wilson_interval(successes: float, trials: float, *, confidence: float) -> tu
     """
     if trials <= 0:
         return 0.0, 1.0
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    z = deviations(confidence)
     share = successes / trials
     scale = 1 + z * z / trials
     centre = share + z * z / (2 * trials)
     spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def deviations(confidence: float) -> float:
+    """How many standard deviations to either side of a normal distribution's mean hold so much of it."""
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
+
+
+def beta_variance(one: float, other: float) -> float:
+    """The variance of a Beta distribution with these parameters, both over 0."""
+    mean = one / (one + other)
+    return mean * (1 - mean) / (one + other + 1)
 
 
 def beta_interval(one: float, other: float, *, confidence: float) -> tuple[float, float]:

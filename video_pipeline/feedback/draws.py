@@ -7,15 +7,15 @@ needs no record of a model on the same kind of shot, and easier shots do not swa
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
 
 from pydantic import BaseModel, ConfigDict
 
+from video_pipeline.intervals import deviations
 from video_pipeline.routing import Decision, Purpose
 
 # Of every interval that a replay tells.
 CONFIDENCE = 0.90
-Z90 = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+Z90 = deviations(CONFIDENCE)
 # An estimate that rests on fewer clips than that says nothing.
 _LEAST = 10.0
 _OUTCOMES = ("usd", "delivered", "refused")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
+from video_pipeline.intervals import beta_variance
 from video_pipeline.policy import ScoringPolicy
 from video_pipeline.routing import Belief, Promotion
 
@@ -51,7 +52,7 @@ def compare(
         variance = covariances[0][0] + covariances[rival][rival] - 2 * covariances[0][rival]
         worths.append((_NORMAL.cdf(gain / math.sqrt(max(variance, 1e-12))), rival))
         more = beliefs[0].acceptance - beliefs[rival].acceptance + policy.promote_allowance
-        spread = math.sqrt(_variance(beliefs[0]) + _variance(beliefs[rival]))
+        spread = math.sqrt(sum(beta_variance(one.accepted, one.lost) for one in (beliefs[0], beliefs[rival])))
         accepted.append((_NORMAL.cdf(more / spread), rival))
     worth, worthiest = min(worths)
     acceptance, surest = min(accepted)
@@ -71,8 +72,3 @@ def promotion_in_force(evidence: Mapping[str, Any], kinds: Mapping[str, Sequence
         kinds=frozenset(kinds.get(evidence["version"], ())),
         reason=evidence["numbers"],
     )
-
-
-def _variance(belief: Belief) -> float:
-    mean = belief.acceptance
-    return mean * (1 - mean) / (belief.accepted + belief.lost + 1)

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from statistics import NormalDist
 
 from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.feedback.facts import ClipFact, ModelAttempts
 from video_pipeline.feedback.learning import Learned
-from video_pipeline.intervals import beta_interval, wilson_interval
+from video_pipeline.intervals import beta_interval, beta_variance, deviations, wilson_interval
 from video_pipeline.ledger import StandingStatus
 from video_pipeline.policy import ScoringPolicy
 from video_pipeline.routing import Option, Tier, chances_of_best
@@ -112,7 +111,7 @@ def _score(learned: Learned, key: tuple[str, str], entry: ModelAttempts, policy:
     belief, left = estimate.belief, estimate.left
     low, high = beta_interval(belief.accepted, belief.lost, confidence=policy.confidence)
     refusal_low, refusal_high = wilson_interval(left.refused, left.tried, confidence=policy.confidence)
-    spread = math.exp(_z(policy.confidence) * belief.worth_sd / belief.worth)
+    spread = math.exp(deviations(policy.confidence) * belief.worth_sd / belief.worth)
     return ModelScore(
         day=learned.day,
         model=entry.model,
@@ -166,7 +165,7 @@ def _valued(rows: Sequence[ModelScore], learned: Learned, policy: ScoringPolicy)
         if option is None:
             valued.append(row)
             continue
-        score, spread = least / option.usd, math.exp(_z(policy.confidence) * option.log_sd)
+        score, spread = least / option.usd, math.exp(deviations(policy.confidence) * option.log_sd)
         chance = chances.get(option.name)
         valued.append(
             row.model_copy(
@@ -192,13 +191,8 @@ def _verdict(row: ModelScore, chance: float | None, rivals: int) -> Verdict:
 
 def _log_sd(learned: Learned, row: ModelScore) -> float:
     belief = learned.estimates[(row.model, row.model_version)].belief
-    acceptance = belief.acceptance
-    variance = acceptance * (1 - acceptance) / (belief.accepted + belief.lost + 1)
-    return math.sqrt(variance / acceptance**2 + (belief.worth_sd / belief.worth) ** 2)
-
-
-def _z(confidence: float) -> float:
-    return NormalDist().inv_cdf(0.5 + confidence / 2)
+    variance = beta_variance(belief.accepted, belief.lost)
+    return math.sqrt(variance / belief.acceptance**2 + (belief.worth_sd / belief.worth) ** 2)
 
 
 def _sum_kinds(

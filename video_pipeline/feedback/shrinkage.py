@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from video_pipeline.intervals import deviations
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -74,7 +76,7 @@ class Difference:
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """The central credible interval."""
-        spread = _NORMAL.inv_cdf(0.5 + confidence / 2) * self.sd
+        spread = deviations(confidence) * self.sd
         return self.mean - spread, self.mean + spread
 
 

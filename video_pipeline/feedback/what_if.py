@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from video_pipeline.briefs import Storyboard
 from video_pipeline.feedback.draws import CONFIDENCE, Z90, Drawn, Draws, Estimate, Weighed, weight_of
 from video_pipeline.feedback.facts import ClipFact
-from video_pipeline.intervals import beta_interval
+from video_pipeline.intervals import beta_interval, beta_variance
 from video_pipeline.ledger import OUTSIDE_THE_SHOT, FailureKind, Job, JobKind, JobState
 from video_pipeline.orders import RenderOrder
 from video_pipeline.policy import Policy
@@ -584,7 +584,7 @@ def _share(happened: int, tried: int, asked: _Asked) -> _Guess:
     """How many of the clips it would happen to. The rate is believed as far as it was tried; chance comes on top."""
     one, other = happened + _PRIOR, tried - happened + _PRIOR
     rate = one / (one + other)
-    doubt = rate * (1 - rate) / (one + other + 1)
+    doubt = beta_variance(one, other)
     clips = asked.parts.total
     return _Guess(clips * rate, clips**2 * doubt + asked.parts.squares * (rate * (1 - rate) - doubt))
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import accumulate
 from statistics import NormalDist
 
+from video_pipeline.intervals import beta_variance
 from video_pipeline.routing.beliefs import Belief
 
 # A model that is nearly never accepted is dear, not infinitely so.
@@ -66,8 +67,8 @@ def estimate(kind: str, belief: Belief | None, prior: Prior, usual: float) -> Es
         accepted, lost = belief.kinds.get(kind, (belief.accepted, belief.lost))
         worth, worth_sd = belief.worth, belief.worth_sd
     acceptance = accepted / (accepted + lost)
-    variance = acceptance * (1 - acceptance) / (accepted + lost + 1)
-    unsure = math.log1p(variance / max(acceptance, LEAST_ACCEPTANCE) ** 2) + math.log1p((worth_sd / worth) ** 2)
+    doubt = beta_variance(accepted, lost) / max(acceptance, LEAST_ACCEPTANCE) ** 2
+    unsure = math.log1p(doubt) + math.log1p((worth_sd / worth) ** 2)
     return Estimate(acceptance, worth, math.sqrt(unsure))
 
 
