@@ -12,7 +12,7 @@ from video_pipeline.storage import ObjectStore, read_rows, table_key, write_rows
 
 ROW_TYPE = "row_type"
 # Of an input: which rows it reads, as `read_rows` takes it.
-ROWS_WHERE = "rows_where"
+_ROWS_WHERE = "rows_where"
 
 
 class ParquetTables(dg.IOManager):
@@ -36,7 +36,7 @@ class ParquetTables(dg.IOManager):
         if upstream is None:
             raise dg.DagsterInvariantViolationError("A table is read through the asset that wrote it.")
         row_type = row_type_of(upstream.definition_metadata)
-        where = (context.definition_metadata or {}).get(ROWS_WHERE, ())
+        where = (context.definition_metadata or {}).get(_ROWS_WHERE, ())
         rows: list[BaseModel] = []
         for partition in sorted(context.asset_partition_keys):
             key = table_key(context.asset_key.to_user_string(), partition)
@@ -58,6 +58,11 @@ def table_asset(
         metadata={ROW_TYPE: dg.MetadataValue.python_artifact(row)},
         **options,
     )
+
+
+def rows_among(column: str, numbers: range) -> dict[str, Any]:
+    """An input's metadata with which it reads only the rows whose whole number in `column` is one of these."""
+    return {_ROWS_WHERE: [(column, ">=", numbers.start), (column, "<", numbers.stop)]}
 
 
 def place_of(url: str) -> dg.MetadataValue:

@@ -27,6 +27,7 @@ from video_pipeline.feedback.patterns import (
     Parameter,
     PatternVerdict,
     StyleAffinity,
+    compared_ages,
     editorial_patterns_of,
     style_affinity_of,
 )
@@ -54,10 +55,9 @@ from video_pipeline.feedback.what_if import (
     not_replayed,
     replay,
 )
-from video_pipeline.feedback.worth import LATE_DAYS
+from video_pipeline.feedback.worth import mature_ages
 
 __all__ = [
-    "LATE_DAYS",
     "Cause",
     "ClipFact",
     "ClipTimes",
@@ -98,6 +98,7 @@ __all__ = [
     "WhatIfRow",
     "book_delivery",
     "build_facts",
+    "compared_ages",
     "cost_report_of",
     "drift_verdict",
     "editorial_patterns_of",
@@ -109,6 +110,7 @@ __all__ = [
     "judge_drift",
     "judge_standings",
     "learn",
+    "mature_ages",
     "not_replayed",
     "put_affinity_in_force",
     "put_guidance_in_force",

@@ -16,7 +16,7 @@ from video_pipeline.feedback.facts import ClipFact, FirstTry
 from video_pipeline.feedback.operational import Counts, Record, belief_of, prior_of, total_of, version_before
 from video_pipeline.feedback.probation import Fall
 from video_pipeline.feedback.promotion import Rivalry, compare
-from video_pipeline.feedback.worth import Worth, come_of_age, judged
+from video_pipeline.feedback.worth import Worth, come_of_age, judged, mature_ages
 from video_pipeline.ledger import StandingStatus
 from video_pipeline.policy import ScoringPolicy
 from video_pipeline.publishing import Engagement
@@ -207,7 +207,7 @@ class Nights:
 
     def _watch(self, night: int, facts: Sequence[ClipFact], snapshots: Sequence[Engagement]) -> None:
         self._facts |= {fact.clip_id: fact for fact in facts}
-        of_age = come_of_age(snapshots, self._facts, self._policy.mature_age_days, self._of_age)
+        of_age = come_of_age(snapshots, self._facts, mature_ages(self._policy), self._of_age)
         self._worth.add(night, [*of_age, *judged(facts)])
         if len(self._facts) > 4 * len(facts) * _KEPT_NIGHTS:
             self._facts = {name: fact for name, fact in self._facts.items() if night - fact.day.toordinal() < 30}

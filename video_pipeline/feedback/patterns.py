@@ -199,6 +199,11 @@ def style_affinity_of(
     return rows
 
 
+def compared_ages(policy: GuidancePolicy) -> range:
+    """The ages, in days, at which a clip's audience is compared."""
+    return range(policy.age_days, policy.age_days + _LATE_DAYS + 1)
+
+
 def _seen_by_platform(
     week: date, facts: Sequence[ClipFact], engagement: Sequence[Engagement], policy: GuidancePolicy
 ) -> Iterator[tuple[list[_Seen], Measure]]:
@@ -206,10 +211,9 @@ def _seen_by_platform(
     end = week + timedelta(days=7)
     first = end - timedelta(weeks=policy.weeks)
     known = {fact.clip_id: fact for fact in facts if first <= fact.day < end}
-    ripe: dict[str, dict[str, Engagement]] = defaultdict(dict)
+    ages, ripe = compared_ages(policy), defaultdict[str, dict[str, Engagement]](dict)
     for row in sorted(engagement, key=lambda row: (row.age_days, row.day)):
-        aged = policy.age_days <= row.age_days <= policy.age_days + _LATE_DAYS
-        if aged and row.day < end and row.clip_id in known:
+        if row.age_days in ages and row.day < end and row.clip_id in known:
             ripe[row.platform].setdefault(row.clip_id, row)
     for platform, rows in sorted(ripe.items()):
         outcomes, measure = _outcomes(rows)

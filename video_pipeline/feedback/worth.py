@@ -20,6 +20,7 @@ from operator import mul
 from statistics import NormalDist, fmean, median
 
 from video_pipeline.feedback.facts import ClipFact
+from video_pipeline.policy import ScoringPolicy
 from video_pipeline.publishing import Engagement
 
 _NORMAL = NormalDist()
@@ -36,7 +37,7 @@ _RECENT_NIGHTS = 28
 # level is free; what a kind of shot or a length does may be much, what a weekday or a week does is less.
 _SD_LEVEL, _SD_KIND, _SD_LENGTH, _SD_WEEKDAY, _SD_WEEK = 10.0, 1.0, 1.0, 0.3, 0.3
 # A snapshot that was read later than this many days after it could have been is of another age.
-LATE_DAYS = 2
+_LATE_DAYS = 2
 
 Effect = tuple[str, str, str]
 """(model, version, tier of the brief)."""
@@ -186,17 +187,21 @@ def _effect_of(fact: ClipFact) -> Effect:
     return fact.model or "", fact.model_version or "", fact.tier
 
 
+def mature_ages(policy: ScoringPolicy) -> range:
+    """The ages, in days, at which a clip's numbers count."""
+    return range(policy.mature_age_days, policy.mature_age_days + _LATE_DAYS + 1)
+
+
 def come_of_age(
-    snapshots: Iterable[Engagement], facts: Mapping[str, ClipFact], mature_age_days: int, of_age: set[str]
+    snapshots: Iterable[Engagement], facts: Mapping[str, ClipFact], ages: range, of_age: set[str]
 ) -> list[Seen]:
-    """Clips whose numbers, read in a night, are as old as `mature_age_days`, or nearest to it and no younger.
+    """Clips whose numbers, read in a night, are of one of these `ages` (in days).
 
     `of_age` holds the clips that were so before, and gains those of the night. At that age no views are nought views.
     """
     values: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
     for row in snapshots:
-        late = row.age_days - mature_age_days
-        if not 0 <= late <= LATE_DAYS or row.clip_id in of_age or row.clip_id not in facts:
+        if row.age_days not in ages or row.clip_id in of_age or row.clip_id not in facts:
             continue
         if row.views is not None:
             values[row.clip_id][(_VIEWS, row.platform)] = math.log1p(row.views)

@@ -15,8 +15,9 @@ from video_pipeline.briefs import AppliedGuidance, Brief, Shot, StoryboardShot, 
 from video_pipeline.clips import ClipStatus, GeneratedClip
 from video_pipeline.definitions import build_defs
 from video_pipeline.defs.partitions import OWN_WEEK, WEEKLY
-from video_pipeline.defs.tables import ParquetTables, place_of, table_asset
+from video_pipeline.defs.tables import ParquetTables, place_of, rows_among, table_asset
 from video_pipeline.errors import StorageError
+from video_pipeline.publishing import Engagement
 from video_pipeline.storage import LocalStore, read_rows, table_key, write_rows
 from video_pipeline_tests.upgrade.row_types import row_types
 
@@ -146,6 +147,15 @@ def test_an_input_is_the_rows_of_all_its_days_in_order(tmp_path: Path) -> None:
     ]
 
 
+def test_an_input_reads_only_the_rows_that_it_asks_for(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    for day in ("2026-01-05", "2026-01-08"):
+        assert dg.materialize([seen], partition_key=day, resources=_tables(store)).success
+    week = dg.materialize([seen, aged], selection=[aged], partition_key="2026-01-05", resources=_tables(store))
+    rows = read_rows(Engagement, store.read_bytes(table_key("aged", "2026-01-05")))
+    assert week.success and [(row.day.day, row.age_days) for row in rows] == [(5, 2), (5, 3), (8, 2), (8, 3)]
+
+
 def test_days_on_which_nothing_ran_have_no_rows(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     week = dg.materialize([daily, weekly], selection=[weekly], partition_key="2026-01-05", resources=_tables(store))
@@ -175,6 +185,22 @@ def daily(context: dg.AssetExecutionContext) -> list:
 def weekly(daily: list[GeneratedClip]) -> list:
     """The week's clips."""
     return daily
+
+
+@table_asset(Engagement, group="test", partitions_def=DAILY)
+def seen(context: dg.AssetExecutionContext) -> list:
+    """Clips of five ages, seen on one day."""
+    day = date.fromisoformat(context.partition_key)
+    return [Engagement(clip_id="a", brief_id="a", platform="tiktok", day=day, age_days=age) for age in range(5)]
+
+
+_AGED = dg.AssetIn(partition_mapping=OWN_WEEK, metadata=rows_among("age_days", range(2, 4)))
+
+
+@table_asset(Engagement, group="test", partitions_def=WEEKLY, ins={"seen": _AGED})
+def aged(seen: list[Engagement]) -> list:
+    """What was seen in the week of clips of two ages."""
+    return seen
 
 
 def _query(sql: str) -> list[tuple]:

@@ -11,9 +11,8 @@ from video_pipeline.clips import ReviewedClip
 from video_pipeline.defs.beside import Beside
 from video_pipeline.defs.external import report_routing_policy
 from video_pipeline.defs.partitions import DAILY, DAY_BEFORE, day_of, trailing
-from video_pipeline.defs.tables import ROWS_WHERE, place_of, table_asset
+from video_pipeline.defs.tables import place_of, rows_among, table_asset
 from video_pipeline.feedback import (
-    LATE_DAYS,
     ClipFact,
     CostReport,
     ModelScore,
@@ -27,6 +26,7 @@ from video_pipeline.feedback import (
     judge_drift,
     judge_standings,
     learn,
+    mature_ages,
     put_learned_in_force,
     put_proven_kinds_in_force,
     score_models,
@@ -224,9 +224,8 @@ def assets_under(policy: Policy) -> list[dg.AssetsDefinition]:
     costs = dg.AssetIn(partition_mapping=trailing(policy.drift.trailing_days))
     facts = dg.AssetIn(partition_mapping=trailing(policy.scoring.trailing_days))
     # Every day has the numbers of weeks. Those of one age are enough, and few enough to be read for all the days.
-    oldest = policy.scoring.mature_age_days + LATE_DAYS
-    of_age = [("age_days", ">=", policy.scoring.mature_age_days), ("age_days", "<=", oldest)]
-    seen = dg.AssetIn(partition_mapping=trailing(policy.scoring.trailing_days), metadata={ROWS_WHERE: of_age})
+    of_age = rows_among("age_days", mature_ages(policy.scoring))
+    seen = dg.AssetIn(partition_mapping=trailing(policy.scoring.trailing_days), metadata=of_age)
     ins = {"clip_facts": facts, "engagement": seen}
     yesterday = dg.AssetDep("model_standings", partition_mapping=DAY_BEFORE)
     return [

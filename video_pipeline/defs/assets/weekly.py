@@ -8,13 +8,14 @@ from video_pipeline.alerts import Notifier
 from video_pipeline.defs.beside import Beside
 from video_pipeline.defs.external import report_editorial_guidance, report_routing_policy
 from video_pipeline.defs.partitions import OWN_WEEK, WEEKLY, day_of, trailing
-from video_pipeline.defs.tables import place_of, table_asset
+from video_pipeline.defs.tables import place_of, rows_among, table_asset
 from video_pipeline.feedback import (
     ClipFact,
     CostReport,
     EditorialPattern,
     Parameter,
     StyleAffinity,
+    compared_ages,
     editorial_patterns_of,
     effect_words,
     guidance_alert,
@@ -107,8 +108,10 @@ def editorial_patterns(
 
 def assets_under(policy: Policy) -> list[dg.AssetsDefinition]:
     """The week's assets; how many weeks are learned from is policy."""
-    weeks = dg.AssetIn(partition_mapping=trailing(policy.guidance.weeks))
-    ins = {"clip_facts": weeks, "engagement": weeks}
+    weeks = trailing(policy.guidance.weeks)
+    # As for the nights: of the numbers that every day has, those of one age are enough.
+    seen = dg.AssetIn(partition_mapping=weeks, metadata=rows_among("age_days", compared_ages(policy.guidance)))
+    ins = {"clip_facts": dg.AssetIn(partition_mapping=weeks), "engagement": seen}
     weekly: dict[str, Any] = {"group": "feedback", "partitions_def": WEEKLY, "ins": ins}
     return [
         weekly_cost_report,
