@@ -143,7 +143,6 @@ class Nights:
             held = (by_hand or {}).get(record.model)
             if held is not None and held is not status:
                 status, reason = held, f"{held} by a person"
-            left = record.left
             standings[record.model] = Standing(
                 model=record.model,
                 version=record.version,
@@ -153,7 +152,7 @@ class Nights:
                 reason=reason or _usual(record),
                 evidence=place.evidence,
                 tried=record.clips,
-                refused=left.refused / left.tried if left.tried else 0.0,
+                refused=record.left.refusal_rate,
             )
         return Learned(
             day=day,
@@ -238,7 +237,7 @@ class Nights:
         before = fall.rise.before
         tried = min(max(before.tried, 4.0), self._policy.prior_strength)
         lost = before.lost / before.tried if before.tried else fall.rise.usual
-        refused = before.refused / before.tried if before.tried else 0.0
+        refused = before.refusal_rate
         share = max(lost, rate) if not fall.rise.refused else min(1.0, lost + max(0.0, rate - refused))
         record.left = Counts(tried, tried * refused, tried * share)
         record.usual = record.left.times(1.0)
@@ -472,6 +471,5 @@ def _accepted(model: Any) -> float:
 
 
 def _usual(record: Record) -> str:
-    left = record.left
-    refused = left.refused / left.tried if left.tried else 0.0
-    return f"{record.clips} first tries; lately {refused:.0%} refused" if record.clips else "not tried lately"
+    lately = f"lately {record.left.refusal_rate:.0%} refused"
+    return f"{record.clips} first tries; {lately}" if record.clips else "not tried lately"

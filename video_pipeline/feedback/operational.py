@@ -33,6 +33,11 @@ class Counts:
     def times(self, factor: float) -> "Counts":
         return Counts(self.tried * factor, self.refused * factor, self.lost * factor)
 
+    @property
+    def refusal_rate(self) -> float:
+        """The share that was refused; 0 of none."""
+        return self.refused / self.tried if self.tried else 0.0
+
     def bad(self, *, refused: bool) -> float:
         return self.refused if refused else self.lost
 

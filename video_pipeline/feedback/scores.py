@@ -125,7 +125,7 @@ def _score(learned: Learned, key: tuple[str, str], entry: ModelAttempts, policy:
         acceptance=belief.acceptance,
         acceptance_low=low,
         acceptance_high=high,
-        refusal_rate=left.refused / left.tried if left.tried else 0.0,
+        refusal_rate=left.refusal_rate,
         refusal_low=refusal_low,
         refusal_high=refusal_high,
         usd_per_accepted_s=_usd_per_accepted_s(entry),
