@@ -8,10 +8,10 @@ from urllib.request import url2pathname
 import dagster as dg
 from pydantic import BaseModel
 
-from video_pipeline.storage import ObjectStore, read_rows, table_key, write_rows
+from video_pipeline.storage import ObjectStore, read_partition, table_key, write_rows
 
 ROW_TYPE = "row_type"
-# Of an input: which rows it reads, as `read_rows` takes it.
+# Of an input: which rows it reads, as `read_partition` takes it.
 _ROWS_WHERE = "rows_where"
 
 
@@ -39,10 +39,7 @@ class ParquetTables(dg.IOManager):
         where = (context.definition_metadata or {}).get(_ROWS_WHERE, ())
         rows: list[BaseModel] = []
         for partition in sorted(context.asset_partition_keys):
-            key = table_key(context.asset_key.to_user_string(), partition)
-            # A day on which nothing ran has no table, and no rows.
-            if self._store.exists(key):
-                rows += read_rows(row_type, self._store.read_bytes(key), table=key, where=where)
+            rows += read_partition(self._store, row_type, context.asset_key.to_user_string(), partition, where=where)
         return rows
 
 

@@ -2,9 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from typing import TypeVar
-
-from pydantic import BaseModel
 
 from video_pipeline.feedback.facts import ClipFact
 from video_pipeline.feedback.standings import routing_state
@@ -12,9 +9,7 @@ from video_pipeline.feedback.what_if import RecordedDay
 from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.routing import ClipPlan, Decision
-from video_pipeline.storage import ObjectStore, read_rows, table_key
-
-Row = TypeVar("Row", bound=BaseModel)
+from video_pipeline.storage import ObjectStore, read_partition
 
 
 def recorded_days(
@@ -23,8 +18,8 @@ def recorded_days(
     """Each day from `first` to `last`, both among them; a day that was never planned has no plans."""
     for number in range((last - first).days + 1):
         day = first + timedelta(days=number)
-        plans = _rows(store, "generation_plan", ClipPlan, day)
-        facts = _rows(store, "clip_facts", ClipFact, day) if plans else []
+        plans = read_partition(store, ClipPlan, "generation_plan", day.isoformat())
+        facts = read_partition(store, ClipFact, "clip_facts", day.isoformat()) if plans else []
         decided = ledger.governance.decided([plan.clip_id for plan in plans]) if plans else {}
         yield RecordedDay(
             day=day,
@@ -34,8 +29,3 @@ def recorded_days(
             facts={fact.clip_id: fact for fact in facts},
             state=routing_state(ledger, policy.scoring, for_day=day),
         )
-
-
-def _rows(store: ObjectStore, table: str, row_type: type[Row], day: date) -> list[Row]:
-    key = table_key(table, day.isoformat())
-    return read_rows(row_type, store.read_bytes(key), table=key) if store.exists(key) else []

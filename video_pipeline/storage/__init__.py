@@ -8,7 +8,7 @@ from video_pipeline.storage.local import LocalStore
 from video_pipeline.storage.opening import open_store
 from video_pipeline.storage.s3 import S3Store
 from video_pipeline.storage.store import ObjectStore, StoredObject
-from video_pipeline.storage.tables import read_rows, write_rows
+from video_pipeline.storage.tables import read_partition, read_rows, write_rows
 
 __all__ = [
     "LocalStore",
@@ -18,6 +18,7 @@ __all__ = [
     "check_key",
     "clip_key",
     "open_store",
+    "read_partition",
     "read_rows",
     "report_key",
     "table_key",

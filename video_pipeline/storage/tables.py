@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from video_pipeline.errors import StorageError
+from video_pipeline.storage.keys import table_key
+from video_pipeline.storage.store import ObjectStore
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -81,6 +83,19 @@ def read_rows(
                 f"Row {number + 1} of {table} cannot be read as {row_type.__name__}: {_misfits(error)}"
             ) from error
     return rows
+
+
+def read_partition(
+    store: ObjectStore,
+    row_type: type[Row],
+    asset: str,
+    partition: str,
+    *,
+    where: Sequence[tuple[str, str, Any]] = (),
+) -> list[Row]:
+    """The rows of an asset's partition (`read_rows`); none where nothing ran, which has left no table."""
+    key = table_key(asset, partition)
+    return read_rows(row_type, store.read_bytes(key), table=key, where=where) if store.exists(key) else []
 
 
 def _misfits(error: ValidationError) -> str:
