@@ -208,9 +208,6 @@ class Nights:
         self._facts |= {fact.clip_id: fact for fact in facts}
         of_age = come_of_age(snapshots, self._facts, mature_ages(self._policy), self._of_age)
         self._worth.add(night, [*of_age, *judged(facts)])
-        if len(self._facts) > 4 * len(facts) * _KEPT_NIGHTS:
-            self._facts = {name: fact for name, fact in self._facts.items() if night - fact.day.toordinal() < 30}
-            self._of_age &= self._facts.keys()
 
     def _return_or_relapse(self, night: int, tonight: Mapping[_Key, Counts], moved: set[str]) -> None:
         for key, place in self._places.items():
