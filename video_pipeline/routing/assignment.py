@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_UP, Decimal
 
-from video_pipeline.briefs import Storyboard, StoryboardShot
+from video_pipeline.briefs import Storyboard
 from video_pipeline.policy import ExplorationPolicy, RoutingThresholds
 from video_pipeline.routing.catalogue import Catalogue, Model, Tier
 from video_pipeline.routing.decision import (
@@ -21,11 +21,10 @@ from video_pipeline.routing.decision import (
     Given,
     Option,
     Purpose,
+    Question,
     RoutingState,
     Serving,
-    decide,
     decide_by,
-    tier_of,
     weigh,
 )
 from video_pipeline.routing.value import Option as Choice
@@ -73,11 +72,11 @@ class Tally:
 
 @dataclass(frozen=True)
 class _Clip:
-    """A clip to assign: its tier, the state that it is planned under, and who would serve its shots, in order."""
+    """A clip to assign: the state that it is planned under, what is asked for its shots, and who would serve them."""
 
     board: Storyboard
-    tier: Tier
     state: RoutingState
+    asked: tuple[Question, ...]
     servings: tuple[Serving, ...]
 
     @property
@@ -85,10 +84,17 @@ class _Clip:
         return self.board.clip_id
 
     @property
+    def tier(self) -> Tier:
+        return self.asked[0].tier
+
+    @property
+    def frozen(self) -> bool:
+        return self.tier.value in self.state.frozen
+
+    @property
     def free(self) -> bool:
         """Whether it may be given to another model: none of its shots is held, complex, or a pinned model's."""
-        held = self.tier.value in self.state.frozen
-        return not held and all(one.chosen is not None and not one.fixed for one in self.servings)
+        return not self.frozen and all(one.chosen is not None and not one.fixed for one in self.servings)
 
     @property
     def usual(self) -> list[Option]:
@@ -159,16 +165,14 @@ class _Day:
         return found
 
     def _clip(self, board: Storyboard, state: RoutingState) -> _Clip:
-        tier, _ = tier_of(board.brief, self._policy)
-        servings = (weigh(shot, board.directed, self._catalogue, self._policy, state) for shot in board.shots)
-        return _Clip(board, tier, state, tuple(servings))
+        asked = tuple(Question.of(shot, board.directed, self._catalogue, self._policy, state) for shot in board.shots)
+        return _Clip(board, state, asked, tuple(weigh(one) for one in asked))
 
     def _decide(self, clip: _Clip, given: Sequence[Given]) -> tuple[Decision, ...]:
-        shots = zip(clip.board.shots, clip.servings, given, strict=True)
-        brief, rest = clip.board.directed, (self._catalogue, self._policy, clip.state)
-        if clip.tier.value in clip.state.frozen:
-            return tuple(decide(shot, brief, *rest) for shot in clip.board.shots)
-        return tuple(decide_by(serving, shot, brief, *rest, one) for shot, serving, one in shots)
+        return tuple(
+            decide_by(serving, replace(asked, given=one))
+            for serving, asked, one in zip(clip.servings, clip.asked, given, strict=True)
+        )
 
     def _is_known(self, model: Model, state: RoutingState) -> bool:
         belief = state.belief_in(model)
@@ -184,21 +188,19 @@ class _Day:
         """
         if clip.clip_id in self._begun:
             return clip, self._as_begun(clip)
+        if clip.frozen:
+            return clip, [Given()] * len(clip.servings)
         kept_back = [self._kept_back(serving, clip.state) for serving in clip.servings]
-        if any(kept_back):
-            shots = zip(clip.board.shots, clip.servings, kept_back, strict=True)
-            servings = tuple(
-                self._weigh_again(clip, shot, back) if back else serving for shot, serving, back in shots
-            )
-            clip = replace(clip, servings=servings)
         plain = [Given(kept_back=back) for back in kept_back]
+        servings = tuple(
+            weigh(replace(asked, given=given)) if given.kept_back else serving
+            for serving, asked, given in zip(clip.servings, clip.asked, plain, strict=True)
+        )
+        clip = replace(clip, servings=servings)
         if not clip.free:
             return clip, plain
         tried, chance = self._trial(clip, chance)
         return clip, tried or self._drawn(clip, chance, plain)
-
-    def _weigh_again(self, clip: _Clip, shot: StoryboardShot, back: Mapping[str, str]) -> Serving:
-        return weigh(shot, clip.board.directed, self._catalogue, self._policy, clip.state, Given(kept_back=back))
 
     def _as_begun(self, clip: _Clip) -> Sequence[Given]:
         """The rest of a clip that was begun goes to the model that it was given to, where that costs no more."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict
 
@@ -262,7 +263,6 @@ class Option:
     model: Model
     resolution: Resolution
     size: tuple[int, int]
-    audio: bool
     length: Length
     usd: Decimal
     upscale_usd: Decimal
@@ -278,7 +278,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Serving:
-    """Who serves a shot in a tier and why, or None; `notes` say why others are out, `audio` whether with sound.
+    """Who serves a shot in a tier and why, or None; `notes` say why others are out.
 
     `own` are the tier's adequate models and those promoted to it, `dearer` the adequate ones of dearer tiers,
     `demoted` those of the tier or of a dearer one that would be adequate, `candidates` those that may be tried in the
@@ -288,7 +288,6 @@ class Serving:
     chosen: Option | None
     why: str
     notes: tuple[str, ...]
-    audio: bool
     own: tuple[Option, ...] = ()
     dearer: tuple[Option, ...] = ()
     demoted: tuple[Option, ...] = ()
@@ -296,112 +295,123 @@ class Serving:
     fixed: bool = False
 
 
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the tree: who is to serve a shot of a brief in a tier, under what is in force."""
+
+    shot: StoryboardShot
+    brief: Brief
+    tier: Tier
+    catalogue: Catalogue
+    policy: RoutingThresholds
+    state: RoutingState
+    given: Given = _FREE
+
+    @classmethod
+    def of(
+        cls, shot: StoryboardShot, brief: Brief, catalogue: Catalogue, policy: RoutingThresholds, state: RoutingState
+    ) -> "Question":
+        """The question in the brief's own tier."""
+        return cls(shot, brief, tier_of(brief, policy)[0], catalogue, policy, state)
+
+    @cached_property
+    def with_audio(self) -> bool:
+        """Whether the clip is to have sound; it is silent where no model of the tier has any."""
+        return self.brief.native_audio and any(model.offers_audio for model in self.catalogue.of_tier(self.tier))
+
+    @property
+    def needed(self) -> float:
+        """The fidelity that the tier asks."""
+        return self.policy.adequate_fidelity[self.tier]
+
+
 def decide(
-    shot: StoryboardShot,
-    brief: Brief,
-    catalogue: Catalogue,
-    policy: RoutingThresholds,
-    state: RoutingState,
-    given: Given = _FREE,
+    shot: StoryboardShot, brief: Brief, catalogue: Catalogue, policy: RoutingThresholds, state: RoutingState
 ) -> Decision:
     """Choose tier, model and size for one shot (G1.1-G1.5, G1.9, G1.10)."""
-    tier, reasons = tier_of(brief, policy)
-    if tier.value in state.frozen:
-        held = f"the {tier} tier is frozen for new generation; the clip waits until it thaws"
-        thawed = decide(shot, brief, catalogue, policy, replace(state, frozen=state.frozen - {tier.value}))
+    asked = Question.of(shot, brief, catalogue, policy, state)
+    return decide_by(weigh(asked), asked)
+
+
+def decide_by(serving: Serving, asked: Question) -> Decision:
+    """The decision on a shot whose `serving` was weighed before, with the same `given.kept_back`."""
+    tier, given = asked.tier, asked.given
+    _, reasons = tier_of(asked.brief, asked.policy)
+    if tier.value in asked.state.frozen:
+        held, thawed = f"the {tier} tier is frozen for new generation; the clip waits until it thaws", serving.chosen
         return Decision(
-            shot=shot.index,
+            shot=asked.shot.index,
             tier=tier,
-            attempt_usd=thawed.attempt_usd,
-            acceptance=thawed.acceptance,
+            attempt_usd=thawed.usd if thawed else Decimal(0),
+            acceptance=thawed.acceptance if thawed else 1.0,
             reasons=(*reasons, held),
             held=held,
         )
-    return decide_by(
-        _serve(shot, brief, tier, catalogue, policy, state, given), shot, brief, catalogue, policy, state, given
-    )
-
-
-def decide_by(
-    serving: Serving,
-    shot: StoryboardShot,
-    brief: Brief,
-    catalogue: Catalogue,
-    policy: RoutingThresholds,
-    state: RoutingState,
-    given: Given = _FREE,
-) -> Decision:
-    """The decision on a shot of an open tier whose `serving` was weighed before, with the same `given.kept_back`."""
-    tier, reasons = tier_of(brief, policy)
-    serving = _as_given(shot, tier, serving, given)
+    serving = _as_given(asked, serving)
     reasons += serving.notes
     chosen = serving.chosen
-    alternatives = _alternatives(shot, brief, tier, serving, catalogue, policy, state, given)
+    alternatives = _alternatives(asked, serving)
     if chosen is None:
         held = f"no model of the {tier} tier can serve this shot"
-        return Decision(shot=shot.index, tier=tier, reasons=(*reasons, held), held=held, alternatives=alternatives)
-    saves = _saves(shot, brief, tier, chosen, catalogue, policy, state)
+        return Decision(
+            shot=asked.shot.index, tier=tier, reasons=(*reasons, held), held=held, alternatives=alternatives
+        )
+    saves = _saves(asked, chosen)
     as_given = given.model in (None, chosen.model.model)
     return Decision(
-        shot=shot.index,
+        shot=asked.shot.index,
         tier=tier,
         model=chosen.model.model,
         model_version=chosen.model.version,
         resolution=chosen.resolution.name,
         size=chosen.size,
-        audio=chosen.audio,
+        audio=asked.with_audio,
         requested_s=chosen.length.seconds,
-        wanted_s=shot.duration_s,
+        wanted_s=asked.shot.duration_s,
         attempt_usd=chosen.usd,
         acceptance=chosen.acceptance,
         upscale_usd=chosen.upscale_usd,
         saves=saves,
-        reasons=(*reasons, serving.why, *_why_rounded(shot, chosen, saves), _why_size(chosen, saves, policy)),
+        reasons=(*reasons, serving.why, *_why_rounded(asked, chosen, saves), _why_size(asked, chosen, saves)),
         alternatives=alternatives,
         chance=given.chance if as_given else 1.0,
         draw=given.draw if as_given else None,
     )
 
 
-def _saves(
-    shot: StoryboardShot,
-    brief: Brief,
-    tier: Tier,
-    chosen: Option,
-    catalogue: Catalogue,
-    policy: RoutingThresholds,
-    state: RoutingState,
-) -> dict[Lever, Decimal]:
+def _saves(asked: Question, chosen: Option) -> dict[Lever, Decimal]:
     """What an accepted clip would cost more without each lever that made a difference here."""
+    levers = asked.policy.levers
+
+    def plainly(lever: Lever) -> Question:
+        return replace(asked, policy=without(lever, asked.policy), given=_FREE)
+
     otherwise: dict[Lever, Option | None] = {}
-    if policy.levers.small_then_upscale:
-        plain = without(Lever.SMALL_THEN_UPSCALE, policy)
-        otherwise[Lever.SMALL_THEN_UPSCALE] = _cheapest_size(chosen.model, shot, brief, chosen.audio, plain, state)
-    if policy.levers.round_to_billed and chosen.length.seconds < shot.duration_s:
-        plain = without(Lever.ROUND_TO_BILLED, policy)
-        otherwise[Lever.ROUND_TO_BILLED] = _cheapest_size(chosen.model, shot, brief, chosen.audio, plain, state)
-    if policy.levers.any_tier and tier in chosen.model.tier.cheaper:
-        plain = without(Lever.ANY_TIER, policy)
-        otherwise[Lever.ANY_TIER] = _serve(shot, brief, tier, catalogue, plain, state, _FREE).chosen
+    if levers.small_then_upscale:
+        otherwise[Lever.SMALL_THEN_UPSCALE] = _cheapest_size(chosen.model, plainly(Lever.SMALL_THEN_UPSCALE))
+    if levers.round_to_billed and chosen.length.seconds < asked.shot.duration_s:
+        otherwise[Lever.ROUND_TO_BILLED] = _cheapest_size(chosen.model, plainly(Lever.ROUND_TO_BILLED))
+    if levers.any_tier and asked.tier in chosen.model.tier.cheaper:
+        otherwise[Lever.ANY_TIER] = weigh(plainly(Lever.ANY_TIER)).chosen
     more = {lever: option.accepted_usd - chosen.accepted_usd for lever, option in otherwise.items() if option}
     return {lever: Decimal(f"{usd:.6f}") for lever, usd in more.items() if usd >= 0.000001}
 
 
-def _why_rounded(shot: StoryboardShot, chosen: Option, saves: Mapping[Lever, Decimal]) -> tuple[str, ...]:
+def _why_rounded(asked: Question, chosen: Option, saves: Mapping[Lever, Decimal]) -> tuple[str, ...]:
     """That less is bought than the shot asks for, in words; nothing where no less is."""
     bought_s = chosen.length.seconds
-    if bought_s >= shot.duration_s:
+    if bought_s >= asked.shot.duration_s:
         return ()
     saved = saves.get(Lever.ROUND_TO_BILLED)
-    said = f"{shot.duration_s:g} s are bought as {bought_s:g} s"
+    said = f"{asked.shot.duration_s:g} s are bought as {bought_s:g} s"
     longest = f"the longest that {chosen.model.model} renders"
     return (f"{said}, which saves ${saved:.4f} an accepted clip" if saved else f"{said}, {longest}",)
 
 
-def _why_size(chosen: Option, saves: Mapping[Lever, Decimal], policy: RoutingThresholds) -> str:
+def _why_size(asked: Question, chosen: Option, saves: Mapping[Lever, Decimal]) -> str:
     """The size in words, with what its upscaling costs and saves."""
     width, height = chosen.size
-    factor = policy.delivered_short_side / min(width, height)
+    factor = asked.policy.delivered_short_side / min(width, height)
     if factor <= 1:
         return f"rendered at {width}x{height}, which needs no upscaling"
     saved = saves.get(Lever.SMALL_THEN_UPSCALE)
@@ -410,18 +420,6 @@ def _why_size(chosen: Option, saves: Mapping[Lever, Decimal], policy: RoutingThr
     least = Decimal("0.0001")
     cost = f"${chosen.upscale_usd:.4f}" if chosen.upscale_usd >= least else f"under ${least}"
     return f"{said} for {cost} of electricity{against}"
-
-
-def weigh(
-    shot: StoryboardShot,
-    brief: Brief,
-    catalogue: Catalogue,
-    policy: RoutingThresholds,
-    state: RoutingState,
-    given: Given = _FREE,
-) -> Serving:
-    """Who would serve the shot, frozen or not, and who else may be given it."""
-    return _serve(shot, brief, tier_of(brief, policy)[0], catalogue, policy, state, given)
 
 
 def tier_of(brief: Brief, policy: RoutingThresholds) -> tuple[Tier, tuple[str, ...]]:
@@ -444,70 +442,53 @@ def tier_of(brief: Brief, policy: RoutingThresholds) -> tuple[Tier, tuple[str, .
     return ceiling, tuple(reasons)
 
 
-def _serve(
-    shot: StoryboardShot,
-    brief: Brief,
-    tier: Tier,
-    catalogue: Catalogue,
-    policy: RoutingThresholds,
-    state: RoutingState,
-    given: Given = _FREE,
-) -> Serving:
-    """Who would serve this shot in `tier`, frozen or not."""
-    models = catalogue.of_tier(tier)
-    with_audio = brief.native_audio and any(model.offers_audio for model in models)
-    own, promoted, demoted, notes = _options(shot, brief, tier, catalogue, with_audio, policy, state)
-    pinned, why_not = _pinned(shot, brief, tier, catalogue, with_audio, policy, state)
+def weigh(asked: Question) -> Serving:
+    """Who would serve the shot in the tier, frozen or not, and who else may be given it."""
+    own, promoted, demoted, notes = _options(asked)
+    pinned, why_not = _pinned(asked)
     notes += why_not
     if pinned is not None:
-        if pinned.model.model not in state.unavailable:
-            return Serving(pinned, _why_pinned(tier, pinned, state), notes, with_audio, fixed=True)
-        notes += (state.unavailable[pinned.model.model],)
+        if pinned.model.model not in asked.state.unavailable:
+            return Serving(pinned, _why_pinned(asked, pinned), notes, fixed=True)
+        notes += (asked.state.unavailable[pinned.model.model],)
     if not own and not promoted:
-        return Serving(None, "", notes, with_audio)
-    dearer, fallen = _dearer(shot, brief, tier, catalogue, with_audio, policy, state)
-    serving = _stand_in(shot, brief, tier, own, promoted, demoted, dearer, notes, with_audio, policy, state, given)
-    if serving.chosen is None or state.unavailable:
+        return Serving(None, "", notes)
+    dearer, fallen = _dearer(asked)
+    serving = _stand_in(asked, own, promoted, demoted, dearer, notes)
+    if serving.chosen is None or asked.state.unavailable:
         return serving
-    complex_shot = is_complex(brief, policy)
-    needed = policy.adequate_fidelity[tier]
+    complex_shot = is_complex(asked.brief, asked.policy)
     return replace(
         serving,
-        own=(*_adequate(shot, own, tier, policy), *(() if complex_shot else promoted)),
-        dearer=tuple(dearer) if policy.levers.any_tier else (),
-        demoted=(*(one for one in demoted if one.fidelity(shot) >= needed), *fallen),
-        candidates=_candidates(shot, brief, tier, catalogue, with_audio, policy, state),
+        own=(*_adequate(asked, own), *(() if complex_shot else promoted)),
+        dearer=tuple(dearer) if asked.policy.levers.any_tier else (),
+        demoted=(*(one for one in demoted if one.fidelity(asked.shot) >= asked.needed), *fallen),
+        candidates=_candidates(asked),
         fixed=complex_shot,
     )
 
 
-def _as_given(shot: StoryboardShot, tier: Tier, serving: Serving, given: Given) -> Serving:
+def _as_given(asked: Question, serving: Serving) -> Serving:
     """The model that the shot is given to, where it can serve; else the tree's own choice."""
-    usual = serving.chosen
-    open_to = [*serving.own, *serving.dearer, *serving.demoted, *serving.candidates]
-    found = next((option for option in open_to if option.model.model == given.model), None)
-    if usual is None or given.draw is None or serving.fixed:
+    usual, draw = serving.chosen, asked.given.draw
+    if usual is None or draw is None or serving.fixed:
         return serving
-    if given.draw.purpose is Purpose.VALUE:
-        return replace(serving, why=f"{serving.why}, {given.draw.sure:.0%} sure")
+    if draw.purpose is Purpose.VALUE:
+        return replace(serving, why=f"{serving.why}, {draw.sure:.0%} sure")
+    open_to = [*serving.own, *serving.dearer, *serving.demoted, *serving.candidates]
+    found = next((option for option in open_to if option.model.model == asked.given.model), None)
     if found is None:
         return serving
-    return replace(serving, chosen=found, why=_why_given(tier, found, usual, given.draw, given.chance))
+    return replace(serving, chosen=found, why=_why_given(asked.tier, found, usual, draw, asked.given.chance))
 
 
 def _stand_in(
-    shot: StoryboardShot,
-    brief: Brief,
-    tier: Tier,
+    asked: Question,
     own: list[Option],
     promoted: list[Option],
     demoted: list[Option],
     dearer: list[Option],
     notes: tuple[str, ...],
-    with_audio: bool,
-    policy: RoutingThresholds,
-    state: RoutingState,
-    given: Given,
 ) -> Serving:
     """The usual choice; while that cannot serve, one among those that can, as good as the tier asks and not too dear.
 
@@ -516,21 +497,22 @@ def _stand_in(
     """
 
     def able(options: list[Option]) -> list[Option]:
-        return [option for option in options if option.model.model not in state.unavailable]
+        return [option for option in options if option.model.model not in asked.state.unavailable]
 
-    usual, why = _choose(shot, brief, tier, own, promoted, dearer, policy, state, given)
-    if usual.model.model not in state.unavailable:
+    usual, why = _choose(asked, own, promoted, dearer)
+    if usual.model.model not in asked.state.unavailable:
         named = {option.model.model for option in (*own, *promoted, *dearer)}
-        kept_back = tuple(said for model, said in given.kept_back.items() if model in named - {usual.model.model})
-        return Serving(usual, why, (*notes, *kept_back), with_audio)
-    notes = (*notes, state.unavailable[usual.model.model])
-    limit = float(usual.usd) * state.dearest
-    needed = policy.adequate_fidelity[tier]
+        kept_back = tuple(
+            said for model, said in asked.given.kept_back.items() if model in named - {usual.model.model}
+        )
+        return Serving(usual, why, (*notes, *kept_back))
+    notes = (*notes, asked.state.unavailable[usual.model.model])
+    limit = float(usual.usd) * asked.state.dearest
 
     def adequate(options: list[Option], among: list[Option]) -> list[Option]:
         # Where none of them reaches what the tier asks, the best of them serves, and so does the next best.
-        none_reaches_it = all(option.fidelity(shot) < needed for option in among)
-        return [one for one in able(options) if none_reaches_it or one.fidelity(shot) >= needed]
+        none_reaches_it = all(option.fidelity(asked.shot) < asked.needed for option in among)
+        return [one for one in able(options) if none_reaches_it or one.fidelity(asked.shot) >= asked.needed]
 
     own, demoted = adequate(own, own), adequate(demoted, [*own, *demoted])
     own, promoted, demoted, dearer = (
@@ -538,41 +520,33 @@ def _stand_in(
         for options in (own, able(promoted), demoted, able(dearer))
     )
     if own or promoted:
-        chosen, why = _choose(shot, brief, tier, own, promoted, dearer, policy, state, given)
-        return Serving(chosen, why, notes, with_audio)
+        chosen, why = _choose(asked, own, promoted, dearer)
+        return Serving(chosen, why, notes)
     if not dearer and not demoted:
-        return Serving(None, "", notes, with_audio)
+        return Serving(None, "", notes)
     if not dearer:
         chosen = min(demoted, key=_by_value)
         why = f"{chosen.model.model} is demoted, but nobody else can serve: {_price(chosen)}"
-        return Serving(chosen, why, notes, with_audio)
+        return Serving(chosen, why, notes)
     chosen = dearer[0]
     why = f"{chosen.model.model} of the {chosen.model.tier} tier stands in: {_price(chosen)}"
-    return Serving(chosen, why, notes, with_audio)
+    return Serving(chosen, why, notes)
 
 
-def _options(
-    shot: StoryboardShot,
-    brief: Brief,
-    tier: Tier,
-    catalogue: Catalogue,
-    with_audio: bool,
-    policy: RoutingThresholds,
-    state: RoutingState,
-) -> tuple[list[Option], list[Option], list[Option], tuple[str, ...]]:
+def _options(asked: Question) -> tuple[list[Option], list[Option], list[Option], tuple[str, ...]]:
     """The models of the tier that can serve, those promoted to it that can, the demoted ones, why others are out."""
     notes: list[str] = []
     able: list[Option] = []
-    if brief.native_audio and not with_audio:
+    if asked.brief.native_audio and not asked.with_audio:
         notes.append("sound is asked for, but no model of this tier has any: the clip will be silent")
-    for model in catalogue.of_tier(tier):
-        unfit = _unfit(model, shot, brief, with_audio, policy, state)
+    for model in asked.catalogue.of_tier(asked.tier):
+        unfit = _unfit(model, asked)
         if unfit:
             notes.append(unfit)
         else:
-            able.append(_cheapest_size(model, shot, brief, with_audio, policy, state))
-    standing = [option for option in able if option.model.model not in state.demoted]
-    promoted, more = _promoted(shot, brief, tier, catalogue, with_audio, policy, state)
+            able.append(_cheapest_size(model, asked))
+    standing = [option for option in able if option.model.model not in asked.state.demoted]
+    promoted, more = _promoted(asked)
     if able and not standing and not promoted:
         notes.append("every model that could serve is demoted: the shot would stand still, so they serve")
         return able, [], [], (*notes, *more)
@@ -581,97 +555,69 @@ def _options(
     return standing, promoted, demoted, (*notes, *more)
 
 
-def _pinned(
-    shot: StoryboardShot,
-    brief: Brief,
-    tier: Tier,
-    catalogue: Catalogue,
-    with_audio: bool,
-    policy: RoutingThresholds,
-    state: RoutingState,
-) -> tuple[Option | None, tuple[str, ...]]:
+def _pinned(asked: Question) -> tuple[Option | None, tuple[str, ...]]:
     """The model that a person has pinned to the tier, or None and why it cannot serve this shot."""
-    pin = state.pinned.get(tier)
-    model = catalogue.find(pin.model) if pin else None
-    if pin is None or model is None:
-        return None, (f"{pin.model} is pinned to the {tier} tier, but not in the catalogue",) if pin else ()
-    unfit = _unfit(model, shot, brief, with_audio, policy, state)
+    pin = asked.state.pinned.get(asked.tier)
+    if pin is None:
+        return None, ()
+    model = asked.catalogue.find(pin.model)
+    if model is None:
+        return None, (f"{pin.model} is pinned to the {asked.tier} tier, but not in the catalogue",)
+    unfit = _unfit(model, asked)
     if unfit:
-        return None, (f"{unfit}, so it cannot serve, though it is pinned to the {tier} tier",)
-    return _cheapest_size(model, shot, brief, with_audio, policy, state), ()
+        return None, (f"{unfit}, so it cannot serve, though it is pinned to the {asked.tier} tier",)
+    return _cheapest_size(model, asked), ()
 
 
-def _candidates(
-    shot: StoryboardShot,
-    brief: Brief,
-    tier: Tier,
-    catalogue: Catalogue,
-    with_audio: bool,
-    policy: RoutingThresholds,
-    state: RoutingState,
-) -> tuple[Option, ...]:
+def _candidates(asked: Question) -> tuple[Option, ...]:
     """The models of the tier below that may be tried in `tier` and can serve this shot as that would.
 
     A new version is none, whatever its model was: it has to be known in its own tier first.
     """
     return tuple(
-        _cheapest_size(model, shot, brief, with_audio, policy, state)
-        for model in catalogue.models
-        if model.model in state.candidates
-        and state.belief_in(model) is not None
-        and model.tier.above is tier
-        and model.model not in state.demoted
-        and _promotion(model, tier, state) is None
-        and not _unfit(model, shot, brief, with_audio, policy, state)
-        and _reachable(model, with_audio, policy)
+        _cheapest_size(model, asked)
+        for model in asked.catalogue.models
+        if model.model in asked.state.candidates
+        and asked.state.belief_in(model) is not None
+        and model.tier.above is asked.tier
+        and model.model not in asked.state.demoted
+        and _promotion(model, asked) is None
+        and not _unfit(model, asked)
+        and _reachable(model, asked)
     )
 
 
-def _promoted(
-    shot: StoryboardShot,
-    brief: Brief,
-    tier: Tier,
-    catalogue: Catalogue,
-    with_audio: bool,
-    policy: RoutingThresholds,
-    state: RoutingState,
-) -> tuple[list[Option], list[str]]:
+def _promoted(asked: Question) -> tuple[list[Option], list[str]]:
     """The models that are promoted to `tier` and can serve this shot as it would be served there (G1.4)."""
     notes: list[str] = []
     able: list[Option] = []
-    for model in catalogue.models:
-        promotion = _promotion(model, tier, state)
+    for model in asked.catalogue.models:
+        promotion = _promotion(model, asked)
         if promotion is None:
             continue
-        unfit = _unfit(model, shot, brief, with_audio, policy, state)
-        if shot.kind not in promotion.kinds:
-            notes.append(f"{model.model} is promoted from {model.tier}, but not proven on {shot.kind} shots")
+        unfit = _unfit(model, asked)
+        if asked.shot.kind not in promotion.kinds:
+            notes.append(f"{model.model} is promoted from {model.tier}, but not proven on {asked.shot.kind} shots")
         elif unfit:
             notes.append(unfit)
-        elif not _reachable(model, with_audio, policy):
-            notes.append(f"{model.model} renders too small to be upscaled to {policy.delivered_short_side} lines")
+        elif not _reachable(model, asked):
+            notes.append(
+                f"{model.model} renders too small to be upscaled to {asked.policy.delivered_short_side} lines"
+            )
         else:
-            able.append(_cheapest_size(model, shot, brief, with_audio, policy, state))
+            able.append(_cheapest_size(model, asked))
     return able, notes
 
 
-def _promotion(model: Model, tier: Tier, state: RoutingState) -> Promotion | None:
+def _promotion(model: Model, asked: Question) -> Promotion | None:
     """What promotes this very version of the model to `tier`, if anything does."""
-    promotion = state.promoted.get(model.model)
-    if promotion is None or model.tier.above is not tier:
+    promotion = asked.state.promoted.get(model.model)
+    if promotion is None or model.tier.above is not asked.tier:
         return None
     return promotion if (promotion.version, promotion.tier) == (model.version, model.tier) else None
 
 
-def _dearer(
-    shot: StoryboardShot,
-    brief: Brief,
-    tier: Tier,
-    catalogue: Catalogue,
-    with_audio: bool,
-    policy: RoutingThresholds,
-    state: RoutingState,
-) -> tuple[list[Option], list[Option]]:
+def _dearer(asked: Question) -> tuple[list[Option], list[Option]]:
     """Models of dearer tiers that are adequate for `tier`, best value first, and those that were but for a demotion.
 
     What serves this very shot in a dearer tier is adequate too, whatever its fidelity: a preview may be the clip that
@@ -679,22 +625,18 @@ def _dearer(
     """
     adequate = [
         model
-        for model in catalogue.models
-        if tier in model.tier.cheaper
-        and model.fidelity[shot.kind] >= policy.adequate_fidelity[tier]
-        and _reachable(model, with_audio, policy)
+        for model in asked.catalogue.models
+        if asked.tier in model.tier.cheaper
+        and model.fidelity[asked.shot.kind] >= asked.needed
+        and _reachable(model, asked)
     ]
-    for above in (other for other in Tier if tier in other.cheaper):
-        serving = _serve(shot, brief, above, catalogue, policy, state).chosen
-        if serving is not None and serving.model not in adequate and serving.model.model not in state.demoted:
+    for above in (other for other in Tier if asked.tier in other.cheaper):
+        serving = weigh(replace(asked, tier=above, given=_FREE)).chosen
+        if serving is not None and serving.model not in adequate and serving.model.model not in asked.state.demoted:
             adequate.append(serving.model)
-    options = [
-        _cheapest_size(model, shot, brief, with_audio, policy, state)
-        for model in adequate
-        if not _unfit(model, shot, brief, with_audio, policy, state)
-    ]
+    options = [_cheapest_size(model, asked) for model in adequate if not _unfit(model, asked)]
     options.sort(key=_by_value)
-    standing = [option for option in options if option.model.model not in state.demoted]
+    standing = [option for option in options if option.model.model not in asked.state.demoted]
     return standing, [option for option in options if option not in standing]
 
 
@@ -706,57 +648,50 @@ def _by_accepted_usd(option: Option) -> tuple[float, str]:
     return option.accepted_usd, option.model.model
 
 
-def _unfit(
-    model: Model,
-    shot: StoryboardShot,
-    brief: Brief,
-    with_audio: bool,
-    policy: RoutingThresholds,
-    state: RoutingState,
-) -> str:
+def _unfit(model: Model, asked: Question) -> str:
     """Why the model cannot render this shot, in words; empty when it can."""
-    if model.model in state.benched:
+    if model.model in asked.state.benched:
         return f"{model.model} is benched by hand"
-    if brief.orientation not in model.orientations:
+    if asked.brief.orientation not in model.orientations:
         return f"{model.model} renders only {' and '.join(model.orientations)}"
-    if with_audio and not model.offers_audio:
+    if asked.with_audio and not model.offers_audio:
         return f"{model.model} has no sound"
-    if model.durations.rendered(shot.duration_s, within=policy.round_within) is None:
+    if model.durations.rendered(asked.shot.duration_s, within=asked.policy.round_within) is None:
         return f"{model.model} renders at most {model.durations.longest_s:g} s"
     return ""
 
 
-def _sizes(model: Model, with_audio: bool) -> list[Resolution]:
-    return [size for size in model.resolutions if not with_audio or size.name in model.price.sound]
+def _sizes(model: Model, asked: Question) -> list[Resolution]:
+    return [size for size in model.resolutions if not asked.with_audio or size.name in model.price.sound]
 
 
-def _reachable(model: Model, with_audio: bool, policy: RoutingThresholds) -> list[Resolution]:
+def _reachable(model: Model, asked: Question) -> list[Resolution]:
     """The sizes from which the upscaler reaches the delivered one."""
     return [
         size
-        for size in _sizes(model, with_audio)
-        if size.short_side * policy.max_upscale_factor >= policy.delivered_short_side
+        for size in _sizes(model, asked)
+        if size.short_side * asked.policy.max_upscale_factor >= asked.policy.delivered_short_side
     ]
 
 
-def _cheapest_size(
-    model: Model, shot: StoryboardShot, brief: Brief, with_audio: bool, policy: RoutingThresholds, state: RoutingState
-) -> Option:
+def _cheapest_size(model: Model, asked: Question) -> Option:
     """The least-cost size from which the upscaler reaches the delivered one, else the largest (G1.9).
 
     Its upscaling counts, but a larger size at the same price is the better picture for a trifle of electricity. With
     that lever off it is the size that needs least upscaling.
     """
 
+    shot, brief, policy, state = asked.shot, asked.brief, asked.policy, asked.state
+
     def bought(resolution: Resolution) -> tuple[Decimal, Length]:
         def usd(length: Length) -> Decimal:
-            return model.usd(resolution, brief.orientation, length, audio=with_audio, at=state.priced_at)
+            return model.usd(resolution, brief.orientation, length, audio=asked.with_audio, at=state.priced_at)
 
         length = model.durations.rendered(shot.duration_s, within=policy.round_within, cost=usd)
         length = length or model.durations.lengths[-1]
         return usd(length), length
 
-    made = {size.name: bought(size) for size in _sizes(model, with_audio)}
+    made = {size.name: bought(size) for size in _sizes(model, asked)}
     believed = state.estimate_of(model, shot.kind)
     # A model that is nearly never accepted is dear, not infinitely so.
     likely = max(believed.acceptance, LEAST_ACCEPTANCE)
@@ -768,8 +703,8 @@ def _cheapest_size(
     def cost_usd(resolution: Resolution) -> float:
         return float(made[resolution.name][0]) / likely + float(upscaled_usd(resolution))
 
-    largest = [max(_sizes(model, with_audio), key=lambda size: size.short_side)]
-    sizes = _reachable(model, with_audio, policy) or largest
+    largest = [max(_sizes(model, asked), key=lambda size: size.short_side)]
+    sizes = _reachable(model, asked) or largest
     if not policy.levers.small_then_upscale:
         whole = [size for size in sizes if size.short_side >= policy.delivered_short_side]
         sizes = [min(whole, key=lambda size: size.short_side)] if whole else largest
@@ -784,7 +719,6 @@ def _cheapest_size(
         model=model,
         resolution=resolution,
         size=resolution.size(brief.orientation),
-        audio=with_audio,
         length=length,
         usd=usd,
         upscale_usd=upscaled_usd(resolution),
@@ -796,53 +730,43 @@ def _cheapest_size(
     )
 
 
-def _choose(
-    shot: StoryboardShot,
-    brief: Brief,
-    tier: Tier,
-    own: list[Option],
-    promoted: list[Option],
-    dearer: list[Option],
-    policy: RoutingThresholds,
-    state: RoutingState,
-    given: Given,
-) -> tuple[Option, str]:
+def _choose(asked: Question, own: list[Option], promoted: list[Option], dearer: list[Option]) -> tuple[Option, str]:
     """The tier's own choice, unless a promoted or a dearer tier's model is the better value.
 
     A complex shot needs the strongest. So it is not for promoted models, which are proven only "as good as", and for
     a dearer tier's only where that is no weaker than the tier's strongest.
     """
-    complex_shot = bool(own) and is_complex(brief, policy)
+    complex_shot = bool(own) and is_complex(asked.brief, asked.policy)
     if complex_shot:
         promoted = []
-    fit = _adequate(shot, own, tier, policy)
+    fit = _adequate(asked, own)
 
     def strongest(options: list[Option]) -> Option:
-        return max(options, key=lambda option: (option.fidelity(shot), -option.cost_usd))
+        return max(options, key=lambda option: (option.fidelity(asked.shot), -option.cost_usd))
 
     first = strongest(fit) if complex_shot else min([*fit, *promoted], key=_by_value)
-    fit, promoted, dearer = _not_kept_back(fit, promoted, dearer, given, complex_shot=complex_shot)
+    fit, promoted, dearer = _not_kept_back(asked, fit, promoted, dearer, complex_shot=complex_shot)
     if complex_shot:
         fit = [strongest(fit)]
-        dearer = [option for option in dearer if option.fidelity(shot) >= fit[0].fidelity(shot)]
-    if dearer and policy.levers.any_tier:
+        dearer = [option for option in dearer if option.fidelity(asked.shot) >= fit[0].fidelity(asked.shot)]
+    if dearer and asked.policy.levers.any_tier:
         limit = dearer[0].value_usd
         fit, promoted = ([one for one in options if one.value_usd <= limit] for options in (fit, promoted))
         if not fit and not promoted:
-            return dearer[0], _why_dearer(shot, tier, dearer[0], first)
+            return dearer[0], _why_dearer(asked, dearer[0], first)
     chosen = min([*fit, *promoted], key=lambda option: (option.cost_usd, option in promoted, option.model.model))
     if chosen in promoted:
-        promotion = state.promoted[chosen.model.model]
-        return chosen, f"{_why_best(shot, chosen, state)}; promoted from {promotion.tier}: {promotion.reason}"
-    return chosen, _why_own(shot, brief, tier, chosen, complex_shot=complex_shot, policy=policy, state=state)
+        promotion = asked.state.promoted[chosen.model.model]
+        return chosen, f"{_why_best(asked, chosen)}; promoted from {promotion.tier}: {promotion.reason}"
+    return chosen, _why_own(asked, chosen, complex_shot=complex_shot)
 
 
 def _not_kept_back(
-    fit: list[Option], promoted: list[Option], dearer: list[Option], given: Given, *, complex_shot: bool
+    asked: Question, fit: list[Option], promoted: list[Option], dearer: list[Option], *, complex_shot: bool
 ) -> tuple[list[Option], list[Option], list[Option]]:
     """Those that are not kept back; all, where nobody else could serve. A complex shot needs the tier's own."""
     rest = [
-        [option for option in options if option.model.model not in given.kept_back]
+        [option for option in options if option.model.model not in asked.given.kept_back]
         for options in (fit, promoted, dearer)
     ]
     if rest[0] or (not complex_shot and (rest[1] or rest[2])):
@@ -855,57 +779,48 @@ def is_complex(brief: Brief, policy: RoutingThresholds) -> bool:
     return brief.visual_complexity >= policy.complex_complexity and brief.quality is not Quality.DRAFT
 
 
-def _adequate(shot: StoryboardShot, own: list[Option], tier: Tier, policy: RoutingThresholds) -> list[Option]:
+def _adequate(asked: Question, own: list[Option]) -> list[Option]:
     """Those of the tier's own models that are adequate for the shot, else the best of them."""
-    adequate = [option for option in own if option.fidelity(shot) >= policy.adequate_fidelity[tier]]
-    return adequate or sorted(own, key=lambda option: (-option.fidelity(shot), option.cost_usd))[:1]
+    adequate = [option for option in own if option.fidelity(asked.shot) >= asked.needed]
+    return adequate or sorted(own, key=lambda option: (-option.fidelity(asked.shot), option.cost_usd))[:1]
 
 
-def _why_own(
-    shot: StoryboardShot,
-    brief: Brief,
-    tier: Tier,
-    chosen: Option,
-    *,
-    complex_shot: bool,
-    policy: RoutingThresholds,
-    state: RoutingState,
-) -> str:
-    name, needed = chosen.model.model, policy.adequate_fidelity[tier]
-    if chosen.fidelity(shot) < needed:
-        return f"{name} is the best of the tier for a {shot.kind} shot; none reaches {needed:.2f}"
+def _why_own(asked: Question, chosen: Option, *, complex_shot: bool) -> str:
+    name = chosen.model.model
+    if chosen.fidelity(asked.shot) < asked.needed:
+        return f"{name} is the best of the tier for a {asked.shot.kind} shot; none reaches {asked.needed:.2f}"
     if complex_shot:
         return (
-            f"{name} is the strongest of the tier for a {shot.kind} shot (complexity {brief.visual_complexity:.2f}), "
-            f"${chosen.usd:.4f} an attempt"
+            f"{name} is the strongest of the tier for a {asked.shot.kind} shot "
+            f"(complexity {asked.brief.visual_complexity:.2f}), ${chosen.usd:.4f} an attempt"
         )
-    if not state.beliefs:
-        return f"{name} is the cheapest adequate model for a {shot.kind} shot: {_price(chosen)}"
-    return _why_best(shot, chosen, state)
+    if not asked.state.beliefs:
+        return f"{name} is the cheapest adequate model for a {asked.shot.kind} shot: {_price(chosen)}"
+    return _why_best(asked, chosen)
 
 
-def _why_best(shot: StoryboardShot, chosen: Option, state: RoutingState) -> str:
+def _why_best(asked: Question, chosen: Option) -> str:
     name = chosen.model.model
-    if not state.beliefs:
-        return f"{name} is the cheapest for a {shot.kind} shot: {_price(chosen)}"
-    return f"{name} is the best value for a {shot.kind} shot: {_value(chosen)}"
+    if not asked.state.beliefs:
+        return f"{name} is the cheapest for a {asked.shot.kind} shot: {_price(chosen)}"
+    return f"{name} is the best value for a {asked.shot.kind} shot: {_value(chosen)}"
 
 
-def _why_dearer(shot: StoryboardShot, tier: Tier, chosen: Option, own: Option) -> str:
+def _why_dearer(asked: Question, chosen: Option, own: Option) -> str:
     name = f"{chosen.model.model} of the {chosen.model.tier} tier"
     if own.value_usd < chosen.value_usd:
-        return f"{name} serves, as the {tier} tier's own are kept back: {_price(chosen)}"
+        return f"{name} serves, as the {asked.tier} tier's own are kept back: {_price(chosen)}"
     return (
-        f"{name} costs less for {shot.duration_s:g} s of a {shot.kind} "
-        f"shot than the {tier} tier's own choice: {_price(chosen)}; {own.model.model} bills "
+        f"{name} costs less for {asked.shot.duration_s:g} s of a {asked.shot.kind} "
+        f"shot than the {asked.tier} tier's own choice: {_price(chosen)}; {own.model.model} bills "
         f"{own.length.seconds:g} s, ${own.usd:.4f} an attempt, {own.acceptance:.0%} accepted"
     )
 
 
-def _why_pinned(tier: Tier, pinned: Option, state: RoutingState) -> str:
-    until = state.pinned[tier].until
+def _why_pinned(asked: Question, pinned: Option) -> str:
+    until = asked.state.pinned[asked.tier].until
     return (
-        f"{pinned.model.model} is pinned to the {tier} tier by hand{f' until {until}' if until else ''}: "
+        f"{pinned.model.model} is pinned to the {asked.tier} tier by hand{f' until {until}' if until else ''}: "
         f"{_price(pinned)}"
     )
 
@@ -933,73 +848,58 @@ def _price(option: Option) -> str:
     return f"${option.usd:.4f} an attempt, {option.acceptance:.0%} of attempts accepted"
 
 
-def _alternatives(
-    shot: StoryboardShot,
-    brief: Brief,
-    tier: Tier,
-    serving: Serving,
-    catalogue: Catalogue,
-    policy: RoutingThresholds,
-    state: RoutingState,
-    given: Given,
-) -> tuple[Alternative, ...]:
+def _alternatives(asked: Question, serving: Serving) -> tuple[Alternative, ...]:
     """What the shot would have cost with others that can render it: the tier's, those promoted to it, dearer ones."""
     chosen = serving.chosen
     options = [
-        _cheapest_size(model, shot, brief, serving.audio, policy, state)
-        for model in catalogue.models
-        if (model.tier is tier or tier in model.tier.cheaper or _promotion(model, tier, state))
+        _cheapest_size(model, asked)
+        for model in asked.catalogue.models
+        if (model.tier is asked.tier or asked.tier in model.tier.cheaper or _promotion(model, asked))
         and not (chosen and model is chosen.model)
-        and not _unfit(model, shot, brief, serving.audio, policy, state)
+        and not _unfit(model, asked)
     ]
     return tuple(
         Alternative(
             model=option.model.model,
             tier=option.model.tier,
             usd=option.usd,
-            why_not=_why_not(shot, brief, tier, option, chosen, policy, state, given),
+            why_not=_why_not(asked, option, chosen),
         )
         for option in sorted(options, key=_by_accepted_usd)[:MAX_ALTERNATIVES]
     )
 
 
-def _why_not(
-    shot: StoryboardShot,
-    brief: Brief,
-    tier: Tier,
-    option: Option,
-    chosen: Option | None,
-    policy: RoutingThresholds,
-    state: RoutingState,
-    given: Given,
-) -> str:
+def _why_not(asked: Question, option: Option, chosen: Option | None) -> str:
     """Why the option was passed over, the first of the reasons that would have been enough."""
-    model, needed = option.model, policy.adequate_fidelity[tier]
-    promotion = _promotion(model, tier, state)
-    if model.model in state.unavailable:
-        return state.unavailable[model.model]
-    if model.model in state.demoted:
+    model, promotion = option.model, _promotion(option.model, asked)
+    if model.model in asked.state.unavailable:
+        return asked.state.unavailable[model.model]
+    if model.model in asked.state.demoted:
         return "demoted"
-    if model.tier is not tier and not _reachable(model, option.audio, policy):
+    if model.tier is not asked.tier and not _reachable(model, asked):
         return "renders too small"
-    if promotion is None and option.fidelity(shot) < needed:
-        return f"not good enough for a {shot.kind} shot: {option.fidelity(shot):.2f} of {needed:.2f}"
-    if promotion is not None and shot.kind not in promotion.kinds:
-        return f"not proven on {shot.kind} shots"
+    if promotion is None and option.fidelity(asked.shot) < asked.needed:
+        return (
+            f"not good enough for a {asked.shot.kind} shot: {option.fidelity(asked.shot):.2f} of {asked.needed:.2f}"
+        )
+    if promotion is not None and asked.shot.kind not in promotion.kinds:
+        return f"not proven on {asked.shot.kind} shots"
     if chosen is None:
-        return f"of the {model.tier} tier, which serves {tier} only where it costs less than {tier} itself"
-    if tier in state.pinned and chosen.model.model == state.pinned[tier].model:
+        return (
+            f"of the {model.tier} tier, which serves {asked.tier} only where it costs less than {asked.tier} itself"
+        )
+    if asked.tier in asked.state.pinned and chosen.model.model == asked.state.pinned[asked.tier].model:
         return f"{chosen.model.model} is pinned"
     if option.accepted_usd > chosen.accepted_usd:
         return f"dearer: ${option.accepted_usd:.4f} an accepted clip"
     if option.value_usd > chosen.value_usd:
         return f"worth less: {_value(option)}"
-    if model.model in given.kept_back:
-        return given.kept_back[model.model]
-    if given.model == chosen.model.model:
+    if model.model in asked.given.kept_back:
+        return asked.given.kept_back[model.model]
+    if asked.given.model == chosen.model.model:
         return f"the clip was given to {chosen.model.model}"
-    if is_complex(brief, policy):
+    if is_complex(asked.brief, asked.policy):
         return "not the strongest for so complex a shot"
     if promotion is not None:
-        return f"costs no less, and {tier} prefers its own"
-    return f"costs no less, and its tier or the style {brief.style or 'none'} prefers {chosen.model.model}"
+        return f"costs no less, and {asked.tier} prefers its own"
+    return f"costs no less, and its tier or the style {asked.brief.style or 'none'} prefers {chosen.model.model}"

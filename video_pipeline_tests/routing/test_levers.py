@@ -21,7 +21,7 @@ from video_pipeline.routing import (
     price_day,
     upscaling_usd,
 )
-from video_pipeline.routing.decision import weigh
+from video_pipeline.routing.decision import Question, weigh
 from video_pipeline_tests.briefs.documents import BRIEFS, a_brief
 from video_pipeline_tests.routing.catalogues import RANDOM_CATALOGUES
 
@@ -175,5 +175,5 @@ def test_without_any_tier_nothing_is_drawn_for_a_dearer_tiers_model_either(polic
     brief = a_brief()
     [shot] = storyboard_of(brief, DAY, cap_s=15).shots
     for routing, open_to in ((policy.routing, ["dearer"]), (_levers(policy, any_tier=False), [])):
-        serving = weigh(shot, brief, catalogue, routing, RoutingState())
+        serving = weigh(Question.of(shot, brief, catalogue, routing, RoutingState()))
         assert [option.model.model for option in serving.dearer] == open_to
