@@ -82,9 +82,7 @@ def plan_clip(
 ) -> ClipPlan:
     """Decide every shot of a clip and price it; `preview` is what `preview_of` has found of the one that it names."""
     state = state.on(storyboard.day)
-    decisions = _cut_short(storyboard, _plain(storyboard, catalogue, policy, state), catalogue, policy, state)
-    if preview is not None:
-        decisions = [_or_preview(storyboard, one, preview, catalogue, policy, state) for one in decisions]
+    decisions = _finished(storyboard, _plain(storyboard, catalogue, policy, state), preview, catalogue, policy, state)
     return priced(storyboard, decisions, max_attempts=max_attempts)
 
 
@@ -92,6 +90,21 @@ def _plain(
     storyboard: Storyboard, catalogue: Catalogue, policy: RoutingThresholds, state: RoutingState
 ) -> list[Decision]:
     return [decide(shot, storyboard.directed, catalogue, policy, state) for shot in storyboard.shots]
+
+
+def _finished(
+    storyboard: Storyboard,
+    decisions: Sequence[Decision],
+    preview: Preview | None,
+    catalogue: Catalogue,
+    policy: RoutingThresholds,
+    state: RoutingState,
+) -> list[Decision]:
+    """The decisions with what a cut draft saves, and with what the preview serves instead."""
+    decisions = _cut_short(storyboard, decisions, catalogue, policy, state)
+    if preview is None:
+        return decisions
+    return [_or_preview(storyboard, one, preview, catalogue, policy, state) for one in decisions]
 
 
 def _cut_short(
@@ -167,20 +180,21 @@ def plan_day(
     boards = list(storyboards)
     previews = {board.clip_id: preview_of(ledger, board, policy) for board in boards}
     # What a preview serves whole is not bought, so nothing is drawn for it, and no probe is spent on it.
-    fresh: dict[str, Sequence[Decision]] = {
+    reused: dict[str, Sequence[Decision]] = {
         board.clip_id: plan.decisions
         for board in boards
         if (preview := previews[board.clip_id]) is not None
         and (plan := plan_clip(board, catalogue, policy, state, max_attempts=max_attempts, preview=preview))
         and all(decision.reuse for decision in plan.decisions)
     }
-    bought = [board for board in boards if board.clip_id not in fresh]
+    bought = [board for board in boards if board.clip_id not in reused]
     probing = _probing(ledger, bought, policy, state, probes)
     opened = replace(state, frozen=state.frozen - state.probed)
 
     def state_of(board: Storyboard) -> RoutingState:
         return (opened if board.clip_id in probing else state).on(board.day)
 
+    fresh: dict[str, Sequence[Decision]] = {}
     for day in sorted({board.day for board in bought}):
         of_day = [board for board in bought if board.day == day]
         if exploration is None:
@@ -190,11 +204,10 @@ def plan_day(
             fresh |= assign(of_day, catalogue, policy, state_of, exploration, tally, begun)
     plans: list[ClipPlan] = []
     for board in boards:
-        decisions, preview = fresh[board.clip_id], previews[board.clip_id]
-        if board in bought:
-            decisions = _cut_short(board, decisions, catalogue, policy, state_of(board))
-        if preview is not None and board in bought:
-            decisions = [_or_preview(board, one, preview, catalogue, policy, state_of(board)) for one in decisions]
+        decisions = reused.get(board.clip_id)
+        if decisions is None:
+            preview, plain = previews[board.clip_id], fresh[board.clip_id]
+            decisions = _finished(board, plain, preview, catalogue, policy, state_of(board))
         if keep:
             decisions = _kept(ledger, board, decisions)
         plans.append(priced(board, decisions, max_attempts=max_attempts))
