@@ -37,13 +37,9 @@ def pin(
     last = parse_day(until) if until else None
     if last is not None and last < days.today():
         raise ConfigurationError(f"{last} is over; a pin ends today or later.")
-    changed = _set(get_services(), name, HandAct.PIN, tier=tier, until=last)
-    how_long = f"until {last}" if last else f"until `video-pipeline model release {name}`"
-    console.print(
-        f"{escaped(name)} is pinned to the {tier} tier {escaped(how_long)}. {_FROM_NOW}"
-        if changed
-        else f"{escaped(name)} was pinned so already."
-    )
+    how_long = last or f"`video-pipeline model release {name}`"
+    done = f"{name} is pinned to the {tier} tier until {how_long}. {_FROM_NOW}"
+    _set(name, HandAct.PIN, tier=tier, until=last, done=done, already=f"{name} was pinned so already.")
 
 
 @model.command()
@@ -51,12 +47,8 @@ def bench(name: _Name) -> None:
     """Take a model out: it serves nothing until it is released, and proves itself on nothing."""
     from video_pipeline.ledger import HandAct
 
-    changed = _set(get_services(), name, HandAct.BENCH)
-    console.print(
-        f"{escaped(name)} is benched until `video-pipeline model release {escaped(name)}`. {_FROM_NOW}"
-        if changed
-        else f"{escaped(name)} was benched already."
-    )
+    done = f"{name} is benched until `video-pipeline model release {name}`. {_FROM_NOW}"
+    _set(name, HandAct.BENCH, done=done, already=f"{name} was benched already.")
 
 
 @model.command()
@@ -64,10 +56,8 @@ def release(name: _Name) -> None:
     """Lift what was set by hand; from then on the nights judge the model again."""
     from video_pipeline.ledger import HandAct
 
-    changed = _set(get_services(), name, HandAct.RELEASE)
-    console.print(
-        f"{escaped(name)} is released. {_FROM_NOW}" if changed else f"Nothing is set by hand for {escaped(name)}."
-    )
+    done, already = f"{name} is released. {_FROM_NOW}", f"Nothing is set by hand for {name}."
+    _set(name, HandAct.RELEASE, done=done, already=already)
 
 
 @model.command("list")
@@ -127,13 +117,16 @@ def _said(one: "ByHand") -> str:
     return f"{one.act}{tier}{until} since {one.day}"
 
 
-def _set(services: Services, name: str, act: "HandAct", *, tier: str = "", until: date | None = None) -> bool:
+def _set(name: str, act: "HandAct", *, done: str, already: str, tier: str = "", until: date | None = None) -> None:
+    """Note what a person says of a model, and tell that it is `done`, or was so `already`."""
     from video_pipeline.ledger import ByHand
 
+    services = get_services()
     found = services.catalogue.find(name)
     if found is None:
         known = ", ".join(one.model for one in services.catalogue.models)
         raise ConfigurationError(f"There is no model {name} in the catalogue; there are {known}.")
-    return services.ledger.governance.set_by_hand(
+    changed = services.ledger.governance.set_by_hand(
         ByHand(name, act, days.today(), tier, until), model_version=found.version, own_tier=found.tier
     )
+    console.print(escaped(done if changed else already))
