@@ -58,16 +58,14 @@ class Tally:
         given = {decision.model for decision in decisions if decision.model and decision.reuse is None}
         given |= {decision.fell_over.model for decision in decisions if decision.fell_over}
         self.served.update(given)
-        draws = [(decision, decision.draw) for decision in decisions if decision.draw]
-        for _, draw in draws:
+        draws = [decision.draw for decision in decisions if decision.draw]
+        for draw in draws:
             if draw.purpose is Purpose.PROBATION:
                 self.probation_usd += draw.extra_usd
             else:
                 self.learn_usd += draw.extra_usd
-        self.trials += any(draw.purpose is Purpose.TRIAL for _, draw in draws)
-        self.probation.update(
-            {model for _, draw in draws if draw.purpose is Purpose.PROBATION for model in draw.shares}
-        )
+        self.trials += any(draw.purpose is Purpose.TRIAL for draw in draws)
+        self.probation.update({model for draw in draws if draw.purpose is Purpose.PROBATION for model in draw.shares})
 
 
 @dataclass(frozen=True)
