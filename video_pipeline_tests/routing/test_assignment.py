@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -76,8 +77,16 @@ def _known(catalogue: Catalogue, *names: str, **fields: object) -> dict[str, Bel
     }
 
 
-def _boards(count: int, **fields: object) -> list[Storyboard]:
-    return [storyboard_of(a_brief(f"clip-{number}", **fields), DAY, cap_s=15) for number in range(count)]
+def _boards(count: int, **fields: Any) -> list[Storyboard]:
+    return _numbered([a_brief(**fields)] * count)
+
+
+def _numbered(briefs: Sequence[Brief]) -> list[Storyboard]:
+    """The briefs' storyboards, each with an id of its own."""
+    return [
+        storyboard_of(brief.model_copy(update={"brief_id": f"clip-{number}"}), DAY, cap_s=15)
+        for number, brief in enumerate(briefs)
+    ]
 
 
 def _assigned(
@@ -105,10 +114,7 @@ def _extra(decisions: Sequence[Decision], *purposes: Purpose) -> Decimal:
 def test_no_budget_is_exceeded_and_every_shot_is_decided_on(policy: Policy, briefs: list[Brief], world, changes):
     catalogue, state = world
     rules = policy.exploration.model_copy(update=changes)
-    boards = [
-        storyboard_of(brief.model_copy(update={"brief_id": f"clip-{number}"}), DAY, cap_s=15)
-        for number, brief in enumerate(briefs)
-    ]
+    boards = _numbered(briefs)
     found = _assigned(boards, catalogue, policy, state, rules)
     usual = {
         board.clip_id: [decide(shot, board.brief, catalogue, policy.routing, state) for shot in board.shots]
@@ -138,10 +144,7 @@ def test_no_budget_is_exceeded_and_every_shot_is_decided_on(policy: Policy, brie
 def test_the_same_day_is_always_assigned_alike(policy: Policy, briefs: list[Brief], world, changes):
     catalogue, state = world
     rules = policy.exploration.model_copy(update=changes)
-    boards = [
-        storyboard_of(brief.model_copy(update={"brief_id": f"clip-{number}"}), DAY, cap_s=15)
-        for number, brief in enumerate(briefs)
-    ]
+    boards = _numbered(briefs)
     there, back = (_assigned(each, catalogue, policy, state, rules) for each in (boards, boards[::-1]))
     assert there == back
 
@@ -151,10 +154,7 @@ def test_the_same_day_is_always_assigned_alike(policy: Policy, briefs: list[Brie
 def test_while_nothing_is_known_of_any_model_nothing_is_drawn(policy: Policy, briefs: list[Brief], world):
     catalogue, state = world
     state = replace(state, beliefs={}, demoted=frozenset(), candidates=frozenset())
-    boards = [
-        storyboard_of(brief.model_copy(update={"brief_id": f"clip-{number}"}), DAY, cap_s=15)
-        for number, brief in enumerate(briefs)
-    ]
+    boards = _numbered(briefs)
     for board in boards:
         fresh = tuple(decide(shot, board.brief, catalogue, policy.routing, state) for shot in board.shots)
         assert _assigned(boards, catalogue, policy, state)[board.clip_id] == fresh
