@@ -249,20 +249,12 @@ class Governance:
     def preference(self, name: Preference, *, learned_before: date | None = None) -> dict[str, Any]:
         """The table in force under `name`, or the newest that was learned before a day; empty without one."""
         with self._engine.connect() as connection:
-            return _preference(connection, name, learned_before)
+            return _learned(connection, name, learned_before)[0]
 
     def learned(self, name: Preference) -> tuple[dict[str, Any], date | None]:
         """The table in force under `name` and the day or week that it was learned from; empty and None before any."""
-        table = learned_preferences
-        newest = (
-            select(table.c.document, table.c.learned_from)
-            .where(table.c.name == name)
-            .order_by(table.c.id.desc())
-            .limit(1)
-        )
         with self._engine.connect() as connection:
-            row = connection.execute(newest).one_or_none()
-        return (row.document, row.learned_from) if row else ({}, None)
+            return _learned(connection, name)
 
     @tried_again
     def set_preference(self, name: Preference, document: Mapping[str, Any], *, learned_from: date) -> bool:
@@ -275,7 +267,7 @@ class Governance:
             newest = connection.execute(
                 select(func.max(learned_preferences.c.learned_from)).where(learned_preferences.c.name == name)
             ).scalar_one()
-            if (newest is not None and learned_from < newest) or _preference(connection, name) == document:
+            if (newest is not None and learned_from < newest) or _learned(connection, name)[0] == document:
                 return False
             connection.execute(
                 insert(learned_preferences).values(name=name, document=dict(document), learned_from=learned_from)
@@ -382,13 +374,18 @@ def _known_by(table: Table, for_day: date | None) -> tuple[ColumnElement[bool], 
     return ((table.c.day < for_day) | by_hand,)
 
 
-def _preference(connection: Connection, name: Preference, learned_before: date | None = None) -> dict[str, Any]:
+def _learned(
+    connection: Connection, name: Preference, learned_before: date | None = None
+) -> tuple[dict[str, Any], date | None]:
+    """The newest table under `name` and when it was learned, inside the caller's transaction."""
+    table = learned_preferences
     statement = (
-        select(learned_preferences.c.document)
-        .where(learned_preferences.c.name == name)
-        .order_by(learned_preferences.c.id.desc())
+        select(table.c.document, table.c.learned_from)
+        .where(table.c.name == name)
+        .order_by(table.c.id.desc())
         .limit(1)
     )
     if learned_before is not None:
-        statement = statement.where(learned_preferences.c.learned_from < learned_before)
-    return connection.execute(statement).scalar_one_or_none() or {}
+        statement = statement.where(table.c.learned_from < learned_before)
+    row = connection.execute(statement).one_or_none()
+    return (row.document, row.learned_from) if row else ({}, None)
