@@ -55,7 +55,7 @@ class Tally:
         """Add one clip. A model that another stands in for was given it, too."""
         self.clips += 1
         self.expected_usd += sum(decision.accepted_usd for decision in decisions)
-        given = {decision.model for decision in decisions if decision.model and decision.reuse is None}
+        given = {decision.model for decision in decisions if decision.model}
         given |= {decision.fell_over.model for decision in decisions if decision.fell_over}
         self.served.update(given)
         draws = [decision.draw for decision in decisions if decision.draw]

@@ -232,7 +232,8 @@ def _kept(ledger: Ledger, board: Storyboard, decisions: Sequence[Decision]) -> l
 def _used(ledger: Ledger, day: date, boards: Sequence[Storyboard]) -> tuple[Tally, dict[str, list[Decision]]]:
     """What a day's decisions that stand have used of its budgets, and those on the begun shots of `boards`.
 
-    A decision stands when money was spent on its shot, or when its clip is not planned now.
+    A decision stands when money was spent on its shot, or when its clip is not planned now. What a preview serves is
+    not bought, so it uses nothing.
     """
     planned = {board.clip_id: {board.shot_sha256(shot) for shot in board.shots} for board in boards}
     standing: dict[str, list[Decision]] = {}
@@ -240,6 +241,8 @@ def _used(ledger: Ledger, day: date, boards: Sequence[Storyboard]) -> tuple[Tall
     for row in ledger.governance.decided_on(day):
         if row.begun or row.clip_id not in planned:
             decision = Decision.model_validate(row.document)
+            if decision.reuse:
+                continue
             standing.setdefault(row.clip_id, []).append(decision)
             if row.shot_sha256 in planned.get(row.clip_id, ()):
                 begun.setdefault(row.clip_id, []).append(decision)

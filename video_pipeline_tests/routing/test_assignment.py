@@ -17,9 +17,11 @@ from video_pipeline.policy import ExplorationPolicy, Policy
 from video_pipeline.routing import (
     Belief,
     Catalogue,
+    ClipPlan,
     Decision,
     Pin,
     Purpose,
+    Reuse,
     RoutingState,
     Tally,
     Tier,
@@ -291,6 +293,41 @@ def test_a_pinned_model_serves_its_tier_whatever_else_is_so(policy: Policy, sand
     assert any(f"{DASH} is pinned to the preview tier by hand until 2026-11-27" in one for one in found[0].reasons)
     after = state.on(date(2026, 11, 28))
     assert SPRINT in {one.model for (one,) in _assigned(_boards(20), sandbox_catalogue, policy, after).values()}
+
+
+def test_clips_that_their_previews_serve_add_to_no_budget(
+    ledger_of_module: Ledger, policy: Policy, sandbox_catalogue: Catalogue
+):
+    """Planned beside the others they add to none, so neither do they when they were planned before."""
+    day, catalogue = date(1999, 1, 1), sandbox_catalogue
+    state = RoutingState(beliefs=_known(catalogue, SPRINT, DASH), demoted=frozenset({SPRINT}))
+    rules = policy.exploration.model_copy(update={"probation_share": 0.05})
+    board, *served = [storyboard_of(a_brief(f"served-{number}"), day, cap_s=15) for number in range(21)]
+
+    def planned() -> list[ClipPlan]:
+        return plan_day(
+            ledger_of_module,
+            [board],
+            catalogue,
+            policy.routing,
+            state,
+            max_attempts=4,
+            exploration=rules,
+            keep=False,
+        )
+
+    before = planned()
+    reuse = Reuse(job="a job", clip_id="1998-12-31/shown", model=SPRINT, usd=Decimal("0.07"))
+    for one in served:
+        (shot,) = one.shots
+        decision = decide(shot, one.directed, catalogue, policy.routing, state).model_copy(update={"reuse": reuse})
+        ledger_of_module.governance.stick(
+            clip_id=one.clip_id,
+            shot=shot.index,
+            shot_sha256=one.shot_sha256(shot),
+            document=decision.model_dump(mode="json"),
+        )
+    assert planned() == before and before[0].decisions[0].model == DASH
 
 
 def test_a_benched_model_serves_nothing(policy: Policy, sandbox_catalogue: Catalogue):
