@@ -20,16 +20,12 @@ SPRINT, DASH = "sandbox/sprint", "sandbox/dash"
 
 
 @pytest.fixture
-def house(ledger_of_module: Ledger) -> Iterator[Ledger]:
+def house(ledger_of_module: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     """A house whose commands this process runs, and in which nothing is set by hand afterwards."""
-    services = vars(get_services())
-    before = {name: services[name] for name in ("ledger",) if name in services}
-    services["ledger"] = ledger_of_module
+    monkeypatch.setitem(vars(get_services()), "ledger", ledger_of_module)
     yield ledger_of_module
     for one in ledger_of_module.governance.by_hand():
         _said("release", one.model)
-    services.pop("ledger")
-    services |= before
 
 
 def _said(*arguments: str) -> str:
