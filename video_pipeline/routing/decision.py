@@ -667,11 +667,7 @@ def _sizes(model: Model, asked: Question) -> list[Resolution]:
 
 def _reachable(model: Model, asked: Question) -> list[Resolution]:
     """The sizes from which the upscaler reaches the delivered one."""
-    return [
-        size
-        for size in _sizes(model, asked)
-        if size.short_side * asked.policy.max_upscale_factor >= asked.policy.delivered_short_side
-    ]
+    return [size for size in _sizes(model, asked) if asked.policy.reaches_delivered(size.short_side)]
 
 
 def _cheapest_size(model: Model, asked: Question) -> Option:
