@@ -336,19 +336,20 @@ def _connected(address: str) -> Iterator[Any]:
         ray.shutdown()
 
 
-def _connect(ray: Any, address: str, *, tries: int = 2) -> None:
+def _connect(ray: Any, address: str) -> None:
     """Connect, and once more where the cluster gave up starting its side of the connection, as a busy one does."""
     # A dashboard is for a cluster that somebody else keeps.
     dashboard = False if address == "local" else None
-    try:
-        with _same_sigterm():
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=dashboard)
-    except Exception as error:
-        # What is left of a connection that failed would fail every later one of this process.
-        ray.shutdown()
-        if tries == 1 or not isinstance(error, ConnectionError):
-            raise
-        _connect(ray, address, tries=tries - 1)
+    for last in (False, True):
+        try:
+            with _same_sigterm():
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=dashboard)
+            return
+        except Exception as error:
+            # What is left of a connection that failed would fail every later one of this process.
+            ray.shutdown()
+            if last or not isinstance(error, ConnectionError):
+                raise
 
 
 @contextmanager
