@@ -91,6 +91,7 @@ decisions = Table(
     Column("shot_sha256", String(64), primary_key=True),
     Column("document", JSONB, nullable=False),
     _at("decided_at", default=True),
+    Index("ix_decisions_clip_prefix", "clip_id", postgresql_ops={"clip_id": "text_pattern_ops"}),
 )
 
 jobs = Table(

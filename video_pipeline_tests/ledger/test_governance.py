@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, event, func, select
 
 from video_pipeline.ledger import Actor, JobState, Ledger, NightJudgement, Preference, StandingStatus, TierState
 from video_pipeline.ledger.schema import (
@@ -207,3 +207,19 @@ def test_the_version_changes_when_what_steers_routing_does_and_only_then(ledger:
         governance.judge_night(NightJudgement.STANDINGS, DAY + timedelta(days=len(versions)))
         assert governance.version() == versions[-1]
     assert len(set(versions)) == len(changes) + 1
+
+
+def test_a_days_decisions_are_found_without_reading_those_of_other_days(ledger: Ledger):
+    asked = list[tuple[str, Any]]()
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(ledger.engine, "before_cursor_execute", note)
+    assert ledger.governance.decided_on(DAY) == []
+    event.remove(ledger.engine, "before_cursor_execute", note)
+    statement, parameters = next((one, values) for one, values in asked if "FROM decisions" in one)
+    with ledger.engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars())
+    assert "ix_decisions_clip_prefix" in plan and f"'{DAY}/'" in plan.partition("Index Cond: ")[2]
