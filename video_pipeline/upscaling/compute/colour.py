@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from video_pipeline.upscaling.compute.planes import PlaneFormat
-from video_pipeline.upscaling.compute.resample import Taps, taps
+from video_pipeline.upscaling.compute.resample import Taps, resized, taps
 
 # Kr and Kb: the shares of red and blue in luma, by ffmpeg's name of the matrix (H.273 table 4).
 _LUMA_SHARES = {
@@ -51,10 +51,7 @@ def to_rgb(planes: Sequence[Tensor], shape: PlaneFormat) -> Tensor:
     chroma = (torch.stack((planes[1], planes[2]), 1).float() - levels.zero) / levels.chroma
     width, height = shape.size
     (across, down), (column, row) = shape.subsampling, shape.chroma_at
-    if down > 1:
-        chroma = _spread(height, down, row).rows(chroma, 0, height, 0)
-    if across > 1:
-        chroma = _spread(width, across, column).columns(chroma)
+    chroma = resized(chroma, _spread(height, down, row), _spread(width, across, column))
     blue, red = chroma[:, :1], chroma[:, 1:]
     share_red, share_blue = _LUMA_SHARES[shape.matrix]
     share_green = 1 - share_red - share_blue
@@ -75,7 +72,7 @@ def from_rgb(rgb: Tensor, shape: PlaneFormat) -> tuple[Tensor, Tensor, Tensor]:
     luma = share_red * r + (1 - share_red - share_blue) * g + share_blue * b
     chroma = torch.stack(((b - luma) / (2 * (1 - share_blue)), (r - luma) / (2 * (1 - share_red))), 1)
     width, height = shape.size
-    chroma = _shrunk_columns(width).columns(_shrunk_rows(height).rows(chroma, 0, height // 2, 0))
+    chroma = resized(chroma, _shrunk_rows(height), _shrunk_columns(width))
     codes = torch.uint8 if shape.bit_depth == 8 else torch.int16
 
     def coded(values: Tensor, zero: float, steps: float) -> Tensor:

@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
-Execution = Literal["auto", "plain", "rewritten", "compiled"]
+Execution = Literal["auto", "plain", "rewritten", "fused", "compiled"]
 
 # Out-of-memory errors without a type of their own: the CPU's allocator and oneDNN; cuDNN, which tries its kernels
 # until none fits; cuBLAS, pinned memory and Triton.

@@ -1,4 +1,4 @@
-"""How a network is executed: plain, rewritten (`rewrites`) or compiled (torch.compile); and which one is chosen.
+"""How a network is executed: plain, rewritten (`rewrites`), fused (`fused`), compiled (by torch); which is chosen.
 
 Every execution gives the plain float32 result, within the accuracy of its number format. This is checked on a small
 picture before an execution is used; otherwise only the published clip would show a miscompiled kernel. Imports torch.
@@ -11,8 +11,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
+from inspect import signature
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -20,8 +21,8 @@ from torch import Tensor
 from video_pipeline.errors import UpscalingError
 from video_pipeline.upscaling.compute.foreign import ForeignNetwork, read_foreign
 from video_pipeline.upscaling.compute.networks import RealEsrganNetwork, RRDBNet, SRVGGNetCompact, build_network
-from video_pipeline.upscaling.compute.resample import cached_taps
-from video_pipeline.upscaling.compute.rewrites import FoldedCompact, foldable, push_form
+from video_pipeline.upscaling.compute.resample import cached_taps, resized
+from video_pipeline.upscaling.compute.rewrites import FoldedCompact, foldable, fusable, push_form
 from video_pipeline.upscaling.compute.weights import CUSTOM, Weights, WeightsError
 
 _LOG = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Executions:
         if enlargement not in self._chosen:
             self._chosen[enlargement] = self._choose(enlargement)
         built = self._chosen[enlargement]
-        if whole and self._asked == "auto" and self._device in _COMPILED_UNASKED:
+        if whole and self._asked == "auto" and self._device in _COMPILED_UNASKED and built.name != "fused":
             built = self._perhaps_compiled(built, _Shape(enlargement, frames, source))
         self.name = built.name
         return built.network
@@ -116,11 +117,14 @@ class Executions:
         raise self.unusable()
 
     def _at_once(self) -> tuple[str, ...]:
-        """What is tried without timing. The second is used when the first does not give the same picture."""
+        """What is tried without timing. The next is used when one cannot be built here or gives another picture."""
         if self._device == "cpu" and isinstance(self.reference, RRDBNet):
             # Push form saves copies, at the price of wider convolutions; on a CPU the copies cost less (measured).
             return ("plain",)
-        return ("rewritten", "plain")
+        return ("fused", "rewritten", "plain") if self._fuses() else ("rewritten", "plain")
+
+    def _fuses(self) -> bool:
+        return self._device == "cuda" and self.precision != "float32" and fusable(self.reference)
 
     def _perhaps_compiled(self, current: "_Built", shape: "_Shape") -> "_Built":
         """The compiled execution, when it is faster and there were enough frames of this shape for it to pay."""
@@ -141,7 +145,7 @@ class Executions:
                 before, after = self._seconds(current.network, picture), self._seconds(compiled.network, picture)
         except Exception as error:
             # Any error in compiling, loading or launching is only logged: nobody asked for this execution.
-            _LOG.warning("%s It goes on as it is.", self._not_compiled(error))
+            _LOG.warning("%s It goes on as it is.", self._not_built("torch", error))
             return current
         _LOG.info(
             "%d frames of %dx%d: %.2f ms %s, %.2f ms compiled, %.1f dB between them.",
@@ -152,9 +156,9 @@ class Executions:
         self._say(compiled)
         return compiled
 
-    def _not_compiled(self, error: Exception) -> str:
+    def _not_built(self, compiler: str, error: Exception) -> str:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return f"torch cannot compile {self._weights.model.name} on this machine ({reason})."
+        return f"{compiler} cannot compile {self._weights.model.name} on this machine ({reason})."
 
     def _say(self, built: "_Built") -> None:
         model = self._weights.model.name
@@ -163,16 +167,20 @@ class Executions:
     def _checked(self, name: str, enlargement: Fraction) -> "_Built | None":
         """Build one execution. Returns None when its result is not the float32 one.
 
-        Raises UpscalingError when torch cannot compile here.
+        Raises UpscalingError when it was asked for and cannot be built here.
         """
         model = self._weights.model.name
-        built = self._made(name, enlargement)
         try:
+            built = self._made(name, enlargement)
             agreement = self._agreement(built.network)
         except Exception as error:
-            if name != "compiled" or not isinstance(error, _compiler_errors()):
-                raise
-            raise UpscalingError(self._not_compiled(error)) from error
+            if name == "fused" and self._asked == "auto":
+                # A driver, a C compiler or shared memory that Triton lacks; torch's own kernels need none of it.
+                _LOG.warning("%s It goes on without.", self._not_built("Triton", error))
+                return None
+            if name == "fused" or (name == "compiled" and isinstance(error, _compiler_errors())):
+                raise UpscalingError(self._not_built("Triton" if name == "fused" else "torch", error)) from error
+            raise
         if agreement < _LEAST_AGREEMENT_DB:
             _LOG.warning("%s, %s in %s, is %.1f dB from float32: not used.", model, name, self.precision, agreement)
             return None
@@ -185,9 +193,11 @@ class Executions:
         if name != "plain" and foldable(network, enlargement):
             assert isinstance(network, SRVGGNetCompact)
             network, done = FoldedCompact(network, enlargement), "rewritten"
-        elif name != "plain" and isinstance(network, RRDBNet):
+        elif name not in ("plain", "fused") and isinstance(network, RRDBNet):
             network, done = push_form(network), "rewritten"
         _place(network, self._device, getattr(torch, self.precision))
+        if name == "fused" and self._fuses():
+            return _Built(name, _fused(network))
         if name == "compiled":
             return _Built(name, _compiled(network))
         return _Built(done, network)
@@ -200,9 +210,8 @@ class Executions:
             expected = self.reference(picture)
             found = network(picture.to(self._device, self.picture_type)).float().cpu()
         height, width = found.shape[2:]
-        resized = cached_taps(expected.shape[2], height).rows(expected, 0, height, 0)
-        resized = cached_taps(expected.shape[3], width).columns(resized)
-        return _psnr(found, resized)
+        vertical, horizontal = cached_taps(expected.shape[2], height), cached_taps(expected.shape[3], width)
+        return _psnr(found, resized(expected, vertical, horizontal))
 
     def _seconds(self, network: Network, picture: Tensor) -> float:
         """Seconds that the device takes for `picture`, after a warm-up."""
@@ -234,10 +243,19 @@ class _Built:
 
 
 def _compiled(network: Network) -> Network:
-    # torch.compile returns another type, which passes attributes and calls through. Without `isolate_recompiles`, the
-    # shapes of all models together would soon exceed the number that torch compiles of one function.
-    compiled = torch.compile(network, dynamic=False, isolate_recompiles=True)  # pyright: ignore[reportCallIssue]  # its overloads lag behind
-    return cast(Network, compiled)
+    # torch.compile returns another type, which passes attributes and calls through. Without `isolate_recompiles`, new
+    # in torch 2.12, the shapes of all models together would soon exceed what it compiles of one function.
+    known = signature(torch.compile).parameters
+    isolated: dict[str, Any] = {"isolate_recompiles": True} if "isolate_recompiles" in known else {}
+    return cast(Network, torch.compile(network, dynamic=False, **isolated))
+
+
+def _fused(network: Network) -> Network:
+    # Triton is there only where torch has a GPU to offer.
+    from video_pipeline.upscaling.compute.fused import fused
+
+    assert isinstance(network, FoldedCompact | SRVGGNetCompact | RRDBNet)
+    return fused(network)
 
 
 def _psnr(a: Tensor, b: Tensor) -> float:

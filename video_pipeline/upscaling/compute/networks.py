@@ -115,7 +115,7 @@ class RRDBNet(nn.Module):
         self.conv_hr = nn.Conv2d(features, features, 3, padding=1)
         self.conv_last = nn.Conv2d(features, 3, 3, padding=1)
         self.halo = min(self._FARTHEST, 15 * blocks + 4) * self.multiple
-        self.features = features
+        self.features, self.growth = features, growth
         # At the peak of a dense block, for a pixel of the body: its inputs, joined once more, and the block's own.
         self.values_per_pixel = 6 * features
         self.tail_bytes = 2**30
@@ -123,11 +123,7 @@ class RRDBNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.multiple > 1:
             x = F.pixel_unshuffle(x, self.multiple)
-        short = self.conv_body.weight.dtype
-        # The sum that the blocks add to is kept in the picture's format, because rounding in a short one would add
-        # up.
-        first = self.conv_first(x.to(self.conv_first.weight.dtype)).to(x.dtype)
-        out = (first + self.conv_body(self.body(first).to(short))).to(short)
+        out = self._features(x)
         count, _, height, width = out.shape
         wide = self.conv_last.weight.dtype
         fitting = self.tail_bytes // (count * 16 * width * self.features * wide.itemsize) - 2 * self._TAIL_HALO
@@ -140,6 +136,13 @@ class RRDBNet(nn.Module):
             strip = self._tail(out[:, :, top : stop + self._TAIL_HALO])
             picture[:, :, 4 * start : 4 * stop] = strip[:, :, 4 * (start - top) : 4 * (stop - top)]
         return picture
+
+    def _features(self, x: Tensor) -> Tensor:
+        short = self.conv_body.weight.dtype
+        # The sum that the blocks add to is kept in the picture's format, because rounding in a short one would add
+        # up.
+        first = self.conv_first(x.to(self.conv_first.weight.dtype)).to(x.dtype)
+        return (first + self.conv_body(self.body(first).to(short))).to(short)
 
     def _tail(self, out: Tensor) -> Tensor:
         for conv in (self.conv_up1, self.conv_up2):

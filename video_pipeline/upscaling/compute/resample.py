@@ -4,13 +4,20 @@ A result is a weighted sum of selected rows and columns. So a strip of the resul
 source, and equals the same rows of the whole result. Imports torch; the engine imports it late.
 """
 
+import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+_LOG = logging.getLogger(__name__)
+
+Table = tuple[Tensor, Tensor]
+"""For each result, the source positions that it sums (K, results) and their weights (K, results)."""
 
 _LOBES = 3
 # Width in source pixels of a region whose mean colour is kept: larger than details, smaller than a scene's objects.
@@ -24,29 +31,63 @@ class Taps:
     index: Tensor
     weight: Tensor
     # Copies on other devices: an upload at every use would make the GPU wait for the CPU.
-    _placed: dict[torch.device, tuple[Tensor, Tensor]] = field(default_factory=dict, compare=False)
+    _placed: dict[torch.device, Table] = field(default_factory=dict, compare=False)
 
     def span(self, start: int, stop: int) -> tuple[int, int]:
         """The half-open range of source positions that results start..stop need."""
         picked = self.index[:, start:stop]
         return int(picked.min()), int(picked.max()) + 1
 
-    def rows(self, picture: Tensor, start: int, stop: int, first: int) -> Tensor:
-        """Rows start..stop of the result, from a (N, C, H, W) strip whose row 0 is the source's row `first`."""
-        index, weight = self._on(picture.device)
-        return _sum(picture, index[:, start:stop] - first, weight[:, start:stop].unsqueeze(-1), dim=2)
-
-    def columns(self, picture: Tensor) -> Tensor:
-        """All columns of the result, from a (N, C, H, W) picture."""
-        return _sum(picture, *self._on(picture.device), dim=3)
-
-    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+    def on(self, device: torch.device) -> Table:
+        """`index` and `weight` on a device."""
         if device not in self._placed:
             self._placed[device] = (self.index.to(device), self.weight.to(device))
         return self._placed[device]
 
+    @property
+    def same(self) -> bool:
+        """Whether each result is one position of the source, which then is as long."""
+        return len(self.index) == 1
 
-def _sum(picture: Tensor, index: Tensor, weight: Tensor, dim: int) -> Tensor:
+
+def resized(
+    picture: Tensor, vertical: Taps, horizontal: Taps, *, rows: tuple[int, int] | None = None, first: int = 0
+) -> Tensor:
+    """Rows start..stop of the result (or all) in float32, from (N, C, H, W) that begins at the source's row `first`.
+
+    It may be a view of the strip.
+    """
+    start, stop = rows or (0, vertical.index.shape[1])
+    if vertical.same and horizontal.same:
+        return picture[:, :, start - first : stop - first].float()
+    index, weight = vertical.on(picture.device)
+    down, across = (index[:, start:stop] - first, weight[:, start:stop].contiguous()), horizontal.on(picture.device)
+    kernel = _kernel() if picture.is_cuda else None
+    if kernel is not None:
+        return kernel(picture, down, across)
+    return _sum(_sum(picture.float(), down, dim=2), across, dim=3)
+
+
+@lru_cache(maxsize=1)
+def _kernel() -> "Callable[[Tensor, Table, Table], Tensor] | None":
+    """Triton's, which reads the picture once, where this machine can build it."""
+    try:
+        from video_pipeline.upscaling.compute.kernels import resample
+
+        tiny = taps(4, 6).on(torch.device("cuda"))
+        resample(torch.zeros(1, 1, 4, 4, device="cuda"), tiny, tiny)
+    except Exception as error:
+        # It lacks Triton, a C compiler or a driver that is new enough; torch's own steps do the same.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        _LOG.warning("Triton cannot compile on this machine (%s); resizing goes on without.", reason)
+        return None
+    return resample
+
+
+def _sum(picture: Tensor, table: Table, dim: int) -> Tensor:
+    index, weight = table
+    if dim == 2:
+        weight = weight.unsqueeze(-1)
     total = picture.index_select(dim, index[0]) * weight[0]
     for positions, weights in zip(index[1:], weight[1:], strict=True):
         total += picture.index_select(dim, positions) * weights
@@ -63,9 +104,9 @@ def plain_rows(source: Tensor, size: tuple[int, int], start: int, stop: int) -> 
     """Rows start..stop of RGB 0..1 (N, 3, H, W) resized to `size` (width, height) without a network."""
     vertical, horizontal = cached_taps(source.shape[2], size[1]), cached_taps(source.shape[3], size[0])
     first, last = vertical.span(start, stop)
-    rows = vertical.rows(source[:, :, first:last], start, stop, first)
+    large = resized(source[:, :, first:last], vertical, horizontal, rows=(start, stop), first=first)
     # Lanczos overshoots at edges; values that no display shows must not count in a blend.
-    return horizontal.columns(rows).clamp_(0, 1)
+    return large.clamp(0, 1)
 
 
 def restore_means(picture: Tensor, source: Tensor) -> None:

@@ -29,6 +29,22 @@ def foldable(network: nn.Module, enlargement: Fraction) -> bool:
     )
 
 
+def fusable(network: nn.Module) -> bool:
+    """Whether `fused.fused` can take `network`: a published architecture with channels that its kernel computes."""
+    if isinstance(network, RRDBNet):
+        growth, features = network.growth, network.features
+        layers = [(growth, growth), (features, 4 * growth + features), (2 * growth, 2 * growth + features)]
+        return all(_kernel_computes(*layer) for layer in [*layers, (2 * growth, features), (features, features)])
+    return isinstance(network, SRVGGNetCompact) and _kernel_computes(network.features, network.features)
+
+
+def _kernel_computes(inputs: int, outputs: int) -> bool:
+    """Inputs by the sixteen; outputs a power of two, or the sum of two, of 16 and more."""
+    rest = outputs - (1 << (outputs.bit_length() - 1))
+    fits = rest == 0 or (rest >= 16 and rest & (rest - 1) == 0)
+    return inputs % 16 == 0 and outputs >= 16 and fits
+
+
 class FoldedCompact(nn.Module):
     """A compact network that enlarges by `scale` = a/b itself: blocks of b x b pixels become a x a.
 

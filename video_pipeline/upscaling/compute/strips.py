@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from video_pipeline.upscaling.compute.execution import CPU_BUFFER_BYTES, Network
-from video_pipeline.upscaling.compute.resample import cached_taps, plain_rows, restore_means
+from video_pipeline.upscaling.compute.resample import cached_taps, plain_rows, resized, restore_means
 
 # Bytes that a strip on the CPU may use while a network runs on it.
 _CPU_BYTES = 2 * 2**30
@@ -84,7 +84,7 @@ def _network_rows(
         strip = F.pad(strip, edges, mode="replicate")
     large = network(strip.to(picture_type).contiguous(memory_format=torch.channels_last))
     offset = int(top * scale)
-    large = large[:, :, first - offset : last - offset, : int(width * scale)].float()
-    finite = large.isfinite().all()
-    rows = vertical.rows(large.clamp_(0, 1), start, stop, first)
-    return horizontal.columns(rows), finite
+    large = large[:, :, first - offset : last - offset, : int(width * scale)]
+    # What overflowed, or is no number, shows in the sum; all others together are far from overflowing it.
+    finite = large.sum(dtype=torch.float32).isfinite()
+    return resized(large.float().clamp_(0, 1), vertical, horizontal, rows=(start, stop), first=first), finite
