@@ -59,7 +59,7 @@ class Extent:
 
 # By device and architecture; all sides are even after the enlargement.
 _EXTENTS = {
-    ("cuda", "compact"): Extent((1280, 720), CLIP_FRAMES, 8, 128, 8, (1248, 702), 48, (0, 0), 0),
+    ("cuda", "compact"): Extent((1280, 720), CLIP_FRAMES, 16, 128, 8, (1248, 702), 48, (0, 0), 0),
     ("cuda", "rrdb"): Extent((1280, 720), 48, 2, 16, 4, (1248, 702), 24, (0, 0), 0),
     ("cpu", "compact"): Extent((1280, 720), 6, 1, 3, 2, (624, 360), 8, (1280, 720), 5),
     ("cpu", "rrdb"): Extent((192, 108), 6, 1, 3, 2, (288, 162), 8, (192, 108), 5),
@@ -68,7 +68,7 @@ _QUICK = {
     "compact": Extent((320, 180), 4, 1, 2, 2, (288, 162), 4, (320, 180), 3),
     "rrdb": Extent((128, 72), 4, 1, 2, 2, (288, 162), 4, (128, 72), 3),
 }
-_EXECUTIONS: tuple[Execution, ...] = ("plain", "rewritten", "compiled", "auto")
+_EXECUTIONS: tuple[Execution, ...] = ("plain", "rewritten", "compiled", "fused", "auto")
 # (execution, number format), the yardstick first and what a user gets by asking for nothing last.
 _USUAL: dict[str, list[tuple[Execution, Precision]]] = {
     "cuda": [
