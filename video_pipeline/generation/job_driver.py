@@ -76,6 +76,24 @@ _UNTOLD_S = 3 * 24 * 3600.0
 _TURNED_AWAY = "turned away: "
 # How long an answer shows that a provider can be reached, unless something goes unanswered meanwhile.
 _REACHED_S = 30.0
+_NOT_SENT = Failure(FailureKind.NOT_SENT, "the pipeline stopped before it was sent")
+# Where a submit may be that somebody still has a word on, and how often that is tried to be written down.
+_IN_DOUBT = (JobState.SUBMITTING, JobState.UNKNOWN)
+_WORD_TRIES = 3
+
+
+class _Intent:
+    """One submit as this process knows it, whatever the ledger does: `outcome` is None while nobody can tell."""
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self.moment = datetime.now(UTC)
+        self.outcome: Receipt | Failure | None = _NOT_SENT
+
+    def goes_out(self) -> None:
+        """Its bytes are sent now. Raises LeaseLost, and nothing is sent."""
+        self._lease.check()
+        self.outcome = None
 
 
 class JobDriver:
@@ -318,15 +336,48 @@ class JobDriver:
             if wait_s is None:
                 return await self._fail(job, Failure(FailureKind.TRANSIENT, f"{silent}; nothing was bought"))
             await asyncio.sleep(wait_s)
-        job = await self._db(self._jobs.submitting, job)
-        checkpoints.reached("generation.submitting")
+        intent = _Intent(self._lease)
         try:
-            return await self._sent(job)
+            job = await self._db(self._jobs.submitting, job, intent.moment)
+            checkpoints.reached("generation.submitting")
+            return await self._sent(job, intent)
         except SubmitUnknown as error:
             job = await self._recovered(job, str(error), error.answer)
             if job.state is JobState.UNKNOWN:
                 await self._report(job, BreakerCause.OUTAGE, str(error))
             return job
+        except (LedgerError, asyncio.CancelledError):
+            await self._leave_word(job, intent)
+            raise
+
+    async def _leave_word(self, job: Job, intent: _Intent) -> None:
+        """Write down what only this process knows of a submit that it stops at, whoever has the clip by now.
+
+        Who finds the intent alone could not tell whether it was sent, and would have to ask a person.
+        """
+        outcome = intent.outcome
+        if outcome is None:
+            return
+        jobs = self._ledger.jobs.of_intent(intent.moment)
+        job = replace(job, state=JobState.SUBMITTING)
+        try:
+            for _ in range(_WORD_TRIES):
+                try:
+                    if isinstance(outcome, Failure):
+                        await self._db(jobs.failed, job, outcome)
+                    else:
+                        await self._db(jobs.submitted, job, outcome, note="told by who has sent it")
+                    break
+                except LedgerError:
+                    # It was not in this state, or the ledger's answer was lost once more.
+                    there = await self._db(jobs.settled, job.key)
+                    if there.submitted_at != intent.moment or there.state not in _IN_DOUBT:
+                        break
+                    job = there
+            if job.state is JobState.UNKNOWN:
+                await self._db(withdraw_doubt, self._ledger, job)
+        except LedgerError as error:
+            _LOG.warning("%s shot %d: what became of its submit is not noted: %s", job.clip_id, job.shot, error)
 
     async def _unreachable(self, provider: Provider) -> str:
         """Why nothing is sent to a provider that gives no answer at all; empty when it does.
@@ -360,18 +411,20 @@ class JobDriver:
         if error.answer is None:
             self._heard_at.pop(provider, None)
 
-    async def _sent(self, job: Job) -> Job:
-        """Send a submit whose intent is committed. Raises SubmitUnknown."""
+    async def _sent(self, job: Job, intent: _Intent) -> Job:
+        """Send a submit whose `intent` is committed. Raises SubmitUnknown."""
         for wait_s in (*self._policy.backoff_s, None):
             try:
                 # Since it was asked before the intent, or turned the submit away, it may have gone silent.
                 if silent := await self._unreachable(self._provider(job)):
                     raise NotAccepted(FailureKind.TRANSIENT, silent)
                 receipt = await self._provider(job).submit(
-                    job, before=self._lease.check, webhook=self._webhooks.address(job)
+                    job, before=intent.goes_out, webhook=self._webhooks.address(job)
                 )
             except NotAccepted as error:
                 self._unanswered(job.provider, error)
+                if error.documented:
+                    intent.outcome = _refusal(error)
                 again = error.kind is FailureKind.TRANSIENT and wait_s is not None
                 if again:
                     _LOG.warning("%s was not accepted (%s); again in %s s", job.clip_id, error.reason, wait_s)
@@ -379,14 +432,16 @@ class JobDriver:
                 # Right before it would be sent again: by then a history shows most.
                 found = None if error.documented else await self._taken_all_the_same(job, error)
                 if found is not None:
-                    receipt, how = found
-                    return await self._submitted(job, receipt, note=f"{error.reason}; {how}")
+                    intent.outcome, how = found
+                    return await self._submitted(job, intent.outcome, note=f"{error.reason}; {how}")
+                intent.outcome = _refusal(error)
                 if not again:
                     return await self._refused(job, error)
             except SubmitUnknown as error:
                 self._unanswered(job.provider, error)
                 raise
             else:
+                intent.outcome = receipt
                 self._heard(job.provider)
                 checkpoints.reached("generation.accepted")
                 return await self._submitted(job, receipt)
@@ -407,8 +462,7 @@ class JobDriver:
             raise SubmitUnknown(f"{error.reason}; {undecided}", answer=error.answer) from undecided
 
     async def _refused(self, job: Job, error: NotAccepted) -> Job:
-        failure = Failure(error.kind, error.reason, retry_allowed=error.retry_allowed)
-        return await self._fail(job, failure, answer=error.answer)
+        return await self._fail(job, _refusal(error), answer=error.answer)
 
     async def _submitted(self, job: Job, receipt: Receipt, *, note: str = "") -> Job:
         job = await self._db(self._jobs.submitted, job, receipt, note=note)
@@ -713,6 +767,10 @@ class JobDriver:
 
     async def _tell(self, alert: Alert) -> None:
         await asyncio.to_thread(self._notifier.notify, alert)
+
+
+def _refusal(error: NotAccepted) -> Failure:
+    return Failure(error.kind, error.reason[:_LONGEST_REASON], retry_allowed=error.retry_allowed)
 
 
 def is_overdue(job: Job, policy: GenerationPolicy) -> bool:

@@ -7,7 +7,7 @@ statement. Each item has its own outcome, so that nobody's lost lease is another
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -40,7 +40,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Move(Asked):
-    """From the state that `job` is in to another. `changes` are columns; `reserve_usd` is set aside for it."""
+    """From the state that `job` is in to another. `changes` are columns; `reserve_usd` is set aside for it.
+
+    With an `intent` only a job that was to be bought by the intent of that moment is moved.
+    """
 
     to: JobState
     changes: Values
@@ -48,6 +51,7 @@ class Move(Asked):
     answer: Values | None = None
     bill: Bill | None = None
     reserve_usd: Decimal | None = None
+    intent: datetime | None = None
 
 
 def led_to(job: Job, to: JobState) -> JobState:
@@ -62,12 +66,12 @@ _CHANGING = (
     "failure_kind, failure_reason, retry_allowed, provider_job_id, receipt, media_url, media_key, media_sha256, "
     "media_bytes, verdict, billed_usd, billed_s, cached_from, saved_usd, submitted_at, finished_at"
 )
-# The leases are locked first, in one order for all, and no job is moved but by one of them.
+# The leases are locked first, in one order for all; who moves a job without its lease can only be in the way of one.
 _MOVE = f"""
 WITH asked AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(moves)s::jsonb) AS asked (
         number int, key text, expected text, state text, changes jsonb, note text, answer jsonb,
-        resource text, token bigint, reserve numeric, bill numeric
+        resource text, token bigint, intent timestamptz, reserve numeric, bill numeric
     )
 ), {HELD}, moved AS (
     UPDATE jobs SET (state, updated_at, {_CHANGING}) = (
@@ -76,6 +80,7 @@ WITH asked AS MATERIALIZED (
     FROM asked LEFT JOIN held USING (resource, token)
     WHERE jobs.key = asked.key AND jobs.state = asked.expected
         AND (asked.token IS NULL OR held.token IS NOT NULL)
+        AND (asked.intent IS NULL OR jobs.submitted_at = asked.intent)
     RETURNING asked.number, jobs.*
 ), told AS (
     INSERT INTO job_events (job_key, from_state, to_state, note, answer)
@@ -153,6 +158,7 @@ def _asked(number: int, move: Move) -> Values:
         "answer": move.answer,
         "resource": lease.resource if lease else None,
         "token": lease.token if lease else None,
+        "intent": as_json(move.intent),
         "reserve": as_json(move.reserve_usd),
         "bill": as_json(move.bill.usd if move.bill else None),
     }

@@ -30,13 +30,21 @@ _move = together(job_moves.moved)
 class Jobs:
     """The rows of `jobs` with their events and money lines; the one place that moves a job from state to state."""
 
-    def __init__(self, engine: Engine, lease: Lease | None = None) -> None:
+    def __init__(self, engine: Engine, lease: Lease | None = None, intent: datetime | None = None) -> None:
         self._engine = engine
         self._lease = lease
+        self._intent = intent
 
     def under(self, lease: Lease) -> "Jobs":
         """The same rows for the holder of `lease`: every write raises LeaseLost when it is not held any more."""
         return Jobs(self._engine, lease)
+
+    def of_intent(self, moment: datetime) -> "Jobs":
+        """The same rows for whoever wrote the intent of `moment`, and knows without a lease what became of it.
+
+        Only a job with this very intent is moved.
+        """
+        return Jobs(self._engine, intent=moment)
 
     @property
     def engine(self) -> Engine:
@@ -49,6 +57,13 @@ class Jobs:
 
     def get(self, key: str) -> Job:
         with self._engine.connect() as connection:
+            return fetch(connection, key)
+
+    @tried_again
+    def settled(self, key: str) -> Job:
+        """The job as it is once whatever moves it at the moment has been committed or taken back."""
+        with self._engine.begin() as connection:
+            connection.execute(select(jobs.c.key).where(jobs.c.key == key).with_for_update())
             return fetch(connection, key)
 
     def moved_at(self, key: str) -> datetime:
@@ -128,9 +143,9 @@ class Jobs:
     # --- the moves of a job: each refused when the job has left the state that the caller saw -----------------------
 
     @_move
-    def submitting(self, job: Job) -> Move:
-        """Commit the intent to buy `job`; nothing has been sent yet."""
-        return self._move(job, JobState.SUBMITTING, {"submitted_at": datetime.now(UTC)})
+    def submitting(self, job: Job, moment: datetime | None = None) -> Move:
+        """Commit the intent to buy `job`; nothing has been sent yet. By its `moment` its writer knows it again."""
+        return self._move(job, JobState.SUBMITTING, {"submitted_at": moment or datetime.now(UTC)})
 
     @_move
     def submitted(self, job: Job, receipt: Receipt, *, note: str = "") -> Move:
@@ -247,7 +262,8 @@ class Jobs:
         """With a `bill` the job's reservation is replaced by it."""
         if bill is not None:
             changes = changes | {"billed_usd": bill.usd, "billed_s": bill.seconds}
-        return Move(job, self._lease, led_to(job, to), changes, note=note, answer=answer, bill=bill)
+        to = led_to(job, to)
+        return Move(job, self._lease, to, changes, note=note, answer=answer, bill=bill, intent=self._intent)
 
     def events(self, key: str) -> list[dict[str, Any]]:
         """The append-only trail of a job."""

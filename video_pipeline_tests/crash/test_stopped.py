@@ -2,7 +2,7 @@
 
 A stopped worker does not know that it was stopped. Its lease runs out while it sleeps, another worker takes the clip
 over, and a person may answer what that one could not. Then it is woken in the middle of what it was doing: it must
-buy, publish and write nothing any more.
+buy, publish and write nothing any more, but for the one thing that nobody else can know: what became of its submit.
 """
 
 import os
@@ -28,7 +28,7 @@ from video_pipeline.policy import load_policy
 from video_pipeline.publishing import resolve_publication
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.crash.conftest import Trial
-from video_pipeline_tests.crash.test_matrix import POINTS
+from video_pipeline_tests.crash.test_matrix import IN_DOUBT, POINTS
 from video_pipeline_tests.generation.stage import let_settle, quick
 
 pytestmark = pytest.mark.crash
@@ -111,7 +111,7 @@ def _assert_refused(trial: Trial, job: Job, sentence: str) -> None:
             _answer(trial, job, request_id)
 
 
-@pytest.mark.parametrize("name", _GENERATION)
+@pytest.mark.parametrize("name", [name for name in _GENERATION if name != IN_DOUBT])
 def test_a_worker_that_wakes_up_after_another_has_taken_over_does_nothing_more(stopped: Stopped) -> None:
     trial = stopped.trial
     [job] = trial.jobs()
@@ -122,6 +122,32 @@ def test_a_worker_that_wakes_up_after_another_has_taken_over_does_nothing_more(s
     left = trial.jobs()
     stopped.wake()
     assert trial.jobs() == left, "it has gone on after all"
+    trial.compare_books()
+
+
+@pytest.mark.usefixtures("unlisted")
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        (IN_DOUBT, [JobState.FAILED, JobState.ACCEPTED]),
+        ("generation.accepted", [JobState.ACCEPTED]),
+    ],
+)
+def test_who_wakes_up_after_its_submit_was_doubted_tells_what_became_of_it(
+    stopped: Stopped, ends: list[JobState]
+) -> None:
+    trial = stopped.trial
+    stopped.let_its_leases_run_out()
+    assert not trial.run()
+    [job] = trial.unknown()
+    assert trial.ledger.reviews.waiting()
+    stopped.wake()
+    told = trial.ledger.jobs.get(job.key)
+    assert told.state is (JobState.SUBMITTED if len(ends) == 1 else JobState.FAILED)
+    assert told.failure_kind is (None if len(ends) == 1 else FailureKind.NOT_SENT)
+    assert not trial.ledger.reviews.waiting()
+    assert not trial.run()
+    assert [job.state for job in trial.jobs()] == ends
     trial.compare_books()
 
 
@@ -163,7 +189,9 @@ def test_of_two_more_workers_one_takes_over(stopped: Stopped) -> None:
     stopped.let_its_leases_run_out()
     others = [trial.start(), trial.start()]
     assert [trial.ended(other) for other in others] == [False, False]
+    trial.compare_books()
     stopped.wake()
+    assert not trial.run()
     trial.compare_books()
 
 

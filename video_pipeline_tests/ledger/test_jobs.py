@@ -108,6 +108,19 @@ def test_a_providers_job_is_never_two_of_ours(ledger: Ledger):
     assert ledger.jobs.get(submitting.key).state is JobState.SUBMITTING
 
 
+@pytest.mark.parametrize("doubted", [False, True])
+def test_who_wrote_an_intent_ends_it_and_no_other(ledger: Ledger, doubted: bool):
+    job = ledger.jobs.submitting(reserved(ledger, a_job()))
+    job = ledger.jobs.unknown(job, "no answer") if doubted else job
+    assert job.submitted_at is not None
+    ended = Failure(FailureKind.NOT_SENT, "nothing went out")
+    with pytest.raises(LedgerError, match="another worker has moved it"):
+        ledger.jobs.of_intent(job.submitted_at + timedelta(microseconds=1)).failed(job, ended)
+    assert ledger.jobs.settled(job.key) == job
+    assert ledger.jobs.of_intent(job.submitted_at).failed(job, ended).failure_kind is FailureKind.NOT_SENT
+    assert all_money(ledger) == 0
+
+
 def test_reserving_twice_reserves_once(ledger: Ledger):
     job = reserved(ledger, a_job())
     assert ledger.jobs.reserve(job, ceiling_usd=CEILING_USD).granted
