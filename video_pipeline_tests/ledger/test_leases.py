@@ -176,7 +176,7 @@ def test_one_heartbeat_renews_all_leases_at_once_and_none_is_left_behind(ledger:
     event.listen(ledger.engine, "before_cursor_execute", note)
     names = [f"gpu {number}" for number in range(40)]
     with ExitStack() as stack:
-        mine = [stack.enter_context(ledger.leases.held(name, ttl_s=1.2)) for name in names]
+        mine = [stack.enter_context(ledger.leases.held(name, ttl_s=3)) for name in names]
         [beat] = _heartbeats()
         first = {name: _until(ledger, name) for name in names}
         deadline = time.monotonic() + 30
@@ -312,13 +312,14 @@ def test_publications_are_written_under_a_lease_as_jobs_are(ledger: Ledger):
 
 
 def test_nobody_takes_a_lease_over_in_the_middle_of_a_write(ledger: Ledger):
-    lease = _acquire(ledger, ttl_s=0.3)
+    lease = _acquire(ledger, ttl_s=1)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     with ThreadPoolExecutor(1) as pool:
         with fenced(ledger.engine, lease) as connection:
-            connection.execute(text("SELECT pg_sleep(0.4)"))
+            connection.execute(text("SELECT pg_sleep_until(until) FROM leases"))
             taking = pool.submit(_is_free, ledger)
-            connection.execute(text("SELECT pg_sleep(0.2)"))
-            assert not taking.done()
+            while not connection.execute(waiting).scalar_one():
+                assert not taking.done()
         assert taking.result(10)
 
 

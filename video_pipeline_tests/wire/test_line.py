@@ -187,14 +187,14 @@ def test_a_body_that_drips_comes_to_an_end() -> None:
     start = time.monotonic()
     answer = _asked([head, *[b" "] * 1000], pause_s=0.02, bounds=_QUICK)
     assert (answer.status, answer.damage) == (200, "it broke off (time-out)")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 10
 
 
 def test_a_head_that_drips_is_no_answer() -> None:
     start = time.monotonic()
     with pytest.raises(NoAnswer, match="time-out"):
         _asked([bytes([byte]) for byte in b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 100], pause_s=0.02, bounds=_QUICK)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 10
 
 
 def test_an_answer_that_never_comes_is_none() -> None:
@@ -205,13 +205,14 @@ def test_an_answer_that_never_comes_is_none() -> None:
 def test_a_long_wait_is_told_while_it_lasts(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(waiting, "TELL_EVERY_S", 0.05)
+    monkeypatch.setattr(waiting, "TELL_EVERY_S", 0.1)
     with pytest.raises(NoAnswer):
-        _asked([], hold=True, bounds=_QUICK)
+        _asked([], hold=True, bounds=Bounds(total_s=1.0))
     told = [record.getMessage() for record in caplog.records]
     assert told[0].startswith("A call to the vendor has taken ") and told[0].endswith(" s that it may take")
-    assert 1 < len(told) < 10
-    assert _asked([http(200, b"{}")], bounds=_QUICK).status == 200
+    assert 1 < len(told) < 11
+    monkeypatch.setattr(waiting, "TELL_EVERY_S", 5.0)
+    assert _asked([http(200, b"{}")]).status == 200
     assert len(caplog.records) == len(told), "an answer that came is not told of"
 
 
