@@ -5,6 +5,7 @@ the request, although nothing was sent, or the receipt was there.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -98,6 +99,29 @@ def test_a_run_that_is_stopped(
         patch.setattr(checkpoints, "on_reach", stop)
         stage.one(BRIEF)
     _end(stage, ends)
+
+
+def test_a_run_that_is_stopped_while_its_intent_is_on_its_way(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks: list[asyncio.Task[Any]] = []
+
+    def note(name: str) -> None:
+        task = asyncio.current_task()
+        if name == "generation.reserved" and task is not None:
+            tasks.append(task)
+
+    def stop(_: Connection, __: Any, ___: str, given: Any, *____: Any) -> None:
+        if tasks and '"state": "submitting"' in str(given):
+            task = tasks.pop()
+            task.get_loop().call_soon_threadsafe(task.cancel)
+            while not task.done() and not task.cancelling():
+                time.sleep(0.001)
+
+    monkeypatch.setattr(checkpoints, "on_reach", note)
+    event.listen(stage.ledger.engine, "before_cursor_execute", stop)
+    with pytest.raises(asyncio.CancelledError):
+        stage.one(BRIEF)
+    event.remove(stage.ledger.engine, "before_cursor_execute", stop)
+    _end(stage, UNSENT)
 
 
 @pytest.mark.parametrize(("point", "ends"), [("submitting", UNSENT), ("accepted", SENT)], ids=["unsent", "sent"])

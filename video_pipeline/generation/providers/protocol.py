@@ -150,8 +150,8 @@ class Provider(Protocol):
         """Buy `job`; its key is the idempotency key. Raises NotAccepted or SubmitUnknown.
 
         `before` is called in the last moment before the request's bytes go out. What it raises passes through, and
-        nothing was sent. `webhook` is the address that a vendor with `WebhookTerms` is asked to call when the job has
-        ended.
+        nothing was sent. A submit that is stopped before that was surely not sent, and may be sent again. `webhook`
+        is the address that a vendor with `WebhookTerms` is asked to call when the job has ended.
         """
         ...
 
