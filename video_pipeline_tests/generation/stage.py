@@ -106,7 +106,7 @@ class Stage:
         plans: Sequence[ClipPlan],
         *,
         policy: Policy | None = None,
-        limit_s: float = 15.0,
+        limit_s: float = 60.0,
         days: Collection[date] = (),
     ) -> list[GeneratedClip]:
         """One run of the engine over `plans`; TimeoutError when it does not come to an end."""
