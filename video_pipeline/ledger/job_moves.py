@@ -66,7 +66,7 @@ _CHANGING = (
     "failure_kind, failure_reason, retry_allowed, provider_job_id, receipt, media_url, media_key, media_sha256, "
     "media_bytes, verdict, billed_usd, billed_s, cached_from, saved_usd, submitted_at, finished_at"
 )
-# The leases are locked first, in one order for all; who moves a job without its lease can only be in the way of one.
+# The leases are locked first, in one order for all. Without its lease a job is only moved by who wrote its intent.
 _MOVE = f"""
 WITH asked AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(moves)s::jsonb) AS asked (
