@@ -55,7 +55,7 @@ class Machine:
             self.environment["VIDEO_PIPELINE_LEDGER_URL"] = ledger_url
 
     def run(
-        self, *arguments: str | Path, environment: Mapping[str, str] | None = None, timeout_s: float = 120
+        self, *arguments: str | Path, environment: Mapping[str, str] | None = None, timeout_s: float = 240
     ) -> subprocess.CompletedProcess[str]:
         """Run `video-pipeline` with `arguments` to its end."""
         return run_command(
@@ -86,7 +86,7 @@ class Machine:
             text=True,
             cwd=self.folder,
             env=environment,
-            timeout=120,
+            timeout=240,
             check=False,
             **options,
         )

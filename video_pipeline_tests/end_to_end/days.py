@@ -10,7 +10,7 @@ from video_pipeline_tests.end_to_end.conftest import Machine
 from video_pipeline_tests.generation.stage import let_settle
 from video_pipeline_tests.integration.small_day import assert_books_agree, sandbox_books
 
-PATIENCE_S = 90.0
+PATIENCE_S = 150.0
 
 
 def finish(machine: Machine, day: date, *options: str) -> None:
