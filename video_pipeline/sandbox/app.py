@@ -22,6 +22,7 @@ from video_pipeline.sandbox.deliveries import Deliveries
 from video_pipeline.sandbox.downloads import Downloads
 from video_pipeline.sandbox.farm import RenderFarm
 from video_pipeline.sandbox.faults import Faults
+from video_pipeline.sandbox.moderation import Moderation
 from video_pipeline.sandbox.pricelist import PriceList
 from video_pipeline.sandbox.wires import WIRES, Backend, Wire
 
@@ -30,12 +31,12 @@ class Sandbox:
     """All of the server behind its socket, on one state folder."""
 
     def __init__(self, state_dir: Path, base_url: str) -> None:
-        own_prices = state_dir / "models.yaml"
-        prices = PriceList(own_prices if own_prices.exists() else Path(__file__).with_name("models.yaml"))
+        prices = PriceList(_own_or_packaged(state_dir, "models.yaml"))
+        moderation = Moderation(_own_or_packaged(state_dir, "moderation.yaml"))
         self._state_dir = state_dir
         self._books = Books(state_dir / "books.sqlite3")
         self._faults = Faults(self._books.database)
-        self._farm = RenderFarm(base_url, state_dir / "media", self._books, self._faults, prices)
+        self._farm = RenderFarm(base_url, state_dir / "media", self._books, self._faults, prices, moderation)
         channel = Channel(state_dir / "uploads", self._books, self._faults, prices)
         downloads = Downloads(self._farm, channel, self._books, self._faults)
         backend = Backend(base_url, self._farm, channel, downloads, Deliveries(self._faults), self._faults, prices)
@@ -97,6 +98,12 @@ class Sandbox:
     async def _clear_faults(self, request: Request) -> JSONResponse:
         self._faults.clear()
         return JSONResponse({"faults": []})
+
+
+def _own_or_packaged(state_dir: Path, name: str) -> Path:
+    """The state folder's file of that name, else the packaged one."""
+    own = state_dir / name
+    return own if own.exists() else Path(__file__).with_name(name)
 
 
 def _further_wires(state_dir: Path) -> list[Callable[[Backend], Wire]]:

@@ -16,9 +16,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from video_pipeline.sandbox import moderation
 from video_pipeline.sandbox.books import BookedRequest, Books, Progress, now, stamp
 from video_pipeline.sandbox.faults import JOB_FAULTS, Faults
+from video_pipeline.sandbox.moderation import Moderation, Part
 from video_pipeline.sandbox.orders import Cause, Ending, InvalidOrder, Order, Outcome
 from video_pipeline.sandbox.pricelist import PricedModel, PriceList
 
@@ -66,9 +66,18 @@ class Accepted:
 class RenderFarm:
     """The models, their queue and their workers."""
 
-    def __init__(self, base_url: str, media_dir: Path, books: Books, faults: Faults, prices: PriceList) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        media_dir: Path,
+        books: Books,
+        faults: Faults,
+        prices: PriceList,
+        moderation: Moderation,
+    ) -> None:
         self._base_url, self._media_dir = base_url, media_dir
         self._books, self._faults, self._prices = books, faults, prices
+        self._moderation = moderation
         media_dir.mkdir(exist_ok=True)
         self._renderers = ThreadPoolExecutor(RENDER_WORKERS, thread_name_prefix="render")
         self._jobs: dict[str, asyncio.Task[None]] = {}
@@ -157,15 +166,18 @@ class RenderFarm:
         faults = {name: fault.value for name, fault in taken.items() if fault}
         seconds = usd = Decimal(0)
         verdict: Ending | None
+        output_refused = "the output was found unsafe" if "refuse_output" in faults else None
         if isinstance(order, InvalidOrder):
             verdict = Ending(Outcome.INVALID, order.reason, answer=order.answer)
         else:
             seconds, usd = order.seconds, purchase.model.usd(order)
-            verdict = _moderated(purchase, order, ordered="refuse_input" in faults)
+            verdict = self._moderated(purchase, order, ordered="refuse_input" in faults)
+            output_refused = output_refused or self._refusal(Part.OUTPUT, order.prompt, purchase, order)
         plan = {
             "faults": faults,
             "order": None if isinstance(order, InvalidOrder) else order.as_json(),
             "verdict": verdict and verdict.as_json(),
+            "output_refused": output_refused,
             "billed": sorted(purchase.billed | {Outcome.COMPLETED}),
             "webhook": purchase.webhook,
         }
@@ -188,6 +200,26 @@ class RenderFarm:
             outcome="queued",
             plan=json.dumps(plan),
         )
+
+    def _moderated(self, purchase: Purchase, order: Order, *, ordered: bool) -> Ending | None:
+        """The refusal of an order, None when it may be rendered; `ordered` when a fault asks for a refusal."""
+        rate = purchase.model.refusal_rate
+        reason = self._refusal(Part.PROMPT, order.prompt, purchase, order, rate=rate)
+        if reason or ordered:
+            return Ending(Outcome.REFUSED_INPUT, reason or "a fault orders it")
+        if order.start_image is None:
+            return None
+        reason = self._refusal(Part.START_IMAGE, self._shown(order.start_image), purchase, order)
+        return Ending(Outcome.REFUSED_INPUT, reason, Cause.IMAGE_REFUSED) if reason else None
+
+    def _refusal(self, part: Part, words: str, purchase: Purchase, order: Order, *, rate: float = 0.0) -> str | None:
+        drawn_by = f"{purchase.endpoint}\n{order.prompt}\n{order.seed}"
+        return self._moderation.refusal(part, words, makes=order.kind, drawn_by=drawn_by, rate=rate)
+
+    def _shown(self, image: str) -> str:
+        """What an image shows: the words that it was rendered from; nothing of one that is not this server's."""
+        found = self.media(image.rpartition("/")[2]) if image.startswith(self.media_url("")) else None
+        return found[1].prompt if found else ""
 
     def _known(self, request_id: str) -> BookedRequest:
         request = self._books.request(request_id)
@@ -236,8 +268,9 @@ class RenderFarm:
         if "job_failed" in faults:
             return Ending(Outcome.FAILED, "The model failed to generate", Cause.MODEL)
         ending = await asyncio.get_running_loop().run_in_executor(self._renderers, self._render, request)
-        if "refuse_output" in faults and ending.outcome is Outcome.COMPLETED:
-            return Ending(Outcome.REFUSED_OUTPUT, "the output was found unsafe")
+        refused = request.plan.get("output_refused")
+        if refused and ending.outcome is Outcome.COMPLETED:
+            return Ending(Outcome.REFUSED_OUTPUT, refused)
         return ending
 
     def _render(self, request: BookedRequest) -> Ending:
@@ -245,17 +278,6 @@ class RenderFarm:
         from video_pipeline.sandbox.rendering import Studio  # numpy is not for the start of the server
 
         return Studio(self._media_dir, self.media_url(""), self._prices.fps).render(request)
-
-
-def _moderated(purchase: Purchase, order: Order, *, ordered: bool) -> Ending | None:
-    """The refusal of an order, None when it may be rendered; `ordered` when a fault asks for a refusal."""
-    reason = moderation.refusal(order.prompt, text_to_video=order.kind == "video" and order.start_image is None)
-    rate = purchase.model.refusal_rate
-    if reason is None and moderation.unlucky(purchase.endpoint, order.prompt, order.seed, rate):
-        reason = "the classifier is not sure about it"
-    if reason is None and ordered:
-        reason = "a fault orders it"
-    return Ending(Outcome.REFUSED_INPUT, reason) if reason else None
 
 
 def _usd(request: BookedRequest, ending: Ending) -> Decimal | None:

@@ -1,49 +1,89 @@
-"""The sandbox's moderation rules: what a prompt may not say, and to which kind of model that applies.
+"""The sandbox's moderation: what a prompt may not say, and a start image and an output may not show.
 
-The rules are data, so that a test or a newcomer can read why a prompt was refused. Words are matched whole and
-without regard to case. A prompt is judged before anything is rendered.
+The rules are data (`moderation.yaml`), so that a test or a newcomer can read why something was refused. They hold for
+every model and every vendor alike; what a refusal costs is the vendors' own.
 """
 
 import hashlib
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
 
-ALWAYS_REFUSED = ("politician", "president", "celebrity", "famous actor", "gore", "blood")
-"""Refused by every model, video or image, from text or from an image."""
-
-DISTRESS = ("crying", "tears", "sobbing")
-"""Refused by text-to-video models anywhere in a prompt."""
-
-CLOSE_UP = ("close-up", "closeup", "close up")
-FACE = ("face", "ceo", "person", "man", "woman", "founder", "crying", "tears", "expression", "smiling", "eyes")
-"""Text-to-video models refuse a close-up together with any of these: "Close-up of CEO speaking with confidence" is
-refused, "Close-up of a coffee cup" and "Medium shot, professional setting, minimal expression" pass."""
+import yaml
 
 
-def refusal(prompt: str, *, text_to_video: bool) -> str | None:
-    """The reason for which the prompt is refused, None when it passes.
+class Part(StrEnum):
+    """What is looked at."""
 
-    Image models and image-to-video models (`text_to_video=False`) know only the list that is always refused.
-    """
-    found = _first(ALWAYS_REFUSED, prompt)
-    if found:
-        return f"the prompt names '{found}'"
-    if not text_to_video:
+    PROMPT = "prompt"
+    START_IMAGE = "start_image"
+    OUTPUT = "output"
+
+
+_NOUNS = {Part.PROMPT: "prompt", Part.START_IMAGE: "start image", Part.OUTPUT: "output"}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of the file; `makes` holds "video" or "image" or both."""
+
+    reason: str
+    makes: frozenset[str]
+    looks_at: frozenset[Part]
+    terms: tuple[str, ...]
+    together_with: tuple[str, ...]
+
+    def found(self, words: str) -> str | None:
+        """The words for which the rule refuses, None when it does not."""
+        term = _first(self.terms, words)
+        if term is None or not self.together_with:
+            return term and f"'{term}'"
+        other = _first(self.together_with, words)
+        return other and f"'{term}' and '{other}'"
+
+
+class Moderation:
+    """The rules and rates in force, from the packaged file or the one in the state folder."""
+
+    def __init__(self, path: Path) -> None:
+        listed = yaml.safe_load(path.read_text())
+        self._rates: Mapping[Part, float] = {Part(part): float(rate) for part, rate in listed["rates"].items()}
+        self._rules = [_rule(entry) for entry in listed["rules"]]
+
+    def refusal(self, part: Part, words: str, *, makes: str, drawn_by: str = "", rate: float = 0.0) -> str | None:
+        """The reason for which a part is refused, None when it passes.
+
+        `words` are what is in it, as far as anyone knows. `drawn_by` is what random refusals depend on, and `rate`
+        the model's own share of them.
+        """
+        for rule in self._rules:
+            found = rule.found(words) if part in rule.looks_at and makes in rule.makes else None
+            if found:
+                return f"the {_NOUNS[part]} {rule.reason} {found}"
+        if unlucky(f"{part}\n{drawn_by}", max(rate, self._rates.get(part, 0.0))):
+            return f"the classifier is not sure about the {_NOUNS[part]}"
         return None
-    found = _first(DISTRESS, prompt)
-    if found:
-        return f"the prompt shows distress ('{found}')"
-    close_up, face = _first(CLOSE_UP, prompt), _first(FACE, prompt)
-    if close_up and face:
-        return f"the prompt asks for a '{close_up}' of a face ('{face}')"
-    return None
 
 
-def unlucky(endpoint: str, prompt: str, seed: object, rate: float) -> bool:
-    """Whether the model's configured random refusal hits this request; the same request gets the same answer."""
-    digest = hashlib.sha256(f"{endpoint}\n{prompt}\n{seed}".encode()).digest()
+def unlucky(drawn_by: str, rate: float) -> bool:
+    """Whether a random refusal hits; the same words get the same answer."""
+    digest = hashlib.sha256(drawn_by.encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64 < rate
 
 
-def _first(terms: tuple[str, ...], prompt: str) -> str | None:
-    lowered = prompt.lower()
+def _rule(entry: dict[str, Any]) -> Rule:
+    return Rule(
+        reason=entry["reason"],
+        makes=frozenset(entry["makes"]),
+        looks_at=frozenset(Part(part) for part in entry["looks_at"]),
+        terms=tuple(entry["any"]),
+        together_with=tuple(entry.get("together_with", ())),
+    )
+
+
+def _first(terms: tuple[str, ...], words: str) -> str | None:
+    lowered = words.lower()
     return next((term for term in terms if re.search(rf"(?<!\w){re.escape(term)}(?!\w)", lowered)), None)

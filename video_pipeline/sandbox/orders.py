@@ -14,7 +14,7 @@ class Outcome(StrEnum):
 
     COMPLETED = "completed"
     REFUSED_INPUT = "refused_input"
-    """Moderation refused the prompt; nothing was rendered."""
+    """Moderation refused the prompt or the start image; nothing was rendered."""
     REFUSED_OUTPUT = "refused_output"
     """Moderation refused what was rendered."""
     FAILED = "failed"
@@ -33,6 +33,8 @@ class Cause(StrEnum):
     """An error of the sandbox itself."""
     IMAGE_NOT_FETCHED = "image_not_fetched"
     IMAGE_NOT_READ = "image_not_read"
+    IMAGE_REFUSED = "image_refused"
+    """It is the start image that moderation refused, not the prompt."""
 
 
 @dataclass(frozen=True)

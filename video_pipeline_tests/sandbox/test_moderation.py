@@ -1,12 +1,27 @@
-"""The visible rules, case by case."""
+"""The packaged rules, case by case, and rules of a test's own."""
 
+from pathlib import Path
+
+import httpx
 import pytest
 
-from video_pipeline.sandbox.moderation import refusal, unlucky
+import video_pipeline.sandbox
+from video_pipeline.sandbox import ensure_running, stop
+from video_pipeline.sandbox.moderation import Moderation, Part, unlucky
+from video_pipeline_tests.sandbox.conftest import Client
+
+RULES = Moderation(Path(video_pipeline.sandbox.__file__).with_name("moderation.yaml"))
+HIDDEN = """
+rates: {prompt: 0, start_image: 0, output: 0}
+rules:
+  - {reason: hides, makes: [video], looks_at: [prompt], any: [lantern]}
+  - {reason: hides, makes: [video], looks_at: [start_image], any: [kite]}
+  - {reason: hides, makes: [video], looks_at: [output], any: [ferry]}
+"""
 
 
 @pytest.mark.parametrize(
-    ("prompt", "refused_as_text", "refused_from_image"),
+    ("prompt", "refused_video", "refused_image"),
     [
         ("Close-up of CEO speaking with confidence", True, False),
         ("Medium shot, professional setting, minimal expression", False, False),
@@ -24,22 +39,53 @@ from video_pipeline.sandbox.moderation import refusal, unlucky
         ("", False, False),
     ],
 )
-def test_a_prompt_is_judged_by_the_words_it_carries(
-    prompt: str, refused_as_text: bool, refused_from_image: bool
-) -> None:
-    assert (refusal(prompt, text_to_video=True) is not None) is refused_as_text
-    assert (refusal(prompt, text_to_video=False) is not None) is refused_from_image
+def test_a_prompt_is_judged_by_the_words_it_carries(prompt: str, refused_video: bool, refused_image: bool) -> None:
+    for makes, refused in (("video", refused_video), ("image", refused_image)):
+        assert (RULES.refusal(Part.PROMPT, prompt, makes=makes) is not None) is refused
 
 
 def test_the_reason_names_the_words() -> None:
-    reason = refusal("Close-up of CEO speaking", text_to_video=True)
-    assert reason is not None
-    assert "close-up" in reason
-    assert "ceo" in reason
+    reason = RULES.refusal(Part.PROMPT, "Close-up of CEO speaking", makes="video")
+    assert reason == "the prompt asks for a close-up of a face with 'close-up' and 'ceo'"
+
+
+def test_what_may_be_said_may_not_be_shown_all_the_same() -> None:
+    assert RULES.refusal(Part.PROMPT, "Gunfire over the hill", makes="video") is None
+    assert RULES.refusal(Part.OUTPUT, "Gunfire over the hill", makes="video") == "the output shows 'gunfire'"
 
 
 def test_random_refusals_hit_the_configured_share_and_are_repeatable() -> None:
-    verdicts = [unlucky("a/b", f"prompt {number}", 1, 0.2) for number in range(2000)]
+    verdicts = [unlucky(f"prompt {number}", 0.2) for number in range(2000)]
     assert 0.16 < sum(verdicts) / 2000 < 0.24
-    assert verdicts == [unlucky("a/b", f"prompt {number}", 1, 0.2) for number in range(2000)]
-    assert not any(unlucky("a/b", f"prompt {number}", 1, 0) for number in range(500))
+    assert verdicts == [unlucky(f"prompt {number}", 0.2) for number in range(2000)]
+    assert not any(unlucky(f"prompt {number}", 0) for number in range(500))
+
+
+def test_every_mode_is_judged_by_the_rules_that_a_state_folder_brings(tmp_path: Path) -> None:
+    (tmp_path / "moderation.yaml").write_text(HIDDEN)
+    client = Client(ensure_running(tmp_path).base_url)
+    try:
+        places = {
+            "a lantern": client.make("sandbox/sprint/text-to-video", prompt="a lantern", duration=1),
+            "a lantern, moving": _from_image(client, "a hill", "a lantern"),
+            "a kite, moving": _from_image(client, "a kite", "a hill"),
+            "a ferry": client.make("sandbox/sprint/text-to-video", prompt="a ferry", duration=1),
+            "a ferry, moving": _from_image(client, "a hill", "a ferry"),
+        }
+        assert {name: answer.json()["detail"][0]["loc"] for name, answer in places.items()} == {
+            "a lantern": ["body", "prompt"],
+            "a lantern, moving": ["body", "prompt"],
+            "a kite, moving": ["body", "image_url"],
+            "a ferry": ["output"],
+            "a ferry, moving": ["output"],
+        }
+        assert _from_image(client, "a hill", "another hill").status_code == 200
+    finally:
+        client.close()
+        stop(tmp_path)
+
+
+def _from_image(client: Client, shown: str, prompt: str) -> httpx.Response:
+    size = {"width": 90, "height": 160}
+    image = client.make("sandbox/still", prompt=shown, image_size=size).json()["images"][0]["url"]
+    return client.make("sandbox/sprint/image-to-video", prompt=prompt, image_url=image, duration=1)

@@ -191,6 +191,9 @@ class Fal:
                 return 200, self._output(booked, ending)
             case Outcome.CANCELED:
                 return 499, {"detail": "Request was cancelled", "error_type": "client_cancelled"}
+            case Outcome.REFUSED_INPUT if ending.cause is Cause.IMAGE_REFUSED:
+                shown = (booked.order.start_image or "")[:200]
+                return _details(_policy_violation(["body", "image_url"], ending.reason, shown))
             case Outcome.REFUSED_INPUT:
                 return _details(_policy_violation(["body", "prompt"], ending.reason, booked.prompt))
             case Outcome.REFUSED_OUTPUT:
@@ -483,13 +486,13 @@ def _details(*details: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     return 422, {"detail": list(details)}
 
 
-def _policy_violation(place: list[str], reason: str, prompt: str) -> dict[str, Any]:
+def _policy_violation(place: list[str], reason: str, given: str) -> dict[str, Any]:
     return {
         "loc": place,
         "msg": f"The content could not be processed because it was flagged by a content checker: {reason}.",
         "type": "content_policy_violation",
         "url": "https://docs.fal.ai/errors/#content_policy_violation",
-        "input": prompt,
+        "input": given,
     }
 
 
