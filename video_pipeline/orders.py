@@ -15,6 +15,14 @@ class Orientation(StrEnum):
     LANDSCAPE = "landscape"
     SQUARE = "square"
 
+    @property
+    def aspect_ratio(self) -> str:
+        """Width to height, as vendors write it."""
+        return _ASPECT_RATIOS[self]
+
+
+_ASPECT_RATIOS = {Orientation.PORTRAIT: "9:16", Orientation.LANDSCAPE: "16:9", Orientation.SQUARE: "1:1"}
+
 
 class Ending(StrEnum):
     """How a job ends without a file; whether that is billed is in its provider's terms or its model's price."""

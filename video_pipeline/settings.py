@@ -38,15 +38,16 @@ class Mode(StrEnum):
 class VendorSection(BaseSettings):
     """What the adapter of one vendor reads from the environment.
 
-    An adapter's file declares a subclass, whose fields name their variables by `validation_alias`. Its keys are
-    `SecretStr | None`. Instances come from `Settings.section`.
+    An adapter's file declares a subclass, whose fields name their variables by `validation_alias`. Those that may be
+    None (`SecretStr | None`, or `str | None` for the address of one's own server) connect it. Instances come from
+    `Settings.section`.
     """
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", populate_by_name=True)
 
     @classmethod
     def keys(cls) -> tuple[str, ...]:
-        """The variables that hold the vendor's keys; all of them connect it."""
+        """The variables that hold the vendor's keys, or where it is; all of them connect it."""
         return tuple(str(field.validation_alias) for field in _key_fields(cls).values())
 
     def keys_set(self) -> tuple[str, ...]:
@@ -71,7 +72,8 @@ class VendorSection(BaseSettings):
 
 
 def _key_fields(section: type[VendorSection]) -> dict[str, FieldInfo]:
-    return {name: field for name, field in section.model_fields.items() if field.annotation == SecretStr | None}
+    connecting = (SecretStr | None, str | None)
+    return {name: field for name, field in section.model_fields.items() if field.annotation in connecting}
 
 
 _SectionT = TypeVar("_SectionT", bound=VendorSection)

@@ -112,7 +112,7 @@ def test_an_answer_that_comes_too_late_is_unknown_and_was_bought(
     run: Run, edge: Edge, job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edge.fault("submit_delay", value=0.6)
-    monkeypatch.setattr("video_pipeline.generation.providers.fal._SUBMIT_BOUNDS", Bounds(total_s=0.2))
+    monkeypatch.setattr("video_pipeline.generation.providers.line._SUBMIT_BOUNDS", Bounds(total_s=0.2))
 
     async def impatient() -> None:
         async with httpx.AsyncClient(trust_env=False, verify=False) as client:

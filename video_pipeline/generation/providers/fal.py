@@ -13,13 +13,12 @@ fal has no idempotency key. It retries queued requests itself unless `x-fal-no-r
 import contextlib
 import hashlib
 import json
-import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, cast
 
 import httpx
 from cryptography.exceptions import InvalidSignature
@@ -27,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from video_pipeline.errors import ConfigurationError
+from video_pipeline.generation.providers.line import ProviderLine, or_none, readable
 from video_pipeline.generation.providers.protocol import (
     Forged,
     JobFailed,
@@ -46,9 +46,7 @@ from video_pipeline.ledger import FailureKind, Job, JobKind, Receipt
 from video_pipeline.orders import Ending, Orientation, RenderOrder
 from video_pipeline.routing import Unit
 from video_pipeline.settings import VendorSection
-from video_pipeline.wire import Answer, Bounds, Line, NoAnswer, NotSent, Secrets, Unreadable, Unsendable, clean
-
-_LOG = logging.getLogger(__name__)
+from video_pipeline.wire import Answer, Bounds, Secrets, Unreadable, clean
 
 _MODERATION = "content_policy_violation"
 _CANCELED = "client_cancelled"
@@ -105,12 +103,9 @@ _HISTORY_PAGES = 50
 # A page of a hundred is asked for; each request comes with its arguments.
 _HISTORY_PAGE, _LARGEST_PAGE = 100, 1000
 _HISTORY_BOUNDS = Bounds(total_s=60.0, max_bytes=4 * 1024 * 1024, max_values=50_000)
-_SUBMIT_BOUNDS = Bounds(total_s=60.0)
-_READ_BOUNDS = Bounds(total_s=30.0)
 _REQUEST_ID = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,99}$"
 # A call that was signed longer ago, or for a later time, may be an old one sent again.
 _CALL_AGE_S = 300
-_ASPECT_RATIOS = {Orientation.PORTRAIT: "9:16", Orientation.LANDSCAPE: "16:9", Orientation.SQUARE: "1:1"}
 _IMAGE_SIZES = {
     Orientation.PORTRAIT: "portrait_16_9",
     Orientation.LANDSCAPE: "landscape_16_9",
@@ -159,21 +154,16 @@ class FalWire(BaseModel):
     arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
-def _or_none(kind: type) -> BeforeValidator:
-    """A field that is left out where it is of another type: nothing depends on it."""
-    return BeforeValidator(lambda value: value if isinstance(value, kind) else None)
-
-
 class _Receipt(BaseModel):
     request_id: str = Field(pattern=_REQUEST_ID)
-    status_url: Annotated[str | None, _or_none(str)] = None
-    response_url: Annotated[str | None, _or_none(str)] = None
-    cancel_url: Annotated[str | None, _or_none(str)] = None
+    status_url: Annotated[str | None, or_none(str)] = None
+    response_url: Annotated[str | None, or_none(str)] = None
+    cancel_url: Annotated[str | None, or_none(str)] = None
 
 
 class _Listed(BaseModel):
     request_id: str = Field(pattern=_REQUEST_ID)
-    json_input: Annotated[dict[str, Any] | None, _or_none(dict)] = None
+    json_input: Annotated[dict[str, Any] | None, or_none(dict)] = None
 
 
 class _History(BaseModel):
@@ -195,12 +185,12 @@ class _Quotes(BaseModel):
 
 class _Status(BaseModel):
     status: str
-    error_type: Annotated[str | None, _or_none(str)] = None
+    error_type: Annotated[str | None, or_none(str)] = None
 
 
 class _File(BaseModel):
     url: str = Field(pattern=r"^https?://", max_length=8192)
-    file_size: Annotated[int | None, _or_none(int)] = None
+    file_size: Annotated[int | None, or_none(int)] = None
 
 
 class _Clip(BaseModel):
@@ -216,7 +206,7 @@ class _Finding(BaseModel):
     """One entry of a model error's `detail`; `loc` is where in the request or in the output it was found."""
 
     type: str
-    msg: Annotated[str | None, _or_none(str)] = None
+    msg: Annotated[str | None, or_none(str)] = None
     loc: tuple[str | int, ...] = ()
 
     @property
@@ -247,9 +237,6 @@ class _Flat(BaseModel):
 
     detail: str
     error_type: str = ""
-
-
-_ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 
 class _Ended(BaseModel):
@@ -285,35 +272,28 @@ class FalProvider:
         self._api_url = api_url.rstrip("/")
         key = key.strip()
         # A key is its id and its secret with a colon between them; the secret alone is as bad to give away.
-        self._line = Line("fal", origins=(queue_url, api_url), secrets=(key, key.rpartition(":")[2]), client=client)
-        self._headers = {"Authorization": f"Key {key}"}
+        self._line = ProviderLine(
+            "fal",
+            keys="FAL_KEY",
+            origins=(queue_url, api_url),
+            secrets=(key, key.rpartition(":")[2]),
+            headers={"Authorization": f"Key {key}"},
+            client=client,
+        )
         self.trusted_origins = frozenset(trusted_origins)
         self.media_origins = frozenset(media_origins)
 
     async def submit(
         self, job: Job, *, before: Callable[[], None] | None = None, webhook: str | None = None
     ) -> Receipt:
-        headers = self._headers | {
-            "x-fal-no-retry": "1",
-            "X-Fal-Object-Lifecycle-Preference": json.dumps({"expiration_duration_seconds": _KEEP_S}),
-        }
-        try:
-            answer = await self._line.ask(
-                "POST",
-                f"{self._queue_url}/{job.request['endpoint']}",
-                headers=headers,
-                params={"fal_webhook": webhook} if webhook else None,
-                json=job.request["arguments"],
-                bounds=_SUBMIT_BOUNDS,
-                before=before,
-            )
-        except Unsendable as error:
-            reason = "FAL_KEY or the address of fal cannot be sent; check them for stray characters"
-            raise NotAccepted(FailureKind.AUTH, reason) from error
-        except NotSent as error:
-            raise NotAccepted(FailureKind.TRANSIENT, str(error)) from error
-        except NoAnswer as error:
-            raise SubmitUnknown(str(error)) from error
+        keep = json.dumps({"expiration_duration_seconds": _KEEP_S})
+        answer = await self._line.submit(
+            f"{self._queue_url}/{job.request['endpoint']}",
+            headers={"x-fal-no-retry": "1", "X-Fal-Object-Lifecycle-Preference": keep},
+            params={"fal_webhook": webhook} if webhook else None,
+            json=job.request["arguments"],
+            before=before,
+        )
         if 200 <= answer.status < 300:
             return self._receipt(job, answer)
         raise _refused_submit(answer)
@@ -331,13 +311,7 @@ class FalProvider:
         )
 
     async def reach(self) -> None:
-        try:
-            await self._line.ask("GET", self._queue_url, headers=self._headers, bounds=_READ_BOUNDS)
-        except Unsendable:
-            # Then no submit can be sent either, and that one says what is to be mended.
-            return
-        except (NotSent, NoAnswer) as error:
-            raise Undecided(f"{error}, asked for the queue") from error
+        await self._line.reach(self._queue_url)
 
     async def find(self, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
         since = (job.created_at or datetime.now(UTC)) - _HISTORY_SLACK
@@ -348,14 +322,14 @@ class FalProvider:
             "limit": str(_HISTORY_PAGE),
         }
         # What comes back is clean, so what is looked for has to be.
-        sent = self._line.secrets.clean(job.request["arguments"])
+        sent = self._line.clean(job.request["arguments"])
         for _ in range(_HISTORY_PAGES):
-            answer = await self._read(
+            answer = await self._line.read(
                 f"{self._api_url}/v1/models/requests/by-endpoint", "history", params=query, bounds=_HISTORY_BOUNDS
             )
             if answer.status != 200:
-                raise _undecided(answer, "history")
-            page = _understood(answer, _History, "history")
+                raise self._line.undecided(answer, "history")
+            page = self._line.understood(answer, _History, "history")
             for item in page.items:
                 if _same_input(item.json_input, sent) and item.request_id not in known_ids:
                     return self.receipt(job, item.request_id)
@@ -379,27 +353,27 @@ class FalProvider:
         )
 
     async def poll(self, job: Job) -> bool:
-        answer = await self._read(self._address(job, "status_url"), "status")
+        answer = await self._line.read(self._address(job, "status_url"), "status")
         if answer.status not in (200, 202):
-            raise _undecided(answer, "status")
-        status = _understood(answer, _Status, "status").status
+            raise self._line.undecided(answer, "status")
+        status = self._line.understood(answer, _Status, "status").status
         if status not in ("IN_QUEUE", "IN_PROGRESS", "COMPLETED"):
             raise Undecided(f"fal answered the unknown status {status!r:.100}", answer=answer.kept())
         return status == "COMPLETED"
 
     async def result(self, job: Job) -> Rendered:
-        answer = await self._read(self._address(job, "response_url"), "result")
+        answer = await self._line.read(self._address(job, "response_url"), "result")
         if answer.status != 200:
             await self._raise_ended_by_infrastructure(job, answer)
-            raise _failed_result(answer)
+            raise _failed_result(answer) or self._line.undecided(answer, "result")
         if job.kind is JobKind.IMAGE:
-            pictures = _understood(answer, _Pictures, "result")
+            pictures = self._line.understood(answer, _Pictures, "result")
             if any(pictures.has_nsfw_concepts or ()):
                 reason = "the picture was withheld as unsafe"
                 raise JobFailed(FailureKind.MODERATION, reason, ending=Ending.OUTPUT_REFUSED, answer=answer.kept())
             file = pictures.images[0]
         else:
-            file = _understood(answer, _Clip, "result").video
+            file = self._line.understood(answer, _Clip, "result").video
         return Rendered(media_url=file.url, size_bytes=file.file_size)
 
     async def _raise_ended_by_infrastructure(self, job: Job, answer: Answer) -> None:
@@ -407,10 +381,10 @@ class FalProvider:
 
         The result alone may only say that the way to it failed just now.
         """
-        told = _read_or_none(answer, _Flat)
+        told = readable(answer, _Flat)
         if told is None or told.error_type not in _INFRASTRUCTURE_TYPES:
             return
-        status = _read_or_none(await self._read(self._address(job, "status_url"), "status"), _Status)
+        status = readable(await self._line.read(self._address(job, "status_url"), "status"), _Status)
         if status is not None and status.status == "COMPLETED" and status.error_type == told.error_type:
             raise JobFailed(FailureKind.TRANSIENT, _reason(answer), ending=Ending.FAILED, answer=answer.kept())
 
@@ -420,22 +394,19 @@ class FalProvider:
         for start in range(0, len(endpoints), _QUOTES_AT_ONCE):
             some = list(endpoints[start : start + _QUOTES_AT_ONCE])
             url = f"{self._api_url}/v1/models/pricing"
-            answer = await self._read(url, "prices", params={"endpoint_id": some}, bounds=_HISTORY_BOUNDS)
+            answer = await self._line.read(url, "prices", params={"endpoint_id": some}, bounds=_HISTORY_BOUNDS)
             if answer.status == 404:
                 continue
             if answer.status != 200:
-                raise _undecided(answer, "prices")
-            for quote in _understood(answer, _Quotes, "prices").prices:
+                raise self._line.undecided(answer, "prices")
+            for quote in self._line.understood(answer, _Quotes, "prices").prices:
                 if quote.endpoint_id in some:
                     per = _UNITS.get(quote.unit.lower().replace(" ", "_"))
                     told[quote.endpoint_id] = ListedPrice(quote.unit_price, quote.unit, quote.currency.upper(), per)
         return told
 
     async def cancel(self, job: Job) -> None:
-        try:
-            await self._line.ask("PUT", self._address(job, "cancel_url"), headers=self._headers, bounds=_READ_BOUNDS)
-        except (NotSent, NoAnswer) as error:
-            _LOG.warning("fal could not be asked to cancel %s: %s", job.provider_job_id, error)
+        await self._line.call_off("PUT", self._address(job, "cancel_url"))
 
     def _address(self, job: Job, name: str) -> str:
         """Where to ask about a job: as its receipt says, unless that leads to another host."""
@@ -443,20 +414,6 @@ class FalProvider:
         if isinstance(given, str) and self._line.is_ours(given):
             return given
         return self.receipt(job, job.provider_job_id or "").document[name]
-
-    async def _read(
-        self,
-        url: str,
-        what: str,
-        *,
-        params: Mapping[str, str | list[str]] | None = None,
-        bounds: Bounds = _READ_BOUNDS,
-    ) -> Answer:
-        """A question that is free to repeat. Raises Undecided when no answer came."""
-        try:
-            return await self._line.ask("GET", url, headers=self._headers, params=params, bounds=bounds)
-        except (NotSent, NoAnswer) as error:
-            raise Undecided(f"{error}, asked for the {what}") from error
 
 
 def _request(order: RenderOrder, wire: FalWire) -> dict[str, Any]:
@@ -472,7 +429,7 @@ def _request(order: RenderOrder, wire: FalWire) -> dict[str, Any]:
         endpoint = wire.image_to_video if order.start_image else wire.text_to_video
         arguments |= wire.arguments | _length(order, wire)
         optional = (
-            (wire.aspect_ratio_field, _ASPECT_RATIOS[order.orientation]),
+            (wire.aspect_ratio_field, order.orientation.aspect_ratio),
             (wire.resolution_field, order.resolution),
             (wire.size_field, order.size and dict(zip(("width", "height"), order.size, strict=True))),
             (wire.audio_field, order.audio),
@@ -509,7 +466,7 @@ def _refused_submit(answer: Answer) -> NotAccepted | SubmitUnknown:
     the history agrees. A 500 may have queued the job: that is unknown, as is everything else.
     """
     status, kept = answer.status, answer.kept()
-    findings, flat = _read_or_none(answer, _Findings), _read_or_none(answer, _Flat)
+    findings, flat = readable(answer, _Findings), readable(answer, _Flat)
     reason = _reason(answer)
     # With an id of a request on it, there may be a request.
     if status in (429, 503) and not answer.header("x-fal-request-id"):
@@ -529,14 +486,14 @@ def _refused_submit(answer: Answer) -> NotAccepted | SubmitUnknown:
     return SubmitUnknown(f"fal answered a submit with {reason}", answer=kept)
 
 
-def _failed_result(answer: Answer) -> JobFailed | Undecided:
-    """What a result without a file means: the model's documented last word, or nothing."""
-    findings, flat = _read_or_none(answer, _Findings), _read_or_none(answer, _Flat)
+def _failed_result(answer: Answer) -> JobFailed | None:
+    """What a result without a file means: the model's documented last word, None for anything else."""
+    findings, flat = readable(answer, _Findings), readable(answer, _Flat)
     reason, kept = _reason(answer), answer.kept()
     if flat is not None and answer.status == 499 and flat.error_type == _CANCELED:
         return JobFailed(FailureKind.CANCELED, reason, ending=Ending.CANCELED, answer=kept)
     if findings is None or answer.status not in (422, *range(500, 600)):
-        return _undecided(answer, "result")
+        return None
     types = {found.type for found in findings.detail}
     # Every model error has this header; a list of details without it may be anybody's.
     retryable = answer.header("X-Fal-Retryable") or answer.header("X-Fal-Needs-Retry")
@@ -551,31 +508,12 @@ def _failed_result(answer: Answer) -> JobFailed | Undecided:
         return JobFailed(FailureKind.INVALID, reason, ending=Ending.FAILED, retry_allowed=False, answer=kept)
     if types & _FAILED_TYPES or retryable:
         return JobFailed(FailureKind.GENERATION, reason, ending=Ending.FAILED, answer=kept)
-    return _undecided(answer, "result")
-
-
-def _undecided(answer: Answer, what: str) -> Undecided:
-    return Undecided(f"fal answered a question for the {what} with {_reason(answer)}", answer=answer.kept())
-
-
-def _understood(answer: Answer, model: type[_ModelT], what: str) -> _ModelT:
-    """The answer by its type. Raises Undecided."""
-    try:
-        return answer.read(model)
-    except Unreadable as error:
-        raise Undecided(f"fal's {what} could not be read: {error}", answer=answer.kept()) from error
-
-
-def _read_or_none(answer: Answer, model: type[_ModelT]) -> _ModelT | None:
-    try:
-        return answer.read(model)
-    except Unreadable:
-        return None
+    return None
 
 
 def _reason(answer: Answer) -> str:
     """What an answer says, for people."""
-    findings = _read_or_none(answer, _Findings)
+    findings = readable(answer, _Findings)
     if findings is not None:
         return "; ".join(f"{found.type}: {found.msg or ''}" for found in findings.detail)[:500]
     return f"HTTP {answer.status}: {answer.text()}"

@@ -1,0 +1,136 @@
+"""How every adapter asks its vendor: what it means for a job that no answer came, or one that cannot be read.
+
+What a vendor's own words mean is its adapter's business.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel, BeforeValidator
+
+from video_pipeline.generation.providers.protocol import NotAccepted, SubmitUnknown, Undecided
+from video_pipeline.ledger import FailureKind
+from video_pipeline.wire import Answer, Bounds, Line, NoAnswer, NotSent, Unreadable, Unsendable
+
+_LOG = logging.getLogger(__name__)
+
+_SUBMIT_BOUNDS = Bounds(total_s=60.0)
+_READ_BOUNDS = Bounds(total_s=30.0)
+
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
+
+
+class ProviderLine:
+    """A line to one vendor, with the `headers` that every call carries.
+
+    `keys` names the variable that holds what such a call is signed with, for the sentence that says what to mend.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        keys: str,
+        origins: Iterable[str],
+        secrets: Iterable[str],
+        headers: Mapping[str, str],
+        client: httpx.AsyncClient,
+    ) -> None:
+        self.name = name
+        self._keys = keys
+        self._line = Line(name, origins=origins, secrets=secrets, client=client)
+        self._headers = dict(headers)
+
+    def is_ours(self, url: str) -> bool:
+        """Whether an address is on one of the vendor's own hosts."""
+        return self._line.is_ours(url)
+
+    def clean(self, document: Any) -> Any:
+        """A JSON document as it comes back in an answer: without secrets and what nobody can keep."""
+        return self._line.secrets.clean(document)
+
+    async def submit(
+        self,
+        url: str,
+        *,
+        json: Any,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str | list[str]] | None = None,
+        before: Callable[[], None] | None = None,
+    ) -> Answer:
+        """A question that buys, sent once. Raises NotAccepted or SubmitUnknown when no answer came."""
+        try:
+            return await self._line.ask(
+                "POST",
+                url,
+                headers=self._headers | dict(headers or {}),
+                params=params,
+                json=json,
+                bounds=_SUBMIT_BOUNDS,
+                before=before,
+            )
+        except Unsendable as error:
+            reason = f"{self._keys} or the address of {self.name} cannot be sent; check them for stray characters"
+            raise NotAccepted(FailureKind.AUTH, reason) from error
+        except NotSent as error:
+            raise NotAccepted(FailureKind.TRANSIENT, str(error)) from error
+        except NoAnswer as error:
+            raise SubmitUnknown(str(error)) from error
+
+    async def read(
+        self,
+        url: str,
+        what: str,
+        *,
+        params: Mapping[str, str | list[str]] | None = None,
+        bounds: Bounds = _READ_BOUNDS,
+    ) -> Answer:
+        """A question for `what` that is free to repeat. Raises Undecided when no answer came."""
+        try:
+            return await self._line.ask("GET", url, headers=self._headers, params=params, bounds=bounds)
+        except (NotSent, NoAnswer) as error:
+            raise Undecided(f"{error}, asked for the {what}") from error
+
+    async def reach(self, url: str) -> None:
+        """As of `Provider.reach`: ask for `url`, which costs nothing. Raises Undecided when no answer comes."""
+        try:
+            await self._line.ask("GET", url, headers=self._headers, bounds=_READ_BOUNDS)
+        except Unsendable:
+            # Then no submit can be sent either, and that one says what is to be mended.
+            return
+        except (NotSent, NoAnswer) as error:
+            raise Undecided(f"{error}, asked whether it is there") from error
+
+    async def call_off(self, method: str, url: str) -> None:
+        """As of `Provider.cancel`."""
+        try:
+            await self._line.ask(method, url, headers=self._headers, bounds=_READ_BOUNDS)
+        except (NotSent, NoAnswer) as error:
+            _LOG.warning("%s could not be asked to cancel a job: %s", self.name, error)
+
+    def understood(self, answer: Answer, model: type[_ModelT], what: str) -> _ModelT:
+        """The answer by its type. Raises Undecided."""
+        try:
+            return answer.read(model)
+        except Unreadable as error:
+            raise Undecided(f"{self.name}'s {what} could not be read: {error}", answer=answer.kept()) from error
+
+    def undecided(self, answer: Answer, what: str) -> Undecided:
+        """That an answer to a question for `what` says nothing."""
+        reason = f"HTTP {answer.status}: {answer.text()}"
+        return Undecided(f"{self.name} answered a question for the {what} with {reason}", answer=answer.kept())
+
+
+def readable(answer: Answer, model: type[_ModelT]) -> _ModelT | None:
+    """The answer by its type; None when it is of another one."""
+    try:
+        return answer.read(model)
+    except Unreadable:
+        return None
+
+
+def or_none(kind: type) -> BeforeValidator:
+    """A field that is left out where it is of another type: nothing depends on it."""
+    return BeforeValidator(lambda value: value if isinstance(value, kind) else None)
