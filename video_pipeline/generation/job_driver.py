@@ -610,7 +610,7 @@ class JobDriver:
                 rendered = await provider.result(job) if await provider.poll(job) else None
             except JobFailed as error:
                 failure = Failure(error.kind, error.reason, retry_allowed=error.retry_allowed)
-                billed = error.ending in self._billed(job)
+                billed = error.ending in self._billed(job) if error.billed is None else error.billed
                 return await self._fail(job, failure, billed=billed, answer=error.answer)
             except Undecided as error:
                 self._unanswered(job.provider, error)
@@ -644,6 +644,7 @@ class JobDriver:
     async def _until_next_poll(self, job: Job, waited_s: float, known_calls: int) -> None:
         cadence, early = self._cadences[job.provider], waited_s < self._policy.moderation_verdict_s
         wait_s = cadence.wait_s(job.model, waited_s, self._poll_interval_s(job), early=early)
+        wait_s = max(wait_s, self._least_poll_s(job))
         with cadence.waiting():
             told = await self._wait(job, wait_s, since=known_calls)
             if not early:
@@ -674,6 +675,10 @@ class JobDriver:
         called, limits = self._webhooks.terms(job), self._limits(job.provider)
         declared_s = called.poll_interval_s if called else self._provider(job).terms.poll_interval_s
         return limits.poll_interval_s or declared_s
+
+    def _least_poll_s(self, job: Job) -> float:
+        """Seconds that two polls lie apart at least, as the provider asks; 0 where the policy has an interval."""
+        return 0.0 if self._limits(job.provider).poll_interval_s else self._provider(job).terms.least_poll_s
 
     async def _known_calls(self, job: Job) -> int:
         """How many calls of webhooks there are of the job; 0 without webhooks, or while nobody can tell."""

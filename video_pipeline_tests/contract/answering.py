@@ -32,7 +32,7 @@ def answering(status: int, body: bytes = b"", headers: Mapping[str, str] | None 
             self.wfile.write(record.body)
             self.close_connection = True
 
-        do_GET = do_POST = do_PUT = _answer
+        do_GET = do_POST = do_PUT = do_DELETE = _answer
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing on the terminal."""

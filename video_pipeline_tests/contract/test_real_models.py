@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from video_pipeline.briefs import Quality
+from video_pipeline.generation import PROVIDERS
 from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.providers.fal import VENDOR, FalProvider, FalWire
 from video_pipeline.generation.requests import build_job, can_anchor
@@ -53,7 +54,13 @@ ARGUMENTS = {
     "fal-ai/wan-2.7": {"duration": "3", "resolution": "720p"},
     "bytedance/seedance-2.0": {"duration": "4", "resolution": "480p", "generate_audio": True},
     "fal-ai/kling-3-standard": {"duration": "3", "generate_audio": True},
+    "runway/gen4.5": {"model": "gen4.5", "ratio": "720:1280", "duration": 3},
+    "runway/gemini-omni-flash": {"model": "gemini_omni_flash", "ratio": "720:1280", "duration": 3},
 }
+# Where a vendor's wire differs: the field of the prompt, and of the start image.
+PROMPT_FIELD = {"runway": "promptText"}
+IMAGE_FIELD = {"runway": "promptImage"}
+NO_SEED = {"runway/gemini-omni-flash"}
 
 
 def job_for(model: Model, policy: Policy, **brief: object) -> Job:
@@ -69,13 +76,15 @@ def job_for(model: Model, policy: Policy, **brief: object) -> Job:
     return build_job(plan, plan.decisions[0], Attempt(0, Strategy.ORIGINAL, "a harbour"), alone, run_id="a-run")
 
 
-def wire_of(model: Model) -> FalWire:
-    return VENDOR.wire.model_validate(model.wire)
+def fal_wire(model: Model) -> FalWire | None:
+    """How fal wants a model's arguments; None of another vendor's."""
+    return VENDOR.wire.model_validate(model.wire) if model.provider == VENDOR.name else None
 
 
 def _booked_s(job: Job, model: Model) -> float:
     """The length at the sandbox, which knows one default and no model's own."""
-    return 5.0 if wire_of(model).duration_as == "nothing" else job.requested_s
+    wire = fal_wire(model)
+    return 5.0 if wire is not None and wire.duration_as == "nothing" else job.requested_s
 
 
 def test_the_table_covers_every_model() -> None:
@@ -84,23 +93,25 @@ def test_the_table_covers_every_model() -> None:
 
 @pytest.mark.parametrize("model", REAL.models, ids=lambda model: model.model)
 def test_the_arguments_of_a_model_are_as_its_endpoint_names_them(model: Model, policy: Policy) -> None:
-    job = job_for(model, policy)
-    ratio = {"aspect_ratio": "9:16"} if wire_of(model).aspect_ratio_field else {}
-    expected = {"prompt": "a harbour"} | ratio | ARGUMENTS[model.model]
+    job, wire = job_for(model, policy), fal_wire(model)
+    ratio = {"aspect_ratio": "9:16"} if wire is not None and wire.aspect_ratio_field else {}
+    expected = {PROMPT_FIELD.get(model.provider, "prompt"): "a harbour"} | ratio | ARGUMENTS[model.model]
     assert {name: value for name, value in job.request["arguments"].items() if name != "seed"} == expected
-    assert ("seed" in job.request["arguments"]) is wire_of(model).seed
-    assert job.request["endpoint"] == wire_of(model).text_to_video
+    seeded = wire.seed if wire is not None else model.model not in NO_SEED
+    assert ("seed" in job.request["arguments"]) is seeded
+    if wire is not None:
+        assert job.request["endpoint"] == wire.text_to_video
 
 
 @pytest.mark.parametrize("model", REAL.models, ids=lambda model: model.model)
 def test_a_request_to_a_model_is_taken_and_booked_at_its_length(
-    run: Run, fal: FalProvider, edge: Edge, policy: Policy, model: Model
+    run: Run, client: httpx.AsyncClient, edge: Edge, policy: Policy, model: Model
 ) -> None:
     edge.fault("stuck")  # What is booked is known on acceptance; nothing need be rendered.
     job = job_for(model, policy)
-    run(fal.submit(job))
+    run(PROVIDERS[model.provider].connect_sandbox(edge.base_url, client).submit(job))
     [booked] = requests_for(edge, job)
-    assert booked["endpoint"] == job.request["endpoint"]
+    assert job.request["endpoint"] in booked["endpoint"]
     assert float(booked["seconds"]) == pytest.approx(_booked_s(job, model), abs=1e-4)
     assert Decimal(booked["usd"]) > 0
 
@@ -109,7 +120,7 @@ def test_a_request_to_a_model_is_taken_and_booked_at_its_length(
     "model", [model for model in REAL.models if model.image_to_video], ids=lambda model: model.model
 )
 def test_a_request_that_starts_from_a_picture_is_taken(
-    run: Run, fal: FalProvider, edge: Edge, policy: Policy, model: Model
+    run: Run, client: httpx.AsyncClient, edge: Edge, policy: Policy, model: Model
 ) -> None:
     edge.fault("stuck")
     alone = Catalogue(name="one model", models=(model,), anchor=REAL.anchor)
@@ -121,9 +132,12 @@ def test_a_request_that_starts_from_a_picture_is_taken(
     picture = replace(picture, media_url=PICTURE)
     moving = Attempt(1, Strategy.IMAGE_ANCHORING, "a harbour", image=picture)
     job = build_job(plan, decision, moving, alone, run_id="a-run")
-    wire = wire_of(model)
-    assert (job.request["endpoint"], job.request["arguments"][wire.image_field]) == (wire.image_to_video, PICTURE)
-    run(fal.submit(job))
+    wire = fal_wire(model)
+    field = wire.image_field if wire is not None else IMAGE_FIELD[model.provider]
+    assert job.request["arguments"][field] == PICTURE
+    if wire is not None:
+        assert job.request["endpoint"] == wire.image_to_video
+    run(PROVIDERS[model.provider].connect_sandbox(edge.base_url, client).submit(job))
     [booked] = requests_for(edge, job)
     assert float(booked["seconds"]) == pytest.approx(_booked_s(job, model), abs=1e-4)
 

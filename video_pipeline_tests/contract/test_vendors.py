@@ -29,7 +29,7 @@ TABLES = {"generation/providers/registry.py", "publishing/platforms/registry.py"
 HISTORY = "ledger/migrations/versions/"
 # Those that there are, and others of the field that might be next.
 NAMES = re.compile(
-    r"(?<![a-z])(fal|youtube|instagram|tiktok|higgsfield|runwayml|dashscope|heygen|comfyui|kling|vidu|seedance|veo)"
+    r"(?<![a-z])(fal|youtube|instagram|tiktok|higgsfield|runway|runwayml|xai|grok|dashscope|heygen|comfyui|kling|vidu|seedance|veo)"
     r"(?![a-z])",
     re.IGNORECASE,
 )

@@ -1,8 +1,12 @@
-"""The vendors that do not exist, put into the tables of those that do, a line each, as a stranger would do it."""
+"""Vendors for tests: those that do not exist, put into the tables, and the sandbox's models sold by any provider."""
+
+from collections.abc import Callable
+from typing import Any
 
 from video_pipeline.generation import PROVIDERS
+from video_pipeline.orders import Orientation
 from video_pipeline.publishing import PLATFORMS
-from video_pipeline.routing import Catalogue
+from video_pipeline.routing import Catalogue, Model
 from video_pipeline_tests.contract import kiln, plaza
 
 
@@ -14,11 +18,33 @@ def register() -> None:
 
 def sold_by_kiln(catalogue: Catalogue) -> Catalogue:
     """The catalogue with every model bought through Kiln: its rows are what a stranger would write."""
-    models = tuple(
-        model.model_copy(update={"provider": kiln.VENDOR.name, "wire": {"model": model.model}})
-        for model in catalogue.models
-    )
     anchor = catalogue.anchor_model.model_copy(
         update={"provider": kiln.VENDOR.name, "wire": {"model": catalogue.anchor_model.model}}
     )
-    return catalogue.model_copy(update={"models": models, "anchor": anchor})
+    return sold_by(catalogue, kiln.VENDOR.name).model_copy(update={"anchor": anchor})
+
+
+def sold_by(catalogue: Catalogue, provider: str) -> Catalogue:
+    """The sandbox's catalogue with every model bought through a provider of `SOLD`; none of them is for pictures."""
+    wire = SOLD[provider]
+    models = tuple(model.model_copy(update={"provider": provider, "wire": wire(model)}) for model in catalogue.models)
+    return catalogue.model_copy(update={"models": models, "anchor": None})
+
+
+def _pixels(model: Model) -> dict[str, dict[str, str]]:
+    return {
+        size.name: {shape.value: "{}:{}".format(*size.size(shape)) for shape in Orientation}
+        for size in model.resolutions
+    }
+
+
+SOLD: dict[str, Callable[[Model], dict[str, Any]]] = {
+    kiln.VENDOR.name: lambda model: {"model": model.model},
+    "runway": lambda model: {
+        "model": model.model,
+        "ratios": _pixels(model),
+        "image_to_video": model.image_to_video,
+        "audio": True,
+    },
+}
+"""How a catalogue entry of each provider names a model of the sandbox."""

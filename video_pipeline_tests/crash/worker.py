@@ -21,9 +21,8 @@ from video_pipeline.publishing import PLATFORMS, Publisher
 from video_pipeline.publishing.rules import publish_request
 from video_pipeline.routing import RoutingState, load_catalogue, plan_day
 from video_pipeline.storage import LocalStore
-from video_pipeline_tests.contract import kiln
 from video_pipeline_tests.contract.orders import MAX_ATTEMPTS
-from video_pipeline_tests.contract.vendors import register, sold_by_kiln
+from video_pipeline_tests.contract.vendors import SOLD, register, sold_by
 from video_pipeline_tests.generation.stage import quick
 
 
@@ -61,8 +60,8 @@ def work(orders: Orders) -> None:
     store, notifier = LocalStore(Path(orders.store)), Notifier([], ledger.alerts)
     policy = quick(load_policy(), concurrency=orders.concurrency, lease_s=orders.lease_s)
     catalogue = load_catalogue(sandbox=True)
-    if orders.provider == kiln.VENDOR.name:
-        catalogue = sold_by_kiln(catalogue)
+    if orders.provider in SOLD:
+        catalogue = sold_by(catalogue, orders.provider)
     briefs = [Brief.model_validate_json(brief) for brief in orders.briefs]
     boards = [storyboard_of(brief, orders.day, cap_s=policy.generation.max_segment_s) for brief in briefs]
     plans = plan_day(ledger, boards, catalogue, policy.routing, RoutingState(), max_attempts=MAX_ATTEMPTS)

@@ -219,7 +219,7 @@ class Proxy:
     def _subject(self, call: Call, target: str, body: bytes) -> str:
         if call is Call.SUBMIT:
             bought = json.loads(body)
-            return str(bought.get("prompt", bought.get("text", "")))
+            return next((str(bought[name]) for name in ("prompt", "promptText", "text") if name in bought), "")
         if call is Call.OPEN:
             return str(json.loads(body)["snippet"]["title"])
         found = _ID.search(target)
@@ -260,14 +260,22 @@ class Proxy:
         if asked.call is Call.SUBMIT:
             with suppress(ValueError):
                 told = json.loads(content)
-                self._subjects[str(told.get("request_id", told.get("piece", "")))] = asked.subject
+                given = next((told[name] for name in ("request_id", "piece", "id") if name in told), "")
+                self._subjects[str(given)] = asked.subject
         if asked.call is Call.OPEN and (
             session := parse_qs(urlsplit(headers.get("location", "")).query).get("upload_id")
         ):
             self._subjects[session[0]] = asked.subject
 
 
-_ID = re.compile(r"(?:/requests/|/media/|/pieces/|upload_id=)(?P<id>[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}|\d+$)")
+_ID = re.compile(
+    r"(?:/requests/|/media/|/pieces/|/tasks/|/videos/|upload_id=)"
+    r"(?P<id>[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}|\d+$)"
+)
+
+
+# The wires of vendors whose result comes with the status.
+_RESULT_WITH_STATUS = ("/kiln/", "/runway/")
 
 
 def _call(method: str, target: str, headers: Mapping[str, str]) -> Call:
@@ -278,8 +286,9 @@ def _call(method: str, target: str, headers: Mapping[str, str]) -> Call:
         if path.endswith("/cancel"):
             return Call.CANCEL
         return Call.STATUS if path.endswith("/status") else Call.RESULT
-    if path.startswith("/kiln/"):
-        # Its result comes with the status.
+    if path.startswith(_RESULT_WITH_STATUS):
+        if path.endswith("/cancel"):
+            return Call.CANCEL
         return {"POST": Call.SUBMIT, "DELETE": Call.CANCEL}.get(method, Call.STATUS)
     if "/upload/" in path and path.startswith("/youtube/"):
         if method == "POST":

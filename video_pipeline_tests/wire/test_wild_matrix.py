@@ -38,7 +38,7 @@ from video_pipeline_tests.wire.proxy import Answering, Call, Proxy, Rule
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
-_NONSENSE = {
+KINDS = {
     "html": "200 html",
     "empty": "200 empty, 204",
     "cut": "206 partial, chunks cut, hangs up, no HTTP",
@@ -90,7 +90,7 @@ class Cell:
         return f"{self.call} · {self.kind} · {self.answer_name}"
 
 
-def _wrong(call: Call, value: Any) -> Iterator[tuple[str, Answering]]:
+def _wrong(good: dict[str, Any], value: Any) -> Iterator[tuple[str, Answering]]:
     """The least that a good answer holds, with `value` in the place of each thing in it."""
 
     def places(document: Any, way: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -99,8 +99,8 @@ def _wrong(call: Call, value: Any) -> Iterator[tuple[str, Answering]]:
                 yield (*way, name)
                 yield from places(inner, (*way, name))
 
-    for way in places(_GOOD[call]):
-        changed = json.loads(json.dumps(_GOOD[call]))
+    for way in places(good):
+        changed = json.loads(json.dumps(good))
         inner = changed
         for name in way[:-1]:
             inner = inner[name]
@@ -110,9 +110,9 @@ def _wrong(call: Call, value: Any) -> Iterator[tuple[str, Answering]]:
         yield f"{'.'.join(way)} is {json.dumps(value)[:20]}", wild.status(200, json.dumps(changed).encode())
 
 
-def answers(call: Call, kind: str, stranger: str) -> dict[str, Answering]:
-    """The wild answers of a kind to a question."""
-    found = {name: wild.NONSENSE[name] for name in map(str.strip, _NONSENSE[kind].split(",")) if name}
+def answers(kind: str, stranger: str, good: dict[str, Any] | None) -> dict[str, Answering]:
+    """The wild answers of a kind to a question that is answered with at least `good`, or with no JSON."""
+    found = {name: wild.NONSENSE[name] for name in map(str.strip, KINDS[kind].split(",")) if name}
     if kind[1:] == "xx":
         bodies = list(wild.BODIES.values())
         codes = [code for code in wild.UNDOCUMENTED_STATUSES if str(code)[0] == kind[0]]
@@ -125,12 +125,12 @@ def answers(call: Call, kind: str, stranger: str) -> dict[str, Answering]:
         found |= {"many values": wild.many_values, "many items": wild.many_items, "wide words": wild.wide_words}
         found |= {"endless": wild.endless}
     if kind == "cut":
-        body = json.dumps(_GOOD.get(call, {"a": "b"})).encode()
+        body = json.dumps(good or {"a": "b"}).encode()
         found |= {"cut JSON": wild.status(200, body[:-2]), "gzip cut": wild.gzip_cut(body)}
-    if kind in ("wrong types", "NUL") and call not in _NO_JSON:
+    if kind in ("wrong types", "NUL") and good is not None:
         values = [wild.UNFIT] if kind == "NUL" else [None, {"a": 1}, ["a"], 7.5, "\r\nX: y", "x" * 100_000]
-        found |= dict(pair for value in values for pair in _wrong(call, value))
-    if kind == "NUL" and call in _NO_JSON:
+        found |= dict(pair for value in values for pair in _wrong(good, value))
+    if kind == "NUL" and good is None:
         found |= {"NUL in a header": wild.status(503, b"\x00\xff", "X-Note: \x01\x7f")}
     return found
 
@@ -251,14 +251,15 @@ def questions(
 
 
 def test_every_wild_answer_is_of_one_kind() -> None:
-    listed = [name.strip() for names in _NONSENSE.values() for name in names.split(",") if name]
+    listed = [name.strip() for names in KINDS.values() for name in names.split(",") if name]
     assert sorted(listed) == sorted(wild.NONSENSE)
 
 
 def test_every_question_has_every_kind_of_wild_answer(questions: Questions) -> None:
     assert set(questions.asked) == set(Call) - {Call.OTHER}
     assert set(_GOOD) | set(_NO_JSON) == set(questions.asked)
-    empty = [(call, kind) for call in questions.asked for kind in _NONSENSE if not answers(call, kind, "http://x")]
+    asked = [(call, kind) for call in questions.asked for kind in KINDS]
+    empty = [(call, kind) for call, kind in asked if not answers(kind, "http://x", _GOOD.get(call))]
     assert empty == []
 
 
@@ -270,8 +271,8 @@ def test_no_wild_answer_decides_anything(
     stranger.asked.clear()
     cells = [
         Cell(call, kind, name, answer, str(uuid.uuid4()))
-        for kind in _NONSENSE
-        for name, answer in answers(call, kind, stranger.base_url).items()
+        for kind in KINDS
+        for name, answer in answers(kind, stranger.base_url, _GOOD.get(call)).items()
     ]
     rules = {cell: Rule(call, cell.answer, None, within=cell.name) for cell in cells}
 

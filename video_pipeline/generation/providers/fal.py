@@ -13,7 +13,6 @@ fal has no idempotency key. It retries queued requests itself unless `x-fal-no-r
 import contextlib
 import hashlib
 import json
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -25,8 +24,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from video_pipeline.errors import ConfigurationError
-from video_pipeline.generation.providers.line import ProviderLine, or_none, readable
+from video_pipeline.generation.providers.line import ID_PATTERN, OR_NONE, ProviderLine, readable
 from video_pipeline.generation.providers.protocol import (
     Forged,
     JobFailed,
@@ -103,7 +101,6 @@ _HISTORY_PAGES = 50
 # A page of a hundred is asked for; each request comes with its arguments.
 _HISTORY_PAGE, _LARGEST_PAGE = 100, 1000
 _HISTORY_BOUNDS = Bounds(total_s=60.0, max_bytes=4 * 1024 * 1024, max_values=50_000)
-_REQUEST_ID = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,99}$"
 # A call that was signed longer ago, or for a later time, may be an old one sent again.
 _CALL_AGE_S = 300
 _IMAGE_SIZES = {
@@ -155,15 +152,15 @@ class FalWire(BaseModel):
 
 
 class _Receipt(BaseModel):
-    request_id: str = Field(pattern=_REQUEST_ID)
-    status_url: Annotated[str | None, or_none(str)] = None
-    response_url: Annotated[str | None, or_none(str)] = None
-    cancel_url: Annotated[str | None, or_none(str)] = None
+    request_id: str = Field(pattern=ID_PATTERN)
+    status_url: Annotated[str | None, OR_NONE] = None
+    response_url: Annotated[str | None, OR_NONE] = None
+    cancel_url: Annotated[str | None, OR_NONE] = None
 
 
 class _Listed(BaseModel):
-    request_id: str = Field(pattern=_REQUEST_ID)
-    json_input: Annotated[dict[str, Any] | None, or_none(dict)] = None
+    request_id: str = Field(pattern=ID_PATTERN)
+    json_input: Annotated[dict[str, Any] | None, OR_NONE] = None
 
 
 class _History(BaseModel):
@@ -185,12 +182,12 @@ class _Quotes(BaseModel):
 
 class _Status(BaseModel):
     status: str
-    error_type: Annotated[str | None, or_none(str)] = None
+    error_type: Annotated[str | None, OR_NONE] = None
 
 
 class _File(BaseModel):
     url: str = Field(pattern=r"^https?://", max_length=8192)
-    file_size: Annotated[int | None, or_none(int)] = None
+    file_size: Annotated[int | None, OR_NONE] = None
 
 
 class _Clip(BaseModel):
@@ -206,7 +203,7 @@ class _Finding(BaseModel):
     """One entry of a model error's `detail`; `loc` is where in the request or in the output it was found."""
 
     type: str
-    msg: Annotated[str | None, or_none(str)] = None
+    msg: Annotated[str | None, OR_NONE] = None
     loc: tuple[str | int, ...] = ()
 
     @property
@@ -242,7 +239,7 @@ class _Flat(BaseModel):
 class _Ended(BaseModel):
     """The body of a webhook call; how the request has ended is asked for, not read here."""
 
-    request_id: str = Field(pattern=_REQUEST_ID)
+    request_id: str = Field(pattern=ID_PATTERN)
 
 
 class FalProvider:
@@ -341,13 +338,9 @@ class FalProvider:
         raise Undecided(f"fal's history does not come to an end within {_HISTORY_PAGES} pages")
 
     def receipt(self, job: Job, provider_job_id: str) -> Receipt:
-        if not re.match(_REQUEST_ID, provider_job_id):
-            raise ConfigurationError(
-                f"{clean(provider_job_id, 40)} is no request id of fal; copy it from its dashboard."
-            )
         # The client's own rule: only the owner and the alias of an endpoint stand in a request's address.
         owner, alias = job.request["endpoint"].split("/")[:2]
-        base = f"{self._queue_url}/{owner}/{alias}/requests/{provider_job_id}"
+        base = f"{self._queue_url}/{owner}/{alias}/requests/{self._line.checked_id(provider_job_id)}"
         return Receipt(
             provider_job_id, {"status_url": f"{base}/status", "response_url": base, "cancel_url": f"{base}/cancel"}
         )

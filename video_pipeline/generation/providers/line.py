@@ -4,20 +4,25 @@ What a vendor's own words mean is its adapter's business.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
+from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation.providers.protocol import NotAccepted, SubmitUnknown, Undecided
 from video_pipeline.ledger import FailureKind
-from video_pipeline.wire import Answer, Bounds, Line, NoAnswer, NotSent, Unreadable, Unsendable
+from video_pipeline.wire import Answer, Bounds, Line, NoAnswer, NotSent, Unreadable, Unsendable, clean
 
 _LOG = logging.getLogger(__name__)
 
 _SUBMIT_BOUNDS = Bounds(total_s=60.0)
 _READ_BOUNDS = Bounds(total_s=30.0)
+
+ID_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,99}$"
+"""What an id of a job may be: it becomes a part of addresses."""
 
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
@@ -50,6 +55,14 @@ class ProviderLine:
     def clean(self, document: Any) -> Any:
         """A JSON document as it comes back in an answer: without secrets and what nobody can keep."""
         return self._line.secrets.clean(document)
+
+    def checked_id(self, provider_job_id: str) -> str:
+        """An id that a person has copied, when it is one. Raises ConfigurationError."""
+        if not re.match(ID_PATTERN, provider_job_id):
+            raise ConfigurationError(
+                f"{clean(provider_job_id, 40)} is no request id of {self.name}; copy it from its dashboard."
+            )
+        return provider_job_id
 
     async def submit(
         self,
@@ -131,6 +144,12 @@ def readable(answer: Answer, model: type[_ModelT]) -> _ModelT | None:
         return None
 
 
-def or_none(kind: type) -> BeforeValidator:
-    """A field that is left out where it is of another type: nothing depends on it."""
-    return BeforeValidator(lambda value: value if isinstance(value, kind) else None)
+def _or_none(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return read(value)
+    except ValidationError:
+        return None
+
+
+OR_NONE = WrapValidator(_or_none)
+"""A field that is left out where it is not as documented: nothing depends on it."""

@@ -38,7 +38,7 @@ class Terms:
     `billed` are the endings that are charged for. `concurrency` is how many of our jobs may be there at a time.
     `url_lifetime_s` is how long the address of a finished file works, and how long a job that nobody understands is
     asked about. `key_lifetime_s` is how long an idempotency key is remembered; a submit older than that is never sent
-    again.
+    again. `least_poll_s` is how far two questions for one job lie apart at least, where the vendor says so.
     """
 
     recovery: Recovery
@@ -47,6 +47,7 @@ class Terms:
     poll_interval_s: float
     url_lifetime_s: float
     key_lifetime_s: float = 0.0
+    least_poll_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,10 @@ class Undecided(VendorError):
 
 
 class JobFailed(VendorError):
-    """The job ended without a file, in documented words; the terms say whether such an `ending` is billed."""
+    """The job ended without a file, in documented words; the terms say whether such an `ending` is billed.
+
+    `billed` is what the provider says of this very job, where it says so: that holds before the terms.
+    """
 
     def __init__(
         self,
@@ -113,6 +117,7 @@ class JobFailed(VendorError):
         *,
         ending: Ending,
         retry_allowed: bool = True,
+        billed: bool | None = None,
         answer: Kept | None = None,
     ) -> None:
         super().__init__(reason)
@@ -120,6 +125,7 @@ class JobFailed(VendorError):
         self.reason = reason
         self.ending = ending
         self.retry_allowed = retry_allowed
+        self.billed = billed
         self.answer = answer
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from video_pipeline.generation.providers import fal
+from video_pipeline.generation.providers import fal, runway
 from video_pipeline.generation.providers.protocol import ProviderVendor
 
-PROVIDERS: dict[str, ProviderVendor[Any, Any]] = {vendor.name: vendor for vendor in (fal.VENDOR,)}
+PROVIDERS: dict[str, ProviderVendor[Any, Any]] = {vendor.name: vendor for vendor in (fal.VENDOR, runway.VENDOR)}
 """Every provider by its name in the catalogue. A new one is its own file and its name here."""

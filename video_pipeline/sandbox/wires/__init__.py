@@ -2,8 +2,9 @@
 
 from video_pipeline.sandbox.wires.fal import Fal
 from video_pipeline.sandbox.wires.protocol import Backend, Wire
+from video_pipeline.sandbox.wires.runway import Runway
 from video_pipeline.sandbox.wires.youtube import YouTube
 
-WIRES: dict[str, type[Wire]] = {"fal": Fal, "youtube": YouTube}
+WIRES: dict[str, type[Wire]] = {wire.name: wire for wire in (Fal, Runway, YouTube)}
 
 __all__ = ["WIRES", "Backend", "Wire"]

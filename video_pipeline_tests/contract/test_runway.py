@@ -1,0 +1,171 @@
+"""The traps of Runway's wire, each of which `runway.py` says what it is taken for."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from video_pipeline.generation import PROVIDERS
+from video_pipeline.generation.providers import Ending, JobFailed, NotAccepted, SubmitUnknown, Undecided
+from video_pipeline.generation.providers.runway import RunwayProvider
+from video_pipeline.ledger import FailureKind, Job
+from video_pipeline.policy import Policy
+from video_pipeline.routing import Catalogue
+from video_pipeline_tests.contract.answering import answering
+from video_pipeline_tests.contract.conftest import Run, with_receipt
+from video_pipeline_tests.contract.edge import Edge
+from video_pipeline_tests.contract.orders import brief_of, job_of
+from video_pipeline_tests.contract.test_every_provider import booked, ended, submitted
+from video_pipeline_tests.contract.vendors import sold_by
+
+At = Callable[[str], RunwayProvider]
+
+
+@pytest.fixture
+def at(client: httpx.AsyncClient) -> At:
+    return lambda base_url: RunwayProvider(client, secret="s", api_url=base_url)
+
+
+@pytest.fixture
+def runway(edge: Edge, client: httpx.AsyncClient) -> RunwayProvider:
+    provider = PROVIDERS["runway"].connect_sandbox(edge.base_url, client)
+    assert isinstance(provider, RunwayProvider)
+    return provider
+
+
+@pytest.fixture
+def job(request: pytest.FixtureRequest, sandbox_catalogue: Catalogue, policy: Policy) -> Job:
+    return job_of(brief_of(f"dunes, {request.node.name}"), sold_by(sandbox_catalogue, "runway"), policy)
+
+
+def failure(run: Run, at: At, job: Job, **fields: object) -> JobFailed:
+    """What a failed task with these fields is taken for."""
+    with answering(200, task(status="FAILED", **fields)) as server, pytest.raises(JobFailed) as failed:
+        run(at(server.base_url).result(with_receipt(job, at(server.base_url).receipt(job, "a-task"))))
+    return failed.value
+
+
+def task(**fields: object) -> bytes:
+    return json.dumps({"id": "a-task", "createdAt": "2026-11-27T00:00:00Z"} | fields).encode()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "ending", "again"),
+    [
+        ("SAFETY.INPUT.TEXT", FailureKind.MODERATION, Ending.PROMPT_REFUSED, False),
+        ("SAFETY.INPUT.IMAGE", FailureKind.MODERATION, Ending.PROMPT_REFUSED, False),
+        ("INPUT_PREPROCESSING.SAFETY.THIRD_PARTY", FailureKind.MODERATION, Ending.PROMPT_REFUSED, False),
+        ("SAFETY.OUTPUT.VIDEO", FailureKind.MODERATION, Ending.OUTPUT_REFUSED, False),
+        ("THIRD_PARTY.SAFETY.OUTPUT", FailureKind.MODERATION, Ending.OUTPUT_REFUSED, False),
+        ("ASSET.INVALID", FailureKind.INVALID, Ending.FAILED, False),
+        ("THIRD_PARTY.INPUT_VALIDATION", FailureKind.INVALID, Ending.FAILED, False),
+        ("INTERNAL.BAD_OUTPUT.CODE01", FailureKind.GENERATION, Ending.FAILED, True),
+        ("INTERNAL", FailureKind.TRANSIENT, Ending.FAILED, True),
+        ("INPUT_PREPROCESSING.INTERNAL", FailureKind.TRANSIENT, Ending.FAILED, True),
+        ("THIRD_PARTY.UNAVAILABLE", FailureKind.TRANSIENT, Ending.FAILED, True),
+        ("A.WORD.THAT.NOBODY.KNOWS", FailureKind.GENERATION, Ending.FAILED, True),
+        (None, FailureKind.GENERATION, Ending.FAILED, True),
+    ],
+)
+def test_a_failure_code_says_what_went_wrong(
+    run: Run, at: At, job: Job, code: str | None, kind: FailureKind, ending: Ending, again: bool
+) -> None:
+    failed = failure(run, at, job, failure="no", failureCode=code)
+    assert (failed.kind, failed.ending, failed.retry_allowed) == (kind, ending, again)
+
+
+@pytest.mark.parametrize(
+    ("cost", "billed"), [({"credits": 0}, False), ({"credits": 25}, True), (None, None), ({"credits": "x"}, None)]
+)
+def test_what_a_task_says_it_cost_holds_before_the_terms(
+    run: Run, at: At, job: Job, cost: object, billed: bool | None
+) -> None:
+    assert failure(run, at, job, failureCode="SAFETY.OUTPUT.VIDEO", cost=cost).billed is billed
+
+
+def test_a_throttled_task_is_taken_and_waits(run: Run, runway: RunwayProvider, edge: Edge, job: Job) -> None:
+    edge.fault("stuck", times=2)
+    for number in range(2):
+        other = job.request["arguments"] | {"seed": number}
+        run(runway.submit(replace(job, request=job.request | {"arguments": other})))
+    bought = submitted(run, runway, job)
+    url = f"{edge.base_url}/runway/v1/tasks/{bought.provider_job_id}"
+    headers = {"Authorization": "Bearer s", "X-Runway-Version": "2024-11-06"}
+    assert edge.client.get(url, headers=headers).json()["status"] in ("THROTTLED", "RUNNING")
+    with answering(200, task(status="THROTTLED")) as server:
+        waiting = RunwayProvider(httpx.AsyncClient(), secret="s", api_url=server.base_url)
+        assert run(waiting.poll(bought)) is False
+    assert run(ended(runway, bought)).media_url
+
+
+def test_only_a_task_that_waits_is_deleted_and_that_one_is_refunded(run: Run, at: At, job: Job) -> None:
+    for status, methods in (("PENDING", ["GET", "DELETE"]), ("RUNNING", ["GET"]), ("SUCCEEDED", ["GET"])):
+        with answering(200, task(status=status)) as server:
+            run(at(server.base_url).cancel(with_receipt(job, at(server.base_url).receipt(job, "a-task"))))
+            assert [method for method, _, _ in server.asked] == methods
+
+
+def test_a_deleted_task_is_gone_for_nothing_once_it_must_be_known(run: Run, at: At, job: Job) -> None:
+    gone = with_receipt(job, at("http://x.invalid").receipt(job, "a-task"))
+    with answering(404, b'{"error": "Task not found"}') as server:
+        for age_s, said in ((10, Undecided), (600, JobFailed)):
+            bought = replace(gone, submitted_at=datetime.now(UTC) - timedelta(seconds=age_s))
+            with pytest.raises(said) as raised:
+                run(at(server.base_url).poll(bought))
+    assert isinstance(raised.value, JobFailed)
+    assert (raised.value.kind, raised.value.billed) == (FailureKind.CANCELED, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, b'{"error": "Validation of body failed"}', FailureKind.INVALID),
+        (400, b'{"error": "You do not have enough credits to run this task."}', FailureKind.QUOTA),
+        (401, b'{"error": "Unauthorized"}', FailureKind.AUTH),
+        (429, b'{"error": "Daily limit reached"}', FailureKind.QUOTA),
+        (503, b'{"error": "Overloaded"}', FailureKind.TRANSIENT),
+        (400, b"<html>busy</html>", None),
+        (429, b"<html>busy</html>", None),
+        (500, b'{"error": "An error has occurred"}', None),
+        (502, b'{"error": "Bad gateway"}', None),
+        (504, b'{"error": "Gateway time-out"}', None),
+    ],
+)
+def test_only_runways_own_words_refuse_a_submit(
+    run: Run, at: At, job: Job, status: int, body: bytes, kind: FailureKind | None
+) -> None:
+    with answering(status, body) as server, pytest.raises(NotAccepted if kind else SubmitUnknown) as refused:
+        run(at(server.base_url).submit(job))
+    assert getattr(refused.value, "kind", None) is kind
+
+
+def test_a_prompt_over_its_limit_is_invalid_and_buys_nothing(
+    run: Run, runway: RunwayProvider, edge: Edge, job: Job
+) -> None:
+    long = replace(job, request=job.request | {"arguments": job.request["arguments"] | {"promptText": "a" * 1001}})
+    with pytest.raises(NotAccepted) as refused:
+        run(runway.submit(long))
+    assert refused.value.kind is FailureKind.INVALID
+    assert booked(edge, long) == []
+
+
+def test_a_refused_input_costs_as_much_as_a_clip(run: Run, runway: RunwayProvider, edge: Edge, job: Job) -> None:
+    refused = replace(
+        job, request=job.request | {"arguments": job.request["arguments"] | {"promptText": "A politician"}}
+    )
+    with pytest.raises(JobFailed) as failed:
+        run(ended(runway, submitted(run, runway, refused)))
+    assert (failed.value.ending, failed.value.billed) == (Ending.PROMPT_REFUSED, True)
+    [request] = booked(edge, refused)
+    assert Decimal(request["usd"]) == job.expected_usd
+
+
+@pytest.mark.parametrize("orientation", ["landscape", "square"])
+def test_a_ratio_is_said_in_pixels(orientation: str, sandbox_catalogue: Catalogue, policy: Policy) -> None:
+    job = job_of(brief_of("a hill", orientation=orientation), sold_by(sandbox_catalogue, "runway"), policy)
+    expected = {"landscape": "192:108", "square": "108:108"}[orientation]
+    assert job.request["arguments"]["ratio"] == expected

@@ -1,0 +1,53 @@
+"""What an engine takes from a provider's terms, and from what the provider says of one job."""
+
+import time
+from collections import defaultdict
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from video_pipeline.generation.providers.runway import RunwayProvider
+from video_pipeline.ledger import Job
+from video_pipeline.policy import ProviderLimits
+from video_pipeline_tests.contract.orders import brief_of
+from video_pipeline_tests.contract.vendors import sold_by
+from video_pipeline_tests.generation.stage import Stage
+
+
+@pytest.fixture
+def runway(stage: Stage) -> Stage:
+    """A stage whose models are bought from a vendor that says what each job has cost."""
+    return replace(stage, catalogue=sold_by(stage.catalogue, "runway"), providers=("runway",))
+
+
+def test_what_a_provider_says_of_a_job_is_booked_before_its_terms(runway: Stage) -> None:
+    runway.edge.fault("refuse_output")
+    clip = runway.one(brief_of("A lighthouse in the fog"))
+    refused, *others = runway.jobs()
+    assert refused.failure_kind == "moderation"
+    assert refused.billed_usd == 0, "its terms say that such an output is billed, and the task that it was not"
+    assert clip.billed_usd == sum((job.billed_usd for job in others), Decimal(0))
+    runway.check_books()
+
+
+@pytest.mark.parametrize(("interval_s", "wanted_s"), [(None, 0.4), (0.05, 5.0)], ids=["terms", "policy"])
+def test_a_job_is_asked_for_as_seldom_as_its_provider_wants(
+    runway: Stage, monkeypatch: pytest.MonkeyPatch, interval_s: float | None, wanted_s: float
+) -> None:
+    """Unless the policy has an interval of its own."""
+    asked: dict[str, list[float]] = defaultdict(list)
+    plain = RunwayProvider.poll
+
+    async def poll(provider: RunwayProvider, job: Job) -> bool:
+        asked[job.key].append(time.monotonic())
+        return await plain(provider, job)
+
+    monkeypatch.setattr(RunwayProvider, "poll", poll)
+    terms = replace(RunwayProvider.terms, poll_interval_s=0.01, least_poll_s=wanted_s)
+    monkeypatch.setattr(RunwayProvider, "terms", terms)
+    limits = {"runway": ProviderLimits(poll_interval_s=interval_s)}
+    generation = runway.policy.generation.model_copy(update={"providers": limits})
+    runway.generate(brief_of("A pier at dusk"), policy=runway.policy.model_copy(update={"generation": generation}))
+    [times] = asked.values()
+    assert (times[1] - times[0] >= wanted_s) is (interval_s is None)

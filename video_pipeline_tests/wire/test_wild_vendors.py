@@ -1,0 +1,122 @@
+"""Every question of every provider whose result comes with its status, with every kind of wild answer.
+
+As `test_wild_matrix.py` does it for the first provider: none of the answers decides anything.
+"""
+
+import json
+import uuid
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from video_pipeline.generation import PROVIDERS, Provider
+from video_pipeline.generation.providers import JobFailed, NotAccepted, SubmitUnknown, Undecided
+from video_pipeline.ledger import Job
+from video_pipeline.policy import Policy
+from video_pipeline.routing import Catalogue
+from video_pipeline_tests.contract.answering import Answering as Stranger
+from video_pipeline_tests.contract.orders import brief_of, job_of
+from video_pipeline_tests.contract.vendors import sold_by
+from video_pipeline_tests.wire.canaries import held_in
+from video_pipeline_tests.wire.proxy import Call, Proxy, Rule
+from video_pipeline_tests.wire.test_wild_matrix import KINDS, answers
+
+pytestmark = pytest.mark.usefixtures("impatient")
+
+KEY = "canary-vendor-77ab01c4"
+GOOD: dict[str, dict[Call, dict[str, Any]]] = {
+    "runway": {
+        Call.SUBMIT: {"id": "a-task"},
+        Call.STATUS: {"status": "SUCCEEDED", "output": ["https://media.example/x.mp4"]},
+    },
+}
+"""What must be in the answer to a question, at least."""
+EXCEPTIONS: dict[tuple[str, str, str], str] = {}
+"""(provider, question, what the name of an answer begins with) -> what it comes to."""
+EXPECTED = {"submit": "unknown", "poll": "undecided", "result": "undecided", "cancel": "said"}
+Ask = Callable[[Provider, Job], Coroutine[Any, Any, Any]]
+QUESTIONS: dict[str, tuple[Call, Ask]] = {
+    "submit": (Call.SUBMIT, lambda provider, job: provider.submit(job)),
+    "poll": (Call.STATUS, lambda provider, job: provider.poll(job)),
+    "result": (Call.STATUS, lambda provider, job: provider.result(job)),
+    "cancel": (Call.CANCEL, lambda provider, job: provider.cancel(job)),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("name", GOOD)
+def test_no_wild_answer_decides_anything(
+    name: str,
+    question: str,
+    proxy: Proxy,
+    stranger: Stranger,
+    sandbox_catalogue: Catalogue,
+    policy: Policy,
+) -> None:
+    call, ask = QUESTIONS[question]
+    job = job_of(brief_of("A lake"), sold_by(sandbox_catalogue, name), policy)
+    stranger.asked.clear()
+    cells = [
+        (kind, told, answer, str(uuid.uuid4()))
+        for kind in KINDS
+        for told, answer in answers(kind, stranger.base_url, GOOD[name].get(call)).items()
+    ]
+    rules = [Rule(call, answer, None, within=within) for _, _, answer, within in cells]
+
+    def asked(number: int) -> str:
+        # A machine under load may have given up before the answer began.
+        for _ in range(20):
+            came_to = anyio.run(_come_to, name, ask, proxy.base_url, job, cells[number][3])
+            if rules[number].used or question == "cancel":
+                return came_to
+        raise AssertionError(f"{cells[number][:2]} was never answered")
+
+    with proxy.under(*rules), ThreadPoolExecutor(16) as workers:
+        came_to = list(workers.map(asked, range(len(cells))))
+    wrong = [
+        f"{kind}, {told}: {came[:300]}"
+        for (kind, told, _, _), came in zip(cells, came_to, strict=True)
+        if came != _expected(name, question, told)
+    ]
+    assert wrong == []
+    assert stranger.asked == []
+
+
+def _expected(name: str, question: str, told: str) -> str:
+    exceptions = (
+        comes_to
+        for (vendor, asked, begins), comes_to in EXCEPTIONS.items()
+        if (vendor, asked) == (name, question) and told.startswith(begins)
+    )
+    return next(exceptions, EXPECTED[question])
+
+
+async def _come_to(name: str, ask: Ask, base_url: str, job: Job, within: str) -> str:
+    """What a question with `within` in it comes to, in a word; and whether a secret is told."""
+    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
+        provider = PROVIDERS[name].connect_sandbox(base_url, client)
+        arguments = {key: within if value == "A lake" else value for key, value in job.request["arguments"].items()}
+        changed = replace(job, request=job.request | {"arguments": arguments})
+        bought = provider.receipt(changed, within)
+        changed = replace(changed, provider_job_id=within, receipt=bought.document)
+        try:
+            said = await ask(provider, changed)
+        except NotAccepted as error:
+            return f"not accepted, {'documented' if error.documented else 'undocumented'}: {error}{_told(error)}"
+        except SubmitUnknown as error:
+            return f"unknown{_told(error)}"
+        except Undecided as error:
+            return f"undecided{_told(error)}"
+        except JobFailed as error:
+            return f"failed: {error}"
+        return "said" if said is None else f"{said}"
+
+
+def _told(error: NotAccepted | SubmitUnknown | Undecided) -> str:
+    held = held_in(f"{error} {json.dumps(error.answer)}", (KEY,))
+    return f", and it tells {held}" if held else ""
