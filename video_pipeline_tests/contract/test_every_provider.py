@@ -253,15 +253,17 @@ def test_a_model_that_is_not_there_makes_the_request_invalid(
     assert refused.value.kind is FailureKind.INVALID
 
 
-def test_no_prompt_makes_the_request_invalid_and_buys_nothing(
+def test_no_prompt_makes_the_request_invalid_and_is_not_billed(
     run: Run, provider: Provider, vendor: Vendor, catalogue: Catalogue, edge: Edge, job: Job
 ) -> None:
+    """Some say so at once, some only in the end."""
     empty = job.order.model_copy(update={"prompt": ""})
     wrong = replace(job, request=vendor.translate(empty, catalogue.named(job.model).wire))
-    with pytest.raises(NotAccepted) as refused:
-        run(provider.submit(wrong))
+    with pytest.raises((NotAccepted, JobFailed)) as refused:
+        run(ended(provider, submitted(run, provider, wrong)))
+    assert isinstance(refused.value, NotAccepted | JobFailed)
     assert refused.value.kind is FailureKind.INVALID
-    assert booked(edge, wrong) == []
+    assert sum(Decimal(request["usd"]) for request in booked(edge, wrong)) == 0
 
 
 def test_no_vendor_takes_an_order_for_a_picture_that_it_does_not_sell(

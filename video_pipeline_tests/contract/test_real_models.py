@@ -27,6 +27,7 @@ REAL = load_catalogue(sandbox=False)
 PICTURE = "data:image/png;base64,AAAA"
 _DIAL = {Tier.PREVIEW: Quality.DRAFT, Tier.PRODUCTION: Quality.STANDARD, Tier.CINEMATIC: Quality.PREMIUM}
 
+XAI = {"duration": 3, "generate_audio": True, "aspect_ratio": "9:16"}
 ARGUMENTS = {
     "fal-ai/minimax/h3": {"duration": 4, "resolution": "480P"},
     "fal-ai/ltx-2.3-fast": {"duration": 6, "resolution": "1080p", "generate_audio": True},
@@ -56,11 +57,13 @@ ARGUMENTS = {
     "fal-ai/kling-3-standard": {"duration": "3", "generate_audio": True},
     "runway/gen4.5": {"model": "gen4.5", "ratio": "720:1280", "duration": 3},
     "runway/gemini-omni-flash": {"model": "gemini_omni_flash", "ratio": "720:1280", "duration": 3},
+    "xai/grok-imagine-1.5-lite": XAI | {"model": "grok-imagine-video-1.5-lite", "resolution": "480p"},
+    "xai/grok-imagine-1.5": XAI | {"model": "grok-imagine-video-1.5", "resolution": "720p"},
 }
 # Where a vendor's wire differs: the field of the prompt, and of the start image.
 PROMPT_FIELD = {"runway": "promptText"}
-IMAGE_FIELD = {"runway": "promptImage"}
-NO_SEED = {"runway/gemini-omni-flash"}
+START_IMAGE = {"runway": ("promptImage", PICTURE), "xai": ("image", {"url": PICTURE})}
+NO_SEED = {"runway/gemini-omni-flash", "xai/grok-imagine-1.5-lite", "xai/grok-imagine-1.5"}
 
 
 def job_for(model: Model, policy: Policy, **brief: object) -> Job:
@@ -133,8 +136,8 @@ def test_a_request_that_starts_from_a_picture_is_taken(
     moving = Attempt(1, Strategy.IMAGE_ANCHORING, "a harbour", image=picture)
     job = build_job(plan, decision, moving, alone, run_id="a-run")
     wire = fal_wire(model)
-    field = wire.image_field if wire is not None else IMAGE_FIELD[model.provider]
-    assert job.request["arguments"][field] == PICTURE
+    field, given = (wire.image_field, PICTURE) if wire is not None else START_IMAGE[model.provider]
+    assert job.request["arguments"][field] == given
     if wire is not None:
         assert job.request["endpoint"] == wire.image_to_video
     run(PROVIDERS[model.provider].connect_sandbox(edge.base_url, client).submit(job))

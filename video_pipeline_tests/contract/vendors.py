@@ -46,5 +46,6 @@ SOLD: dict[str, Callable[[Model], dict[str, Any]]] = {
         "image_to_video": model.image_to_video,
         "audio": True,
     },
+    "xai": lambda model: {"model": model.model, "image_to_video": model.image_to_video},
 }
 """How a catalogue entry of each provider names a model of the sandbox."""

@@ -275,7 +275,7 @@ _ID = re.compile(
 
 
 # The wires of vendors whose result comes with the status.
-_RESULT_WITH_STATUS = ("/kiln/", "/runway/")
+_RESULT_WITH_STATUS = ("/kiln/", "/runway/", "/xai/")
 
 
 def _call(method: str, target: str, headers: Mapping[str, str]) -> Call:

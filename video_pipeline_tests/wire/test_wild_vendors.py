@@ -29,10 +29,16 @@ from video_pipeline_tests.wire.test_wild_matrix import KINDS, answers
 pytestmark = pytest.mark.usefixtures("impatient")
 
 KEY = "canary-vendor-77ab01c4"
-GOOD: dict[str, dict[Call, dict[str, Any]]] = {
+GOOD: dict[str, dict[str, dict[str, Any]]] = {
     "runway": {
-        Call.SUBMIT: {"id": "a-task"},
-        Call.STATUS: {"status": "SUCCEEDED", "output": ["https://media.example/x.mp4"]},
+        "submit": {"id": "a-task"},
+        "poll": {"status": "SUCCEEDED"},
+        "result": {"status": "SUCCEEDED", "output": ["https://media.example/x.mp4"]},
+    },
+    "xai": {
+        "submit": {"request_id": "a-request"},
+        "poll": {"status": "done"},
+        "result": {"status": "done", "video": {"url": "https://media.example/x.mp4"}},
     },
 }
 """What must be in the answer to a question, at least."""
@@ -64,7 +70,7 @@ def test_no_wild_answer_decides_anything(
     cells = [
         (kind, told, answer, str(uuid.uuid4()))
         for kind in KINDS
-        for told, answer in answers(kind, stranger.base_url, GOOD[name].get(call)).items()
+        for told, answer in answers(kind, stranger.base_url, GOOD[name].get(question)).items()
     ]
     rules = [Rule(call, answer, None, within=within) for _, _, answer, within in cells]
 

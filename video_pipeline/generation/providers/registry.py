@@ -2,8 +2,15 @@
 
 from typing import Any
 
-from video_pipeline.generation.providers import fal, runway
+from video_pipeline.generation.providers import fal, runway, xai
 from video_pipeline.generation.providers.protocol import ProviderVendor
 
-PROVIDERS: dict[str, ProviderVendor[Any, Any]] = {vendor.name: vendor for vendor in (fal.VENDOR, runway.VENDOR)}
+PROVIDERS: dict[str, ProviderVendor[Any, Any]] = {
+    vendor.name: vendor
+    for vendor in (
+        fal.VENDOR,
+        runway.VENDOR,
+        xai.VENDOR,
+    )
+}
 """Every provider by its name in the catalogue. A new one is its own file and its name here."""
