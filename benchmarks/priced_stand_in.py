@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fal_stand_in import StandIn, as_json, listen
-from video_pipeline.generation.providers.fal import FalWire
+from video_pipeline.generation.providers.endpoints import EndpointWire
 from video_pipeline.media.ffmpeg import run_ffmpeg
 from video_pipeline.routing import Catalogue, Model, Unit
 
@@ -106,9 +106,9 @@ class PricedStandIn(StandIn):
         label = request_id.encode().ljust(max(_LEAST_BYTES - len(film), 64), b"\0")
         return 200, "video/mp4", film + struct.pack(">I4s", 8 + len(label), b"free") + label
 
-    def _sold(self, endpoint: str) -> tuple[Model, FalWire]:
+    def _sold(self, endpoint: str) -> tuple[Model, EndpointWire]:
         for model in self._prices.models:
-            wire = FalWire.model_validate(model.wire)
+            wire = EndpointWire.model_validate(model.wire)
             if endpoint in (wire.text_to_video, wire.image_to_video):
                 return model, wire
         raise LookupError(f"nobody sells {endpoint}")

@@ -12,7 +12,8 @@ import pytest
 from video_pipeline.briefs import Quality
 from video_pipeline.generation import PROVIDERS
 from video_pipeline.generation.ladder import Attempt, Strategy
-from video_pipeline.generation.providers.fal import VENDOR, FalProvider, FalWire
+from video_pipeline.generation.providers.endpoints import EndpointWire
+from video_pipeline.generation.providers.fal import VENDOR, FalProvider
 from video_pipeline.generation.requests import build_job, can_anchor
 from video_pipeline.ledger import Job, JobKind
 from video_pipeline.media import probe
@@ -58,6 +59,8 @@ ARGUMENTS = {
     "runway/gen4.5": {"model": "gen4.5", "ratio": "720:1280", "duration": 3},
     "runway/gemini-omni-flash": {"model": "gemini_omni_flash", "ratio": "720:1280", "duration": 3},
     "xai/grok-imagine-1.5-lite": XAI | {"model": "grok-imagine-video-1.5-lite", "resolution": "480p"},
+    "higgsfield/cinema-studio-4.0": {"duration": 4, "resolution": "480p", "generate_audio": True},
+    "higgsfield/ltx-2.5-fast": {"duration": 6, "resolution": "720p", "generate_audio": True},
     "xai/grok-imagine-1.5": XAI | {"model": "grok-imagine-video-1.5", "resolution": "720p"},
 }
 # Where a vendor's wire differs: the field of the prompt, and of the start image.
@@ -79,14 +82,15 @@ def job_for(model: Model, policy: Policy, **brief: object) -> Job:
     return build_job(plan, plan.decisions[0], Attempt(0, Strategy.ORIGINAL, "a harbour"), alone, run_id="a-run")
 
 
-def fal_wire(model: Model) -> FalWire | None:
-    """How fal wants a model's arguments; None of another vendor's."""
-    return VENDOR.wire.model_validate(model.wire) if model.provider == VENDOR.name else None
+def endpoint_wire(model: Model) -> EndpointWire | None:
+    """How a model's endpoints want their arguments; None where a vendor has one way for all."""
+    wire = PROVIDERS[model.provider].wire.model_validate(model.wire)
+    return wire if isinstance(wire, EndpointWire) else None
 
 
 def _booked_s(job: Job, model: Model) -> float:
     """The length at the sandbox, which knows one default and no model's own."""
-    wire = fal_wire(model)
+    wire = endpoint_wire(model)
     return 5.0 if wire is not None and wire.duration_as == "nothing" else job.requested_s
 
 
@@ -96,7 +100,7 @@ def test_the_table_covers_every_model() -> None:
 
 @pytest.mark.parametrize("model", REAL.models, ids=lambda model: model.model)
 def test_the_arguments_of_a_model_are_as_its_endpoint_names_them(model: Model, policy: Policy) -> None:
-    job, wire = job_for(model, policy), fal_wire(model)
+    job, wire = job_for(model, policy), endpoint_wire(model)
     ratio = {"aspect_ratio": "9:16"} if wire is not None and wire.aspect_ratio_field else {}
     expected = {PROMPT_FIELD.get(model.provider, "prompt"): "a harbour"} | ratio | ARGUMENTS[model.model]
     assert {name: value for name, value in job.request["arguments"].items() if name != "seed"} == expected
@@ -135,7 +139,7 @@ def test_a_request_that_starts_from_a_picture_is_taken(
     picture = replace(picture, media_url=PICTURE)
     moving = Attempt(1, Strategy.IMAGE_ANCHORING, "a harbour", image=picture)
     job = build_job(plan, decision, moving, alone, run_id="a-run")
-    wire = fal_wire(model)
+    wire = endpoint_wire(model)
     field, given = (wire.image_field, PICTURE) if wire is not None else START_IMAGE[model.provider]
     assert job.request["arguments"][field] == given
     if wire is not None:

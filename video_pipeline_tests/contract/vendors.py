@@ -46,6 +46,11 @@ SOLD: dict[str, Callable[[Model], dict[str, Any]]] = {
         "image_to_video": model.image_to_video,
         "audio": True,
     },
+    "higgsfield": lambda model: {
+        "text_to_video": f"{model.model}/text-to-video",
+        "image_to_video": f"{model.model}/image-to-video",
+        "audio_field": "generate_audio",
+    },
     "xai": lambda model: {"model": model.model, "image_to_video": model.image_to_video},
 }
 """How a catalogue entry of each provider names a model of the sandbox."""

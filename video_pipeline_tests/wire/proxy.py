@@ -275,7 +275,7 @@ _ID = re.compile(
 
 
 # The wires of vendors whose result comes with the status.
-_RESULT_WITH_STATUS = ("/kiln/", "/runway/", "/xai/")
+_RESULT_WITH_STATUS = ("/kiln/", "/runway/", "/xai/", "/higgsfield/")
 
 
 def _call(method: str, target: str, headers: Mapping[str, str]) -> Call:
@@ -286,6 +286,8 @@ def _call(method: str, target: str, headers: Mapping[str, str]) -> Call:
         if path.endswith("/cancel"):
             return Call.CANCEL
         return Call.STATUS if path.endswith("/status") else Call.RESULT
+    if "/estimate/" in path:
+        return Call.OTHER
     if path.startswith(_RESULT_WITH_STATUS):
         if path.endswith("/cancel"):
             return Call.CANCEL

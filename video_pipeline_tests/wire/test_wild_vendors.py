@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from video_pipeline.generation import PROVIDERS, Provider
 from video_pipeline.generation.providers import JobFailed, NotAccepted, SubmitUnknown, Undecided
@@ -35,6 +36,11 @@ GOOD: dict[str, dict[str, dict[str, Any]]] = {
         "poll": {"status": "SUCCEEDED"},
         "result": {"status": "SUCCEEDED", "output": ["https://media.example/x.mp4"]},
     },
+    "higgsfield": {
+        "submit": {"request_id": "a-request"},
+        "poll": {"status": "completed"},
+        "result": {"status": "completed", "video": {"url": "https://media.example/x.mp4"}},
+    },
     "xai": {
         "submit": {"request_id": "a-request"},
         "poll": {"status": "done"},
@@ -42,8 +48,8 @@ GOOD: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 """What must be in the answer to a question, at least."""
-EXCEPTIONS: dict[tuple[str, str, str], str] = {}
-"""(provider, question, what the name of an answer begins with) -> what it comes to."""
+EXCEPTIONS = {("higgsfield", "submit", "echo 400"): "not accepted, documented"}
+"""(provider, question, what the name of an answer begins with) -> what it comes to, being in the vendor's words."""
 EXPECTED = {"submit": "unknown", "poll": "undecided", "result": "undecided", "cancel": "said"}
 Ask = Callable[[Provider, Job], Coroutine[Any, Any, Any]]
 QUESTIONS: dict[str, tuple[Call, Ask]] = {
@@ -87,25 +93,23 @@ def test_no_wild_answer_decides_anything(
     wrong = [
         f"{kind}, {told}: {came[:300]}"
         for (kind, told, _, _), came in zip(cells, came_to, strict=True)
-        if came != _expected(name, question, told)
+        if not _is_expected(came, name, question, told)
     ]
     assert wrong == []
     assert stranger.asked == []
 
 
-def _expected(name: str, question: str, told: str) -> str:
-    exceptions = (
-        comes_to
-        for (vendor, asked, begins), comes_to in EXCEPTIONS.items()
-        if (vendor, asked) == (name, question) and told.startswith(begins)
-    )
-    return next(exceptions, EXPECTED[question])
+def _is_expected(came: str, name: str, question: str, told: str) -> bool:
+    for (vendor, asked, begins), comes_to in EXCEPTIONS.items():
+        if (vendor, asked) == (name, question) and told.startswith(begins):
+            return came.startswith(comes_to) and "it tells" not in came
+    return came == EXPECTED[question]
 
 
 async def _come_to(name: str, ask: Ask, base_url: str, job: Job, within: str) -> str:
     """What a question with `within` in it comes to, in a word; and whether a secret is told."""
     async with httpx.AsyncClient(trust_env=False, verify=False) as client:
-        provider = PROVIDERS[name].connect_sandbox(base_url, client)
+        provider = _connected(name, f"{base_url}/{name}", client)
         arguments = {key: within if value == "A lake" else value for key, value in job.request["arguments"].items()}
         changed = replace(job, request=job.request | {"arguments": arguments})
         bought = provider.receipt(changed, within)
@@ -121,6 +125,15 @@ async def _come_to(name: str, ask: Ask, base_url: str, job: Job, within: str) ->
         except JobFailed as error:
             return f"failed: {error}"
         return "said" if said is None else f"{said}"
+
+
+def _connected(name: str, api_url: str, client: httpx.AsyncClient) -> Provider:
+    """The adapter with a key that must be seen nowhere."""
+    section = PROVIDERS[name].section
+    keys = {field: KEY for field, about in section.model_fields.items() if about.annotation == SecretStr | None}
+    provider = PROVIDERS[name].connect(section(api_url=api_url, **keys), client)
+    assert provider is not None
+    return provider
 
 
 def _told(error: NotAccepted | SubmitUnknown | Undecided) -> str:

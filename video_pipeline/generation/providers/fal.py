@@ -17,13 +17,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 import httpx
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError
 
+from video_pipeline.generation.providers.endpoints import EndpointWire, video_request
 from video_pipeline.generation.providers.line import ID_PATTERN, OR_NONE, ProviderLine, readable
 from video_pipeline.generation.providers.protocol import (
     Forged,
@@ -122,33 +123,6 @@ class FalSection(VendorSection):
         description="Hosts that files are fetched from, with commas between them.",
     )
     rest_url: str = Field("https://rest.fal.ai", validation_alias="VIDEO_PIPELINE_FAL_REST_URL")
-
-
-class FalWire(BaseModel):
-    """How a model's endpoints want their arguments: the table that differs from model to model.
-
-    A field name that is null is an argument that the endpoint does not take. `duration_as: frames` sends the number
-    of frames and their rate, `nothing` is for an endpoint of one length. `size_field` takes width and height in the
-    place of a resolution's name. `arguments` go with every request: they replace defaults that would cost more.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    text_to_video: str | None = None
-    image_to_video: str | None = None
-    text_to_image: str | None = None
-    image_field: str = "image_url"
-    duration_as: Literal["int", "string", "seconds_string", "frames", "nothing"] = "int"
-    frames_field: str = "num_frames"
-    fps_field: str | None = "frames_per_second"
-    resolution_field: str | None = "resolution"
-    size_field: str | None = None
-    aspect_ratio_field: str | None = "aspect_ratio"
-    audio_field: str | None = None
-    negative_prompt_field: str | None = None
-    references_field: str | None = None
-    seed: bool = True
-    arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
 class _Receipt(BaseModel):
@@ -409,47 +383,20 @@ class FalProvider:
         return self.receipt(job, job.provider_job_id or "").document[name]
 
 
-def _request(order: RenderOrder, wire: FalWire) -> dict[str, Any]:
+def _request(order: RenderOrder, wire: EndpointWire) -> dict[str, Any]:
     """Endpoint and arguments; an order without length is one for a picture.
 
     Raises ValueError when the wire has no endpoint for such an order.
     """
-    arguments: dict[str, Any] = {"prompt": order.prompt}
-    if not order.duration_s:
-        endpoint = wire.text_to_image
-        arguments |= {"image_size": _IMAGE_SIZES[order.orientation], "num_images": 1}
-    else:
-        endpoint = wire.image_to_video if order.start_image else wire.text_to_video
-        arguments |= wire.arguments | _length(order, wire)
-        optional = (
-            (wire.aspect_ratio_field, order.orientation.aspect_ratio),
-            (wire.resolution_field, order.resolution),
-            (wire.size_field, order.size and dict(zip(("width", "height"), order.size, strict=True))),
-            (wire.audio_field, order.audio),
-            (wire.image_field, order.start_image),
-            (wire.negative_prompt_field, order.negative_prompt),
-            (wire.references_field, list(order.references) or None),
-        )
-        arguments |= {name: value for name, value in optional if name and value is not None}
+    if order.duration_s:
+        return video_request(order, wire)
+    if wire.text_to_image is None:
+        raise ValueError("the model's wire names no endpoint for such an order")
+    arguments: dict[str, Any] = {"prompt": order.prompt, "num_images": 1}
+    arguments["image_size"] = _IMAGE_SIZES[order.orientation]
     if wire.seed and order.seed is not None:
         arguments["seed"] = order.seed
-    if endpoint is None:
-        raise ValueError("the model's wire names no endpoint for such an order")
-    return {"endpoint": endpoint, "arguments": arguments}
-
-
-def _length(order: RenderOrder, wire: FalWire) -> dict[str, Any]:
-    """The arguments that say how long a clip is to be. Raises ValueError for a length that the wire cannot say."""
-    if wire.duration_as == "nothing":
-        return {}
-    if wire.duration_as == "frames":
-        if order.frames is None:
-            raise ValueError("the model's wire counts frames, and its durations do not")
-        return {wire.frames_field: order.frames} | ({wire.fps_field: order.fps} if wire.fps_field else {})
-    seconds = int(order.duration_s)
-    if seconds != order.duration_s:
-        raise ValueError("the model's wire takes whole seconds, and its durations are none")
-    return {"duration": {"int": seconds, "string": str(seconds), "seconds_string": f"{seconds}s"}[wire.duration_as]}
+    return {"endpoint": wire.text_to_image, "arguments": arguments}
 
 
 def _refused_submit(answer: Answer) -> NotAccepted | SubmitUnknown:
@@ -566,7 +513,7 @@ def _connect_sandbox(base_url: str, client: httpx.AsyncClient) -> FalProvider:
 VENDOR = ProviderVendor(
     name=FalProvider.name,
     section=FalSection,
-    wire=FalWire,
+    wire=EndpointWire,
     request=_request,
     connect=_connect,
     connect_sandbox=_connect_sandbox,

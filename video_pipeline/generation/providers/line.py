@@ -97,12 +97,14 @@ class ProviderLine:
         url: str,
         what: str,
         *,
+        method: str = "GET",
         params: Mapping[str, str | list[str]] | None = None,
+        json: Any = None,
         bounds: Bounds = _READ_BOUNDS,
     ) -> Answer:
         """A question for `what` that is free to repeat. Raises Undecided when no answer came."""
         try:
-            return await self._line.ask("GET", url, headers=self._headers, params=params, bounds=bounds)
+            return await self._line.ask(method, url, headers=self._headers, params=params, json=json, bounds=bounds)
         except (NotSent, NoAnswer) as error:
             raise Undecided(f"{error}, asked for the {what}") from error
 

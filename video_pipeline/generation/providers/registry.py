@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from video_pipeline.generation.providers import fal, runway, xai
+from video_pipeline.generation.providers import fal, higgsfield, runway, xai
 from video_pipeline.generation.providers.protocol import ProviderVendor
 
 PROVIDERS: dict[str, ProviderVendor[Any, Any]] = {
     vendor.name: vendor
     for vendor in (
         fal.VENDOR,
+        higgsfield.VENDOR,
         runway.VENDOR,
         xai.VENDOR,
     )
