@@ -385,7 +385,7 @@ class JobDriver:
         A submit that breaks off may stay in doubt for good. So one that was not heard lately is asked something free
         before it is sent what costs money; whoever asks meanwhile waits for the same answer.
         """
-        if provider.terms.recovery is Recovery.IDEMPOTENCY_KEY:
+        if provider.terms.recovery in (Recovery.IDEMPOTENCY_KEY, Recovery.REPEAT):
             return ""
         heard_at = self._heard_at.get(provider.name)
         if heard_at is not None and asyncio.get_running_loop().time() - heard_at < _REACHED_S:
@@ -475,7 +475,8 @@ class JobDriver:
         if told is not None:
             return await self._submitted(job, told, note=f"{why}; {_TOLD}")
         terms = self._provider(job).terms
-        if terms.recovery is Recovery.IDEMPOTENCY_KEY and _age_s(job) < terms.key_lifetime_s:
+        remembered = terms.recovery is Recovery.IDEMPOTENCY_KEY and _age_s(job) < terms.key_lifetime_s
+        if remembered or terms.recovery is Recovery.REPEAT:
             return await self._sent_again(job, why)
         if terms.recovery is Recovery.SEARCH:
             try:
@@ -508,7 +509,7 @@ class JobDriver:
         return notes[-1].removeprefix(_TURNED_AWAY) if notes else ""
 
     async def _sent_again(self, job: Job, why: str) -> Job:
-        """The same key gives the job that is there, or buys it for the first time.
+        """The same key gives the job that is there, or buys it for the first time; without keys nothing is bought.
 
         That this call is turned away for now says nothing of the one before, which may have been taken.
         """
@@ -526,7 +527,7 @@ class JobDriver:
                 said = str(error)
             else:
                 checkpoints.reached("generation.accepted")
-                return await self._submitted(job, receipt, note=f"{why}; sent again under its key")
+                return await self._submitted(job, receipt, note=f"{why}; sent again")
             if wait_s is not None:
                 await asyncio.sleep(wait_s)
         await self._report(job, BreakerCause.OUTAGE, said)

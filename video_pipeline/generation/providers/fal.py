@@ -15,15 +15,18 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, cast
+from urllib.parse import urlsplit
 
 import httpx
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError
 
+from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation.providers.endpoints import EndpointWire, video_request
 from video_pipeline.generation.providers.line import ID_PATTERN, OR_NONE, ProviderLine, readable
 from video_pipeline.generation.providers.protocol import (
@@ -125,6 +128,13 @@ class FalSection(VendorSection):
     rest_url: str = Field("https://rest.fal.ai", validation_alias="VIDEO_PIPELINE_FAL_REST_URL")
 
 
+class FalServerSection(VendorSection):
+    """Where a server of one's own with fal's wire is; `key` is for one that asks for one."""
+
+    url: str | None = Field(None, validation_alias="VIDEO_PIPELINE_FAL_SERVER_URL")
+    key: SecretStr = Field(SecretStr("none"), validation_alias="VIDEO_PIPELINE_FAL_SERVER_KEY")
+
+
 class _Receipt(BaseModel):
     request_id: str = Field(pattern=ID_PATTERN)
     status_url: Annotated[str | None, OR_NONE] = None
@@ -220,6 +230,7 @@ class FalProvider:
     """The adapter. fal bills renders and refusals after rendering; it does not bill refused prompts and failures."""
 
     name = "fal"
+    title, keys = "fal", "FAL_KEY"
     terms = Terms(
         recovery=Recovery.SEARCH,
         # What was canceled may have used the GPU.
@@ -244,8 +255,8 @@ class FalProvider:
         key = key.strip()
         # A key is its id and its secret with a colon between them; the secret alone is as bad to give away.
         self._line = ProviderLine(
-            "fal",
-            keys="FAL_KEY",
+            self.title,
+            keys=self.keys,
             origins=(queue_url, api_url),
             secrets=(key, key.rpartition(":")[2]),
             headers={"Authorization": f"Key {key}"},
@@ -320,7 +331,10 @@ class FalProvider:
         )
 
     async def poll(self, job: Job) -> bool:
-        answer = await self._line.read(self._address(job, "status_url"), "status")
+        return self._has_ended(await self._line.read(self._address(job, "status_url"), "status"))
+
+    def _has_ended(self, answer: Answer) -> bool:
+        """Whether the request has ended, by an answer to the question for its status. Raises Undecided."""
         if answer.status not in (200, 202):
             raise self._line.undecided(answer, "status")
         status = self._line.understood(answer, _Status, "status").status
@@ -381,6 +395,37 @@ class FalProvider:
         if isinstance(given, str) and self._line.is_ours(given):
             return given
         return self.receipt(job, job.provider_job_id or "").document[name]
+
+
+class FalServer(FalProvider):
+    """A server of one's own that speaks fal's wire. It has no history, no prices and no bills, and nobody is between.
+
+    Assumed of such servers: requests are kept in memory, so that one which it does not know any more is gone.
+    """
+
+    name = "fal_server"
+    title, keys = "the server with fal's wire", "VIDEO_PIPELINE_FAL_SERVER_KEY"
+    terms = replace(FalProvider.terms, recovery=Recovery.REPEAT, concurrency=1, url_lifetime_s=24 * 3600.0)
+
+    async def submit(
+        self, job: Job, *, before: Callable[[], None] | None = None, webhook: str | None = None
+    ) -> Receipt:
+        try:
+            return await super().submit(job, before=before)
+        except NotAccepted as error:
+            # No gateway and no stranger is on the way to it.
+            error.documented = True
+            raise
+
+    async def find(self, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
+        raise AssertionError("it has no history, and its terms say so")
+
+    async def poll(self, job: Job) -> bool:
+        answer = await self._line.read(self._address(job, "status_url"), "status")
+        if answer.status == 404 and readable(answer, _Flat) is not None:
+            gone = "the server does not know the request any more; it may have been started again"
+            raise JobFailed(FailureKind.TRANSIENT, gone, ending=Ending.FAILED, answer=answer.kept())
+        return self._has_ended(answer)
 
 
 def _request(order: RenderOrder, wire: EndpointWire) -> dict[str, Any]:
@@ -525,3 +570,30 @@ VENDOR = ProviderVendor(
     ),
     price_api=PriceApi(endpoint=lambda wire: wire.text_to_video or "", ask=FalProvider.prices),
 )
+
+
+def _connect_server(section: FalServerSection, client: httpx.AsyncClient) -> FalServer | None:
+    return None if section.url is None else _server(client, section.url, section.key.get_secret_value())
+
+
+def _server(client: httpx.AsyncClient, url: str, key: str) -> FalServer:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(
+            f"VIDEO_PIPELINE_FAL_SERVER_URL is {clean(url, 100)!r}; write it as http://host:port or https://host."
+        )
+    # Its files are on itself, and it may be on a private address: its owner has named it.
+    return FalServer(
+        client, key=key, queue_url=url, api_url=url, trusted_origins=(f"{parts.scheme}://{parts.netloc}",)
+    )
+
+
+SERVER = ProviderVendor(
+    name=FalServer.name,
+    section=FalServerSection,
+    wire=EndpointWire,
+    request=_request,
+    connect=_connect_server,
+    connect_sandbox=lambda base_url, client: _server(client, f"{base_url}/fal-queue", "sandbox"),
+)
+"""A server of one's own, at any address; its models are entries of one's own catalogue."""

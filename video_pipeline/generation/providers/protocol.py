@@ -27,6 +27,8 @@ class Recovery(StrEnum):
     """The same submit with the same key gives the job that is there."""
     SEARCH = "search"
     """The provider lists its requests, and ours can be told from others."""
+    REPEAT = "repeat"
+    """Nothing is bought there, as on one's own machine: it is sent again, and may be rendered twice."""
     NONE = "none"
     """Only a person can find out."""
 

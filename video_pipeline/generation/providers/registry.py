@@ -9,6 +9,7 @@ PROVIDERS: dict[str, ProviderVendor[Any, Any]] = {
     vendor.name: vendor
     for vendor in (
         fal.VENDOR,
+        fal.SERVER,
         higgsfield.VENDOR,
         runway.VENDOR,
         xai.VENDOR,
