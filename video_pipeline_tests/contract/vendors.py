@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+import httpx
+
 from video_pipeline.generation import PROVIDERS
+from video_pipeline.generation.providers import Recovery
 from video_pipeline.orders import Orientation
 from video_pipeline.publishing import PLATFORMS
 from video_pipeline.routing import Catalogue, Model
@@ -29,6 +32,13 @@ def sold_by(catalogue: Catalogue, provider: str) -> Catalogue:
     wire = SOLD[provider]
     models = tuple(model.model_copy(update={"provider": provider, "wire": wire(model)}) for model in catalogue.models)
     return catalogue.model_copy(update={"models": models, "anchor": None})
+
+
+def recovery_at(provider: str) -> Recovery:
+    """How a provider of the package, or Kiln, lets a submit be recovered whose answer was lost."""
+    vendor = {**PROVIDERS, kiln.VENDOR.name: kiln.VENDOR}[provider]
+    client = httpx.AsyncClient(trust_env=False, verify=False)
+    return vendor.connect_sandbox("http://127.0.0.1:1", client).terms.recovery
 
 
 def _pixels(model: Model) -> dict[str, dict[str, str]]:

@@ -11,17 +11,16 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from video_pipeline.briefs import Brief
-from video_pipeline.generation import PROVIDERS
 from video_pipeline.generation.providers import Recovery
 from video_pipeline.ledger import FailureKind, Job, JobState, Ledger, PublicationState, open_ledger
 from video_pipeline_tests.conftest import NewDatabase
 from video_pipeline_tests.contract import kiln, plaza
 from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of
+from video_pipeline_tests.contract.vendors import recovery_at
 from video_pipeline_tests.crash.worker import Orders, work
 from video_pipeline_tests.generation.stage import check_books, sent
 from video_pipeline_tests.processes import preloaded
@@ -117,12 +116,6 @@ class Trial:
         assert {(publication.remote_id, publication.media_sha256) for publication in publications} == {
             (video["video_id"], video["sha256"]) for video in videos
         }
-
-
-def recovery_at(provider: str) -> Recovery:
-    """How a provider lets a submit be recovered whose answer was lost."""
-    vendor = {**PROVIDERS, kiln.VENDOR.name: kiln.VENDOR}[provider]
-    return vendor.connect_sandbox("http://127.0.0.1:1", httpx.AsyncClient()).terms.recovery
 
 
 def _purchase(request: dict[str, Any]) -> str:

@@ -21,8 +21,8 @@ import video_pipeline
 from video_pipeline.briefs import Brief
 from video_pipeline.generation.providers import Recovery
 from video_pipeline_tests.contract.orders import brief_of
-from video_pipeline_tests.contract.vendors import SOLD
-from video_pipeline_tests.crash.conftest import FROM_OUTSIDE, PACKAGED, PRICE, Trial, recovery_at, small_day
+from video_pipeline_tests.contract.vendors import SOLD, recovery_at
+from video_pipeline_tests.crash.conftest import FROM_OUTSIDE, PACKAGED, PRICE, Trial, small_day
 
 pytestmark = pytest.mark.crash
 

@@ -87,7 +87,7 @@ class WildStage(Stage):
                 let_settle(self.ledger, job)
                 resolve_unknown(
                     self.ledger,
-                    self.connect(httpx.AsyncClient())["fal"],
+                    self.connect(httpx.AsyncClient())[job.provider],
                     job,
                     request_id=there[0] if there else None,
                     policy=self.policy.generation,

@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -15,15 +15,18 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from video_pipeline.clips import ClipStatus
 from video_pipeline.generation import PROVIDERS, Provider
-from video_pipeline.generation.providers import JobFailed, NotAccepted, SubmitUnknown, Undecided
-from video_pipeline.ledger import Job
-from video_pipeline.policy import Policy
+from video_pipeline.generation.providers import JobFailed, NotAccepted, Recovery, SubmitUnknown, Undecided
+from video_pipeline.ledger import Job, JobState
+from video_pipeline.policy import Policy, ProviderLimits
 from video_pipeline.routing import Catalogue
 from video_pipeline_tests.contract.answering import Answering as Stranger
 from video_pipeline_tests.contract.orders import brief_of, job_of
-from video_pipeline_tests.contract.vendors import sold_by
+from video_pipeline_tests.contract.vendors import recovery_at, sold_by
+from video_pipeline_tests.wire import answers as wild
 from video_pipeline_tests.wire.canaries import held_in
+from video_pipeline_tests.wire.conftest import NewStage, WildStage
 from video_pipeline_tests.wire.proxy import Call, Proxy, Rule
 from video_pipeline_tests.wire.test_wild_matrix import KINDS, answers
 
@@ -139,3 +142,68 @@ def _connected(name: str, api_url: str, client: httpx.AsyncClient) -> Provider:
 def _told(error: NotAccepted | SubmitUnknown | Undecided) -> str:
     held = held_in(f"{error} {json.dumps(error.answer)}", (KEY,))
     return f", and it tells {held}" if held else ""
+
+
+# --- whole days, with a ledger -------------------------------------------------------------------------------------
+
+
+@dataclass
+class VendorStage(WildStage):
+    """A stage whose models are one provider's, met through the proxy."""
+
+    def connect(self, client: httpx.AsyncClient) -> dict[str, Provider]:
+        [name] = self.providers
+        return {name: PROVIDERS[name].connect_sandbox(self.proxy.base_url, client)}
+
+
+@pytest.fixture(params=GOOD)
+def vendor_stage(request: pytest.FixtureRequest, new_stage: NewStage) -> VendorStage:
+    like, name = new_stage(), request.param
+    limits = {name: ProviderLimits(concurrency=16, poll_interval_s=0.02)}
+    generation = like.policy.generation.model_copy(update={"providers": limits})
+    return VendorStage(
+        like.ledger,
+        like.store,
+        like.edge,
+        sold_by(like.catalogue, name),
+        like.policy.model_copy(update={"generation": generation}),
+        providers=(name,),
+        proxy=like.proxy,
+    )
+
+
+@pytest.mark.parametrize("answer", ["200 html", "hangs up", "429 words", "gzip bomb", "echo 500"])
+def test_a_wild_answer_to_a_submit_buys_nothing_twice(vendor_stage: VendorStage, answer: str) -> None:
+    """Taken, and its answer says nothing: the key finds it, or a person does."""
+    prompt = f"A tide mill, {answer}"
+    rule = Rule(Call.SUBMIT, wild.NONSENSE[answer], passed_on=True, subject=prompt)
+    [name] = vendor_stage.providers
+    with vendor_stage.proxy.under(rule):
+        clip = vendor_stage.one(brief_of(prompt))
+    assert rule.used == 1
+    vendor_stage.check_money()
+    [job] = vendor_stage.jobs()
+    if recovery_at(name) is Recovery.IDEMPOTENCY_KEY:
+        assert (clip.status, job.state) == (ClipStatus.GENERATED, JobState.ACCEPTED)
+        vendor_stage.check_books()
+    else:
+        assert (clip.status, job.state) == (ClipStatus.REVIEW, JobState.UNKNOWN)
+        vendor_stage.a_person_looks()
+        assert vendor_stage.one(brief_of(prompt)).status is ClipStatus.GENERATED
+        vendor_stage.check_books()
+    assert len(vendor_stage.bought(prompt)) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [(Call.STATUS, "200 html"), (Call.STATUS, "404 html"), (Call.STATUS, "drips"), (Call.DOWNLOAD, "200 html")],
+)
+def test_a_wild_answer_to_a_read_is_asked_again(vendor_stage: VendorStage, call: Call, answer: str) -> None:
+    prompt = f"A weir, {call}, {answer}"
+    rule = Rule(call, wild.NONSENSE[answer], 2, passed_on=True, subject=prompt)
+    with vendor_stage.proxy.under(rule):
+        clip = vendor_stage.one(brief_of(prompt))
+    assert rule.used == 2
+    assert clip.status is ClipStatus.GENERATED
+    vendor_stage.check_books()
+    assert len(vendor_stage.bought(prompt)) == 1
