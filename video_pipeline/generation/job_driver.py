@@ -514,6 +514,7 @@ class JobDriver:
         That this call is turned away for now says nothing of the one before, which may have been taken.
         """
         said = why
+        keyed = self._provider(job).terms.recovery is Recovery.IDEMPOTENCY_KEY
         for wait_s in (*self._policy.backoff_s, None):
             try:
                 receipt = await self._provider(job).submit(
@@ -527,7 +528,7 @@ class JobDriver:
                 said = str(error)
             else:
                 checkpoints.reached("generation.accepted")
-                return await self._submitted(job, receipt, note=f"{why}; sent again")
+                return await self._submitted(job, receipt, note=f"{why}; sent again{' under its key' * keyed}")
             if wait_s is not None:
                 await asyncio.sleep(wait_s)
         await self._report(job, BreakerCause.OUTAGE, said)

@@ -45,7 +45,7 @@ def submit_in_doubt(job: Job, why: str) -> Alert:
 
 def submit_unanswered(job: Job, why: str) -> Alert:
     """A submit that stays without an answer although it may be sent again."""
-    text = f"{_shot(job)}: {why}. The next run sends it again under the same key, so that it is bought once."
+    text = f"{_shot(job)}: {why}. The next run sends it again; it is bought once at most."
     return Alert(f"unanswered {job.key}", "A paid call is not answered", text, severity="warning")
 
 

@@ -57,7 +57,7 @@ def test_a_submit_that_is_never_answered_is_sent_again_by_the_next_run(stage: St
     assert (clip.status, stage.requests) == (ClipStatus.WAITING, [])
     [job] = stage.jobs()
     assert job.state is JobState.SUBMITTING
-    assert "sends it again under the same key" in stage.alerts()[f"unanswered {job.key}"]
+    assert "sends it again; it is bought once at most" in stage.alerts()[f"unanswered {job.key}"]
     assert stage.one(brief_of(HARBOUR)).status is ClipStatus.GENERATED
     assert len(stage.requests) == 1
 

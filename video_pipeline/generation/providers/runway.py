@@ -78,6 +78,9 @@ class _Error(BaseModel):
     error: str
 
 
+_Address = Annotated[str, Field(pattern=r"^https?://", max_length=8192)]
+
+
 class _Cost(BaseModel):
     credits: float = Field(ge=0)
 
@@ -87,7 +90,7 @@ class _Task(BaseModel):
     failure: Annotated[str | None, OR_NONE] = None
     failure_code: Annotated[str | None, OR_NONE] = Field(None, alias="failureCode")
     cost: Annotated[_Cost | None, OR_NONE] = None
-    output: list[Annotated[str, Field(pattern=r"^https?://", max_length=8192)]] = []
+    output: Annotated[list[_Address] | None, OR_NONE] = None
 
 
 class RunwayProvider:
