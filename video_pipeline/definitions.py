@@ -20,7 +20,7 @@ def build_defs(*, policy: Policy | None = None, resources: Mapping[str, Any] | N
     """
     services = get_services() if policy is None else Services(get_settings(), policy)
     return dg.Definitions(
-        assets=assets.assets_under(services.policy),
+        assets=assets.assets_under(services.policy, own_gpu=services.own_gpu),
         asset_checks=checks.ALL,
         jobs=jobs.ALL,
         schedules=schedules.ALL,

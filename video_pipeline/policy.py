@@ -159,6 +159,11 @@ class UpscalingPolicy(_Section):
     utilisation: float = Field(gt=0, le=1)
     usd_per_kwh: Decimal = Field(ge=0)
 
+    def gpu_usd(self, seconds: float) -> Decimal:
+        """Electricity of so many seconds of the GPU, in US dollars: an estimate, as the watts are the policy's."""
+        joules = Decimal(str(seconds)) * Decimal(str(self.watts)) * Decimal(str(self.utilisation))
+        return energy_usd(joules, self.usd_per_kwh)
+
 
 class CostPolicy(_Section):
     audio_sync_usd: Decimal = Field(ge=0)
@@ -296,6 +301,11 @@ def read_yaml_mapping(path: Path, *, what: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ConfigurationError(f"The {what} file {path} must hold a mapping of keys to values.")
     return document
+
+
+def energy_usd(joules: Decimal, usd_per_kwh: Decimal) -> Decimal:
+    """What energy costs, in US dollars, rounded to a millionth."""
+    return (joules / 3_600_000 * usd_per_kwh).quantize(Decimal("0.000001"))
 
 
 def explain(error: ValidationError) -> str:

@@ -17,7 +17,7 @@ from video_pipeline.days import use_zone
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.ledger import Ledger, open_ledger
 from video_pipeline.policy import Policy, load_policy
-from video_pipeline.routing import Catalogue, load_catalogue
+from video_pipeline.routing import Catalogue, load_catalogue, load_own_gpu_catalogue
 from video_pipeline.sandbox import SandboxAddress, ensure_running
 from video_pipeline.settings import Mode, Settings, WorkerSettings, get_settings
 from video_pipeline.storage import ObjectStore, open_store
@@ -62,9 +62,9 @@ class Services:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """The models that can be bought: live, those of connected providers.
+        """The models that can be bought: live, those of connected providers, with those of a GPU of the team's own.
 
-        With none connected it is all of them, so that a plan needs no keys.
+        With none connected it is all that anybody could buy, so that a plan needs no keys.
         """
         from video_pipeline.generation import PROVIDERS, check_wires
 
@@ -74,6 +74,8 @@ class Services:
         connected = [
             name for name, vendor in PROVIDERS.items() if self.settings.section(vendor.section).connected(name)
         ]
+        if self.own_gpu and self.settings.catalogue_file is None:
+            catalogue = catalogue.joined(check_wires(load_own_gpu_catalogue()))
         served = catalogue.served_by(connected)
         if connected and not served.models:
             raise ConfigurationError(
@@ -81,6 +83,14 @@ class Services:
                 "connected. Add one of its models there, or connect the provider of one that is in it."
             )
         return served if connected else catalogue
+
+    @property
+    def own_gpu(self) -> bool:
+        """Whether a connected provider renders on the team's own GPU, which upscaling needs, too."""
+        from video_pipeline.generation import PROVIDERS
+
+        own = [(name, vendor) for name, vendor in PROVIDERS.items() if vendor.own_gpu and not self._sandboxed]
+        return any(self.settings.section(vendor.section).connected(name) for name, vendor in own)
 
     @cached_property
     def ledger(self) -> Ledger:

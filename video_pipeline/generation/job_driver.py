@@ -36,6 +36,7 @@ from video_pipeline.generation.resolution import list_price
 from video_pipeline.generation.webhooks import Webhooks
 from video_pipeline.ledger import (
     NOTHING_BILLED,
+    Bill,
     BreakerCause,
     Failure,
     FailureKind,
@@ -129,6 +130,7 @@ class JobDriver:
         self._rules = policy.breaker
         self._breakers = ledger.breakers
         self._budget = policy.budget
+        self._electricity = policy.upscaling
         self._tolerance = policy.routing.duration_tolerance
         self._probes = policy.drift.probes_a_day
         self._notifier = notifier
@@ -715,8 +717,12 @@ class JobDriver:
             job,
             media_url=rendered.media_url,
             media_bytes=rendered.size_bytes,
-            bill=list_price(job),
+            bill=list_price(job) if rendered.gpu_s is None else self._own_gpu(job, rendered.gpu_s),
         )
+
+    def _own_gpu(self, job: Job, gpu_s: float) -> Bill:
+        """What a job has cost that the team's own GPU was at work on."""
+        return Bill(self._electricity.gpu_usd(gpu_s), job.requested_s)
 
     def is_owed(self, job: Job) -> bool:
         """Whether a job is, or may be, paid for, and may still hand its file over."""

@@ -2,7 +2,15 @@
 
 from video_pipeline.routing.assignment import Tally, assign
 from video_pipeline.routing.beliefs import Belief
-from video_pipeline.routing.catalogue import Catalogue, ImageModel, Model, Resolution, Tier, load_catalogue
+from video_pipeline.routing.catalogue import (
+    Catalogue,
+    ImageModel,
+    Model,
+    Resolution,
+    Tier,
+    load_catalogue,
+    load_own_gpu_catalogue,
+)
 from video_pipeline.routing.decision import (
     Decision,
     Draw,
@@ -68,6 +76,7 @@ __all__ = [
     "decide",
     "list_usd",
     "load_catalogue",
+    "load_own_gpu_catalogue",
     "load_prices",
     "plan_clip",
     "plan_day",

@@ -209,6 +209,10 @@ class Catalogue(_Entry):
         models = tuple(model for model in self.models if model.provider in providers)
         return self.model_copy(update={"models": models, "anchor": anchor})
 
+    def joined(self, other: "Catalogue") -> "Catalogue":
+        """This catalogue with the models of another one behind its own."""
+        return self.model_copy(update={"models": (*self.models, *other.models)})
+
     @property
     def tiers(self) -> dict[str, str]:
         """model -> its own tier."""
@@ -237,15 +241,26 @@ def load_catalogue(path: Path | None = None, *, sandbox: bool) -> Catalogue:
 
     Raises ConfigurationError naming the file and every wrong entry.
     """
-    packaged = "catalogue_sandbox.yaml" if sandbox else "catalogue.yaml"
-    if path is not None:
-        document = read_yaml_mapping(path, what="catalogue")
-    else:
-        document = yaml.safe_load(resources.files("video_pipeline.routing").joinpath(packaged).read_text())
+    if path is None:
+        return _packaged("catalogue_sandbox.yaml" if sandbox else "catalogue.yaml")
+    return _validated(read_yaml_mapping(path, what="catalogue"), path)
+
+
+def load_own_gpu_catalogue() -> Catalogue:
+    """The packaged models that a GPU of the team's own renders; they cost electricity."""
+    return _packaged("catalogue_own_gpu.yaml")
+
+
+def _packaged(name: str) -> Catalogue:
+    text = resources.files("video_pipeline.routing").joinpath(name).read_text()
+    return _validated(yaml.safe_load(text), name)
+
+
+def _validated(document: Any, where: Path | str) -> Catalogue:
     try:
         return Catalogue.model_validate(document)
     except ValidationError as error:
-        raise ConfigurationError(f"The catalogue {path or packaged} is not valid: {explain(error)}.") from error
+        raise ConfigurationError(f"The catalogue {where} is not valid: {explain(error)}.") from error
 
 
 def _even(value: float) -> int:

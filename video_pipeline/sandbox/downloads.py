@@ -29,8 +29,11 @@ class Downloads:
         ]
 
     async def _media(self, request: Request) -> ASGIApp:
-        """A rendered file."""
-        found = self._farm.media(request.path_params["name"])
+        return self.media(request, request.path_params["name"])
+
+    def media(self, request: Request, name: str) -> ASGIApp:
+        """A rendered file, for `request`."""
+        found = self._farm.media(name)
         if found is None:
             return _not_found("Not Found")
         path, booked = found

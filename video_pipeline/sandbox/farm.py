@@ -48,6 +48,8 @@ class Purchase:
     """Outcomes other than completion that this vendor bills; a canceled request only once it is being rendered."""
     client_key: str | None = None
     """An idempotency key: a second request under the same key of a wire is the first one."""
+    moderated: bool = True
+    """False for a server that renders whatever it is asked for."""
     webhook: str = ""
     """An address that the wire is to call when the request has ended; stands in its plan."""
 
@@ -213,6 +215,8 @@ class RenderFarm:
         return Ending(Outcome.REFUSED_INPUT, reason, Cause.IMAGE_REFUSED) if reason else None
 
     def _refusal(self, part: Part, words: str, purchase: Purchase, order: Order, *, rate: float = 0.0) -> str | None:
+        if not purchase.moderated:
+            return None
         drawn_by = f"{purchase.endpoint}\n{order.prompt}\n{order.seed}"
         return self._moderation.refusal(part, words, makes=order.kind, drawn_by=drawn_by, rate=rate)
 

@@ -43,6 +43,7 @@ READ_FAULTS = {
     "slow_body": "a media download is spread over `value` (3) seconds",
     "truncated_file": "a media download announces the whole length and is cut at half",
     "expired_url": "the media URL has expired, 404 from now on",
+    "restarted": "a server that keeps its requests in memory is restarted at a status read, and knows none of them",
 }
 PLATFORM_FAULTS = {
     "upload_500": "a PUT of bytes fails with 500",

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Literal
 
-from video_pipeline.policy import Encoder, Preset
+from video_pipeline.policy import Encoder, Preset, energy_usd
 from video_pipeline.upscaling.compute.engine import Precision
 from video_pipeline.upscaling.compute.power import Share
 from video_pipeline.upscaling.compute.weights import check_denoise, find_model
@@ -85,7 +85,7 @@ class Electricity:
         else:
             watts = self.gpu_watts if device == "cuda" else self.cpu_watts
             joules = Decimal(str(share.seconds)) * Decimal(str(watts)) * Decimal(str(self.utilisation))
-        return (joules / 3_600_000 * self.usd_per_kwh).quantize(Decimal("0.000001"))
+        return energy_usd(joules, self.usd_per_kwh)
 
 
 @dataclass(frozen=True, slots=True)

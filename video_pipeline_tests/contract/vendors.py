@@ -1,15 +1,16 @@
 """Vendors for tests: those that do not exist, put into the tables, and the sandbox's models sold by any provider."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import httpx
 
 from video_pipeline.generation import PROVIDERS
-from video_pipeline.generation.providers import Recovery
+from video_pipeline.generation.providers import Recovery, comfyui
 from video_pipeline.orders import Orientation
 from video_pipeline.publishing import PLATFORMS
-from video_pipeline.routing import Catalogue, Model
+from video_pipeline.routing import Catalogue, Durations, Frames, Model, Price, Unit
 from video_pipeline_tests.contract import kiln, plaza
 
 
@@ -17,6 +18,22 @@ def register() -> None:
     """Add them in this process; a test that shares its process with others asks for `vendors_from_outside`."""
     PROVIDERS[kiln.VENDOR.name] = kiln.VENDOR
     PLATFORMS[plaza.VENDOR.name] = plaza.VENDOR
+
+
+def rendered_by_comfyui(catalogue: Catalogue) -> Catalogue:
+    """The catalogue with every model a workflow of the team's own ComfyUI server, and no model of pictures."""
+    models = tuple(
+        model.model_copy(
+            update={
+                "provider": comfyui.VENDOR.name,
+                "wire": {"text_to_video": "fastwan_5b_text", "image_to_video": "fastwan_5b_image"},
+                "durations": Durations(frames=Frames(min=8, max=120, step=8, fps=8)),
+                "price": Price(per=Unit.MEGAPIXEL_FRAME, silent=dict.fromkeys(model.price.silent, Decimal("0.0001"))),
+            }
+        )
+        for model in catalogue.models
+    )
+    return catalogue.model_copy(update={"models": models, "anchor": None})
 
 
 def sold_by_kiln(catalogue: Catalogue) -> Catalogue:
@@ -39,6 +56,13 @@ def recovery_at(provider: str) -> Recovery:
     vendor = {**PROVIDERS, kiln.VENDOR.name: kiln.VENDOR}[provider]
     client = httpx.AsyncClient(trust_env=False, verify=False)
     return vendor.connect_sandbox("http://127.0.0.1:1", client).terms.recovery
+
+
+def offered_by(catalogue: Catalogue, provider: str) -> Catalogue:
+    """The sandbox's catalogue with every model at a provider, whether that sells it or is a server of one's own."""
+    if provider == comfyui.VENDOR.name:
+        return rendered_by_comfyui(catalogue)
+    return sold_by(catalogue, provider) if provider in SOLD else catalogue
 
 
 def _pixels(model: Model) -> dict[str, dict[str, str]]:

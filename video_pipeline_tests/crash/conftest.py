@@ -96,8 +96,8 @@ class Trial:
             and _purchase(sent(job)) not in bought
         }
         recovery = recovery_at(self.orders.provider)
-        if recovery is Recovery.IDEMPOTENCY_KEY:
-            # A submit is sent again under its key until the provider has it.
+        if recovery in (Recovery.IDEMPOTENCY_KEY, Recovery.REPEAT):
+            # A submit is sent again until the provider has it.
             assert lost == set()
         if recovery is not Recovery.NONE:
             assert {job.key for job in unknown} == lost

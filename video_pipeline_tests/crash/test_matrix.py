@@ -47,7 +47,7 @@ ON_TROUBLE = ("generation.reported", "generation.rerouted", "generation.called_o
 REUSING = "generation.reusing"
 IN_DOUBT = "generation.submitting"
 ANY_VENDORS = pytest.mark.parametrize("vendors", [PACKAGED, FROM_OUTSIDE], ids=["packaged", "from outside"])
-EVERY_OTHER = sorted(set(SOLD) - {FROM_OUTSIDE[0]})
+EVERY_OTHER = sorted({*SOLD, "comfyui"} - {FROM_OUTSIDE[0]})
 # The first time, the second (another shot is under way by then) and the last.
 SINGLES = [(name, nth) for name, times in POINTS.items() for nth in sorted({1, 2, times})]
 # The second kill hits what the first one left half-way.

@@ -22,7 +22,7 @@ from video_pipeline.publishing.rules import publish_request
 from video_pipeline.routing import RoutingState, load_catalogue, plan_day
 from video_pipeline.storage import LocalStore
 from video_pipeline_tests.contract.orders import MAX_ATTEMPTS
-from video_pipeline_tests.contract.vendors import SOLD, register, sold_by
+from video_pipeline_tests.contract.vendors import offered_by, register
 from video_pipeline_tests.generation.stage import quick
 
 
@@ -59,9 +59,7 @@ def work(orders: Orders) -> None:
     ledger = open_ledger(orders.ledger_url, embedded_dir=Path("unused"))
     store, notifier = LocalStore(Path(orders.store)), Notifier([], ledger.alerts)
     policy = quick(load_policy(), concurrency=orders.concurrency, lease_s=orders.lease_s)
-    catalogue = load_catalogue(sandbox=True)
-    if orders.provider in SOLD:
-        catalogue = sold_by(catalogue, orders.provider)
+    catalogue = offered_by(load_catalogue(sandbox=True), orders.provider)
     briefs = [Brief.model_validate_json(brief) for brief in orders.briefs]
     boards = [storyboard_of(brief, orders.day, cap_s=policy.generation.max_segment_s) for brief in briefs]
     plans = plan_day(ledger, boards, catalogue, policy.routing, RoutingState(), max_attempts=MAX_ATTEMPTS)

@@ -6,6 +6,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from video_pipeline.definitions import build_defs, defs
 from video_pipeline.defs import jobs
+from video_pipeline.defs.assets import assets_under
 from video_pipeline.defs.partitions import DAILY, WEEKLY
 from video_pipeline.policy import Policy
 from video_pipeline.quality import CheckName
@@ -114,6 +115,15 @@ def test_pools_guard_the_gpu_the_providers_and_the_platforms() -> None:
         "upscaled_clips": "gpu",
         "publish_records": "platform_api",
     }
+
+
+@pytest.mark.parametrize(("own_gpu", "pool"), [(False, "provider_api"), (True, "gpu")])
+def test_generation_takes_turns_with_upscaling_where_it_renders_on_the_same_gpu(
+    policy: Policy, own_gpu: bool, pool: str
+) -> None:
+    assets = assets_under(policy, own_gpu=own_gpu)
+    [generated] = [one for one in assets if isinstance(one, dg.AssetsDefinition) and one.op.name == "generated_clips"]
+    assert generated.op.pool == pool
 
 
 def test_dagster_retries_no_step() -> None:

@@ -28,7 +28,10 @@ _OPEN = (JobState.RESERVED, JobState.SUBMITTING, JobState.SUBMITTED, JobState.PR
 
 
 def quick(policy: Policy, *, ceiling_usd: str = "25", concurrency: int | None = None, **generation: Any) -> Policy:
-    """The policy with short waits, and with what a test is about; `concurrency` is each provider's."""
+    """The policy with short waits and free electricity, and with what a test is about.
+
+    `concurrency` is each provider's. What the sandbox bills is all that is booked then.
+    """
     limits = ProviderLimits(concurrency=concurrency, poll_interval_s=0.05)
     waits = {
         "providers": dict.fromkeys(PROVIDERS, limits),
@@ -50,6 +53,7 @@ def quick(policy: Policy, *, ceiling_usd: str = "25", concurrency: int | None = 
     return policy.model_copy(
         update={
             "breaker": breaker,
+            "upscaling": policy.upscaling.model_copy(update={"usd_per_kwh": Decimal(0)}),
             "generation": policy.generation.model_copy(update=waits | generation),
             "budget": policy.budget.model_copy(update={"daily_ceiling_usd": Decimal(ceiling_usd)}),
         }

@@ -6,12 +6,12 @@ from video_pipeline.defs.assets import briefs, feedback, generation, publishing,
 from video_pipeline.policy import Policy
 
 
-def assets_under(policy: Policy) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    """The whole graph. How many days some assets read is policy, and part of the graph."""
+def assets_under(policy: Policy, *, own_gpu: bool = False) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """The whole graph. How many days some assets read is policy, and part of the graph, as are their pools."""
     return [
         *briefs.ALL,
         *routing.ALL,
-        *generation.ALL,
+        *generation.assets_under(own_gpu=own_gpu),
         *upscaling.ALL,
         *review.ALL,
         *publishing.ALL,

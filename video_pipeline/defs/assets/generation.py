@@ -6,7 +6,7 @@ from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, GeneratedClip
 from video_pipeline.defs.breakers import left_alone
 from video_pipeline.defs.partitions import DAILY, day_of
-from video_pipeline.defs.pools import PROVIDER_API
+from video_pipeline.defs.pools import GPU, PROVIDER_API
 from video_pipeline.defs.resources import Providers
 from video_pipeline.defs.tables import table_asset
 from video_pipeline.feedback import routing_state
@@ -17,8 +17,6 @@ from video_pipeline.routing import Catalogue, ClipPlan
 from video_pipeline.storage import ObjectStore
 
 
-# No retry policy: the engine continues what the ledger says is under way, a Dagster retry would know nothing of it.
-@table_asset(GeneratedClip, group="generation", partitions_def=DAILY, pool=PROVIDER_API, kinds={"ai"})
 def generated_clips(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
@@ -65,4 +63,9 @@ def generated_clips(
     )
 
 
-ALL = [generated_clips]
+def assets_under(*, own_gpu: bool) -> list[dg.AssetsDefinition]:
+    """The gate's asset; with `own_gpu`, a provider renders on the GPU that upscaling needs."""
+    pool = GPU if own_gpu else PROVIDER_API
+    # No retry policy: the engine continues what the ledger says is under way, of which a retry would know nothing.
+    asset = table_asset(GeneratedClip, group="generation", partitions_def=DAILY, pool=pool, kinds={"ai"})
+    return [asset(generated_clips)]

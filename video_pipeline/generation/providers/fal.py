@@ -595,5 +595,6 @@ SERVER = ProviderVendor(
     request=_request,
     connect=_connect_server,
     connect_sandbox=lambda base_url, client: _server(client, f"{base_url}/fal-queue", "sandbox"),
+    own_gpu=True,
 )
 """A server of one's own, at any address; its models are entries of one's own catalogue."""

@@ -98,13 +98,23 @@ class ProviderLine:
         what: str,
         *,
         method: str = "GET",
+        headers: Mapping[str, str] | None = None,
         params: Mapping[str, str | list[str]] | None = None,
         json: Any = None,
+        content: bytes | None = None,
         bounds: Bounds = _READ_BOUNDS,
     ) -> Answer:
         """A question for `what` that is free to repeat. Raises Undecided when no answer came."""
         try:
-            return await self._line.ask(method, url, headers=self._headers, params=params, json=json, bounds=bounds)
+            return await self._line.ask(
+                method,
+                url,
+                headers=self._headers | dict(headers or {}),
+                params=params,
+                json=json,
+                content=content,
+                bounds=bounds,
+            )
         except (NotSent, NoAnswer) as error:
             raise Undecided(f"{error}, asked for the {what}") from error
 

@@ -54,10 +54,14 @@ class Terms:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A finished job: where the provider keeps the file, for now, and its size where the provider tells it."""
+    """A finished job: where the provider keeps the file, for now, and its size where the provider tells it.
+
+    `gpu_s` is told by a server of the team's own: seconds that its GPU was at work, which are paid as electricity.
+    """
 
     media_url: str
     size_bytes: int | None = None
+    gpu_s: float | None = None
 
 
 Kept = dict[str, Any]
@@ -135,8 +139,8 @@ class Provider(Protocol):
     """One provider on the wire.
 
     A job's `request` is what the vendor's `translate` made of its order; `receipt` is what `submit` gave. Nobody else
-    reads them. `trusted_origins` are the only origins that a download may reach although they are not public (the
-    sandbox); empty for every real provider. `media_origins` are the hosts that it keeps files on, such as
+    reads them. `trusted_origins` are the only origins that a download may reach although they are not public: the
+    sandbox's, and that of a server of the team's own. `media_origins` are the hosts that it keeps files on, such as
     `https://*.example`; empty where any public host may be one.
     """
 
@@ -258,7 +262,8 @@ class ProviderVendor(Generic[SectionT, WireT]):
     `section` is what it reads from the environment, `wire` its part of a catalogue entry. `request` turns an order
     into what `submit` sends, as JSON. `connect` gives None where the section holds no credentials, and raises
     ConfigurationError where it holds half of them. `webhook` is there where the vendor can call us, `price_api` where
-    it tells its prices.
+    it tells its prices. `own_gpu`: it renders on the team's own GPU, so that its models are there only where it is
+    connected, and it shares the GPU with upscaling.
     """
 
     name: str
@@ -269,6 +274,7 @@ class ProviderVendor(Generic[SectionT, WireT]):
     connect_sandbox: Callable[[str, httpx.AsyncClient], Provider]
     webhook: WebhookTerms[SectionT] | None = None
     price_api: PriceApi[WireT] | None = None
+    own_gpu: bool = False
 
     def translate(self, order: RenderOrder, wire: Mapping[str, Any]) -> dict[str, Any]:
         """What the adapter sends for `order` to a model whose catalogue entry has this `wire`."""
