@@ -5,6 +5,7 @@ The sandbox serves any endpoint id by one rule, with the sizes and lengths that 
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import httpx
 import pytest
@@ -29,6 +30,7 @@ PICTURE = "data:image/png;base64,AAAA"
 _DIAL = {Tier.PREVIEW: Quality.DRAFT, Tier.PRODUCTION: Quality.STANDARD, Tier.CINEMATIC: Quality.PREMIUM}
 
 XAI = {"duration": 3, "generate_audio": True, "aspect_ratio": "9:16"}
+_ALIBABA = {"prompt_extend": False, "watermark": False}
 ARGUMENTS = {
     "fal-ai/minimax/h3": {"duration": 4, "resolution": "480P"},
     "fal-ai/ltx-2.3-fast": {"duration": 6, "resolution": "1080p", "generate_audio": True},
@@ -57,6 +59,11 @@ ARGUMENTS = {
     "bytedance/seedance-2.0": {"duration": "4", "resolution": "480p", "generate_audio": True},
     "fal-ai/kling-3-standard": {"duration": "3", "generate_audio": True},
     "runway/gen4.5": {"model": "gen4.5", "ratio": "720:1280", "duration": 3},
+    "dashscope/wan-2.7": _ALIBABA | {"model": "wan2.7-t2v", "resolution": "720P", "ratio": "9:16", "duration": 3},
+    "dashscope/wan-3.0": _ALIBABA
+    | {"model": "wan3.0-video", "resolution": "480P", "ratio": "9:16", "duration": 3, "audio": True},
+    "dashscope/happyhorse-1.1": _ALIBABA
+    | {"model": "happyhorse-1.1-t2v", "resolution": "480P", "ratio": "9:16", "duration": 3},
     "runway/gemini-omni-flash": {"model": "gemini_omni_flash", "ratio": "720:1280", "duration": 3},
     "xai/grok-imagine-1.5-lite": XAI | {"model": "grok-imagine-video-1.5-lite", "resolution": "480p"},
     "higgsfield/cinema-studio-4.0": {"duration": 4, "resolution": "480p", "generate_audio": True},
@@ -65,7 +72,11 @@ ARGUMENTS = {
 }
 # Where a vendor's wire differs: the field of the prompt, and of the start image.
 PROMPT_FIELD = {"runway": "promptText"}
-START_IMAGE = {"runway": ("promptImage", PICTURE), "xai": ("image", {"url": PICTURE})}
+START_IMAGE = {
+    "runway": ("promptImage", PICTURE),
+    "xai": ("image", {"url": PICTURE}),
+    "dashscope": ("media", [{"type": "first_frame", "url": PICTURE}]),
+}
 NO_SEED = {"runway/gemini-omni-flash", "xai/grok-imagine-1.5-lite", "xai/grok-imagine-1.5"}
 
 
@@ -88,6 +99,12 @@ def endpoint_wire(model: Model) -> EndpointWire | None:
     return wire if isinstance(wire, EndpointWire) else None
 
 
+def flat(job: Job) -> dict[str, Any]:
+    """A job's arguments without the folders that some vendors put them in."""
+    arguments = dict(job.request["arguments"])
+    return {**arguments.pop("input", {}), **arguments.pop("parameters", {}), **arguments}
+
+
 def _booked_s(job: Job, model: Model) -> float:
     """The length at the sandbox, which knows one default and no model's own."""
     wire = endpoint_wire(model)
@@ -103,9 +120,9 @@ def test_the_arguments_of_a_model_are_as_its_endpoint_names_them(model: Model, p
     job, wire = job_for(model, policy), endpoint_wire(model)
     ratio = {"aspect_ratio": "9:16"} if wire is not None and wire.aspect_ratio_field else {}
     expected = {PROMPT_FIELD.get(model.provider, "prompt"): "a harbour"} | ratio | ARGUMENTS[model.model]
-    assert {name: value for name, value in job.request["arguments"].items() if name != "seed"} == expected
+    assert {name: value for name, value in flat(job).items() if name != "seed"} == expected
     seeded = wire.seed if wire is not None else model.model not in NO_SEED
-    assert ("seed" in job.request["arguments"]) is seeded
+    assert ("seed" in flat(job)) is seeded
     if wire is not None:
         assert job.request["endpoint"] == wire.text_to_video
 
@@ -141,7 +158,7 @@ def test_a_request_that_starts_from_a_picture_is_taken(
     job = build_job(plan, decision, moving, alone, run_id="a-run")
     wire = endpoint_wire(model)
     field, given = (wire.image_field, PICTURE) if wire is not None else START_IMAGE[model.provider]
-    assert job.request["arguments"][field] == given
+    assert flat(job)[field] == given
     if wire is not None:
         assert job.request["endpoint"] == wire.image_to_video
     run(PROVIDERS[model.provider].connect_sandbox(edge.base_url, client).submit(job))

@@ -74,6 +74,7 @@ def _pixels(model: Model) -> dict[str, dict[str, str]]:
 
 SOLD: dict[str, Callable[[Model], dict[str, Any]]] = {
     kiln.VENDOR.name: lambda model: {"model": model.model},
+    "dashscope": lambda model: {"text_to_video": model.model, "image_to_video": model.model, "audio": True},
     "runway": lambda model: {
         "model": model.model,
         "ratios": _pixels(model),

@@ -219,6 +219,7 @@ class Proxy:
     def _subject(self, call: Call, target: str, body: bytes) -> str:
         if call is Call.SUBMIT:
             bought = json.loads(body)
+            bought = bought.get("input", bought)
             return next((str(bought[name]) for name in ("prompt", "promptText", "text") if name in bought), "")
         if call is Call.OPEN:
             return str(json.loads(body)["snippet"]["title"])
@@ -260,7 +261,8 @@ class Proxy:
         if asked.call is Call.SUBMIT:
             with suppress(ValueError):
                 told = json.loads(content)
-                given = next((told[name] for name in ("request_id", "piece", "id") if name in told), "")
+                told = told.get("output", told)
+                given = next((told[name] for name in ("task_id", "request_id", "piece", "id") if name in told), "")
                 self._subjects[str(given)] = asked.subject
         if asked.call is Call.OPEN and (
             session := parse_qs(urlsplit(headers.get("location", "")).query).get("upload_id")
@@ -275,7 +277,7 @@ _ID = re.compile(
 
 
 # The wires of vendors whose result comes with the status.
-_RESULT_WITH_STATUS = ("/kiln/", "/runway/", "/xai/", "/higgsfield/")
+_RESULT_WITH_STATUS = ("/kiln/", "/runway/", "/xai/", "/higgsfield/", "/dashscope/")
 
 
 def _call(method: str, target: str, headers: Mapping[str, str]) -> Call:
@@ -291,6 +293,8 @@ def _call(method: str, target: str, headers: Mapping[str, str]) -> Call:
     if path.startswith(_RESULT_WITH_STATUS):
         if path.endswith("/cancel"):
             return Call.CANCEL
+        if path.endswith("/tasks/"):
+            return Call.HISTORY
         return {"POST": Call.SUBMIT, "DELETE": Call.CANCEL}.get(method, Call.STATUS)
     if "/upload/" in path and path.startswith("/youtube/"):
         if method == "POST":

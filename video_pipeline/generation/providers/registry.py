@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from video_pipeline.generation.providers import comfyui, fal, higgsfield, runway, xai
+from video_pipeline.generation.providers import comfyui, dashscope, fal, higgsfield, runway, xai
 from video_pipeline.generation.providers.protocol import ProviderVendor
 
 PROVIDERS: dict[str, ProviderVendor[Any, Any]] = {
@@ -13,6 +13,7 @@ PROVIDERS: dict[str, ProviderVendor[Any, Any]] = {
         higgsfield.VENDOR,
         runway.VENDOR,
         xai.VENDOR,
+        dashscope.VENDOR,
         comfyui.VENDOR,
     )
 }
