@@ -366,7 +366,7 @@ def test_a_row_without_pixels_or_frames_is_told_what_it_needs() -> None:
     "url", ["gpu-machine:8188", "ftp://gpu", "http://u:p@gpu:8188", "http://gpu:8188/?a=b", "http://"]
 )
 def test_an_address_that_is_none_is_a_sentence(client: httpx.AsyncClient, url: str) -> None:
-    with pytest.raises(ConfigurationError, match="write it as http://gpu-machine:8188"):
+    with pytest.raises(ConfigurationError, match="VIDEO_PIPELINE_COMFYUI_URL is no address of a server; write it as"):
         VENDOR.connect(ComfyUISection(url=url, _env_file=None), client)  # pyright: ignore[reportCallIssue]
 
 

@@ -1,6 +1,5 @@
 """Clips that a GPU of the team's own renders: they cost electricity, and a server that forgets loses nothing."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
@@ -19,10 +18,10 @@ from video_pipeline_tests.generation.stage import Stage, let_probe, quick
 @pytest.fixture
 def stage(
     ledger: Ledger, edge: Edge, sandbox_catalogue: Catalogue, policy: Policy, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stage]:
+) -> Stage:
     store = LocalStore(tmp_path_factory.mktemp("store"))
     catalogue = rendered_by_comfyui(sandbox_catalogue)
-    yield Stage(ledger, store, edge, catalogue, quick(policy), providers=("comfyui",))
+    return Stage(ledger, store, edge, catalogue, quick(policy), providers=("comfyui",))
 
 
 def test_a_clip_costs_the_electricity_of_its_seconds(stage: Stage, policy: Policy) -> None:

@@ -29,9 +29,8 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
-from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation.download import NotFetched, download
-from video_pipeline.generation.providers.line import ID_PATTERN, ProviderLine, readable
+from video_pipeline.generation.providers.line import ID_PATTERN, ProviderLine, readable, server_url
 from video_pipeline.generation.providers.protocol import (
     JobFailed,
     NotAccepted,
@@ -52,6 +51,7 @@ from video_pipeline.wire import Answer, Bounds, clean
 _LOG = logging.getLogger(__name__)
 _WEEK_S = 7 * 24 * 3600.0
 _WORKFLOWS = Path(__file__).with_name("comfyui_workflows")
+_ADDRESS = "VIDEO_PIPELINE_COMFYUI_URL"
 _OURS = "video_pipeline"
 """Under this name a job's key stands in a request's `extra_data`."""
 # The queue holds the whole workflow of everything that waits.
@@ -72,7 +72,7 @@ _NEEDED: tuple[InputName, ...] = ("prompt", "width", "height", "frames", "file_n
 class ComfyUISection(VendorSection):
     """ComfyUI's settings. There is no login: its address is what connects it."""
 
-    url: str | None = Field(None, validation_alias="VIDEO_PIPELINE_COMFYUI_URL")
+    url: str | None = Field(None, validation_alias=_ADDRESS)
 
 
 class ComfyUIWire(BaseModel):
@@ -246,8 +246,7 @@ class ComfyUIProvider:
 
     def __init__(self, client: httpx.AsyncClient, *, url: str, trusted_origins: tuple[str, ...] = ()) -> None:
         self._url, self._client = url, client
-        keys = "VIDEO_PIPELINE_COMFYUI_URL"
-        self._line = ProviderLine("ComfyUI", keys=keys, origins=[url], secrets=[], headers={}, client=client)
+        self._line = ProviderLine("ComfyUI", keys=_ADDRESS, origins=[url], secrets=[], headers={}, client=client)
         self.trusted_origins = frozenset(trusted_origins)
         self._keeps_ids = False
         self._called_off: set[str] = set()
@@ -559,13 +558,8 @@ def _workflow(named: str) -> Workflow:
 def _connect(section: ComfyUISection, client: httpx.AsyncClient) -> ComfyUIProvider | None:
     if section.url is None:
         return None
-    url = section.url.strip().rstrip("/")
+    url = server_url(section.url, _ADDRESS)
     parts = urlsplit(url)
-    plain = not (parts.query or parts.fragment or parts.username or parts.password)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
-        raise ConfigurationError(
-            "VIDEO_PIPELINE_COMFYUI_URL is no address of a ComfyUI server; write it as http://gpu-machine:8188."
-        )
     # It stands in the team's own network, and so does what it renders.
     return ComfyUIProvider(client, url=url, trusted_origins=(f"{parts.scheme}://{parts.netloc}",))
 

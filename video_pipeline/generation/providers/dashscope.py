@@ -23,7 +23,7 @@ from typing import Annotated, Any
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from video_pipeline.generation.providers.line import ID_PATTERN, OR_NONE, ProviderLine, readable
+from video_pipeline.generation.providers.line import ID_PATTERN, OR_NONE, ProviderLine, readable, server_url
 from video_pipeline.generation.providers.protocol import (
     JobFailed,
     NotAccepted,
@@ -39,6 +39,7 @@ from video_pipeline.orders import Ending, RenderOrder
 from video_pipeline.settings import VendorSection
 from video_pipeline.wire import Answer, Bounds
 
+_ADDRESS = "VIDEO_PIPELINE_DASHSCOPE_API_URL"
 _SUBMIT = "api/v1/services/aigc/video-generation/video-synthesis"
 _WAITING = ("PENDING", "RUNNING", "SUSPENDED")
 _FAILED = ("FAILED", "CANCELED")
@@ -59,7 +60,7 @@ class DashScopeSection(VendorSection):
     key: SecretStr | None = Field(None, validation_alias="DASHSCOPE_API_KEY")
     api_url: str = Field(
         "https://dashscope-intl.aliyuncs.com",
-        validation_alias="VIDEO_PIPELINE_DASHSCOPE_API_URL",
+        validation_alias=_ADDRESS,
         description="Singapore's; Beijing's is https://dashscope.aliyuncs.com.",
     )
     media_hosts: str = Field(
@@ -242,8 +243,8 @@ class DashScopeProvider:
         bought_at = (job.receipt or {}).get("api_url", self._url)
         if bought_at != self._url:
             raise Undecided(
-                f"the task was bought at {bought_at}, and {self._url} does not know it; set "
-                "VIDEO_PIPELINE_DASHSCOPE_API_URL and its key back until it has ended"
+                f"the task was bought at {bought_at}, and {self._url} does not know it; set {_ADDRESS} and its key "
+                "back until it has ended"
             )
         return await self._output(job.provider_job_id or "")
 
@@ -335,7 +336,7 @@ def _connect(section: DashScopeSection, client: httpx.AsyncClient) -> DashScopeP
     return DashScopeProvider(
         client,
         key=section.key.get_secret_value(),
-        api_url=section.api_url,
+        api_url=server_url(section.api_url, _ADDRESS),
         media_origins=[host.strip() for host in section.media_hosts.split(",") if host.strip()],
     )
 
