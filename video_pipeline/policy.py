@@ -85,12 +85,33 @@ class ProviderLimits(_Section):
     poll_interval_s: float | None = Field(default=None, gt=0)
 
 
+class RiskCategory(StrEnum):
+    """What in a prompt may be refused, by what a vendor's content policy would call it."""
+
+    NAME = "name"
+    AGE = "age"
+    VIOLENCE = "violence"
+    BODY = "body"
+    FACE = "face"
+    EMOTION = "emotion"
+    SPEECH = "speech"
+    PROFESSION = "profession"
+    BRAND = "brand"
+    FRAMING = "framing"
+
+
+class RemappingPolicy(_Section):
+    categories: tuple[RiskCategory, ...]
+    lexicons: Path | None
+
+
 class GenerationPolicy(_Section):
     providers: dict[str, ProviderLimits]
     poll_timeout_s: float = Field(gt=0)
     moderation_verdict_s: float = Field(ge=0)
     backoff_s: tuple[float, ...]
     max_ladder_attempts: int = Field(ge=0)
+    remapping: RemappingPolicy
     max_other_models: int = Field(ge=0)
     max_modified_retries: int = Field(ge=0)
     max_quality_failures: int = Field(ge=1)
@@ -281,6 +302,7 @@ def load_policy(override: Path | None = None, *, over: Policy | None = None) -> 
     if override is not None:
         changes = read_yaml_mapping(override, what="policy")
         _check_names(changes, override)
+        changes = _beside(override, changes)
         document = _laid_over(document, changes)
     try:
         return Policy.model_validate(document)
@@ -288,12 +310,17 @@ def load_policy(override: Path | None = None, *, over: Policy | None = None) -> 
         raise ConfigurationError(f"The policy in {override} is not valid: {explain(error)}.") from error
 
 
-def read_yaml_mapping(path: Path, *, what: str) -> dict[str, Any]:
-    """A YAML file that must hold a mapping; ConfigurationError says what is wrong with it otherwise."""
+def read_yaml_mapping(path: Path, *, what: str, words: bool = False) -> dict[str, Any]:
+    """A YAML file that must hold a mapping; ConfigurationError says what is wrong with it otherwise.
+
+    With `words` every value is the text that stands there: `no` and `on` are words of a language.
+    """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader if words else yaml.SafeLoader)
     except OSError as error:
         raise ConfigurationError(f"The {what} file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"The {what} file {path} is not UTF-8: save it as UTF-8 text.") from error
     except yaml.YAMLError as error:
         raise ConfigurationError(
             f"The {what} file {path} is not valid YAML: {' '.join(str(error).split())}."
@@ -323,6 +350,16 @@ def _check_names(changes: Mapping[str, Any], override: Path) -> None:
             raise ConfigurationError(
                 f"The policy in {override} sets {section}.{old}, which is now {new}: rename it there."
             )
+
+
+def _beside(override: Path, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`changes` with its folder of lexicons told from the folder of the policy file, unless it is an absolute one."""
+    match changes:
+        case {"generation": {"remapping": {"lexicons": str(folder)}}}:
+            place = str(override.parent / folder)
+            return _laid_over(changes, {"generation": {"remapping": {"lexicons": place}}})
+        case _:
+            return changes
 
 
 def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,7 +58,13 @@ class Services:
 
     @cached_property
     def policy(self) -> Policy:
-        return self._policy or load_policy(self.settings.policy_file)
+        policy = self._policy or load_policy(self.settings.policy_file)
+        if policy.generation.remapping.lexicons is not None:
+            # A team's own words are checked before anything is refused.
+            from video_pipeline.remapping import remapper_for
+
+            remapper_for(policy.generation.remapping)
+        return policy
 
     @cached_property
     def catalogue(self) -> Catalogue:

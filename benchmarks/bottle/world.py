@@ -243,7 +243,7 @@ class Desk:
         if kind == "face":
             document |= {"prompt": f"Close-up of a founder speaking, {scene}", "broll": [f"Hands typing, {scene}"]}
         elif kind == "hopeless":
-            document["prompt"] = f"A politician waving, {scene}"
+            document["prompt"] = f"A casino night, {scene}"
         elif kind == "malformed":
             document["duration_s"] = -1
         return BriefOrder(document["brief_id"], document, _TIERS[quality], kind, source=f"briefs.json#{index + 1}")

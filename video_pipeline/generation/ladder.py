@@ -3,7 +3,6 @@
 Because nothing else is remembered, a restart after any crash takes the very step that would have come next.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -11,6 +10,7 @@ from enum import StrEnum
 from video_pipeline.briefs import StoryboardShot
 from video_pipeline.ledger import OUTSIDE_THE_SHOT, FailureKind, Job, JobKind, JobState
 from video_pipeline.policy import GenerationPolicy
+from video_pipeline.remapping import Degree, Variant, remapper_for
 
 
 class Strategy(StrEnum):
@@ -89,7 +89,7 @@ def _step(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy
     last = history[-1]
     judged = [job for job in history if job.failure_kind not in OUTSIDE_THE_SHOT]
     if last.state is JobState.ACCEPTED:
-        return Done(last) if last.kind is JobKind.VIDEO else _from_picture(shot, last)
+        return Done(last) if last.kind is JobKind.VIDEO else _from_picture(shot, last, policy)
     if last.state is JobState.UNKNOWN:
         return Stop(doubt(last), person=True)
     if last.state is JobState.REJECTED:
@@ -124,52 +124,16 @@ def outlived(job: Job) -> str:
     return f"{job.model} was paid for, and {job.provider} does not hand over its file; a person must look"
 
 
-def prompt_of(shot: StoryboardShot, strategy: Strategy) -> str | None:
-    """The prompt that a strategy sends for a shot; None when the strategy has nothing to offer."""
-    match strategy:
-        case Strategy.PROMPT_REMAPPING:
-            softened = soften(shot.prompt)
-            return softened if softened != shot.prompt else None
-        case Strategy.SHOT_SUBSTITUTION:
-            return shot.broll[0] if shot.broll else None
-        case Strategy.IMAGE_ANCHORING | Strategy.OTHER_MODEL:
-            return soften(shot.prompt)
-        case Strategy.ORIGINAL | Strategy.MODIFIED_PROMPT | Strategy.APPROVED_PREVIEW:
-            return shot.prompt
-
-
-_CLOSE = re.compile(r"\b(extreme\s+)?close[- ]?ups?\b( (shot )?of)?", re.IGNORECASE)
-_FEELINGS = re.compile(
-    r"\b(crying|sobbing|in tears|tears|smiling|laughing|screaming|angry|sad|joyful|speaking|talking)\b"
-    r"( with \w+)?",
-    re.IGNORECASE,
-)
-_FACES = re.compile(
-    r"\b(the |a |an |his |her |their )?(face|faces|eyes|expression|expressions)\b( of)?", re.IGNORECASE
-)
-_PERSON = re.compile(
-    r"\b(the |a |an )?(CEO|founder|man|woman|person|girl|boy|child|actor|speaker|president)\b", re.IGNORECASE
-)
-
-
-def soften(prompt: str) -> str:
-    """Strip or soften faces and expressions (G2.2).
+def soften(prompt: str, policy: GenerationPolicy) -> str:
+    """The prompt as softly as it can be said (G2.2); as it is, where nothing in it may be refused.
 
     "Close-up of CEO speaking with confidence" -> "Medium shot, professional setting, minimal expression".
-    A prompt with neither is returned as it is.
     """
-    if not any(pattern.search(prompt) for pattern in (_CLOSE, _FEELINGS, _FACES)):
-        return prompt
-    rest = prompt
-    for pattern in (_CLOSE, _FEELINGS, _FACES, _PERSON):
-        rest = pattern.sub(" ", rest)
-    rest = re.sub(r"\s+([,.])", r"\1", re.sub(r"\s+", " ", rest)).strip(" ,.")
-    parts = ["Medium shot", "professional setting", "minimal expression"]
-    return ", ".join(parts + ([rest] if len(rest.split()) > 1 else []))
+    return remapper_for(policy.remapping).softest(prompt)
 
 
-def _from_picture(shot: StoryboardShot, picture: Job) -> Attempt:
-    prompt = prompt_of(shot, Strategy.IMAGE_ANCHORING) or shot.prompt
+def _from_picture(shot: StoryboardShot, picture: Job, policy: GenerationPolicy) -> Attempt:
+    prompt = soften(shot.prompt, policy)
     return Attempt(picture.attempt, Strategy.IMAGE_ANCHORING, prompt, image=picture, reason=picture.reason)
 
 
@@ -183,24 +147,57 @@ def _after_refusal(
     last = history[-1]
     tried = {Strategy(job.strategy) for job in history}
     refused = {job.order.prompt for job in history if job.failure_kind is FailureKind.MODERATION}
-    climbed = len(tried & set(LADDER))
     reason = f"refused by {last.model}: {last.failure_reason}"
+    left = policy.max_ladder_attempts - _climbed(history)
     # A shot that has left its model does not climb the ladder a second time.
-    if Strategy.OTHER_MODEL not in tried and climbed < policy.max_ladder_attempts:
-        for strategy in LADDER:
-            prompt = prompt_of(shot, strategy)
-            if strategy in tried or prompt is None or (strategy is Strategy.IMAGE_ANCHORING and not can_anchor):
-                continue
-            if strategy is not Strategy.IMAGE_ANCHORING and prompt in refused:
-                continue
-            kind = JobKind.IMAGE if strategy is Strategy.IMAGE_ANCHORING else JobKind.VIDEO
-            return Attempt(last.attempt + 1, strategy, prompt, kind=kind, reason=reason)
+    if Strategy.OTHER_MODEL not in tried and left > 0:
+        substitute = shot.broll[0] if shot.broll and shot.broll[0] not in refused else None
+        substitute = substitute if Strategy.SHOT_SUBSTITUTION not in tried else None
+        anchor = can_anchor and Strategy.IMAGE_ANCHORING not in tried
+        # What the other rungs do not need is for softer words, which keep more of what the brief asks.
+        softer = _softer(shot, history, policy, left - bool(substitute) - anchor)
+        number = last.attempt + 1
+        if softer is not None:
+            told = f"{reason}; softened: {softer.told}"
+            return Attempt(number, Strategy.PROMPT_REMAPPING, softer.prompt, reason=told)
+        if substitute is not None:
+            return Attempt(number, Strategy.SHOT_SUBSTITUTION, substitute, reason=reason)
+        if anchor:
+            prompt = soften(shot.prompt, policy)
+            return Attempt(number, Strategy.IMAGE_ANCHORING, prompt, kind=JobKind.IMAGE, reason=reason)
     # Also one that failed first, and has refused what was sent after that.
     others = {job.model for job in history if job.strategy == Strategy.OTHER_MODEL}
     if len(others) < policy.max_other_models:
-        prompt = prompt_of(shot, Strategy.OTHER_MODEL) or shot.prompt
-        return Attempt(last.attempt + 1, Strategy.OTHER_MODEL, prompt, reason=reason)
+        return Attempt(last.attempt + 1, Strategy.OTHER_MODEL, soften(shot.prompt, policy), reason=reason)
     return Stop(refused_everywhere(history), person=True)
+
+
+def _climbed(history: Sequence[Job]) -> int:
+    """How many rungs were tried: each strategy once, and each softer prompt."""
+    return len({(job.strategy, _words(job)) for job in history if job.strategy in LADDER})
+
+
+def _words(job: Job) -> str:
+    """The softer prompt of an attempt; a picture and the clip from it are one rung, whatever they say."""
+    return job.order.prompt if job.strategy == Strategy.PROMPT_REMAPPING else ""
+
+
+def _softer(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, attempts: int) -> Variant | None:
+    """The next softer prompt, when so many attempts may be made at softer prompts; None when there is none.
+
+    The first attempt is always one of these. The fewer there are, the more each changes: the softest is tried.
+    """
+    sent = [job.order.prompt for job in history]
+    remapped = any(job.strategy == Strategy.PROMPT_REMAPPING for job in history)
+    if remapped and attempts < 1:
+        return None
+    said = next((job.failure_reason or "" for job in history if job.failure_kind is FailureKind.MODERATION), "")
+    variants = remapper_for(policy.remapping).variants(shot.prompt, said)
+    # Never back to one that changes less than one that was refused.
+    after = max((number for number, one in enumerate(variants, 1) if one.prompt in sent), default=0)
+    least = Degree(Degree.IMPERSONAL + 1 - min(max(attempts, 1), len(Degree)))
+    new = variants[after:]
+    return next((one for one in new if one.degree >= least), new[-1] if new else None)
 
 
 def refused_everywhere(history: Sequence[Job]) -> str:

@@ -318,7 +318,7 @@ class TestUpscale:
 def held(new_machine: NewMachine) -> Machine:
     """A machine whose day has held a clip back."""
     made = new_machine()
-    drop(made.inbox, today(), a_brief("rally", prompt="A politician waving from a stage"))
+    drop(made.inbox, today(), a_brief("rally", prompt="A casino night on a stage"))
     result = made.run("run-day")
     assert result.returncode == 0, result.stderr
     return made
@@ -352,7 +352,7 @@ class TestPeople:
             return [row for row in waiting if row["name"].startswith("nightly scoring")]
 
         day = today() - timedelta(days=2)
-        drop(held.inbox, day, a_brief("parade", prompt="A politician waving from a stage"))
+        drop(held.inbox, day, a_brief("parade", prompt="A casino night on a stage"))
         assert held.run("run-day", str(day)).returncode == 0
         (night,) = nights()
         assert (night["name"], night["cause"], night["can_go_on"]) == (f"nightly scoring of {day}", "run", True)

@@ -16,7 +16,7 @@ from video_pipeline_tests.integration.small_day import a_brief, assert_books_agr
 BRIEFS = [
     a_brief("lantern"),
     a_brief("lantern-again", prompt=a_brief("lantern")["prompt"], platforms=["tiktok"]),
-    a_brief("rally", prompt="A politician waving from a stage"),
+    a_brief("rally", prompt="A casino night on a stage"),
 ]
 STAGES = {
     "briefs",

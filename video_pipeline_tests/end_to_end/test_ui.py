@@ -49,7 +49,7 @@ query Status($id: ID!) {
 def machine(new_machine: NewMachine) -> Machine:
     """A machine that has run and scored today from the command line."""
     made = new_machine()
-    drop(made.inbox, today(), a_brief("lantern"), a_brief("rally", prompt="A politician waving from a stage"))
+    drop(made.inbox, today(), a_brief("lantern"), a_brief("rally", prompt="A casino night on a stage"))
     result = made.run("run-day", "--score")
     assert result.returncode == 0, result.stderr
     return made

@@ -59,7 +59,7 @@ def test_a_refused_prompt_is_remapped(stage: Stage) -> None:
 
 
 def test_a_shot_is_substituted_where_no_words_help(stage: Stage) -> None:
-    clip = stage.one(brief_of("A politician waving", broll=("flags in the wind",)))
+    clip = stage.one(brief_of("A casino night", broll=("flags in the wind",)))
     assert (clip.status, clip.strategy) == (ClipStatus.GENERATED, "shot_substitution")
     assert stage.jobs()[-1].order.prompt == "flags in the wind"
     assert usd(stage.requests) == PRICE
@@ -78,12 +78,12 @@ def test_a_clip_starts_from_a_picture_where_text_alone_is_refused(stage: Stage) 
 
 
 def test_a_shot_that_every_strategy_is_refused_for_goes_to_a_person_and_costs_nothing(stage: Stage) -> None:
-    clip = stage.one(brief_of("A politician waving"))
+    clip = stage.one(brief_of("A casino night"))
     assert (clip.status, clip.billed_usd) == (ClipStatus.REVIEW, 0)
     assert "refused by moderation" in clip.reason
     assert_waits_for_a_person(stage, clip.clip_id)
     asked = len(stage.requests)
-    assert stage.one(brief_of("A politician waving")).status is ClipStatus.REVIEW
+    assert stage.one(brief_of("A casino night")).status is ClipStatus.REVIEW
     assert len(stage.requests) == asked
 
 
@@ -410,7 +410,7 @@ def test_a_clip_with_two_doubtful_submits_waits_until_both_are_looked_up(stage: 
 
 def test_nobody_is_asked_about_a_clip_that_came_out_after_all(stage: Stage) -> None:
     """The brief was changed, as a person is told to."""
-    refused = stage.one(brief_of("A politician waving from a stage"))
+    refused = stage.one(brief_of("A casino night on a stage"))
     assert_waits_for_a_person(stage, refused.clip_id)
     clip = stage.one(brief_of(HARBOUR))
     assert (clip.clip_id, clip.status) == (refused.clip_id, ClipStatus.GENERATED)
@@ -418,11 +418,11 @@ def test_nobody_is_asked_about_a_clip_that_came_out_after_all(stage: Stage) -> N
 
 
 def test_a_clip_that_is_asked_about_anew_is_told_anew(stage: Stage) -> None:
-    clip_id = stage.one(brief_of("A politician waving from a stage")).clip_id
-    assert stage.one(brief_of("A politician waving from a stage")).status is ClipStatus.REVIEW
+    clip_id = stage.one(brief_of("A casino night on a stage")).clip_id
+    assert stage.one(brief_of("A casino night on a stage")).status is ClipStatus.REVIEW
     assert len(told(stage, clip_id)) == 1, "one question is told once, however many runs meet it"
     assert stage.one(brief_of(HARBOUR)).status is ClipStatus.GENERATED
-    assert stage.one(brief_of("A politician waving from a car")).status is ClipStatus.REVIEW
+    assert stage.one(brief_of("A casino night in a car")).status is ClipStatus.REVIEW
     assert len(told(stage, clip_id)) == 2
     stage.edge.fault("job_failed", times=2)
     assert stage.one(brief_of("a hill")).status is ClipStatus.REVIEW

@@ -18,7 +18,6 @@ from video_pipeline.generation.ladder import (
     Stop,
     Strategy,
     next_step,
-    prompt_of,
     soften,
 )
 from video_pipeline.ledger import OUTSIDE_THE_SHOT, FailureKind, Job, JobKind, JobState
@@ -28,7 +27,7 @@ from video_pipeline_tests.generation.histories import MODELS, accepted, first, r
 POLICY = load_policy().generation
 HOME = POLICY.model_copy(update={"max_other_models": 0})
 SHOT = shot_of()
-SOFTENED = soften(SHOT.prompt)
+SOFTENED = soften(SHOT.prompt, POLICY)
 
 
 def step(shot: StoryboardShot, *history: Job, can_anchor: bool = True, policy: GenerationPolicy = POLICY) -> Step:
@@ -132,7 +131,7 @@ def test_an_accepted_picture_is_animated_in_the_same_attempt() -> None:
 
 
 def test_a_rung_that_has_nothing_to_offer_is_left_out() -> None:
-    shot = shot_of("A politician on a stage", broll=())
+    shot = shot_of("A casino on a stage", broll=())
     assert attempt_at(shot, refused(first(shot))).strategy is Strategy.IMAGE_ANCHORING
     assert attempt_at(shot, refused(first(shot)), can_anchor=False).strategy is Strategy.OTHER_MODEL
     assert isinstance(step(shot, refused(first(shot)), can_anchor=False, policy=HOME), Stop)
@@ -211,7 +210,7 @@ OUTCOMES = (
     *((JobState.FAILED, kind) for kind in FailureKind),
 )
 PROMPTS = st.sampled_from(
-    ["Close-up of CEO speaking", "A harbour at dawn", "A politician", "Medium shot, professional setting, minimal"]
+    ["Close-up of CEO speaking", "A harbour at dawn", "A casino", "Medium shot, professional setting, minimal"]
 )
 SHOTS = st.builds(
     lambda prompt, broll: shot_of(prompt, broll=tuple(broll)), PROMPTS, st.lists(PROMPTS, max_size=2, unique=True)
@@ -281,7 +280,8 @@ def test_every_history_comes_to_an_end(
 ) -> None:
     history, last = play(shot, policy, world, can_anchor=can_anchor)
     assert isinstance(last, Done | Stop) or sum(job.failure_kind in OUTSIDE_THE_SHOT for job in history) == TROUBLES
-    assert len({job.strategy for job in history} & set(LADDER)) <= policy.max_ladder_attempts
+    rungs = {(job.strategy, job.order.prompt) for job in history if job.strategy in LADDER}
+    assert len(rungs) <= policy.max_ladder_attempts
 
 
 @settings(max_examples=200, deadline=None)
@@ -300,7 +300,7 @@ def test_what_failed_outside_the_shot_does_not_count_on_the_ladder(
 @settings(max_examples=300, deadline=None)
 @given(SHOTS, WORLDS, st.booleans())
 # A substitute that is the very prompt that was refused.
-@example(shot_of("A politician", broll=("A politician",)), World([3], [0]), False)
+@example(shot_of("A casino", broll=("A casino",)), World([3], [0]), False)
 def test_a_refused_request_is_never_made_again(shot: StoryboardShot, world: World, can_anchor: bool) -> None:
     history, _ = play(shot, POLICY, world, can_anchor=can_anchor)
     refusals: set[tuple[str, JobKind, bool, str]] = set()
@@ -351,39 +351,33 @@ def test_attempts_are_numbered_without_a_gap_and_a_number_names_one_job_of_a_kin
 
 
 def test_the_close_up_of_the_ceo_becomes_the_medium_shot() -> None:
-    prompt = "Close-up of CEO speaking with confidence"
-    assert soften(prompt) == "Medium shot, professional setting, minimal expression"
+    shot = shot_of("Close-up of CEO speaking with confidence")
+    attempt = attempt_at(shot, refused(first(shot)))
+    assert attempt.prompt == "Medium shot, professional setting, minimal expression"
+    assert attempt.reason.endswith(
+        "framing 'Close-up' left out, profession 'CEO' left out, speech 'speaking with confidence' left out"
+    )
 
 
-@pytest.mark.parametrize(
-    ("prompt", "gone", "kept"),
-    [
-        ("Extreme close-up of a woman crying in the rain", ("close-up", "crying", "woman"), "rain"),
-        ("A man in tears on a bridge at night", ("tears",), "bridge at night"),
-        ("closeup of her face, golden light on the harbour", ("closeup", "face"), "golden light on the harbour"),
-        ("Two founders laughing in an office", ("laughing",), "office"),
-        ("The president smiling, flags in the wind", ("smiling",), "flags in the wind"),
-    ],
-)
-def test_faces_and_feelings_are_softened_and_the_rest_stays(prompt: str, gone: tuple[str, ...], kept: str) -> None:
-    softened = soften(prompt)
-    assert softened.startswith("Medium shot, professional setting, minimal expression")
-    assert not [word for word in gone if word in softened.lower()]
-    assert kept in softened
+def test_what_no_other_rung_needs_is_for_softer_words_which_change_more_each_time() -> None:
+    shot = shot_of("Close-up of a woman crying in the rain, an old tram behind her", broll=())
+    history = climbed(shot, 4, can_anchor=False)
+    assert [job.strategy for job in history] == [Strategy.ORIGINAL, *[Strategy.PROMPT_REMAPPING] * 3]
+    assert [job.order.prompt for job in history[1:]] == [
+        "Close-up of a woman in the rain, an old tram behind her, minimal expression",
+        "Medium shot of a woman in the rain, an old tram behind her, minimal expression",
+        "Medium shot, minimal expression, in the rain, an old tram behind her",
+    ]
+    assert attempt_at(shot, *history, can_anchor=False).strategy is Strategy.OTHER_MODEL
 
 
-@pytest.mark.parametrize(
-    "prompt",
-    [
-        "A lighthouse at dawn, waves breaking",
-        "Aerial view of a harbour, boats returning",
-        "A runner on a forest path, seen from behind",
-        "Hands typing on a keyboard",
-        "Product on a marble table, soft light",
-        "A cliff above the sea; a surfacing whale",
-        "Sadlers Wells theatre from the outside",
-    ],
-)
-def test_a_harmless_prompt_is_left_as_it_is(prompt: str) -> None:
-    assert soften(prompt) == prompt
-    assert prompt_of(shot_of(prompt), Strategy.PROMPT_REMAPPING) is None
+def test_what_the_provider_names_is_softened_first() -> None:
+    shot = shot_of("Close-up of a woman crying in the rain", broll=())
+    named = row(first(shot), JobState.FAILED, FailureKind.MODERATION, failure_reason="it shows a 'close-up'")
+    assert attempt_at(shot, named, can_anchor=False).prompt == "Medium shot of a woman crying in the rain"
+
+
+def test_a_harmless_prompt_has_no_softer_words() -> None:
+    assert soften("A lighthouse at dawn, waves breaking", POLICY) == "A lighthouse at dawn, waves breaking"
+    shot = shot_of("A lighthouse at dawn, waves breaking")
+    assert attempt_at(shot, refused(first(shot))).strategy is Strategy.SHOT_SUBSTITUTION

@@ -35,8 +35,8 @@ def test_what_is_at_the_provider_is_not_bought_again(stage: Stage) -> None:
 
 
 def test_what_waits_for_a_person_is_not_bought(stage: Stage) -> None:
-    stage.one(brief_of("A politician waving"))
-    assert left_alone(stage, brief_of("A politician waving")) == {("a-clip", 0)}
+    stage.one(brief_of("A casino night"))
+    assert left_alone(stage, brief_of("A casino night")) == {("a-clip", 0)}
 
 
 def test_what_failed_outside_the_shot_or_for_want_of_money_is_still_to_buy(stage: Stage) -> None:

@@ -121,7 +121,7 @@ def test_where_nothing_can_be_recovered_a_person_is_asked_at_once(
 
 def test_what_a_provider_charges_for_is_in_its_terms(stage: Stage) -> None:
     """Kiln bills a refused prompt; the packaged provider does not."""
-    prompt = "a famous politician on a stage"
+    prompt = "a famous casino on a stage"
     clip = stage.one(brief_of(prompt, broll=("an empty stage",)))
     refused = [job for job in stage.jobs() if job.failure_kind is FailureKind.MODERATION]
     assert clip.status is ClipStatus.GENERATED and refused

@@ -149,8 +149,7 @@ def test_a_day_while_the_receiver_is_down_ends_as_any_other(stage: Stage) -> Non
     stage.webhooks = Webhooks(NOBODY)
     stage.edge.fault("drop_after_accept", match=HARBOUR)
     briefs = [
-        brief_of(prompt, brief_id=f"b{number}")
-        for number, prompt in enumerate((HARBOUR, "rain", "A politician waving"))
+        brief_of(prompt, brief_id=f"b{number}") for number, prompt in enumerate((HARBOUR, "rain", "A casino night"))
     ]
     clips = stage.generate(*briefs)
     assert [clip.status for clip in clips] == [ClipStatus.GENERATED, ClipStatus.GENERATED, ClipStatus.REVIEW]

@@ -28,7 +28,7 @@ BRIEFS = (
     # The very same request: served from the store.
     a_brief("lantern-again", prompt=a_brief("lantern")["prompt"], platforms=["tiktok"]),
     # No strategy saves it: a person is asked.
-    a_brief("rally", prompt="A politician waving from a stage"),
+    a_brief("rally", prompt="A casino night on a stage"),
     a_brief("broken", duration_s=-3),
 )
 PRODUCTION = [

@@ -124,7 +124,7 @@ def hopeful(new_house: NewHouse) -> House:
     drop(built.inbox, FIRST, *(a_brief(name) for name in ("lantern", "kettle", "marble")))
     drop(built.inbox, SECOND, a_brief("harbour", quality="standard"))
     for name in ("rally", "debate", "parade", "podium"):
-        drop(built.inbox, LONG_AFTER, a_brief(name, prompt=f"A politician at the {name}", quality="standard"))
+        drop(built.inbox, LONG_AFTER, a_brief(name, prompt=f"A casino at the {name}", quality="standard"))
     drop(built.inbox, LONG_AFTER, a_brief("meadow", quality="standard"))
     promotion = {"tier": "preview", "serves": "production", "version": "1", "numbers": "accepted 3 of 3"}
     built.services.ledger.governance.set_standing(

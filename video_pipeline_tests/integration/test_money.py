@@ -63,7 +63,7 @@ def test_a_day_that_is_bought_runs_again_whatever_the_cap(house: House) -> None:
 
 def test_over_the_cap_a_day_takes_what_it_has_bought_to_its_end_and_buys_nothing_more(new_house: NewHouse) -> None:
     house = new_house()
-    drop(house.inbox, DAY, a_brief("lantern"), a_brief("parade", prompt="A politician waving from a stage"))
+    drop(house.inbox, DAY, a_brief("lantern"), a_brief("parade", prompt="A casino night on a stage"))
     control = f"{house.services.sandbox.base_url}/_sandbox/faults"
     httpx.post(control, json={"fault": "result_503", "times": 1000}, trust_env=False).raise_for_status()
     house.run("production_day", DAY, {"generation": {"backoff_s": [0.01], "poll_patience_s": 0.1}})

@@ -163,17 +163,13 @@ def test_an_identical_request_costs_nothing(next_day: House) -> None:
     assert job.cached_from in {job.key for job in next_day.services.ledger.jobs.of_day(MONDAY)}
 
 
-def test_a_refused_prompt_is_not_sent_again_but_to_other_models(next_day: House) -> None:
-    assert _clips(next_day)["rally-anew"].status is ClipStatus.REVIEW
-    jobs = _jobs(next_day, "rally-anew")
-    others = [job for job in jobs if _is_others(job)]
-    own = [job for job in jobs if job not in others]
-    assert len(own) == 2
-    assert all("already refused" in (job.failure_reason or "") for job in own)
-    assert [job.submitted_at for job in own] == [None, None]
-    # One question to each, and each has refused it.
-    assert {job.model for job in others} == {"sandbox/dash", "sandbox/motion"}
-    assert len(others) == 2 and all(job.failure_kind is FailureKind.MODERATION for job in others)
+def test_a_refused_prompt_is_not_sent_again_but_in_softer_words(next_day: House) -> None:
+    clip = _clips(next_day)["rally-anew"]
+    assert (clip.status, clip.strategy) == (ClipStatus.GENERATED, Strategy.PROMPT_REMAPPING)
+    known, softer = _jobs(next_day, "rally-anew")
+    assert (known.failure_kind, known.submitted_at) == (FailureKind.MODERATION, None)
+    assert "already refused" in (known.failure_reason or "")
+    assert "politician" not in softer.order.prompt.lower()
 
 
 def test_what_is_new_is_bought_once_from_whom_the_ledger_allows(next_day: House, upgraded: Upgraded) -> None:
@@ -185,8 +181,9 @@ def test_what_is_new_is_bought_once_from_whom_the_ledger_allows(next_day: House,
     plans = {plan.storyboard.brief.brief_id: plan for plan in next_day.rows("generation_plan", NEXT_DAY, ClipPlan)}
     assert "the cinematic tier is frozen" in (plans["opera"].held or "")
     asked = [prompt for prompt in _bought_since(upgraded) if "under-way" not in prompt]
-    bought = [prompt for prompt in asked if prompt != RALLY["prompt"]]
-    assert len(asked) == len(bought) + 2, "what one has refused is asked of two others"
+    softer = {job.order.prompt for job in _jobs(next_day, "rally-anew")}
+    bought = [prompt for prompt in asked if prompt not in softer]
+    assert len(asked) == len(bought) + 1, "what was refused is asked for in softer words"
     assert bought == [brief["prompt"] for brief in BRIEFS if brief["brief_id"] in ("orchard", "tower")]
     assert_books_agree(next_day.services.ledger, next_day.services.sandbox.base_url)
 

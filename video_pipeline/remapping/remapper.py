@@ -1,0 +1,203 @@
+"""Softer ways to say a prompt, in order of how little they change: a function of prompt, refusal and lexicons."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from pathlib import Path
+
+from video_pipeline.policy import RemappingPolicy, RiskCategory
+from video_pipeline.remapping.grammar import Risk, Span, Unit, spans_of, units_of
+from video_pipeline.remapping.lexicon import Language, Role, load_languages
+from video_pipeline.remapping.rendering import Change, Rendered, impersonal, in_place
+from video_pipeline.remapping.tokens import Sentence, has_kana_or_hangul, is_han, normalised, sentences_of
+
+# Where no word tells the language.
+_DEFAULT = "en"
+# Taking out one phrase may bring the words of another one together; that often it is looked again.
+_ROUNDS = 4
+# No model that we know takes less than this many characters.
+_SHORTEST_LIMIT = 500
+
+
+class Degree(IntEnum):
+    """How much a variant changes."""
+
+    NAMED = 1
+    ALL = 2
+    IMPERSONAL = 3
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A softer prompt, and what was put otherwise in it."""
+
+    degree: Degree
+    prompt: str
+    changes: tuple[Change, ...]
+
+    @property
+    def told(self) -> str:
+        """The changes in words, for who asks why the prompt is what it is."""
+        return ", ".join(
+            f"{change.category} {change.before!r} " + (f"-> {change.after!r}" if change.after else "left out")
+            for change in self.changes
+        )
+
+
+@dataclass(frozen=True)
+class _Read:
+    language: Language
+    sentence: Sentence
+    units: Sequence[Unit]
+    spans: Sequence[Span]
+
+
+class Remapper:
+    """What may be refused of a prompt, and how else it can be said, by one policy's categories and lexicons."""
+
+    def __init__(self, categories: tuple[RiskCategory, ...], lexicons: Path | None) -> None:
+        self._categories = categories
+        self._languages = load_languages(lexicons)
+        self._titles = frozenset(
+            key
+            for language in self._languages.values()
+            for key, phrases in language.phrases.items()
+            if any(Role.TITLE in entry.roles for _, entry in phrases)
+        )
+
+    def risks(self, prompt: str) -> tuple[Risk, ...]:
+        """What of a prompt may be refused, in its order."""
+        text = normalised(prompt)
+        return tuple(
+            Risk(span.category, text[units[span.first].start.start : units[span.stop - 1].tokens[-1].end])
+            for read in self._read(text)
+            for units in [read.units]
+            for span in read.spans
+            if span.category is not None
+        )
+
+    def variants(self, prompt: str, refusal: str = "") -> tuple[Variant, ...]:
+        """Softer prompts, the one that changes least first; none for a prompt without a risk.
+
+        First what `refusal`, the provider's reason, names, or else the gravest category alone; then all categories;
+        then without people. No two are alike, and none is the prompt. The last one has no risk left.
+        """
+        text = normalised(prompt)
+        present = {risk.category for risk in self.risks(text)}
+        if not present:
+            return ()
+        named = present & {risk.category for risk in self._words_of(refusal)}
+        first = named or {next(category for category in self._categories if category in present)}
+        found: dict[str, Variant] = {}
+        for degree, wanted in ((Degree.NAMED, first), (Degree.ALL, present), (Degree.IMPERSONAL, present)):
+            variant = self._variant(text, degree, frozenset(wanted))
+            if variant.prompt not in (text, prompt):
+                found.setdefault(variant.prompt, variant)
+        return tuple(found.values())
+
+    def softest(self, prompt: str) -> str:
+        """The variant that changes most; the prompt itself, where it has no risk."""
+        variants = self.variants(prompt)
+        return variants[-1].prompt if variants else prompt
+
+    def _variant(self, text: str, degree: Degree, wanted: frozenset[RiskCategory]) -> Variant:
+        changes: list[Change] = []
+        said = text
+        for _ in range(_ROUNDS):
+            after = ""
+            for read in self._read(said):
+                rendered = _rendered(read, said, degree, wanted)
+                if rendered is None:
+                    after += said[read.sentence.start : read.sentence.end]
+                else:
+                    after += rendered.text
+                    changes += rendered.changes
+            if after == said:
+                break
+            said = after
+        if degree is Degree.IMPERSONAL and self.risks(said):
+            said = self._said_for_it(said)
+        return Variant(degree, _within(said, max(len(text), _SHORTEST_LIMIT)), tuple(changes))
+
+    def _said_for_it(self, text: str) -> str:
+        """The text with the plainest words for each sentence of it that a risk is left in."""
+        kept: list[str] = []
+        for read in self._read(text):
+            words = text[read.sentence.start : read.sentence.end]
+            if any(span.category is not None for span in read.spans):
+                templates = read.language.data.templates
+                parts = (templates.medium_shot, templates.setting, templates.minimal_expression)
+                words = read.language.data.joiner.join(parts) + "."
+            kept.append(words)
+        return " ".join(kept)
+
+    def _read(self, text: str) -> list[_Read]:
+        sentences = list(sentences_of(text, self._titles))
+        scores = [self._scores(sentence) for sentence in sentences]
+        whole = sum(scores, Counter[str]())
+        found: list[_Read] = []
+        for sentence, score in zip(sentences, scores, strict=True):
+            language = self._languages[self._language_of(sentence, score, whole)]
+            units, spans = spans_of(language, sentence, text)
+            kept = [span for span in spans if span.category is None or span.category in self._categories]
+            found.append(_Read(language, sentence, units, kept))
+        return found
+
+    def _scores(self, sentence: Sentence) -> Counter[str]:
+        """How many words of a sentence each language knows."""
+        return Counter(
+            {
+                code: sum(token.key in language.evidence for token in sentence.tokens)
+                for code, language in self._languages.items()
+            }
+        )
+
+    def _language_of(self, sentence: Sentence, score: Counter[str], whole: Counter[str]) -> str:
+        han = is_han(sentence.tokens) and not has_kana_or_hangul(sentence.tokens)
+        codes = [code for code, language in self._languages.items() if (language.data.script == "han") is han]
+        if not codes:
+            return _DEFAULT
+        return max(codes, key=lambda code: (score[code], whole[code], code == _DEFAULT))
+
+    def _words_of(self, refusal: str) -> list[Risk]:
+        """What a refusal names, whatever stands around it."""
+        language = self._languages[_DEFAULT]
+        return [
+            Risk(unit.entry.category, " ".join(token.key for token in unit.tokens))
+            for sentence in sentences_of(normalised(refusal))
+            for unit in units_of(language, sentence, normalised(refusal))
+            if unit.entry.category is not None
+        ]
+
+
+def _rendered(read: _Read, text: str, degree: Degree, wanted: frozenset[RiskCategory]) -> Rendered | None:
+    """A sentence in a degree; None where it stays as it is."""
+    risky = any(span.category in wanted for span in read.spans)
+    if degree is Degree.IMPERSONAL:
+        if risky:
+            return impersonal(read.language, read.sentence, text, read.units, read.spans)
+        if not read.spans:
+            return None
+        return in_place(read.language, read.sentence, text, read.units, read.spans, lambda _: True)
+    if not risky:
+        return None
+    said = in_place(read.language, read.sentence, text, read.units, read.spans, lambda span: span.category in wanted)
+    return said or impersonal(read.language, read.sentence, text, read.units, read.spans)
+
+
+def _within(text: str, limit: int) -> str:
+    """The text, cut between two words where it is longer than `limit`."""
+    if len(text) <= limit:
+        return text
+    shorter = text[:limit]
+    return (shorter.rsplit(" ", 1)[0] if " " in shorter else shorter).rstrip(" ,;:，；")
+
+
+def remapper_for(policy: RemappingPolicy) -> Remapper:
+    """The remapper of a policy; its lexicons are read once a process. ConfigurationError as `load_languages`."""
+    return _remapper(policy.categories, policy.lexicons)
+
+
+_remapper = lru_cache(maxsize=8)(Remapper)

@@ -1,0 +1,295 @@
+"""A sentence said more softly: its phrases taken out or put otherwise, and what is left made whole again."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from video_pipeline.policy import RiskCategory
+from video_pipeline.remapping.grammar import EXPRESSIVE, Kind, Span, Unit
+from video_pipeline.remapping.lexicon import Language, Role
+from video_pipeline.remapping.tokens import Sentence, Token
+
+# Words that say nothing without the one that follows them.
+_LEANING = frozenset(
+    {Role.PREPOSITION, Role.LINK, Role.MANNER, Role.DETERMINER, Role.CONJUNCTION, Role.AUXILIARY, Role.TITLE}
+)
+_MARKS = ",;:，；：、"
+_EDGES = f"{_MARKS}.。!?！？)]- \t\n"
+_SPACES = re.compile(r"\s+")
+_BEFORE_MARK = re.compile(rf"\s(?=[{_MARKS}.!?。！？)\]])")
+_TWO_MARKS = re.compile(rf"([{_MARKS}])(?: ?[{_MARKS}])+")
+_MARK_AT_END = re.compile(rf"[{_MARKS}] ?(?=[.!?。！？]|$)")
+_NOTHING_QUOTED = re.compile(r"\( ?\)|\[ ?\]|\" ?\"|“ ?”|（ ?）")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was said, for what it may be refused, and what stands there now; nothing where it was left out."""
+
+    category: RiskCategory
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Rendered:
+    text: str
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Words after `gap`: of a `unit` as it was, or in the place of `span`; none where it is left out."""
+
+    gap: str
+    words: str
+    unit: Unit | None = None
+    span: Span | None = None
+
+    @property
+    def says_something(self) -> bool:
+        return self.unit is not None and self.unit.content
+
+    def is_a(self, *roles: Role) -> bool:
+        """Whether it is a function word of one of the roles, and nothing else."""
+        return self.unit is not None and not self.unit.content and bool(self.unit.roles & {*roles})
+
+
+def in_place(
+    language: Language,
+    sentence: Sentence,
+    text: str,
+    units: Sequence[Unit],
+    spans: Sequence[Span],
+    wanted: Callable[[Span], bool],
+) -> Rendered | None:
+    """The sentence with the wanted phrases put otherwise where they stand; None when it says nothing beside them."""
+    chosen = [span for span in spans if wanted(span)]
+    pieces, changes = _taken_out(language, text, units, chosen, people=True)
+    if not any(piece.says_something for piece in pieces):
+        return None
+    words = _tidy(_joined(language, pieces) + _end(text, sentence)).lstrip(_EDGES)
+    if any(span.category in EXPRESSIVE for span in chosen):
+        words = _with_tail(language, words)
+    return Rendered(_lead(text, sentence) + _begun(language, words, units), changes)
+
+
+def impersonal(
+    language: Language, sentence: Sentence, text: str, units: Sequence[Unit], spans: Sequence[Span]
+) -> Rendered:
+    """What is said beside people: a medium shot, a setting, and what else is to be seen in the sentence."""
+    templates = language.data.templates
+    pieces, changes = _taken_out(language, text, units, spans, people=False)
+    found = {span.category for span in spans}
+    people = [piece.span for piece in pieces if piece.span is not None and piece.span.kind is Kind.PERSON]
+    settings = [templates.settings[span.group] for span in people if span.group in templates.settings]
+    led = bool(settings or found & {RiskCategory.FRAMING, *EXPRESSIVE})
+    clauses = [words for clause in _clauses(pieces) if (words := _clause(language, clause, led=led))]
+    parts: list[str] = []
+    if found & {RiskCategory.FRAMING, *EXPRESSIVE}:
+        parts.append(templates.medium_shot)
+    if settings or not clauses:
+        parts.append(settings[0] if settings else templates.setting)
+    if found & EXPRESSIVE:
+        parts.append(templates.minimal_expression)
+    words = _tidy(language.data.joiner.join(parts + clauses) + _end(text, sentence))
+    changes = tuple(change if change.after in words else replace(change, after="") for change in changes)
+    return Rendered(_lead(text, sentence) + _begun(language, words, units), changes)
+
+
+# --- taking out --------------------------------------------------------------------------------------------------
+
+
+def _taken_out(
+    language: Language, text: str, units: Sequence[Unit], spans: Sequence[Span], *, people: bool
+) -> tuple[list[_Piece], tuple[Change, ...]]:
+    """The sentence in pieces, and what was changed. Without `people`, each one is a figure and no shot has a size."""
+    by_first = {span.first: span for span in _outermost(spans)}
+    pieces: list[_Piece] = []
+    changes: list[Change] = []
+    at = 0
+    while at < len(units):
+        unit, span = units[at], by_first.get(at)
+        stop = span.stop if span else at + 1
+        before = text[unit.start.start : units[stop - 1].tokens[-1].end]
+        if span is None:
+            pieces.append(_Piece(unit.start.gap, before, unit))
+        else:
+            words = _put(language, span, people=people)
+            pieces.append(_Piece(unit.start.gap, words, span=span))
+            if span.category is not None:
+                changes.append(Change(span.category, before, words))
+            if span.kind is Kind.FRAMING and not people:
+                while stop < len(units) and Role.LINK in units[stop].roles and stop not in by_first:
+                    stop += 1
+            if span.kind is Kind.VERB and stop < len(units) and not units[stop].start.after_break:
+                stop = _joined_to_object(language, pieces, units, stop, by_first)
+        at = stop
+    return pieces, tuple(changes)
+
+
+def _joined_to_object(
+    language: Language, pieces: list[_Piece], units: Sequence[Unit], at: int, taken: dict[int, Span]
+) -> int:
+    """A verb that is left out leaves what it was done to beside who did it: a soldier and a deer."""
+    after = units[at]
+    topic = Role.TOPIC in after.roles and at + 1 < len(units)
+    has_object = topic or Role.DETERMINER in after.roles or (at in taken and taken[at].kind is Kind.PERSON)
+    if has_object and len(pieces) > 1 and not _parts_clauses(pieces[-1].gap):
+        conjunction = language.data.conjunctions[0]
+        joint = Unit(after.tokens, language.phrases[conjunction.casefold()][-1][1])
+        pieces.append(_Piece("" if language.data.script == "han" else " ", conjunction, joint))
+    return at + 1 if topic else at
+
+
+def _outermost(spans: Sequence[Span]) -> list[Span]:
+    """Spans in order without those that lie within another one; of two that overlap, the second one's rest."""
+    found: list[Span] = []
+    for span in sorted(spans, key=lambda span: (span.first, -span.stop)):
+        start = found[-1].stop if found else 0
+        if span.first >= start:
+            found.append(span)
+        elif span.stop > start:
+            found.append(replace(span, first=start, kind=Kind.MODIFIER))
+    return found
+
+
+def _put(language: Language, span: Span, *, people: bool) -> str:
+    """What stands for a phrase, in the form of the article that it had; nothing where it is left out."""
+    templates = language.data.templates
+    if span.kind in (Kind.MODIFIER, Kind.VERB):
+        return ""
+    if span.kind is Kind.FRAMING:
+        return templates.medium_shot[:1].lower() + templates.medium_shot[1:] if people else ""
+    if span.category is None or (span.kind is Kind.PERSON and not people):
+        forms = templates.figure
+    else:
+        forms = templates.categories.get(span.group) or templates.categories.get(span.category, {})
+    names = [f"{span.tag}_plural", "plural"] if span.plural else []
+    words = next((forms[name] for name in (*names, span.tag, "any") if name in forms), "")
+    return f"{span.prefix} {words}" if span.prefix else words
+
+
+# --- what is left ------------------------------------------------------------------------------------------------
+
+
+def _clauses(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
+    found: list[list[_Piece]] = []
+    for piece in pieces:
+        if not found or _parts_clauses(piece.gap):
+            found.append([])
+        found[-1].append(piece)
+    return found
+
+
+def _clause(language: Language, pieces: Sequence[_Piece], *, led: bool) -> str:
+    """What is left of a clause, if it says something. Where a shot leads, a figure goes that a place follows."""
+    if not any(piece.says_something for piece in pieces):
+        return ""
+    rest = [replace(pieces[0], gap=""), *pieces[1:]]
+    while led and (shown := [at for at, piece in enumerate(rest) if piece.words])[1:]:
+        first, second = rest[shown[0]], rest[shown[1]]
+        if first.span is None or not second.is_a(Role.PREPOSITION, Role.CONJUNCTION, Role.MANNER):
+            break
+        rest[shown[0]] = replace(first, words="")
+    return _tidy(_joined(language, rest)).strip(_EDGES)
+
+
+def _joined(language: Language, pieces: Sequence[_Piece]) -> str:
+    """The pieces as text: without words that leaned on one that is gone, with articles and elisions that fit."""
+    shown = _without_leaning(list(pieces))
+    article = language.data.vowel_article
+    parts: list[str] = []
+    gap = ""
+    for piece in shown:
+        gap = _wider(gap, piece.gap)
+        if not piece.words:
+            continue
+        changed = gap != piece.gap or piece.unit is None
+        if changed and article and parts and parts[-1].lower() in article:
+            parts[-1] = _fitting(parts[-1], piece.words, article)
+        parts += [gap, piece.words]
+        gap = ""
+    joined = "".join(parts)
+    for apart, together in language.data.elisions.items():
+        joined = re.sub(rf"(?<!\w){re.escape(apart)}(?!\w)", together, joined)
+    return joined
+
+
+def _without_leaning(pieces: list[_Piece]) -> list[_Piece]:
+    """Without articles, prepositions and conjunctions that were of something that is gone."""
+    while (at := next((at for at in range(len(pieces)) if _leans_on_nothing(pieces, at)), None)) is not None:
+        pieces[at] = replace(pieces[at], words="", unit=None)
+    return pieces
+
+
+def _leans_on_nothing(pieces: Sequence[_Piece], at: int) -> bool:
+    piece = pieces[at]
+    if not piece.words or not piece.is_a(*_LEANING):
+        return False
+    gone_before = at > 0 and not pieces[at - 1].words
+    gone_after = at + 1 < len(pieces) and not pieces[at + 1].words
+    if not gone_before and not gone_after:
+        return False
+    before = next((n for n in range(at - 1, -1, -1) if pieces[n].words), None)
+    after = next((n for n in range(at + 1, len(pieces)) if pieces[n].words), None)
+    ends = after is None or _broken(pieces, at, after)
+    if piece.is_a(Role.CONJUNCTION):
+        starts = before is None or _broken(pieces, before, at)
+        return (gone_before and (starts or pieces[before or 0].is_a(Role.DETERMINER))) or (gone_after and ends)
+    if not gone_after:
+        return False
+    return ends or (after is not None and pieces[after].is_a(*(_LEANING - {Role.DETERMINER})))
+
+
+def _broken(pieces: Sequence[_Piece], start: int, stop: int) -> bool:
+    """Whether something parts two pieces."""
+    return any(_parts_clauses(piece.gap) for piece in pieces[start + 1 : stop + 1])
+
+
+def _parts_clauses(gap: str) -> bool:
+    return Token("", 0, 0, gap).after_break
+
+
+def _wider(gap: str, other: str) -> str:
+    """Of two gaps that come together, the one that parts more."""
+    if _parts_clauses(gap) != _parts_clauses(other):
+        return gap if _parts_clauses(gap) else other
+    return max(gap, other, key=len)
+
+
+def _fitting(article: str, word: str, forms: tuple[str, str]) -> str:
+    fitting = forms[word[:1].lower() in "aeiou"]
+    return fitting.capitalize() if article[:1].isupper() else fitting
+
+
+def _with_tail(language: Language, sentence: str) -> str:
+    """The sentence with the minimal expression behind it, before the mark that ends it."""
+    tail = language.data.templates.minimal_expression
+    if tail.casefold() in sentence.casefold():
+        return sentence
+    words = sentence.rstrip(" \t\n.!?。！？")
+    return f"{words}{language.data.joiner}{tail}{sentence[len(words) :]}"
+
+
+def _lead(text: str, sentence: Sentence) -> str:
+    """The spaces before a sentence."""
+    whole = text[sentence.start : sentence.end]
+    return whole[: len(whole) - len(whole.lstrip())]
+
+
+def _end(text: str, sentence: Sentence) -> str:
+    """What stands behind a sentence's last word."""
+    return text[sentence.tokens[-1].end : sentence.end]
+
+
+def _tidy(words: str) -> str:
+    """Words with single spaces and marks, none of them before a mark or at the end."""
+    for pattern, put in ((_NOTHING_QUOTED, ""), (_SPACES, " "), (_BEFORE_MARK, ""), (_TWO_MARKS, r"\1")):
+        words = pattern.sub(put, words)
+    return _MARK_AT_END.sub("", words).rstrip(" ")
+
+
+def _begun(language: Language, words: str, units: Sequence[Unit]) -> str:
+    """The words with a capital letter where the sentence began with one."""
+    return words[:1].upper() + words[1:] if language.data.capitals and units[0].capital else words

@@ -1,0 +1,56 @@
+"""The table of sentences: what each is softened to, and what is left alone."""
+
+import pytest
+
+from video_pipeline.policy import load_policy
+from video_pipeline.remapping import Degree, remapper_for
+from video_pipeline_tests.remapping.sentences import AS_IT_IS, SOFTENED, Said
+
+REMAPPER = remapper_for(load_policy().generation.remapping)
+
+
+@pytest.mark.parametrize(
+    "said", [pytest.param(said, id=f"{code}-{n}") for code, table in SOFTENED.items() for n, said in enumerate(table)]
+)
+def test_a_sentence_is_said_more_softly(said: Said) -> None:
+    variants = REMAPPER.variants(said.prompt)
+    assert variants[-1].prompt == said.softest
+    assert {risk.category for risk in REMAPPER.risks(said.prompt)} == set(said.categories.split())
+    assert REMAPPER.risks(said.softest) == ()
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [pytest.param(text, id=f"{code}-{n}") for code, table in AS_IT_IS.items() for n, text in enumerate(table)],
+)
+def test_a_harmless_sentence_stays_as_it_is(prompt: str) -> None:
+    assert REMAPPER.risks(prompt) == ()
+    assert REMAPPER.variants(prompt) == ()
+    assert REMAPPER.softest(prompt) == prompt
+
+
+def test_variants_change_more_and_more_and_say_what() -> None:
+    variants = REMAPPER.variants("Close-up of a woman crying in the rain")
+    assert [(one.degree, one.prompt) for one in variants] == [
+        (Degree.NAMED, "Close-up of a woman in the rain, minimal expression"),
+        (Degree.ALL, "Medium shot of a woman in the rain, minimal expression"),
+        (Degree.IMPERSONAL, "Medium shot, minimal expression, in the rain"),
+    ]
+    assert [(change.category, change.before, change.after) for change in variants[1].changes] == [
+        ("framing", "Close-up", "medium shot"),
+        ("emotion", "crying", ""),
+    ]
+    assert variants[1].told == "framing 'Close-up' -> 'medium shot', emotion 'crying' left out"
+
+
+def test_what_the_refusal_names_is_put_otherwise_first() -> None:
+    prompt = "A nurse laughing beside a Tesla"
+    named = REMAPPER.variants(prompt, "Blocked: trademark (tesla)")
+    assert named[0].prompt == "A nurse laughing beside a car"
+    assert REMAPPER.variants(prompt)[0].prompt == "A nurse beside a Tesla, minimal expression"
+
+
+def test_a_category_that_the_policy_leaves_out_stays() -> None:
+    policy = load_policy().generation.remapping
+    without = policy.model_copy(update={"categories": tuple(c for c in policy.categories if c != "brand")})
+    assert remapper_for(without).variants("A Tesla by the sea") == ()
