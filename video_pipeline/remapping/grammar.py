@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from video_pipeline.policy import RiskCategory
 from video_pipeline.remapping.lexicon import FUNCTION, UNKNOWN, Entry, Language, Role
-from video_pipeline.remapping.tokens import Sentence, Token
+from video_pipeline.remapping.tokens import ANY_NUMBER, Sentence, Token
 
 _PERSONAL = frozenset({RiskCategory.NAME, RiskCategory.AGE, RiskCategory.PROFESSION})
 EXPRESSIVE = frozenset({RiskCategory.FACE, RiskCategory.EMOTION, RiskCategory.SPEECH})
@@ -105,27 +105,30 @@ def units_of(language: Language, sentence: Sentence, text: str) -> list[Unit]:
 
 
 def _longest(language: Language, tokens: Sequence[Token], at: int, text: str) -> tuple[int, Entry | None]:
-    for keys, entry in language.phrases.get(tokens[at].key, ()):
+    key = ANY_NUMBER if tokens[at].key.isdecimal() else tokens[at].key
+    for keys, entry in language.phrases.get(key, ()):
         stop = at + len(keys)
-        if stop > len(tokens) or any(tokens[at + n].key != key for n, key in enumerate(keys)):
+        if stop > len(tokens) or not all(_fits(tokens[at + n], key) for n, key in enumerate(keys)):
             continue
         if any(token.after_break for token in tokens[at + 1 : stop]):
             continue
         if entry.cased and (at == 0 or text[tokens[at].start] != entry.cased[0]):
             continue
         return len(keys), entry
-    if tokens[at].key.isdecimal():
-        for keys, entry in language.phrases.get("#", ()):
-            stop = at + len(keys)
-            if stop <= len(tokens) and all(tokens[at + n].key == key for n, key in enumerate(keys) if n):
-                return len(keys), entry
     return 1, None
+
+
+def _fits(token: Token, key: str) -> bool:
+    return token.key == key or (key == ANY_NUMBER and token.key.isdecimal())
 
 
 def _compound(language: Language, key: str) -> Entry | None:
     """The head of a compound, which is its end: a Kindergesicht is a Gesicht, a Kinderzimmer is no child."""
-    if not 7 <= len(key) <= _LONGEST_COMPOUND:
+    if len(key) > _LONGEST_COMPOUND:
         return None
+    for genitive in ("s", "es"):
+        if key.endswith(genitive) and (entry := language.heads.get(key.removesuffix(genitive))) is not None:
+            return entry
     return next((language.heads[key[n:]] for n in range(3, len(key) - 3) if key[n:] in language.heads), None)
 
 
@@ -205,6 +208,11 @@ class _Phrase:
     prefix: str = ""
     determined: bool = False
 
+    def is_plural(self, head: Entry) -> bool:
+        """Whether several are meant: as the article says, where it says so, and else as the noun does."""
+        told = self.determined and self.tag
+        return self.tag.endswith("plural") if told else head.plural
+
 
 class _Reader:
     def __init__(self, language: Language, units: Sequence[Unit]) -> None:
@@ -253,10 +261,8 @@ class _Reader:
             called = {unit.entry.category for unit in inside if unit.personal or Role.ADJECTIVE in unit.roles}
             category = next((category for category in RiskCategory if category in called & _PERSONAL), None)
             group = next((unit.entry.group for unit in inside if unit.personal and unit.entry.group), "")
-            head = units[at].entry
-            yield Span(
-                phrase.first, phrase.stop, Kind.PERSON, category, head.plural, phrase.tag, phrase.prefix, group
-            )
+            plural = phrase.is_plural(units[at].entry)
+            yield Span(phrase.first, phrase.stop, Kind.PERSON, category, plural, phrase.tag, phrase.prefix, group)
             at = phrase.first
 
     def _phrase(self, head: int, *, owned: bool = True) -> _Phrase:
@@ -278,7 +284,7 @@ class _Reader:
                 if not units[back - 2].roles & {Role.ADJECTIVE, Role.VERB}:
                     break
                 back = first = back - 2
-            elif self._describes(back - 1, beside_head=first == back):
+            elif self._describes(back - 1, head, beside_head=first == back):
                 back = first = back - 1
             elif Role.CONJUNCTION in before.roles and back > 1 and Role.ADJECTIVE in units[back - 2].roles:
                 back -= 2
@@ -290,11 +296,13 @@ class _Reader:
         tag = units[first - 1].entry.tag if first and self._close(first) else ""
         return _Phrase(first, stop, tag)
 
-    def _describes(self, at: int, *, beside_head: bool) -> bool:
+    def _describes(self, at: int, head: int, *, beside_head: bool) -> bool:
         """Whether the word before a noun describes it: an adjective, a title, a number, or a crying baby's verb."""
         unit = self._units[at]
-        if unit.roles & {Role.ADJECTIVE, Role.TITLE} or unit.personal or unit.start.key.isdecimal():
+        if unit.roles & {Role.ADJECTIVE, Role.TITLE} or unit.start.key.isdecimal():
             return True
+        if unit.personal:
+            return self._units[head].personal or Role.PART in self._units[head].roles
         if Role.VERB not in unit.roles or not beside_head:
             return False
         before = self._previous(at)
@@ -348,7 +356,9 @@ class _Reader:
             # It is a verb there: windows face the sea.
             return None
         phrase = self._phrase(at)
-        return Span(phrase.first, phrase.stop, Kind.PHRASE, entry.category, entry.plural, phrase.tag, phrase.prefix)
+        return Span(
+            phrase.first, phrase.stop, Kind.PHRASE, entry.category, phrase.is_plural(entry), phrase.tag, phrase.prefix
+        )
 
     def _shows_person(self, at: int) -> bool:
         """Whether a person is in the phrase that begins at `at`."""
@@ -367,7 +377,8 @@ class _Reader:
         if before is None:
             return False
         nouns = {Role.PREPOSITION, Role.MANNER, Role.ADJECTIVE, Role.LINK}
-        return before.possessive or bool(before.roles & nouns) or self._phrase(at).determined
+        phrase = self._phrase(at)
+        return before.possessive or bool(before.roles & nouns) or phrase.determined
 
     def _noun(self, at: int) -> Span:
         entry, phrase = self._units[at].entry, self._phrase(at)
@@ -379,7 +390,7 @@ class _Reader:
             phrase.stop,
             Kind.PHRASE,
             entry.category,
-            entry.plural,
+            phrase.is_plural(entry),
             phrase.tag,
             phrase.prefix,
             entry.group,
@@ -388,15 +399,12 @@ class _Reader:
     def _verb(self, at: int) -> Span | None:
         """A verb with its auxiliaries and with how it is done: is speaking with confidence."""
         entry = self._units[at].entry
-        if entry.category in EXPRESSIVE and (
-            self._is_thing(self._previous(at)) or self._is_thing(self._next(at + 1))
-        ):
-            return None
         first, stop = at, at + 1
-        while (before := self._previous(first)) is not None and before.roles & {Role.AUXILIARY, Role.ADJECTIVE}:
+        while (before := self._previous(first)) is not None and before.roles & {Role.AUXILIARY, Role.RELATIVE}:
             first -= 1
-        if self._han and (after := self._next(stop)) is not None and Role.LINK in after.roles:
-            stop += 1
+        if self._is_thing(before) or (not self._people and any(self._is_thing(unit) for unit in self._units)):
+            return None
+        stop += self._links_on(stop)
         manner, how = self._next(stop), self._next(stop + 1)
         if manner is not None and Role.MANNER in manner.roles and how is not None and not how.roles & FUNCTION:
             end = self._next(stop + 2)
@@ -418,9 +426,17 @@ class _Reader:
             harmless = self._is_thing(of)
         if harmless or (of is None and not self._people):
             return None
-        if self._han and (after := self._next(stop)) is not None and Role.LINK in after.roles:
-            stop += 1
-        return Span(first, stop, Kind.MODIFIER, entry.category)
+        return Span(first, stop + self._links_on(stop), Kind.MODIFIER, entry.category)
+
+    def _links_on(self, at: int) -> bool:
+        """Whether the Chinese link at `at` binds what stands before it to a noun, and goes with it."""
+        after, beyond = self._next(at), self._next(at + 1)
+        return (
+            self._han
+            and after is not None
+            and Role.LINK in after.roles
+            and not (beyond is not None and Role.FRAMING in beyond.roles)
+        )
 
     def _described(self, at: int) -> Unit | None:
         """What an adjective stands beside: a person where there is one, else a word that it may be said of."""
@@ -483,10 +499,10 @@ class _Reader:
                 return range(first, end)
             return None
         start = at + 1
-        while (unit := self._next(start)) is not None and (
-            unit.roles & {Role.LINK, Role.DETERMINER, Role.FRAMING}
-            or (Role.PREPOSITION in unit.roles and start == at + 1)
-        ):
+        while start - at <= _PHRASE_WORDS and (unit := self._next(start)) is not None:
+            leads = {Role.LINK, Role.DETERMINER, Role.FRAMING} | ({Role.PREPOSITION} if start == at + 1 else set())
+            if not unit.roles & leads:
+                break
             start += 1
         if self._next(start) is None:
             return None

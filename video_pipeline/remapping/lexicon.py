@@ -39,6 +39,7 @@ class Role(StrEnum):
     MANNER = "manner"
     THINGS_OWN = "thing's own"
     PRONOUN = "pronoun"
+    RELATIVE = "relative"
     OTHER = "other function word"
     TITLE = "title"
     PLACE = "place"
@@ -64,6 +65,7 @@ FUNCTION = frozenset(
         Role.MANNER,
         Role.THINGS_OWN,
         Role.PRONOUN,
+        Role.RELATIVE,
         Role.OTHER,
     }
 )
@@ -149,7 +151,7 @@ class Templates(_Data):
     @model_validator(mode="after")
     def _any_form(self) -> "Templates":
         for name, forms in {"figure": self.figure, **self.categories}.items():
-            if "any" not in forms:
+            if not forms.get("any", "").strip():
                 raise ValueError(f"{name} needs a phrase for `any`")
         return self
 
@@ -179,6 +181,7 @@ class LanguageData(_Data):
     manner: Words = ()
     things_own: Words = ()
     pronouns: Words = ()
+    relatives: Words = ()
     function_words: Words = ()
     titles: Words = ()
     places: Words = ()
@@ -307,6 +310,8 @@ def _language(code: str, data: LanguageData, names: NamesData, where: str) -> La
     for found in phrases.values():
         found.sort(key=lambda one: -len(one[0]))
     evidence = {keys[0] for keys, entry in entries.items() if len(keys) == 1 and _tells_language(entry)}
+    # What was put into a prompt is read in the language that it was put in.
+    evidence.update(key for phrase in data.templates.phrases for key in keys_of(phrase))
     return Language(
         code=code,
         data=data,
@@ -347,7 +352,8 @@ def _listed(data: LanguageData, names: NamesData) -> Iterator[tuple[str, str, En
     for tag, words in data.determiners.items():
         yield from of(f"determiners.{tag}", words, Role.DETERMINER, tag=tag)
     for word, (prefix, tag) in data.contractions.items():
-        yield from of("contractions", [word], Role.DETERMINER, tag=tag, prefix=prefix)
+        before = Role.LINK if prefix in data.links else Role.PREPOSITION
+        yield from of("contractions", [word], Role.DETERMINER, before, tag=tag, prefix=prefix)
     for tag, words in data.prepositions.items():
         yield from of(f"prepositions.{tag}", words, Role.PREPOSITION, tag=tag)
     yield from of("topics", data.topics, Role.TOPIC, Role.PREPOSITION)
@@ -357,6 +363,7 @@ def _listed(data: LanguageData, names: NamesData) -> Iterator[tuple[str, str, En
     yield from of("manner", data.manner, Role.MANNER)
     yield from of("things_own", data.things_own, Role.THINGS_OWN, Role.DETERMINER)
     yield from of("pronouns", data.pronouns, Role.PRONOUN)
+    yield from of("relatives", data.relatives, Role.RELATIVE)
     yield from of("function_words", data.function_words, Role.OTHER)
     framing = RiskCategory.FRAMING
     yield from of("framing.close", data.framing.close, Role.FRAMING, category=framing)

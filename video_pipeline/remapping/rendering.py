@@ -116,16 +116,38 @@ def _taken_out(
             pieces.append(_Piece(unit.start.gap, before, unit))
         else:
             words = _put(language, span, people=people)
+            if not people and span.kind is Kind.PHRASE and span.category in EXPRESSIVE and _begins(pieces, unit):
+                words = ""
             pieces.append(_Piece(unit.start.gap, words, span=span))
             if span.category is not None:
                 changes.append(Change(span.category, before, words))
-            if span.kind is Kind.FRAMING and not people:
-                while stop < len(units) and Role.LINK in units[stop].roles and stop not in by_first:
+            if not words and not people and span.kind in (Kind.FRAMING, Kind.PHRASE):
+                while stop < len(units) and stop not in by_first and _leads_on(units, stop, by_first):
                     stop += 1
             if span.kind is Kind.VERB and stop < len(units) and not units[stop].start.after_break:
                 stop = _joined_to_object(language, pieces, units, stop, by_first)
         at = stop
     return pieces, tuple(changes)
+
+
+def _begins(pieces: Sequence[_Piece], unit: Unit) -> bool:
+    """Whether nothing is shown of the clause before the unit."""
+    if unit.start.after_break:
+        return True
+    for piece in reversed(pieces):
+        if piece.words:
+            return False
+        if _parts_clauses(piece.gap):
+            return True
+    return True
+
+
+def _leads_on(units: Sequence[Unit], at: int, taken: dict[int, Span]) -> bool:
+    """Whether the word only leads from a shot or a face that is gone to whose it was."""
+    roles = units[at].roles
+    return not units[at].start.after_break and (
+        Role.LINK in roles or (Role.PREPOSITION in roles and at + 1 in taken and not units[at].entry.prefix)
+    )
 
 
 def _joined_to_object(
@@ -134,7 +156,11 @@ def _joined_to_object(
     """A verb that is left out leaves what it was done to beside who did it: a soldier and a deer."""
     after = units[at]
     topic = Role.TOPIC in after.roles and at + 1 < len(units)
-    has_object = topic or Role.DETERMINER in after.roles or (at in taken and taken[at].kind is Kind.PERSON)
+    has_object = (
+        topic
+        or (Role.DETERMINER in after.roles and not after.entry.prefix)
+        or (at in taken and taken[at].kind is Kind.PERSON)
+    )
     if has_object and len(pieces) > 1 and not _parts_clauses(pieces[-1].gap):
         conjunction = language.data.conjunctions[0]
         joint = Unit(after.tokens, language.phrases[conjunction.casefold()][-1][1])
@@ -165,7 +191,8 @@ def _put(language: Language, span: Span, *, people: bool) -> str:
         forms = templates.figure
     else:
         forms = templates.categories.get(span.group) or templates.categories.get(span.category, {})
-    names = [f"{span.tag}_plural", "plural"] if span.plural else []
+    names = [span.tag] if span.tag.endswith("plural") else []
+    names += [f"{span.tag}_plural", "plural"] if span.plural else []
     words = next((forms[name] for name in (*names, span.tag, "any") if name in forms), "")
     return f"{span.prefix} {words}" if span.prefix else words
 
@@ -187,6 +214,8 @@ def _clause(language: Language, pieces: Sequence[_Piece], *, led: bool) -> str:
     if not any(piece.says_something for piece in pieces):
         return ""
     rest = [replace(pieces[0], gap=""), *pieces[1:]]
+    lead = next(at for at, piece in enumerate(rest) if piece.words)
+    rest[lead] = replace(rest[lead], words=_without_prefix(rest[lead]))
     while led and (shown := [at for at, piece in enumerate(rest) if piece.words])[1:]:
         first, second = rest[shown[0]], rest[shown[1]]
         if first.span is None or not second.is_a(Role.PREPOSITION, Role.CONJUNCTION, Role.MANNER):
@@ -195,21 +224,30 @@ def _clause(language: Language, pieces: Sequence[_Piece], *, led: bool) -> str:
     return _tidy(_joined(language, rest)).strip(_EDGES)
 
 
+def _without_prefix(piece: _Piece) -> str:
+    """The words without the preposition that an article brought along: nothing stands before it any more."""
+    prefix = piece.span.prefix if piece.span else ""
+    return piece.words.removeprefix(f"{prefix} ") if prefix else piece.words
+
+
 def _joined(language: Language, pieces: Sequence[_Piece]) -> str:
     """The pieces as text: without words that leaned on one that is gone, with articles and elisions that fit."""
     shown = _without_leaning(list(pieces))
     article = language.data.vowel_article
     parts: list[str] = []
-    gap = ""
+    gap, gone = "", False
     for piece in shown:
         gap = _wider(gap, piece.gap)
         if not piece.words:
+            gone = True
             continue
+        if gone and gap and not _parts_clauses(gap):
+            gap = " "
         changed = gap != piece.gap or piece.unit is None
         if changed and article and parts and parts[-1].lower() in article:
             parts[-1] = _fitting(parts[-1], piece.words, article)
         parts += [gap, piece.words]
-        gap = ""
+        gap, gone = "", False
     joined = "".join(parts)
     for apart, together in language.data.elisions.items():
         joined = re.sub(rf"(?<!\w){re.escape(apart)}(?!\w)", together, joined)
@@ -218,8 +256,11 @@ def _joined(language: Language, pieces: Sequence[_Piece]) -> str:
 
 def _without_leaning(pieces: list[_Piece]) -> list[_Piece]:
     """Without articles, prepositions and conjunctions that were of something that is gone."""
-    while (at := next((at for at in range(len(pieces)) if _leans_on_nothing(pieces, at)), None)) is not None:
-        pieces[at] = replace(pieces[at], words="", unit=None)
+    # What stands behind is gone first; once more, for a conjunction that has lost what stood before it.
+    for order in (range(len(pieces) - 1, -1, -1), range(len(pieces)), range(len(pieces) - 1, -1, -1)):
+        for at in order:
+            if _leans_on_nothing(pieces, at):
+                pieces[at] = replace(pieces[at], words="", unit=None)
     return pieces
 
 

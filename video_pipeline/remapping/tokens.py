@@ -13,6 +13,8 @@ _KANA_OR_HANGUL = re.compile(r"[぀-ヿ가-힯]")
 _HAN_CHARACTER = re.compile(f"[{_HAN}]")
 _SENTENCE_END = re.compile(r"[.!?。！？\n]")
 _LONGEST_TITLE = 8
+# In a lexicon's phrase it stands for any number.
+ANY_NUMBER = "0"
 _APOSTROPHES = frozenset("'’ʼ＇")
 _HYPHENS = frozenset("-‐‑")
 
