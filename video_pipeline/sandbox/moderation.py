@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+_HAN = re.compile("[一-鿿]")
+
 
 class Part(StrEnum):
     """What is looked at."""
@@ -86,4 +88,9 @@ def _rule(entry: dict[str, Any]) -> Rule:
 
 def _first(terms: tuple[str, ...], words: str) -> str | None:
     lowered = words.lower()
-    return next((term for term in terms if re.search(rf"(?<!\w){re.escape(term)}(?!\w)", lowered)), None)
+    return next((term for term in terms if re.search(_whole(term), lowered)), None)
+
+
+def _whole(term: str) -> str:
+    """A term as a whole word; a Chinese one is one wherever it stands, as there are no spaces."""
+    return re.escape(term) if _HAN.search(term) else rf"(?<!\w){re.escape(term)}(?!\w)"

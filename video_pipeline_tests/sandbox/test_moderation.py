@@ -54,6 +54,13 @@ def test_what_may_be_said_may_not_be_shown_all_the_same() -> None:
     assert RULES.refusal(Part.OUTPUT, "Gunfire over the hill", makes="video") == "the output shows 'gunfire'"
 
 
+def test_a_chinese_word_is_found_wherever_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(HIDDEN.replace("lantern", "灯笼"), encoding="utf-8")
+    rules = Moderation(tmp_path / "rules.yaml")
+    assert rules.refusal(Part.PROMPT, "老街上的灯笼", makes="video") == "the prompt hides '灯笼'"
+    assert rules.refusal(Part.PROMPT, "老街上的灯", makes="video") is None
+
+
 def test_random_refusals_hit_the_configured_share_and_are_repeatable() -> None:
     verdicts = [unlucky(f"prompt {number}", 0.2) for number in range(2000)]
     assert 0.16 < sum(verdicts) / 2000 < 0.24
