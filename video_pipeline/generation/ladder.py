@@ -155,7 +155,7 @@ def _after_refusal(
         substitute = substitute if Strategy.SHOT_SUBSTITUTION not in tried else None
         anchor = can_anchor and Strategy.IMAGE_ANCHORING not in tried
         # What the other rungs do not need is for softer words, which keep more of what the brief asks.
-        softer = _softer(shot, history, policy, left - bool(substitute) - anchor)
+        softer = _softer(shot, history, policy, left - bool(substitute) - anchor, last_words=not anchor)
         number = last.attempt + 1
         if softer is not None:
             told = f"{reason}; softened: {softer.told}"
@@ -182,10 +182,13 @@ def _words(job: Job) -> str:
     return job.order.prompt if job.strategy == Strategy.PROMPT_REMAPPING else ""
 
 
-def _softer(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, attempts: int) -> Variant | None:
+def _softer(
+    shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, attempts: int, *, last_words: bool
+) -> Variant | None:
     """The next softer prompt, when so many attempts may be made at softer prompts; None when there is none.
 
-    The first attempt is always one of these. The fewer there are, the more each changes: the softest is tried.
+    The first attempt is always one of these. The fewer there are, the more each changes. The softest is left to a
+    picture, unless none comes and these are the `last_words`.
     """
     sent = [job.order.prompt for job in history]
     remapped = any(job.strategy == Strategy.PROMPT_REMAPPING for job in history)
@@ -195,9 +198,12 @@ def _softer(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPoli
     variants = remapper_for(policy.remapping).variants(shot.prompt, said)
     # Never back to one that changes less than one that was refused.
     after = max((number for number, one in enumerate(variants, 1) if one.prompt in sent), default=0)
-    least = Degree(Degree.IMPERSONAL + 1 - min(max(attempts, 1), len(Degree)))
     new = variants[after:]
-    return next((one for one in new if one.degree >= least), new[-1] if new else None)
+    if remapped and attempts == 1 and last_words:
+        return new[-1] if new else None
+    least = {2: Degree.ALL, 3: Degree.NAMED}.get(min(attempts, 3), Degree.IMPERSONAL)
+    milder = [one for one in new if one.degree < Degree.SCENE] or list(new)
+    return next((one for one in milder if one.degree >= least), milder[-1] if milder else None)
 
 
 def refused_everywhere(history: Sequence[Job]) -> str:

@@ -5,7 +5,7 @@ of a clock, and a sad woman is one where a sad song is not. What is found are ph
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from video_pipeline.policy import RiskCategory
@@ -17,10 +17,14 @@ EXPRESSIVE = frozenset({RiskCategory.FACE, RiskCategory.EMOTION, RiskCategory.SP
 # How far from its head a phrase's article may stand, and how many words belong to what a close-up shows.
 _PHRASE_WORDS = 3
 _OBJECT_WORDS = 6
+_CLAUSE_WORDS = 12
 # A title-case sentence says nothing by its capitals.
 _TITLE_CASE = 0.6
 # A longer word is no compound of two.
 _LONGEST_COMPOUND = 60
+
+
+_SOMEBODY = Entry(roles=frozenset({Role.PERSON}))
 
 
 class Kind(StrEnum):
@@ -138,7 +142,7 @@ def _is_first_half(tokens: Sequence[Token], stop: int) -> bool:
 
 def spans_of(language: Language, sentence: Sentence, text: str) -> tuple[list[Unit], list[Span]]:
     """A sentence's units, and the phrases of it that can be said otherwise, which may lie within one another."""
-    units = _with_names(language, units_of(language, sentence, text))
+    units = _with_subjects(language, _with_names(language, units_of(language, sentence, text)))
     spans = _Reader(language, units).spans()
     return units, sorted(spans, key=lambda span: (span.first, -span.stop))
 
@@ -193,6 +197,67 @@ def _is_name(language: Language, units: Sequence[Unit], at: int, stop: int, *, t
     if after.possessive:
         return stop + 1 < len(units) and bool(units[stop + 1].roles & {Role.PART, Role.PERSON})
     return stop - at in (2, 3) and Role.VERB in after.roles and after.entry.category in EXPRESSIVE
+
+
+# --- people that no lexicon knows --------------------------------------------------------------------------------
+
+
+def _with_subjects(language: Language, units: list[Unit]) -> list[Unit]:
+    """The units with unknown words as people where only people do or are what is said there: a barrister in tears."""
+    people: set[int] = set()
+    start = 0
+    for at, unit in enumerate(units):
+        if unit.start.after_break:
+            start = at
+        if Role.TRAIT in unit.roles:
+            people.update(_with_trait(language, units, at))
+        elif _is_done_by_people(unit):
+            people.update(_subject(language, units, max(start, at - _CLAUSE_WORDS), at))
+    return [replace(unit, entry=_SOMEBODY) if at in people else unit for at, unit in enumerate(units)]
+
+
+def _is_done_by_people(unit: Unit) -> bool:
+    """Whether it is a feeling or speech, or something that is done with a body or a weapon."""
+    if Role.VERB in unit.roles:
+        return unit.entry.category is not None
+    return Role.NOUN in unit.roles and unit.entry.category in (RiskCategory.EMOTION, RiskCategory.SPEECH)
+
+
+def _with_trait(language: Language, units: Sequence[Unit], at: int) -> range:
+    """The unknown noun that an adjective stands beside which only people are given."""
+    if language.data.adjectives == "after":
+        known = at == 0 or units[at - 1].entry != UNKNOWN or units[at].start.after_break
+        return range(0) if known else range(at - 1, at)
+    noun = at + 1
+    if noun < len(units) and Role.LINK in units[noun].roles:
+        noun += 1
+    return _noun_run(language, units, noun, len(units))
+
+
+def _noun_run(language: Language, units: Sequence[Unit], at: int, stop: int) -> range:
+    """The unknown noun at `at`; all of its characters in Chinese, where it may be so long as nothing else begins."""
+    end = at
+    while end < stop and units[end].entry == UNKNOWN and (end == at or not units[end].start.after_break):
+        end += 1
+        if language.data.script != "han":
+            break
+    return range(at, end)
+
+
+def _subject(language: Language, units: Sequence[Unit], start: int, stop: int) -> range:
+    """The first unknown noun of a clause that nobody else and no thing could be the subject of."""
+    if any(unit.personal or unit.roles & {Role.THING, Role.PRONOUN} for unit in units[start:stop]):
+        return range(0)
+    for at in range(start, stop - 1):
+        led = at > start and Role.PREPOSITION in units[at - 1].roles and Role.LINK not in units[at - 1].roles
+        led = led and not (at > start + 1 and Role.FRAMING in units[at - 2].roles)
+        if Role.DETERMINER not in units[at].roles or led or units[at + 1].entry != UNKNOWN:
+            continue
+        head = at + 1
+        while language.data.adjectives == "before" and head + 1 < stop and units[head + 1].entry == UNKNOWN:
+            head += 1
+        return _noun_run(language, units, at + 1 if language.data.script == "han" else head, stop)
+    return range(0)
 
 
 # --- phrases -----------------------------------------------------------------------------------------------------
@@ -364,7 +429,7 @@ class _Reader:
         """Whether a person is in the phrase that begins at `at`."""
         for number, unit in enumerate(self._units[at : at + _OBJECT_WORDS]):
             if number and (
-                unit.start.after_break or (unit.roles & {Role.PREPOSITION, Role.LINK} and not _is_article(unit))
+                not self._close(at + number) or (unit.roles & {Role.PREPOSITION, Role.LINK} and not _is_article(unit))
             ):
                 return False
             if unit.personal or Role.PRONOUN in unit.roles:
@@ -402,7 +467,7 @@ class _Reader:
         first, stop = at, at + 1
         while (before := self._previous(first)) is not None and before.roles & {Role.AUXILIARY, Role.RELATIVE}:
             first -= 1
-        if self._is_thing(before) or (not self._people and any(self._is_thing(unit) for unit in self._units)):
+        if self._is_thing(before) or (not self._people and self._follows_thing(first)):
             return None
         stop += self._links_on(stop)
         manner, how = self._next(stop), self._next(stop + 1)
@@ -411,6 +476,14 @@ class _Reader:
             if end is None or not end.content:
                 stop += 2
         return Span(first, stop, Kind.VERB, entry.category)
+
+    def _follows_thing(self, at: int) -> bool:
+        """Whether a thing stands before it in its clause, as what does it."""
+        while at and self._close(at):
+            at -= 1
+            if self._is_thing(self._units[at]):
+                return True
+        return False
 
     def _adjective(self, at: int) -> Span | None:
         """An adjective that is said of a person, and not of a song, a sea or a flame."""
@@ -500,8 +573,8 @@ class _Reader:
             return None
         start = at + 1
         while start - at <= _PHRASE_WORDS and (unit := self._next(start)) is not None:
-            leads = {Role.LINK, Role.DETERMINER, Role.FRAMING} | ({Role.PREPOSITION} if start == at + 1 else set())
-            if not unit.roles & leads:
+            leads_on = unit.roles & {Role.LINK, Role.DETERMINER, Role.FRAMING}
+            if not leads_on and not (start == at + 1 and Role.PREPOSITION in unit.roles):
                 break
             start += 1
         if self._next(start) is None:

@@ -46,6 +46,7 @@ class Role(StrEnum):
     NOUN = "noun"
     VERB = "verb"
     ADJECTIVE = "adjective"
+    TRAIT = "trait"
     PART = "part of a body"
     FRAMING = "framing"
     PERSON = "person"
@@ -105,12 +106,16 @@ class _Data(BaseModel):
 
 
 class CategoryWords(_Data):
-    """A category's words by what they are: `parts` belong to a body and, said of a thing, are harmless."""
+    """A category's words by what they are.
+
+    `parts` belong to a body and, said of a thing, are harmless; `traits` are adjectives that only people are given.
+    """
 
     nouns: Words = ()
     parts: Words = ()
     verbs: Words = ()
     adjectives: Words = ()
+    traits: Words = ()
     groups: dict[str, Words] = {}
 
 
@@ -374,6 +379,7 @@ def _listed(data: LanguageData, names: NamesData) -> Iterator[tuple[str, str, En
         yield from of(f"{place}.parts", words.parts, Role.PART, category=category)
         yield from of(f"{place}.verbs", words.verbs, Role.VERB, category=category)
         yield from of(f"{place}.adjectives", words.adjectives, Role.ADJECTIVE, category=category)
+        yield from of(f"{place}.traits", words.traits, Role.ADJECTIVE, Role.TRAIT, category=category)
         for group, listed in words.groups.items():
             yield from of(f"{place}.groups.{group}", listed, Role.NOUN, category=category, group=group)
     yield from of("persons", data.persons, Role.PERSON)

@@ -27,6 +27,7 @@ class Degree(IntEnum):
     NAMED = 1
     ALL = 2
     IMPERSONAL = 3
+    SCENE = 4
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class Remapper:
         """Softer prompts, the one that changes least first; none for a prompt without a risk.
 
         First what `refusal`, the provider's reason, names, or else the gravest category alone; then all categories;
-        then without people. No two are alike, and none is the prompt. The last one has no risk left.
+        then with people as figures, and at last of people nothing but where they are. No two are alike, and none is
+        the prompt. The last two have no risk left.
         """
         text = normalised(prompt)
         present = {risk.category for risk in self.risks(text)}
@@ -91,8 +93,8 @@ class Remapper:
         named = present & {risk.category for risk in self._words_of(refusal)}
         first = named or {next(category for category in self._categories if category in present)}
         found: dict[str, Variant] = {}
-        for degree, wanted in ((Degree.NAMED, first), (Degree.ALL, present), (Degree.IMPERSONAL, present)):
-            variant = self._variant(text, degree, frozenset(wanted))
+        for degree in Degree:
+            variant = self._variant(text, degree, frozenset(first if degree is Degree.NAMED else present))
             if variant.prompt not in (text, prompt):
                 found.setdefault(variant.prompt, variant)
         return tuple(found.values())
@@ -117,7 +119,7 @@ class Remapper:
             if after == said:
                 break
             said = after
-        if degree is Degree.IMPERSONAL and self.risks(said):
+        if degree >= Degree.IMPERSONAL and self.risks(said):
             said = self._said_for_it(said)
         return Variant(degree, _within(said, max(len(text), _SHORTEST_LIMIT)), tuple(changes))
 
@@ -175,9 +177,10 @@ class Remapper:
 def _rendered(read: _Read, text: str, degree: Degree, wanted: frozenset[RiskCategory]) -> Rendered | None:
     """A sentence in a degree; None where it stays as it is."""
     risky = any(span.category in wanted for span in read.spans)
-    if degree is Degree.IMPERSONAL:
+    if degree >= Degree.IMPERSONAL:
         if risky:
-            return impersonal(read.language, read.sentence, text, read.units, read.spans)
+            scene = degree is Degree.SCENE
+            return impersonal(read.language, read.sentence, text, read.units, read.spans, scene=scene)
         if not read.spans:
             return None
         return in_place(read.language, read.sentence, text, read.units, read.spans, lambda _: True)

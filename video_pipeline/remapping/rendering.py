@@ -75,23 +75,36 @@ def in_place(
 
 
 def impersonal(
-    language: Language, sentence: Sentence, text: str, units: Sequence[Unit], spans: Sequence[Span]
+    language: Language,
+    sentence: Sentence,
+    text: str,
+    units: Sequence[Unit],
+    spans: Sequence[Span],
+    *,
+    scene: bool = False,
 ) -> Rendered:
-    """What is said beside people: a medium shot, a setting, and what else is to be seen in the sentence."""
+    """What is said beside people: a medium shot, a setting, and what else is to be seen in the sentence.
+
+    Of a clause with people in it, `scene` keeps nothing but where they are.
+    """
     templates = language.data.templates
     pieces, changes = _taken_out(language, text, units, spans, people=False)
     found = {span.category for span in spans}
     people = [piece.span for piece in pieces if piece.span is not None and piece.span.kind is Kind.PERSON]
     settings = [templates.settings[span.group] for span in people if span.group in templates.settings]
-    led = bool(settings or found & {RiskCategory.FRAMING, *EXPRESSIVE})
-    clauses = [words for clause in _clauses(pieces) if (words := _clause(language, clause, led=led))]
+    led = scene or bool(settings or found & {RiskCategory.FRAMING, *EXPRESSIVE})
+    whole = _clauses(pieces)
+    left = [_place(language, clause) if scene else clause for clause in whole]
+    clauses = [words for clause in left if (words := _clause(language, clause, led=led))]
     parts: list[str] = []
     if found & {RiskCategory.FRAMING, *EXPRESSIVE}:
         parts.append(templates.medium_shot)
-    if settings or not clauses:
+    if settings or not clauses or (not parts and left != whole):
         parts.append(settings[0] if settings else templates.setting)
     if found & EXPRESSIVE:
         parts.append(templates.minimal_expression)
+    said = {clause.casefold() for clause in clauses}
+    parts = [part for part in parts if part.casefold() not in said]
     words = _tidy(language.data.joiner.join(parts + clauses) + _end(text, sentence))
     changes = tuple(change if change.after in words else replace(change, after="") for change in changes)
     return Rendered(_lead(text, sentence) + _begun(language, words, units), changes)
@@ -209,6 +222,24 @@ def _clauses(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
     return found
 
 
+def _place(language: Language, pieces: Sequence[_Piece]) -> Sequence[_Piece]:
+    """Where something is that a clause says of people: what the first preposition behind them begins."""
+    taken = [at for at, piece in enumerate(pieces) if piece.span is not None and _is_of_people(piece.span)]
+    if not taken:
+        return pieces
+    behind = range(taken[0] if language.data.script == "han" else taken[-1], len(pieces))
+    start = next((at for at in behind if pieces[at].is_a(Role.PREPOSITION)), len(pieces))
+    if language.data.script != "han":
+        return pieces[start:]
+    # In Chinese the place stands before what is done there, with a word for in or on at its end.
+    stop = next((at + 1 for at in range(start, len(pieces)) if pieces[at].is_a(Role.OTHER)), start)
+    return () if any(start <= at < stop for at in taken) else pieces[start:stop]
+
+
+def _is_of_people(span: Span) -> bool:
+    return span.kind is Kind.PERSON or span.category in EXPRESSIVE
+
+
 def _clause(language: Language, pieces: Sequence[_Piece], *, led: bool) -> str:
     """What is left of a clause, if it says something. Where a shot leads, a figure goes that a place follows."""
     if not any(piece.says_something for piece in pieces):
@@ -218,7 +249,11 @@ def _clause(language: Language, pieces: Sequence[_Piece], *, led: bool) -> str:
     rest[lead] = replace(rest[lead], words=_without_prefix(rest[lead]))
     while led and (shown := [at for at, piece in enumerate(rest) if piece.words])[1:]:
         first, second = rest[shown[0]], rest[shown[1]]
-        if first.span is None or not second.is_a(Role.PREPOSITION, Role.CONJUNCTION, Role.MANNER):
+        if (
+            first.span is None
+            or not _is_of_people(first.span)
+            or not second.is_a(Role.PREPOSITION, Role.CONJUNCTION, Role.MANNER)
+        ):
             break
         rest[shown[0]] = replace(first, words="")
     return _tidy(_joined(language, rest)).strip(_EDGES)

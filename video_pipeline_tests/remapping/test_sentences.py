@@ -13,8 +13,8 @@ REMAPPER = remapper_for(load_policy().generation.remapping)
     "said", [pytest.param(said, id=f"{code}-{n}") for code, table in SOFTENED.items() for n, said in enumerate(table)]
 )
 def test_a_sentence_is_said_more_softly(said: Said) -> None:
-    variants = REMAPPER.variants(said.prompt)
-    assert variants[-1].prompt == said.softest
+    [softest, *_] = [one for one in REMAPPER.variants(said.prompt)[::-1] if one.degree < Degree.SCENE]
+    assert softest.prompt == said.softest
     assert {risk.category for risk in REMAPPER.risks(said.prompt)} == set(said.categories.split())
     assert REMAPPER.risks(said.softest) == ()
 
@@ -41,6 +41,23 @@ def test_variants_change_more_and_more_and_say_what() -> None:
         ("emotion", "crying", ""),
     ]
     assert variants[1].told == "framing 'Close-up' -> 'medium shot', emotion 'crying' left out"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "scene"),
+    [
+        ("A boy plays with a red kite on a beach at noon, gulls", "Quiet setting, on a beach at noon, gulls"),
+        (
+            "The president hums and weeps under a bridge, a brass lamp",
+            "Medium shot, formal setting, minimal expression, under a bridge, a brass lamp",
+        ),
+        ("一个小女孩在屋顶上跳舞，清晨的雾", "安静的环境，在屋顶上，清晨的雾"),
+    ],
+)
+def test_at_last_nothing_is_said_of_people_but_where_they_are(prompt: str, scene: str) -> None:
+    last = REMAPPER.variants(prompt)[-1]
+    assert (last.degree, last.prompt) == (Degree.SCENE, scene)
+    assert REMAPPER.softest(prompt) == scene
 
 
 def test_what_the_refusal_names_is_put_otherwise_first() -> None:
