@@ -38,6 +38,7 @@ bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks.media_fuzz --quick
 	$(BIN)/python -m benchmarks.drift --quick
 	$(BIN)/python -m benchmarks.breaker --quick
+	$(BIN)/python -m benchmarks.refusals --quick
 	$(BIN)/python -m benchmarks.learning --quick
 	$(BIN)/python -m benchmarks.engine --quick
 	$(BIN)/python -m benchmarks.day --quick
