@@ -95,8 +95,10 @@ class Remapper:
         found: dict[str, Variant] = {}
         for degree in Degree:
             variant = self._variant(text, degree, frozenset(first if degree is Degree.NAMED else present))
-            if variant.prompt not in (text, prompt):
-                found.setdefault(variant.prompt, variant)
+            if variant.prompt in (text, prompt) or (degree is Degree.SCENE and variant.prompt in found):
+                continue
+            # What says the same is of the higher degree.
+            found[variant.prompt] = variant
         return tuple(found.values())
 
     def softest(self, prompt: str) -> str:
