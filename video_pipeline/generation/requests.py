@@ -26,6 +26,8 @@ def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: C
         model, usd = catalogue.anchor_model, catalogue.anchor_model.usd_per_image
     else:
         model, usd = catalogue.named(decision.model or ""), decision.attempt_usd
+        if attempt.image is not None:
+            usd += model.price.start_image_usd
         length = model.durations.at(decision.requested_s)
         order = model.ordered(order, length, decision.resolution, decision.size).model_copy(
             update={

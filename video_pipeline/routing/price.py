@@ -64,6 +64,7 @@ class Price(_Entry):
 
     A second is one of playing time, or of `billed_fps` frames. `minimum_s` are billed of a shorter clip, too.
     `billed` are the endings without a file that this model is charged for, where that is not its provider's rule.
+    A clip from a start image costs `start_image_usd` more.
     """
 
     per: Unit = Unit.SECOND
@@ -74,6 +75,7 @@ class Price(_Entry):
     offer: Offer | None = None
     off_peak: OffPeak | None = None
     billed: frozenset[Ending] | None = None
+    start_image_usd: Decimal = Field(default=Decimal(0), ge=0)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> "Price":

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
@@ -114,3 +115,9 @@ def test_a_picture_and_the_clip_from_it_are_two_purchases_at_two_prices() -> Non
     clip = build_job(plan, decision, moving, CATALOGUE, run_id="a-run")
     assert (clip.model, clip.order.start_image) == ("sandbox/sprint", kept.media_url)
     assert len({picture.key, clip.key, job(number=3).key}) == 3
+    sprint, *others = CATALOGUE.models
+    dearer = sprint.price.model_copy(update={"start_image_usd": Decimal("0.01")})
+    catalogue = CATALOGUE.model_copy(update={"models": (sprint.model_copy(update={"price": dearer}), *others)})
+    surcharged = build_job(plan, decision, moving, catalogue, run_id="a-run")
+    plain = build_job(plan, decision, Attempt(0, Strategy.ORIGINAL, PROMPT), catalogue, run_id="a-run")
+    assert (surcharged.expected_usd - clip.expected_usd, plain.expected_usd) == (Decimal("0.01"), clip.expected_usd)
