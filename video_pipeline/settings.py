@@ -70,6 +70,21 @@ class VendorSection(BaseSettings):
             )
         return bool(present)
 
+    def server(self, name: str) -> str:
+        """The server's address in the field `name`, without a slash at its end.
+
+        Raises ConfigurationError, with its variable, when it is none.
+        """
+        url = str(getattr(self, name)).strip().rstrip("/")
+        parts = urlsplit(url)
+        plain = not (parts.query or parts.fragment or parts.username or parts.password)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+            variable = type(self).model_fields[name].validation_alias
+            raise ConfigurationError(
+                f"{variable} is no address of a server; write it as https://host or http://host:port."
+            )
+        return url
+
 
 def _key_fields(section: type[VendorSection]) -> dict[str, FieldInfo]:
     connecting = (SecretStr | None, str | None)

@@ -362,14 +362,6 @@ def test_a_row_without_pixels_or_frames_is_told_what_it_needs() -> None:
 # --- settings ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "url", ["gpu-machine:8188", "ftp://gpu", "http://u:p@gpu:8188", "http://gpu:8188/?a=b", "http://"]
-)
-def test_an_address_that_is_none_is_a_sentence(client: httpx.AsyncClient, url: str) -> None:
-    with pytest.raises(ConfigurationError, match="VIDEO_PIPELINE_COMFYUI_URL is no address of a server; write it as"):
-        VENDOR.connect(ComfyUISection(url=url, _env_file=None), client)  # pyright: ignore[reportCallIssue]
-
-
 def test_the_own_servers_files_may_be_fetched_and_nobody_elses(client: httpx.AsyncClient) -> None:
     section = ComfyUISection(url="http://gpu-machine:8188/", _env_file=None)  # pyright: ignore[reportCallIssue]
     provider = VENDOR.connect(section, client)

@@ -6,7 +6,6 @@ import httpx
 import pytest
 
 from video_pipeline.clips import ClipStatus
-from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation import PROVIDERS, check_wires
 from video_pipeline.generation.providers import JobFailed, NotAccepted
 from video_pipeline.generation.providers.fal import FalServer
@@ -59,12 +58,6 @@ def test_its_address_alone_connects_it(monkeypatch: pytest.MonkeyPatch, tmp_path
     provider = VENDOR.connect(section, client)
     assert provider is not None
     assert provider.trusted_origins == {"http://10.0.0.7:8000"}, "its files may be fetched from a private address"
-
-
-@pytest.mark.parametrize("address", ["10.0.0.7:8000", "ftp://gpu", "http://"])
-def test_an_address_that_is_none_is_told(client: httpx.AsyncClient, address: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"{URL} is '{address}'; write it as http://host:port"):
-        at(address, client)
 
 
 @pytest.mark.parametrize("fault", ["submit_500", "drop_before_accept"])

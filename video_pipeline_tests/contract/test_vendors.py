@@ -131,3 +131,37 @@ def test_a_vendor_from_outside_is_connected_by_its_own_keys(monkeypatch: pytest.
     monkeypatch.delenv("KILN_TOKEN")
     with pytest.raises(ConfigurationError, match="KILN_TOKEN for kiln"):
         services.providers(httpx.AsyncClient())
+
+
+def _addresses() -> list[tuple[str, str]]:
+    """Each vendor's name and the field of each address of its in the settings."""
+    sections = {name: vendor.section for name, vendor in (PROVIDERS | PLATFORMS).items()}
+    fields = [(name, field) for name, section in sections.items() for field in section.model_fields]
+    return [(name, field) for name, field in fields if field == "url" or field.endswith("_url")]
+
+
+def test_the_vendors_have_addresses() -> None:
+    assert {("fal", "queue_url"), ("comfyui", "url"), ("youtube_shorts", "token_url")} <= set(_addresses())
+
+
+@pytest.mark.parametrize(("vendor", "field"), _addresses())
+@pytest.mark.parametrize(
+    "address", ["gpu-machine:8188", "ftp://gpu", "http://u:p@gpu", "https://gpu/?a=b", "https://"]
+)
+def test_an_address_that_is_none_is_a_sentence_before_anything_is_asked(
+    vendor: str, field: str, address: str
+) -> None:
+    of = (PROVIDERS | PLATFORMS)[vendor]
+    info = of.section.model_fields
+    wanted = of.section.keys()
+    keys = {name: "x" for name, each in info.items() if str(each.validation_alias) in wanted}
+    section = of.section(**keys | {field: address})
+    with pytest.raises(ConfigurationError, match=f"{info[field].validation_alias} is no address of a server") as told:
+        if vendor in PLATFORMS:
+            PLATFORMS[vendor].connect(section)
+        else:
+            provider = PROVIDERS[vendor]
+            provider.connect(section, httpx.AsyncClient())
+            assert provider.webhook is not None
+            provider.webhook.keys_url(section)
+    assert "u:p" not in str(told.value)

@@ -30,7 +30,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
 from video_pipeline.generation.download import NotFetched, download
-from video_pipeline.generation.providers.line import ID_PATTERN, ProviderLine, readable, server_url
+from video_pipeline.generation.providers.line import ID_PATTERN, ProviderLine, readable
 from video_pipeline.generation.providers.protocol import (
     JobFailed,
     NotAccepted,
@@ -558,7 +558,7 @@ def _workflow(named: str) -> Workflow:
 def _connect(section: ComfyUISection, client: httpx.AsyncClient) -> ComfyUIProvider | None:
     if section.url is None:
         return None
-    url = server_url(section.url, _ADDRESS)
+    url = section.server("url")
     parts = urlsplit(url)
     # It stands in the team's own network, and so does what it renders.
     return ComfyUIProvider(client, url=url, trusted_origins=(f"{parts.scheme}://{parts.netloc}",))

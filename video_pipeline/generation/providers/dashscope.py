@@ -23,7 +23,7 @@ from typing import Annotated, Any
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from video_pipeline.generation.providers.line import ID_PATTERN, OR_NONE, ProviderLine, readable, server_url
+from video_pipeline.generation.providers.line import ID_PATTERN, OR_NONE, ProviderLine, readable
 from video_pipeline.generation.providers.protocol import (
     JobFailed,
     NotAccepted,
@@ -336,7 +336,7 @@ def _connect(section: DashScopeSection, client: httpx.AsyncClient) -> DashScopeP
     return DashScopeProvider(
         client,
         key=section.key.get_secret_value(),
-        api_url=server_url(section.api_url, _ADDRESS),
+        api_url=section.server("api_url"),
         media_origins=[host.strip() for host in section.media_hosts.split(",") if host.strip()],
     )
 

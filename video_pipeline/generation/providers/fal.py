@@ -26,7 +26,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError
 
-from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation.providers.endpoints import EndpointWire, video_request
 from video_pipeline.generation.providers.line import ID_PATTERN, OR_NONE, ProviderLine, readable
 from video_pipeline.generation.providers.protocol import (
@@ -539,8 +538,8 @@ def _connect(section: FalSection, client: httpx.AsyncClient) -> FalProvider | No
     return FalProvider(
         client,
         key=key,
-        queue_url=section.queue_url,
-        api_url=section.api_url,
+        queue_url=section.server("queue_url"),
+        api_url=section.server("api_url"),
         media_origins=[host.strip() for host in section.media_hosts.split(",") if host.strip()],
     )
 
@@ -563,7 +562,7 @@ VENDOR = ProviderVendor(
     connect=_connect,
     connect_sandbox=_connect_sandbox,
     webhook=WebhookTerms(
-        keys_url=lambda section: f"{section.rest_url.rstrip('/')}/.well-known/jwks.json",
+        keys_url=lambda section: f"{section.server('rest_url')}/.well-known/jwks.json",
         sandbox_keys_url=lambda base_url: f"{base_url}/fal-rest/.well-known/jwks.json",
         verify=_verified,
         poll_interval_s=10.0,
@@ -573,15 +572,13 @@ VENDOR = ProviderVendor(
 
 
 def _connect_server(section: FalServerSection, client: httpx.AsyncClient) -> FalServer | None:
-    return None if section.url is None else _server(client, section.url, section.key.get_secret_value())
+    if section.url is None:
+        return None
+    return _server(client, section.server("url"), section.key.get_secret_value())
 
 
 def _server(client: httpx.AsyncClient, url: str, key: str) -> FalServer:
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(
-            f"VIDEO_PIPELINE_FAL_SERVER_URL is {clean(url, 100)!r}; write it as http://host:port or https://host."
-        )
     # Its files are on itself, and it may be on a private address: its owner has named it.
     return FalServer(
         client, key=key, queue_url=url, api_url=url, trusted_origins=(f"{parts.scheme}://{parts.netloc}",)

@@ -248,7 +248,7 @@ def _connect(section: HiggsfieldSection, client: httpx.AsyncClient) -> Higgsfiel
         client,
         key_id=section.key_id.get_secret_value(),
         key_secret=section.key_secret.get_secret_value(),
-        api_url=section.api_url,
+        api_url=section.server("api_url"),
     )
 
 

@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
@@ -147,18 +146,6 @@ class ProviderLine:
         """That an answer to a question for `what` says nothing."""
         reason = f"HTTP {answer.status}: {answer.text()}"
         return Undecided(f"{self.name} answered a question for the {what} with {reason}", answer=answer.kept())
-
-
-def server_url(given: str, variable: str) -> str:
-    """The address of a server from the settings, without a slash at its end. Raises ConfigurationError."""
-    url = given.strip().rstrip("/")
-    parts = urlsplit(url)
-    plain = not (parts.query or parts.fragment or parts.username or parts.password)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
-        raise ConfigurationError(
-            f"{variable} is no address of a server; write it as https://host or http://host:port."
-        )
-    return url
 
 
 def readable(answer: Answer, model: type[_ModelT]) -> _ModelT | None:

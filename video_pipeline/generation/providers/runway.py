@@ -249,7 +249,7 @@ def _failed(answer: Answer, task: _Task) -> JobFailed:
 def _connect(section: RunwaySection, client: httpx.AsyncClient) -> RunwayProvider | None:
     if section.secret is None:
         return None
-    return RunwayProvider(client, secret=section.secret.get_secret_value(), api_url=section.api_url)
+    return RunwayProvider(client, secret=section.secret.get_secret_value(), api_url=section.server("api_url"))
 
 
 def _connect_sandbox(base_url: str, client: httpx.AsyncClient) -> RunwayProvider:

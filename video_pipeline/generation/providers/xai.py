@@ -272,7 +272,7 @@ def _billed(usage: _Usage | None) -> bool | None:
 def _connect(section: XaiSection, client: httpx.AsyncClient) -> XaiProvider | None:
     if section.key is None:
         return None
-    return XaiProvider(client, key=section.key.get_secret_value(), api_url=section.api_url)
+    return XaiProvider(client, key=section.key.get_secret_value(), api_url=section.server("api_url"))
 
 
 def _connect_sandbox(base_url: str, client: httpx.AsyncClient) -> XaiProvider:

@@ -551,9 +551,9 @@ def _connect(section: YouTubeSection) -> YouTubeShorts | None:
         client_id=client_id,
         client_secret=client_secret,
         refresh_token=refresh_token,
-        api_url=section.api_url,
-        analytics_url=section.analytics_url,
-        token_url=section.token_url,
+        api_url=section.server("api_url"),
+        analytics_url=section.server("analytics_url"),
+        token_url=section.server("token_url"),
     )
 
 
