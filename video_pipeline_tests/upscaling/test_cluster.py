@@ -332,7 +332,7 @@ def test_a_cluster_that_is_not_there_is_a_sentence_at_once(
     started = time.monotonic()
     with pytest.raises(UpscalingError, match=words):
         list(upscaler(settings.model_copy(update={"ray_address": given})).upscale_all(clips))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
 
 
 def test_without_ray_installed_it_is_said_what_to_install(

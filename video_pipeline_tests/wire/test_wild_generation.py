@@ -227,7 +227,7 @@ def test_a_wild_answer_buys_nothing_twice_and_loses_nothing(
                 break
             clips, ran_s = _run(stage, *briefs, hasty=True)
 
-    assert ran_s < 8, "a run has no bound"
+    assert ran_s < 25, "a run has no bound"
     assert rules[0].used > 0, "the answer was never given"
     assert not [line for line in said[said_before:] if "Traceback" in line], "an error escaped"
     assert stranger.asked == [], "a stranger was asked"

@@ -177,7 +177,7 @@ def test_a_wild_answer_publishes_nothing_twice_and_loses_nothing(
     stranger.asked.clear()
     with channel.proxy.under(*rules):
         took_s = channel.run()
-    assert took_s < 8
+    assert took_s < 25
     assert rules[0].used > 0, "the answer was never given"
     assert stranger.asked == []
     assert len(channel.videos(wild_title)) <= 1
