@@ -479,7 +479,8 @@ class _Reader:
 
     def _follows_thing(self, at: int) -> bool:
         """Whether a thing stands before it in its clause, as what does it."""
-        while at and self._close(at):
+        start = at
+        while at and self._close(at) and start - at < _CLAUSE_WORDS:
             at -= 1
             if self._is_thing(self._units[at]):
                 return True

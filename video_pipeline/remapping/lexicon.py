@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.policy import RiskCategory, explain, read_yaml_mapping
@@ -181,7 +181,7 @@ class LanguageData(_Data):
     prepositions: dict[str, Words]
     topics: Words = ()
     links: Words
-    conjunctions: Words
+    conjunctions: Annotated[Words, Field(min_length=1)]
     auxiliaries: Words = ()
     manner: Words = ()
     things_own: Words = ()
@@ -218,6 +218,7 @@ class Language:
     phrases: dict[str, list[tuple[tuple[str, ...], Entry]]]
     heads: dict[str, Entry]
     evidence: frozenset[str]
+    conjunction: str
     first_names: frozenset[str]
 
 
@@ -323,6 +324,7 @@ def _language(code: str, data: LanguageData, names: NamesData, where: str) -> La
         phrases=dict(phrases),
         heads=heads,
         evidence=frozenset(evidence),
+        conjunction=forms_of(data.conjunctions[0], data.paradigms)[0][0],
         first_names=frozenset(key for name in names.first_names for key in keys_of(name)),
     )
 

@@ -121,9 +121,11 @@ class Remapper:
             if after == said:
                 break
             said = after
+        limit = max(len(text), _SHORTEST_LIMIT)
+        said = _within(said, limit)
         if degree >= Degree.IMPERSONAL and self.risks(said):
-            said = self._said_for_it(said)
-        return Variant(degree, _within(said, max(len(text), _SHORTEST_LIMIT)), tuple(changes))
+            said = _within(self._said_for_it(said), limit)
+        return Variant(degree, said, tuple(changes))
 
     def _said_for_it(self, text: str) -> str:
         """The text with the plainest words for each sentence of it that a risk is left in."""

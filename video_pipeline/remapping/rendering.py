@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 from video_pipeline.policy import RiskCategory
 from video_pipeline.remapping.grammar import EXPRESSIVE, Kind, Span, Unit
-from video_pipeline.remapping.lexicon import Language, Role
+from video_pipeline.remapping.lexicon import Entry, Language, Role
 from video_pipeline.remapping.tokens import Sentence, Token
 
 # Words that say nothing without the one that follows them.
 _LEANING = frozenset(
     {Role.PREPOSITION, Role.LINK, Role.MANNER, Role.DETERMINER, Role.CONJUNCTION, Role.AUXILIARY, Role.TITLE}
 )
+_CONJUNCTION = Entry(roles=frozenset({Role.CONJUNCTION}))
 _MARKS = ",;:，；：、"
 _EDGES = f"{_MARKS}.。!?！？)]- \t\n"
 _SPACES = re.compile(r"\s+")
@@ -175,9 +176,8 @@ def _joined_to_object(
         or (at in taken and taken[at].kind is Kind.PERSON)
     )
     if has_object and len(pieces) > 1 and not _parts_clauses(pieces[-1].gap):
-        conjunction = language.data.conjunctions[0]
-        joint = Unit(after.tokens, language.phrases[conjunction.casefold()][-1][1])
-        pieces.append(_Piece("" if language.data.script == "han" else " ", conjunction, joint))
+        gap = "" if language.data.script == "han" else " "
+        pieces.append(_Piece(gap, language.conjunction, Unit(after.tokens, _CONJUNCTION)))
     return at + 1 if topic else at
 
 

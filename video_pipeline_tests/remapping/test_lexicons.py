@@ -100,6 +100,7 @@ def test_another_language_is_another_file(tmp_path: Path) -> None:
         ({"categories": {"colour": {"nouns": ["red"]}}}, "categories.colour"),
         ({"harmles": ["x"]}, "harmles: Extra inputs are not permitted"),
         ({"templates": {"figure": {"any": ""}}}, "figure needs a phrase for `any`"),
+        ({"replace": True, **ITALIAN, "conjunctions": []}, "conjunctions"),
         ("- a list", "must hold a mapping"),
         ("a: [b", "is not valid YAML"),
     ],

@@ -29,6 +29,24 @@ def test_a_harmless_sentence_stays_as_it_is(prompt: str) -> None:
     assert REMAPPER.softest(prompt) == prompt
 
 
+@pytest.mark.parametrize(
+    ("prompt", "impersonal"),
+    [
+        ("A teenage skateboarder under a bridge", "A distant figure under a bridge"),
+        ("A barrister shouting in a greenhouse", "Medium shot, minimal expression, in a greenhouse"),
+        ("Close-up of a gran with curlers grinning", "Medium shot, minimal expression, with curlers"),
+        ("Un chaval con gorra llorando en una azotea", "Plano medio, expresión mínima, con gorra en una azotea"),
+        ("一位年迈的寡妇在屋顶上", "远处的身影在屋顶上"),
+        # What things do is nobody's.
+        ("A kettle screaming on a stove", None),
+        ("A canary singing in a barber's window", None),
+    ],
+)
+def test_who_does_what_only_people_do_is_taken_for_one(prompt: str, impersonal: str | None) -> None:
+    said = {one.degree: one.prompt for one in REMAPPER.variants(prompt)}
+    assert said.get(Degree.IMPERSONAL) == impersonal
+
+
 def test_variants_change_more_and_more_and_say_what() -> None:
     variants = REMAPPER.variants("Close-up of a woman crying in the rain")
     assert [(one.degree, one.prompt) for one in variants] == [
