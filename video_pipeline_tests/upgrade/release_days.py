@@ -34,13 +34,12 @@ POLICY: dict[str, dict[str, Any]] = {
 }
 
 LANTERN = a_brief("lantern")
-RALLY = a_brief("rally", prompt="A politician waving from a stage")
 _MONDAY_BRIEFS = (
     LANTERN,
     # The very same request: served from the store. Its platform is not connected.
     a_brief("lantern-again", prompt=LANTERN["prompt"], platforms=["tiktok"]),
     # Refused under every strategy: a person is asked.
-    RALLY,
+    a_brief("rally", prompt="A casino night on a stage"),
     # Failed the quality checks once.
     a_brief("eclipse"),
     # Refused as it is, accepted with a softer prompt; failed once; never answered.
@@ -50,10 +49,7 @@ _MONDAY_BRIEFS = (
     # Refused once, so it is made from a picture.
     a_brief("mirror", quality="standard"),
     # Enough refusals to demote the model that serves this tier.
-    *(
-        a_brief(name, prompt=f"A politician at the {name}", quality="standard")
-        for name in ("debate", "parade", "vote")
-    ),
+    *(a_brief(name, prompt=f"A casino at the {name}", quality="standard") for name in ("debate", "parade", "vote")),
     # Everything that a brief can say.
     a_brief(
         "story",

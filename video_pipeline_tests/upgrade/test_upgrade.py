@@ -24,7 +24,6 @@ from video_pipeline_tests.upgrade.release_days import (
     MONDAY,
     NEXT_DAY,
     POLICY,
-    RALLY,
     RELEASE_DAYS,
     THURSDAY,
     TUESDAY,
@@ -32,9 +31,11 @@ from video_pipeline_tests.upgrade.release_days import (
 )
 from video_pipeline_tests.upgrade.row_types import row_types
 
+REFUSED = "A politician waving from a stage"
+"""What the release was refused, under every strategy that it had."""
 BRIEFS = (
     a_brief("lantern-anew", prompt=LANTERN["prompt"]),
-    a_brief("rally-anew", prompt=RALLY["prompt"]),
+    a_brief("rally-anew", prompt=REFUSED),
     a_brief("orchard"),
     a_brief("tower", quality="standard"),
     a_brief("opera", quality="premium", native_audio=True),
