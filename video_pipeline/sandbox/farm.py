@@ -52,6 +52,8 @@ class Purchase:
     """False for a server that renders whatever it is asked for."""
     webhook: str = ""
     """An address that the wire is to call when the request has ended; stands in its plan."""
+    buyer: str = ""
+    """Whose key it came with, as the vendor's billing says it; stands in its plan."""
 
 
 @dataclass(frozen=True)
@@ -175,13 +177,20 @@ class RenderFarm:
             seconds, usd = order.seconds, purchase.model.usd(order)
             verdict = self._moderated(purchase, order, ordered="refuse_input" in faults)
             output_refused = output_refused or self._refusal(Part.OUTPUT, order.prompt, purchase, order)
+        otherwise = taken["billed_otherwise"]
+        charged = usd * Decimal(str(otherwise.value_or(1.6))) if otherwise else usd
+        billed = (
+            purchase.billed | {Outcome.COMPLETED} | ({Outcome.REFUSED_INPUT} if "billed_refusal" in faults else set())
+        )
         plan = {
             "faults": faults,
             "order": None if isinstance(order, InvalidOrder) else order.as_json(),
             "verdict": verdict and verdict.as_json(),
             "output_refused": output_refused,
-            "billed": sorted(purchase.billed | {Outcome.COMPLETED}),
+            "billed": [] if "billed_back" in faults else sorted(billed),
+            "charged": str(charged),
             "webhook": purchase.webhook,
+            "buyer": purchase.buyer,
         }
         moment, lag = now(), taken["listing_lag"]
         self._books.insert(
@@ -195,7 +204,7 @@ class RenderFarm:
             input=json.dumps(purchase.input),
             seconds=str(seconds),
             list_usd=str(usd),
-            usd=str(usd),
+            usd=str(charged),
             accepted_at=stamp(moment),
             listed_at=stamp(moment + timedelta(seconds=lag.value_or(5.0) if lag else 0)),
             status=Progress.WAITING,

@@ -34,12 +34,18 @@ JOB_FAULTS = {
     "frozen": "every frame is the first one",
     "garbled": "the picture is noise",
     "tiny_file": "the clip is compressed far below what can be looked at",
+    "billed_otherwise": "the request costs `value` (1.6) times its list price",
+    "billed_refusal": "a refused prompt is billed all the same",
+    "billed_back": "the whole bill of the request is taken back in a line of its own",
+    "billed_in_parts": "the request's bill is in `value` (3) lines",
+    "billed_late": "the billing shows the request `value` (60) seconds after its end",
 }
 READ_FAULTS = {
     "status_500": "a status read fails with 500",
     "unknown_status": "a status read gives a status word that nobody knows",
     "result_503": "a result read fails with 503",
     "listing_503": "the listing of requests fails with 503",
+    "billing_503": "a read of the billing fails with 503",
     "slow_body": "a media download is spread over `value` (3) seconds",
     "truncated_file": "a media download announces the whole length and is cut at half",
     "expired_url": "the media URL has expired, 404 from now on",

@@ -41,13 +41,16 @@ class Edge:
         """Every video that was published, oldest first."""
         return self.client.get(f"{self.base_url}/_sandbox/books").json()["videos"]
 
-    def fal(self, client: httpx.AsyncClient, *, key: str = "sandbox", trusted: bool = True) -> FalProvider:
+    def fal(
+        self, client: httpx.AsyncClient, *, key: str = "sandbox", admin_key: str = "admin", trusted: bool = True
+    ) -> FalProvider:
         """The adapter as `Services` wires it."""
         return FalProvider(
             client,
             key=key,
             queue_url=f"{self.base_url}/fal-queue",
             api_url=f"{self.base_url}/fal-api",
+            admin_key=admin_key,
             trusted_origins=(self.base_url,) if trusted else (),
         )
 

@@ -5,8 +5,9 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +15,7 @@ import httpx
 import pytest
 
 from video_pipeline.generation.ladder import Attempt, Strategy
-from video_pipeline.generation.providers import JobFailed, NotAccepted, Rendered, SubmitUnknown, Undecided
+from video_pipeline.generation.providers import BilledLine, JobFailed, NotAccepted, Rendered, SubmitUnknown, Undecided
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.ledger import FailureKind, Job, JobKind
 from video_pipeline.media import probe
@@ -401,3 +402,114 @@ def test_a_lost_submit_is_found_behind_a_page_of_others(run: Run, fal: FalProvid
     found = run(fal.find(job, known_ids=frozenset()))
     assert found is not None
     assert [found.provider_job_id] == [request["request_id"] for request in requests_for(edge, job)]
+
+
+def billing(*events: dict[str, Any], **more: Any) -> bytes:
+    return json.dumps({"billing_events": events, "has_more": False, "next_cursor": None} | more).encode()
+
+
+def a_line(**fields: Any) -> dict[str, Any]:
+    line = {"request_id": "a", "endpoint_id": "b", "timestamp": "2026-11-20T10:00:00Z", "cost_estimate_nano_usd": 1}
+    return line | fields
+
+
+async def told(client: httpx.AsyncClient, base_url: str) -> list[BilledLine]:
+    until = datetime(2026, 11, 21, tzinfo=UTC)
+    fal = FalProvider(client, key="k", queue_url=base_url, api_url=base_url)
+    return list(await fal.billed(until - timedelta(days=2), until))
+
+
+def test_what_was_billed_is_told_line_by_line_whoever_bought_it(
+    run: Run, fal: FalProvider, client: httpx.AsyncClient, edge: Edge, job: Job
+) -> None:
+    edge.fault("billed_in_parts", match=job.order.prompt, value=3)
+    bought = submitted(run, fal, job)
+    foreign = run(edge.fal(client, key="somebody").submit(changed(job, prompt=f"{job.order.prompt}, by another")))
+    now = datetime.now(UTC)
+
+    async def ours() -> list[list[BilledLine]]:
+        async with asyncio.timeout(20):
+            while True:
+                lines = await fal.billed(now - timedelta(hours=1), now + timedelta(hours=1))
+                ids = (bought.provider_job_id, foreign.provider_job_id)
+                found = [[line for line in lines if line.provider_job_id == one] for one in ids]
+                if all(found):
+                    return found
+                await asyncio.sleep(0.05)
+
+    mine, others = run(ours())
+    assert (len(mine), sum(line.usd for line in mine)) == (3, job.expected_usd)
+    assert (len(others), others[0].usd, others[0].what) == (1, job.expected_usd, job.request["endpoint"])
+    assert mine[0].buyer and others[0].buyer != mine[0].buyer
+    assert mine[0].at > now - timedelta(minutes=1)
+
+
+def test_a_key_that_may_not_read_billing_says_which_may(run: Run, client: httpx.AsyncClient, edge: Edge) -> None:
+    until = datetime.now(UTC)
+    with pytest.raises(Undecided, match="admin-scoped key in FAL_ADMIN_KEY"):
+        run(edge.fal(client, admin_key="").billed(until - timedelta(days=1), until))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"request_id": None},
+        {"request_id": "../x"},
+        {"endpoint_id": "x" * 300},
+        {"timestamp": 17},
+        {"timestamp": "2026-11-20T10:00:00"},
+        {"timestamp": "soon"},
+        {"cost_estimate_nano_usd": None},
+        {"cost_estimate_nano_usd": "NaN"},
+        {"cost_estimate_nano_usd": 1e30},
+        {"cost_estimate_nano_usd": [1]},
+    ],
+    ids=str,
+)
+def test_a_billing_with_a_line_that_nobody_understands_tells_nothing(
+    run: Run, client: httpx.AsyncClient, fields: dict[str, Any]
+) -> None:
+    with answering(200, billing(a_line(), a_line(**fields))) as server, pytest.raises(Undecided):
+        run(told(client, server.base_url))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"has_more": True}, {"has_more": True, "next_cursor": "again"}, {"billing_events": None}],
+    ids=["no cursor", "the same page again", "no lines"],
+)
+def test_a_billing_that_comes_to_no_end_tells_nothing(
+    run: Run, client: httpx.AsyncClient, more: dict[str, Any]
+) -> None:
+    with answering(200, billing(a_line(), **more)) as server, pytest.raises(Undecided):
+        run(told(client, server.base_url))
+
+
+def test_a_line_may_take_back_and_lack_what_nothing_depends_on(run: Run, client: httpx.AsyncClient) -> None:
+    lines = [a_line(cost_estimate_nano_usd=-45_000_000, auth_method={"a": 1}), a_line(cost_estimate_nano_usd=5e6)]
+    with answering(200, billing(*lines)) as server:
+        assert [line.usd for line in run(told(client, server.base_url))] == [Decimal("-0.045"), Decimal("0.005")]
+
+
+def test_pages_that_move_while_they_are_read_tell_nothing(run: Run) -> None:
+    """A late line pushes the last one of a page on to the next, where it would be counted again."""
+    pages = iter(
+        [
+            billing(a_line(request_id="1"), a_line(request_id="2"), has_more=True, next_cursor="2"),
+            billing(a_line(request_id="2"), a_line(request_id="3")),
+            billing(a_line(request_id="late"), a_line(request_id="1"), has_more=True, next_cursor="2"),
+            billing(a_line(request_id="2"), a_line(request_id="3")),
+        ]
+    )
+
+    async def page() -> AsyncIterator[bytes]:
+        yield next(pages)
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=page()))
+
+    async def read() -> None:
+        async with httpx.AsyncClient(transport=transport) as client:
+            await told(client, "http://127.0.0.1:1")
+
+    with pytest.raises(Undecided, match="written to"):
+        run(read())

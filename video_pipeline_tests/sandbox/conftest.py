@@ -49,6 +49,19 @@ class Client:
     def books(self, **query: str) -> dict[str, list[dict[str, Any]]]:
         return self.fal.get(f"{self.base_url}/_sandbox/books", params=query).raise_for_status().json()
 
+    def billing(self, *, key: str = "admin", **query: Any) -> httpx.Response:
+        """A page of the account's billing, read with the key of an administrator."""
+        url, headers = f"{self.base_url}/fal-api/v1/models/billing-events", {"Authorization": f"Key {key}"}
+        return self.fal.get(url, params=query, headers=headers)
+
+    def billed(self, request_id: str, lines: int) -> list[dict[str, Any]]:
+        """The lines of a request, once there are so many."""
+        deadline = time.monotonic() + 30
+        while len(found := self.billing(request_id=request_id).json()["billing_events"]) < lines:
+            assert time.monotonic() < deadline, "the bill did not come"
+            time.sleep(0.02)
+        return found
+
     def booked(self, request_id: str) -> dict[str, Any]:
         return next(entry for entry in self.books()["requests"] if entry["request_id"] == request_id)
 

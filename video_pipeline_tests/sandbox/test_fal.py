@@ -212,17 +212,64 @@ def test_the_listing_finds_a_request_by_endpoint_and_time(sandbox: Client) -> No
     assert sandbox.fal.get(url).status_code == 422
 
 
-def test_billing_events_agree_with_the_books(sandbox: Client) -> None:
-    paid = sandbox.submit("sandbox/still", prompt="a hill", image_size={"width": 64, "height": 64}).json()
-    free = sandbox.submit("sandbox/still", prompt="gore").json()
-    for submitted, usd in ((paid, Decimal("0.003")), (free, Decimal(0))):
+def _usd(lines: list[dict]) -> Decimal:
+    assert all(Decimal(str(line["cost_total"])) * 10**9 == line["cost_estimate_nano_usd"] for line in lines)
+    return sum((Decimal(line["cost_estimate_nano_usd"]) / 10**9 for line in lines), Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("fault", "value", "usd", "lines"),
+    [
+        ("", None, "0.003", 1),
+        ("billed_otherwise", 2.0, "0.006", 1),
+        ("billed_in_parts", 4, "0.003", 4),
+        ("billed_back", None, "0", 2),
+    ],
+)
+def test_the_billing_agrees_with_the_books(sandbox: Client, fault: str, value: float, usd: str, lines: int) -> None:
+    if fault:
+        sandbox.fault(fault, match=f"a hill, {fault}", value=value)
+    size = {"width": 64, "height": 64}
+    paid = sandbox.submit("sandbox/still", prompt=f"a hill, {fault}", image_size=size).json()["request_id"]
+    found = sandbox.billed(paid, lines)
+    assert {line["endpoint_id"] for line in found} == {"sandbox/still"}
+    assert (_usd(found), len(found)) == (Decimal(usd), lines)
+    assert Decimal(sandbox.booked(paid)["usd"]) == Decimal(usd)
+
+
+def test_the_billing_comes_late_and_has_no_line_for_what_is_free(sandbox: Client) -> None:
+    sandbox.fault("billed_refusal", match="gore, billed")
+    sandbox.fault("billed_late", match="gore, late")
+    sandbox.fault("billed_refusal", match="gore, late")
+    free, late, refused = (
+        sandbox.submit("sandbox/still", prompt=f"gore{words}").json() for words in ("", ", late", ", billed")
+    )
+    for submitted in (free, late, refused):
         sandbox.finish(submitted)
-        answer = sandbox.fal.get(
-            f"{sandbox.base_url}/fal-api/v1/models/billing-events", params={"request_id": submitted["request_id"]}
-        )
-        [event] = answer.json()["billing_events"]
-        assert event["endpoint_id"] == "sandbox/still"
-        assert Decimal(str(event["cost_total"])) == usd == Decimal(sandbox.booked(submitted["request_id"])["usd"])
+    assert _usd(sandbox.billed(refused["request_id"], 1)) == Decimal(sandbox.booked(refused["request_id"])["usd"]) > 0
+    told = sandbox.billing(request_id=[free["request_id"], late["request_id"], refused["request_id"]]).json()
+    assert [line["request_id"] for line in told["billing_events"]] == [refused["request_id"]]
+
+
+def test_the_billing_is_read_page_by_page_newest_first_and_by_administrators_alone(sandbox: Client) -> None:
+    size = {"width": 64, "height": 64}
+    ids = [sandbox.submit("sandbox/still", prompt="a hill", image_size=size).json()["request_id"] for _ in range(3)]
+    for request_id in ids:
+        sandbox.billed(request_id, 1)
+    query: dict = {"request_id": ",".join(ids), "limit": 2, "expand": "auth_method"}
+    first = sandbox.billing(**query).json()
+    rest = sandbox.billing(**query, cursor=first["next_cursor"]).json()
+    lines = first["billing_events"] + rest["billing_events"]
+    assert [line["request_id"] for line in lines] == ids[::-1]
+    assert (first["has_more"], rest["has_more"], rest["next_cursor"]) == (True, False, None)
+    assert len({line["auth_method"] for line in lines}) == 1 and "test" not in lines[0]["auth_method"]
+    ended = lines[1]["timestamp"]
+    since = sandbox.billing(**query | {"start": ended, "limit": 9}).json()["billing_events"]
+    before = sandbox.billing(**query | {"end": ended, "limit": 9}).json()["billing_events"]
+    assert ([len(since), len(before)], since + before) == ([2, 1], lines)
+    denied = sandbox.billing(key="test")
+    assert (denied.status_code, denied.json()["error"]["type"]) == (403, "authorization_error")
+    assert sandbox.billing(start="2026-01-01T00:00:00Z", end="2026-09-01T00:00:00Z").status_code == 422
 
 
 def test_the_books_of_another_day_are_empty(sandbox: Client) -> None:

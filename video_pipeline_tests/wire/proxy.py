@@ -24,6 +24,8 @@ class Call(StrEnum):
     RESULT = "result"
     CANCEL = "cancel"
     HISTORY = "history"
+    PRICES = "prices"
+    BILLING = "billing"
     DOWNLOAD = "download"
     TOKEN = "token"
     OPEN = "open"
@@ -296,12 +298,15 @@ def _call(method: str, target: str, headers: Mapping[str, str]) -> Call:
         if path.endswith("/tasks/"):
             return Call.HISTORY
         return {"POST": Call.SUBMIT, "DELETE": Call.CANCEL}.get(method, Call.STATUS)
+    if path.endswith("/billing-events"):
+        return Call.BILLING
     if "/upload/" in path and path.startswith("/youtube/"):
         if method == "POST":
             return Call.OPEN
         return Call.ASK if headers.get("content-range", "").startswith("bytes */") else Call.SEND
     starts = {
         "/fal-api/v1/models/requests/": Call.HISTORY,
+        "/fal-api/v1/models/pricing": Call.PRICES,
         "/media/": Call.DOWNLOAD,
         "/oauth2/token": Call.TOKEN,
         "/youtube/youtube/v3/videos": Call.METRICS,

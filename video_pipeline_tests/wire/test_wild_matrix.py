@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ _GOOD: dict[Call, dict[str, Any]] = {
     Call.STATUS: {"status": "COMPLETED"},
     Call.RESULT: {"video": {"url": "https://media.example/x.mp4"}},
     Call.HISTORY: {"items": [], "has_more": False},
+    Call.PRICES: {"prices": []},
+    Call.BILLING: {"billing_events": [], "has_more": False},
     Call.TOKEN: {"access_token": "a-token"},
     Call.SEND: {"id": "a-video"},
     Call.ASK: {"id": "a-video"},
@@ -160,6 +163,8 @@ class Questions:
             Call.RESULT: lambda name: self._fal(lambda fal: fal.result(self._bought(name))),
             Call.CANCEL: lambda name: self._fal(lambda fal: fal.cancel(self._bought(name))),
             Call.HISTORY: self._history,
+            Call.PRICES: lambda name: self._fal(lambda fal: fal.prices([name])),
+            Call.BILLING: self._billing,
             Call.DOWNLOAD: self._download,
             Call.TOKEN: lambda name: self._to(lambda: self._youtube(name).metrics(["a-video"])),
             Call.OPEN: lambda name: self._to(lambda: self._channel.open_session(_request(name))),
@@ -169,11 +174,11 @@ class Questions:
             Call.ANALYTICS: lambda name: self._to(lambda: self._channel.metrics([name])),
         }
 
-    def _fal(self, ask: Callable[[FalProvider], Any]) -> str:
+    def _fal(self, ask: Callable[[FalProvider], Any], edge: Edge | None = None) -> str:
         async def asked() -> str:
             async with httpx.AsyncClient(trust_env=False, verify=False) as client:
                 try:
-                    said = await ask(self._edge.fal(client, key=FAL_KEY))
+                    said = await ask((edge or self._edge).fal(client, key=FAL_KEY, admin_key=FAL_KEY))
                 except NotAccepted as error:
                     word = f"its word: {error}" if error.documented else "as nobody documents"
                     return f"not accepted, {word}{_told(error)}"
@@ -199,6 +204,10 @@ class Questions:
     def _history(self, name: str) -> str:
         job = replace(self._job, request=self._job.request | {"endpoint": f"sandbox/{name}"})
         return self._fal(lambda fal: fal.find(job, known_ids=frozenset()))
+
+    def _billing(self, name: str) -> str:
+        edge, now = replace(self._edge, base_url=f"{self._edge.base_url}/{name}"), datetime.now(UTC)
+        return self._fal(lambda fal: fal.billed(now - timedelta(days=1), now), edge)
 
     def _download(self, name: str) -> str:
         async def fetch(_: FalProvider) -> str | None:

@@ -1,6 +1,7 @@
 """Providers: one file each behind the protocol of `protocol.py`, and the table that names them."""
 
 from video_pipeline.generation.providers.protocol import (
+    BilledLine,
     Forged,
     JobFailed,
     Kept,
@@ -22,6 +23,7 @@ from video_pipeline.orders import Ending
 
 __all__ = [
     "PROVIDERS",
+    "BilledLine",
     "Ending",
     "Forged",
     "JobFailed",

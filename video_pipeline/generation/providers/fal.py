@@ -7,6 +7,7 @@ fal has no idempotency key. It retries queued requests itself unless `x-fal-no-r
 - queue: the official client, `fal-client` 1.0.3
 - history: https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint
 - prices: https://fal.ai/docs/platform-apis/v1/models/pricing, which tells one price an endpoint
+- bills: https://fal.ai/docs/platform-apis/v1/models/billing-events, for a key of the admin scope
 - webhooks and their signatures: https://fal.ai/docs/documentation/model-apis/inference/webhooks.md
 """
 
@@ -24,11 +25,13 @@ from urllib.parse import urlsplit
 import httpx
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field, SecretStr, ValidationError
 
 from video_pipeline.generation.providers.endpoints import EndpointWire, video_request
 from video_pipeline.generation.providers.line import ID_PATTERN, OR_NONE, ProviderLine, readable
 from video_pipeline.generation.providers.protocol import (
+    BilledLine,
+    BillingApi,
     Forged,
     JobFailed,
     ListedPrice,
@@ -103,6 +106,9 @@ _HISTORY_SLACK = timedelta(minutes=2)
 _HISTORY_PAGES = 50
 # A page of a hundred is asked for; each request comes with its arguments.
 _HISTORY_PAGE, _LARGEST_PAGE = 100, 1000
+# What is billed comes with a dozen values a line.
+_BILLING_PAGES = 50
+_NANO_USD = Decimal("1e-9")
 _HISTORY_BOUNDS = Bounds(total_s=60.0, max_bytes=4 * 1024 * 1024, max_values=50_000)
 # A call that was signed longer ago, or for a later time, may be an old one sent again.
 _CALL_AGE_S = 300
@@ -117,6 +123,12 @@ class FalSection(VendorSection):
     """fal's settings."""
 
     key: SecretStr | None = Field(None, validation_alias="FAL_KEY")
+    # It connects nothing, so it is no key that could be missing.
+    admin_key: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="FAL_ADMIN_KEY",
+        description="A key of the admin scope, which reads what was billed; without it the other one is tried.",
+    )
     queue_url: str = Field("https://queue.fal.run", validation_alias="VIDEO_PIPELINE_FAL_QUEUE_URL")
     api_url: str = Field("https://api.fal.ai", validation_alias="VIDEO_PIPELINE_FAL_API_URL")
     media_hosts: str = Field(
@@ -161,6 +173,29 @@ class _Quote(BaseModel):
 
 class _Quotes(BaseModel):
     prices: list[_Quote] = Field(max_length=_LARGEST_PAGE)
+
+
+def _words_only(value: Any) -> Any:
+    """A time in words; a number would be taken for seconds."""
+    if not isinstance(value, str):
+        raise ValueError("not a time in words")
+    return value
+
+
+class _Billed(BaseModel):
+    """A line of the billing. It is what the request cost after discounts (`cost_total`), in billionths."""
+
+    request_id: str = Field(pattern=ID_PATTERN)
+    endpoint_id: str = Field(max_length=200)
+    timestamp: Annotated[AwareDatetime, BeforeValidator(_words_only)]
+    cost_estimate_nano_usd: Decimal = Field(ge=-(10**15), le=10**15, allow_inf_nan=False)
+    auth_method: Annotated[str | None, OR_NONE] = None
+
+
+class _Bills(BaseModel):
+    billing_events: list[_Billed] = Field(max_length=_LARGEST_PAGE)
+    has_more: bool
+    next_cursor: str | None = None
 
 
 class _Status(BaseModel):
@@ -219,6 +254,17 @@ class _Flat(BaseModel):
     error_type: str = ""
 
 
+class _PlatformProblem(BaseModel):
+    type: str
+    message: str
+
+
+class _PlatformError(BaseModel):
+    """An error of the API for prices and billing."""
+
+    error: _PlatformProblem
+
+
 class _Ended(BaseModel):
     """The body of a webhook call; how the request has ended is asked for, not read here."""
 
@@ -246,6 +292,7 @@ class FalProvider:
         key: str,
         queue_url: str,
         api_url: str,
+        admin_key: str = "",
         trusted_origins: Iterable[str] = (),
         media_origins: Iterable[str] = (),
     ) -> None:
@@ -253,14 +300,16 @@ class FalProvider:
         self._api_url = api_url.rstrip("/")
         key = key.strip()
         # A key is its id and its secret with a colon between them; the secret alone is as bad to give away.
+        admin_key = admin_key.strip() or key
         self._line = ProviderLine(
             self.title,
             keys=self.keys,
             origins=(queue_url, api_url),
-            secrets=(key, key.rpartition(":")[2]),
+            secrets=[secret for one in (key, admin_key) for secret in (one, one.rpartition(":")[2])],
             headers={"Authorization": f"Key {key}"},
             client=client,
         )
+        self._admin = {"Authorization": f"Key {admin_key}"}
         self.trusted_origins = frozenset(trusted_origins)
         self.media_origins = frozenset(media_origins)
 
@@ -375,7 +424,7 @@ class FalProvider:
             some = list(endpoints[start : start + _QUOTES_AT_ONCE])
             url = f"{self._api_url}/v1/models/pricing"
             answer = await self._line.read(url, "prices", params={"endpoint_id": some}, bounds=_HISTORY_BOUNDS)
-            if answer.status == 404:
+            if answer.status == 404 and (readable(answer, _Flat) or readable(answer, _PlatformError)):
                 continue
             if answer.status != 200:
                 raise self._line.undecided(answer, "prices")
@@ -384,6 +433,45 @@ class FalProvider:
                     per = _UNITS.get(quote.unit.lower().replace(" ", "_"))
                     told[quote.endpoint_id] = ListedPrice(quote.unit_price, quote.unit, quote.currency.upper(), per)
         return told
+
+    async def billed(self, since: datetime, until: datetime) -> Sequence[BilledLine]:
+        """Every line of the account's billing from `since` to before `until`, 90 days at most. Raises Undecided.
+
+        The lines have no ids, and one that is written while pages are read moves others on to the next page. So
+        several pages are believed when they are read twice and say the same.
+        """
+        lines, pages = await self._billing(since, until)
+        if pages > 1:
+            again, _ = await self._billing(since, until)
+            if sorted(lines, key=repr) != sorted(again, key=repr):
+                raise Undecided("fal's billing was written to while it was read")
+        return lines
+
+    async def _billing(self, since: datetime, until: datetime) -> tuple[list[BilledLine], int]:
+        """The lines, and how many pages they were on."""
+        query = {
+            "start": since.astimezone(UTC).isoformat(),
+            "end": until.astimezone(UTC).isoformat(),
+            "expand": "auth_method",
+            "limit": str(_LARGEST_PAGE),
+        }
+        lines: list[BilledLine] = []
+        for number in range(1, _BILLING_PAGES + 1):
+            url = f"{self._api_url}/v1/models/billing-events"
+            answer = await self._line.read(url, "billing", params=query, bounds=_HISTORY_BOUNDS, headers=self._admin)
+            if answer.status in (401, 403):
+                why = f"fal's key may not read billing (HTTP {answer.status})"
+                raise Undecided(f"{why}: give an admin-scoped key in FAL_ADMIN_KEY", answer=answer.kept())
+            if answer.status != 200:
+                raise self._line.undecided(answer, "billing")
+            page = self._line.understood(answer, _Bills, "billing")
+            lines += [_billed_line(event) for event in page.billing_events]
+            if not page.has_more:
+                return lines, number
+            if not page.next_cursor or page.next_cursor == query.get("cursor"):
+                break
+            query["cursor"] = page.next_cursor
+        raise Undecided(f"fal's billing does not come to an end within {_BILLING_PAGES} pages")
 
     async def cancel(self, job: Job) -> None:
         await self._line.call_off("PUT", self._address(job, "cancel_url"))
@@ -441,6 +529,13 @@ def _request(order: RenderOrder, wire: EndpointWire) -> dict[str, Any]:
     if wire.seed and order.seed is not None:
         arguments["seed"] = order.seed
     return {"endpoint": wire.text_to_image, "arguments": arguments}
+
+
+def _billed_line(event: _Billed) -> BilledLine:
+    usd = event.cost_estimate_nano_usd * _NANO_USD
+    return BilledLine(
+        event.request_id, usd, event.timestamp, clean(event.endpoint_id), clean(event.auth_method or "")
+    )
 
 
 def _refused_submit(answer: Answer) -> NotAccepted | SubmitUnknown:
@@ -540,6 +635,7 @@ def _connect(section: FalSection, client: httpx.AsyncClient) -> FalProvider | No
         key=key,
         queue_url=section.server("queue_url"),
         api_url=section.server("api_url"),
+        admin_key=section.admin_key.get_secret_value(),
         media_origins=[host.strip() for host in section.media_hosts.split(",") if host.strip()],
     )
 
@@ -550,6 +646,7 @@ def _connect_sandbox(base_url: str, client: httpx.AsyncClient) -> FalProvider:
         key="sandbox",
         queue_url=f"{base_url}/fal-queue",
         api_url=f"{base_url}/fal-api",
+        admin_key="admin-sandbox",
         trusted_origins=(base_url,),
     )
 
@@ -568,6 +665,7 @@ VENDOR = ProviderVendor(
         poll_interval_s=10.0,
     ),
     price_api=PriceApi(endpoint=lambda wire: wire.text_to_video or "", ask=FalProvider.prices),
+    billing_api=BillingApi(ask=FalProvider.billed),
 )
 
 

@@ -6,6 +6,7 @@ Nothing here decides. An adapter is one file that ends with its `ProviderVendor`
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Generic, Protocol, TypeVar
@@ -256,14 +257,40 @@ class PriceApi(Generic[WireT]):
 
 
 @dataclass(frozen=True)
+class BilledLine:
+    """A line of a vendor's billing: what it adds to the bill of one request, in US dollars, or takes back.
+
+    `at` is the vendor's time of it. `what` was bought, and by whose key (`buyer`), are in its own words.
+    """
+
+    provider_job_id: str
+    usd: Decimal
+    at: datetime
+    what: str = ""
+    buyer: str = ""
+
+
+@dataclass(frozen=True)
+class BillingApi:
+    """How a vendor tells what it has billed.
+
+    `ask` gives a provider's lines from a moment to before another, in any order: of every request of the account,
+    also of those that nobody here has made. A request may have several lines, and has none while its bill is late or
+    where it costs nothing. Raises VendorError where not all of them could be read.
+    """
+
+    ask: Callable[[Any, datetime, datetime], Awaitable[Sequence[BilledLine]]]
+
+
+@dataclass(frozen=True)
 class ProviderVendor(Generic[SectionT, WireT]):
     """A vendor's entry in `PROVIDERS`.
 
     `section` is what it reads from the environment, `wire` its part of a catalogue entry. `request` turns an order
     into what `submit` sends, as JSON. `connect` gives None where the section holds no credentials, and raises
     ConfigurationError where it holds half of them. `webhook` is there where the vendor can call us, `price_api` where
-    it tells its prices. `own_gpu`: it renders on the team's own GPU, so that its models are there only where it is
-    connected, and it shares the GPU with upscaling.
+    it tells its prices, `billing_api` where it tells its bills. `own_gpu`: it renders on the team's own GPU, so that
+    its models are there only where it is connected, and it shares the GPU with upscaling.
     """
 
     name: str
@@ -274,6 +301,7 @@ class ProviderVendor(Generic[SectionT, WireT]):
     connect_sandbox: Callable[[str, httpx.AsyncClient], Provider]
     webhook: WebhookTerms[SectionT] | None = None
     price_api: PriceApi[WireT] | None = None
+    billing_api: BillingApi | None = None
     own_gpu: bool = False
 
     def translate(self, order: RenderOrder, wire: Mapping[str, Any]) -> dict[str, Any]:

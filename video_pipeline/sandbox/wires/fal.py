@@ -11,6 +11,7 @@ import json
 import re
 import time
 import uuid
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from video_pipeline.sandbox.books import BookedRequest, Progress, parse_stamp, stamp
+from video_pipeline.sandbox.books import BookedRequest, Progress, now, parse_stamp, stamp
 from video_pipeline.sandbox.connection import Hangup
 from video_pipeline.sandbox.farm import Purchase
 from video_pipeline.sandbox.orders import Cause, Ending, InvalidOrder, Order, Outcome
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 BILLED = frozenset({Outcome.REFUSED_OUTPUT, Outcome.CANCELED})
 ACCOUNT = "sandbox"
 DEFAULT_LIMIT, MAX_LIMIT = 50, 1000
+ADMIN = "admin"
+"""What a key that may read the account's billing begins with; any other may buy."""
+BILLING_LAG_S = 0.3
+"""The billing is never up to date."""
+LONGEST_BILLING = timedelta(days=90)
+MAX_BILLED = 10_000
 DEFAULT_SECONDS = Decimal(5)
 DEFAULT_FPS = 16
 DEFAULT_IMAGE_SIZE = (1024, 768)
@@ -121,6 +128,7 @@ class Fal:
             order=order_of(endpoint, model, body, max_seconds=self._prices.max_seconds),
             billed=BILLED,
             webhook=request.query_params.get("fal_webhook", ""),
+            buyer=f"key {hashlib.sha256(_key(request).encode()).hexdigest()[:8]}",
         )
         if self._farm.accept(purchase).answer_lost:
             return Hangup(request)
@@ -312,22 +320,74 @@ class Fal:
         return JSONResponse({"prices": [_quoted(endpoint, model) for endpoint, model in sold.items()]})
 
     async def _billing_events(self, request: Request) -> JSONResponse:
-        """What is booked now for one request or for all; a request that costs nothing has an event of 0."""
+        """What the account was billed, newest first: a while late, some lines a request, none for what is free."""
         if not _has_key(request):
             return _unauthorized()
-        asked = request.query_params.get("request_id")
+        if not _key(request).startswith(ADMIN):
+            error = {"type": "authorization_error", "message": "This endpoint needs an API key of the ADMIN scope"}
+            return JSONResponse({"error": error}, 403)
+        query = request.query_params
+        if self._faults.take("billing_503"):
+            return _flat(503, "Service Unavailable")
+        try:
+            end = parse_stamp(query["end"]) if "end" in query else now()
+            start = parse_stamp(query["start"]) if "start" in query else now() - timedelta(hours=24)
+            limit = min(int(query.get("limit", DEFAULT_LIMIT)), MAX_BILLED)
+            page = int(base64.b64decode(query["cursor"])) if "cursor" in query else 1
+        except ValueError as error:
+            return _flat(422, f"start, end, limit or cursor is not understood: {error}")
+        if end - start > LONGEST_BILLING or limit < 1:
+            return _flat(422, "The span is at most 90 days, and the limit at least 1")
+        asked = [one for given in query.getlist("request_id") for one in given.split(",")]
+        told = "auth_method" in query.getlist("expand")
         events = [
-            {
-                "request_id": booked.request_id,
-                "endpoint_id": booked.endpoint,
-                "cost_total": float(booked.usd),
-                "cost_estimate_nano_usd": int(booked.usd * 10**9),
-                "timestamp": booked.ended_at or booked.accepted_at,
-            }
-            for booked in self._farm.requests(self._wires)
-            if asked in (None, booked.request_id)
+            self._billed(booked, usd, told)
+            for booked in reversed(self._farm.requests(self._wires))
+            if (not asked or booked.request_id in asked)
+            and booked.ended_at is not None
+            and start <= parse_stamp(booked.ended_at) < end
+            for usd in _bill(booked)
         ]
-        return JSONResponse({"billing_events": events, "next_cursor": None, "has_more": False})
+        more = len(events) > page * limit
+        return JSONResponse(
+            {
+                "billing_events": events[(page - 1) * limit : page * limit],
+                "next_cursor": base64.b64encode(str(page + 1).encode()).decode() if more else None,
+                "has_more": more,
+            }
+        )
+
+    def _billed(self, booked: BookedRequest, usd: Decimal, told: bool) -> dict[str, Any]:
+        """One line of the billing; `told` says that it names the key."""
+        event = {
+            "request_id": booked.request_id,
+            "endpoint_id": booked.endpoint,
+            "timestamp": booked.ended_at,
+            "output_units": 1.0,
+            "unit_price": float(usd),
+            "percent_discount": None,
+            "cost_subtotal": float(usd),
+            "cost_discount": 0.0,
+            "cost_total": float(usd),
+            "cost_estimate_nano_usd": int(usd * 10**9),
+        }
+        return event | ({"auth_method": booked.plan.get("buyer", "")} if told else {})
+
+
+def _bill(booked: BookedRequest) -> list[Decimal]:
+    """The lines of an ended request, once they are there; together they are what is booked for it."""
+    faults, ended = booked.plan["faults"], booked.ended_at
+    lag_s = faults["billed_late"] or 60.0 if "billed_late" in faults else BILLING_LAG_S
+    if ended is None or now() < parse_stamp(ended) + timedelta(seconds=lag_s):
+        return []
+    if "billed_back" in faults:
+        charged = Decimal(booked.plan["charged"])
+        return [charged, -charged]
+    if not booked.usd:
+        return []
+    parts = int(faults["billed_in_parts"] or 3) if "billed_in_parts" in faults else 1
+    part = (booked.usd / parts).quantize(Decimal("1e-9"))
+    return [part] * (parts - 1) + [booked.usd - part * (parts - 1)]
 
 
 def _quoted(endpoint: str, model: PricedModel) -> dict[str, Any]:
@@ -508,9 +568,14 @@ def _image_error(booked: BookedRequest, ending: Ending) -> dict[str, Any]:
     }
 
 
-def _has_key(request: Request) -> bool:
+def _key(request: Request) -> str:
+    """The key that a request came with; empty without one."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    return scheme == "Key" and bool(key.strip())
+    return key.strip() if scheme == "Key" else ""
+
+
+def _has_key(request: Request) -> bool:
+    return bool(_key(request))
 
 
 def _unauthorized() -> JSONResponse:
