@@ -5,6 +5,7 @@ two workers can never make the same move. What the move costs or frees is booked
 jobs are made in one transaction where they are asked for together (`Together`); each has its own outcome.
 """
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -18,9 +19,10 @@ from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.job_moves import Asked, Move, led_to
 from video_pipeline.ledger.job_rows import Values, fetch, found
 from video_pipeline.ledger.leases import Lease, fenced
-from video_pipeline.ledger.records import NOTHING_BILLED, Bill, Failure, Job, JobKind, JobState, Receipt
+from video_pipeline.ledger.records import ENDED, NOTHING_BILLED, Bill, Failure, Job, JobKind, JobState, Receipt
 from video_pipeline.ledger.reserving import ToReserve, reserved
 from video_pipeline.ledger.schema import job_events, jobs
+from video_pipeline.ledger.spend import correction
 from video_pipeline.ledger.together import together
 from video_pipeline.storage import StoredObject
 
@@ -82,6 +84,20 @@ class Jobs:
     def billed_between(self, start: datetime, end: datetime) -> list[Job]:
         """Jobs submitted in the span that were billed for anything; what a provider's books should show."""
         return self._where(jobs.c.billed_usd > 0, jobs.c.submitted_at >= start, jobs.c.submitted_at < end)
+
+    def bought_between(self, provider: str, start: datetime, end: datetime) -> list[Job]:
+        """Jobs that `provider` has given a request id, and that were submitted in the span."""
+        return self._where(
+            jobs.c.provider == provider,
+            jobs.c.provider_job_id.is_not(None),
+            jobs.c.submitted_at >= start,
+            jobs.c.submitted_at < end,
+        )
+
+    def of_requests(self, provider: str, request_ids: Collection[str]) -> dict[str, Job]:
+        """The jobs that these request ids of `provider` belong to, by id."""
+        found_jobs = self._where(jobs.c.provider == provider, jobs.c.provider_job_id.in_(request_ids))
+        return {job.provider_job_id: job for job in found_jobs if job.provider_job_id}
 
     def accepted_of(self, clip: str, *, until: date) -> list[Job]:
         """The accepted videos of a clip. `clip` is its id, or its brief's: then of the newest day up to `until`."""
@@ -222,6 +238,28 @@ class Jobs:
     def unknown(self, job: Job, why: str, *, answer: Values | None = None) -> Move:
         """Nobody can tell whether it was bought; the reservation stays until a person has looked."""
         return self._move(job, JobState.UNKNOWN, {"failure_reason": why}, note=why, answer=answer)
+
+    @tried_again
+    def vendor_billed(self, key: str, usd: Decimal, *, answer: Values | None = None) -> bool:
+        """Book the job at what the vendor's own billing says, 0 or more; whether that was news of an ended job.
+
+        The trail and the line items keep what it was booked at before. The same bill again changes nothing, and a job
+        that has not ended is left as it is.
+        """
+        if usd < 0:
+            raise LedgerError(f"Job {key[:12]} cannot have cost {usd}.")
+        with self._engine.begin() as connection:
+            row = connection.execute(select(jobs).where(jobs.c.key == key).with_for_update()).mappings().one_or_none()
+            if row is None or JobState(row["state"]) not in ENDED or row["vendor_usd"] == usd:
+                return False
+            state, before = row["state"], row["billed_usd"]
+            note = f"the provider's billing says {usd} US dollars; it was booked at {before}"
+            event = {"job_key": key, "from_state": state, "to_state": state, "note": note, "answer": answer}
+            connection.execute(insert(job_events).values(event))
+            if usd != before:
+                connection.execute(correction(connection, row, usd - before))
+            connection.execute(update(jobs).where(jobs.c.key == key).values(billed_usd=usd, vendor_usd=usd))
+        return True
 
     @tried_again
     def note_media(self, job: Job, media_url: str, media_bytes: int | None) -> Job:

@@ -43,6 +43,9 @@ _FINAL_JOB_STATES = {
     JobState.UNKNOWN,
 }
 
+# An end at the provider, or none of its business any more: nothing leads on from there.
+ENDED = frozenset({JobState.ACCEPTED, JobState.REJECTED, JobState.FAILED})
+
 # Which state may follow which; anything else is a defect and raises LedgerError.
 JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.PLANNED: frozenset({JobState.RESERVED, JobState.REFUSED, JobState.ACCEPTED, JobState.FAILED}),
@@ -233,6 +236,7 @@ class Job:
     """A row of `jobs`; money in US dollars, `*_s` in seconds.
 
     `order` is what is asked for. `request` and `receipt` are the adapter's own: what it sends, and what came back.
+    `billed_usd` is what it is booked at: by the list price, until the vendor's own billing has told `vendor_usd`.
     """
 
     key: str
@@ -266,6 +270,7 @@ class Job:
     verdict: dict[str, Any] | None = None
     billed_usd: Decimal = Decimal(0)
     billed_s: float = 0.0
+    vendor_usd: Decimal | None = None
     cached_from: str | None = None
     saved_usd: Decimal = Decimal(0)
     created_at: datetime | None = None

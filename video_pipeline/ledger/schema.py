@@ -127,6 +127,8 @@ jobs = Table(
     Column("verdict", JSONB),
     Column("billed_usd", USD, nullable=False, server_default="0"),
     Column("billed_s", Float, nullable=False, server_default="0"),
+    # What the vendor's billing says, and `billed_usd` is then; none where that was not read.
+    Column("vendor_usd", USD),
     Column("cached_from", String(64)),
     Column("saved_usd", USD, nullable=False, server_default="0"),
     Column("run_id", Text, nullable=False),

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, datetime
 
-from sqlalchemy import Engine, Executable, RowMapping, insert, literal, select
+from sqlalchemy import Engine, Executable, RowMapping, insert, literal, or_, select
 
-from video_pipeline.ledger.records import ClipTrail, JobKind, Mark, Trail
+from video_pipeline.ledger.records import ENDED, ClipTrail, JobKind, Mark, Trail
 from video_pipeline.ledger.schema import (
     briefs,
     clip_marks,
@@ -38,6 +38,7 @@ class Trails:
         """The trail of each clip of the day, by clip id."""
         clips = select(briefs.c.clip_id).where(briefs.c.day == day)
         own_jobs, own_publications = jobs.c.day == day, publications.c.day == day
+        to_end = job_events.c.to_state.in_([state.value for state in ENDED])
         with self._engine.connect() as connection:
 
             def rows(statement: Executable) -> list[RowMapping]:
@@ -58,7 +59,8 @@ class Trails:
                 rows(
                     select(job_events.c.job_key.label("key"), job_events.c.at, job_events.c.to_state)
                     .join(jobs, jobs.c.key == job_events.c.job_key)
-                    .where(own_jobs)
+                    # What is said of a job that has ended, such as its bill, is no moment of the clip's way.
+                    .where(own_jobs, or_(job_events.c.from_state != job_events.c.to_state, ~to_end))
                     .order_by(job_events.c.id)
                 )
             )

@@ -55,3 +55,11 @@ def test_a_mark_is_not_made_where_another_has_closed_the_matter(ledger: Ledger):
         for mark in (Mark.REVIEWING, Mark.REVIEWED):
             ledger.trails.mark(_CLIP, mark, unless=Mark.REVIEWED)
     assert [mark for _, mark in ledger.trails.of_day(DAY)[_CLIP].marks] == [Mark.REVIEWING, Mark.REVIEWED]
+
+
+def test_what_is_said_of_a_job_that_has_ended_is_no_moment(ledger: Ledger):
+    _taken_in(ledger)
+    job = accepted(ledger, a_job())
+    before = ledger.trails.of_day(DAY)
+    assert ledger.jobs.vendor_billed(job.key, job.billed_usd + 1)
+    assert ledger.trails.of_day(DAY) == before
