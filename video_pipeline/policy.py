@@ -192,6 +192,12 @@ class CostPolicy(_Section):
     price_stale_days: int = Field(ge=1)
 
 
+class ReconcilePolicy(_Section):
+    again_days: int = Field(ge=0, le=60)
+    alert_usd: Decimal = Field(ge=0)
+    alert_share: float = Field(ge=0)
+
+
 class DriftPolicy(_Section):
     freeze_above_usd: Decimal = Field(gt=0)
     consecutive_days: int = Field(ge=1)
@@ -283,6 +289,7 @@ class Policy(_Section):
     breaker: BreakerPolicy
     upscaling: UpscalingPolicy
     costs: CostPolicy
+    reconcile: ReconcilePolicy
     drift: DriftPolicy
     scoring: ScoringPolicy
     guidance: GuidancePolicy

@@ -15,6 +15,7 @@ FLUSH_S = 5.0
 """How long a command or a step may wait at its end for its alerts to go out, in seconds."""
 
 _LOGGER = logging.getLogger(__name__)
+_FOR_ALL_S = 100 * 366 * 86_400.0
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
 _NOT_CONFIGURED = Delivery(
     "none",
@@ -52,7 +53,7 @@ class Notifier:
                 clean(name, _MAX_FIELD): clean(value, _MAX_FIELD)
                 for name, value in list(alert.fields.items())[:_MAX_FIELDS]
             },
-            again_after_s=self._policy.again_after_s,
+            again_after_s=_FOR_ALL_S if alert.once else self._policy.again_after_s,
             failed_again_after_s=self._policy.failed_again_after_s,
         )
         if not to_tell:

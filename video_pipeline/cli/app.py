@@ -14,6 +14,7 @@ from video_pipeline.cli.model import model
 from video_pipeline.cli.people import decide, resolve, review, thaw
 from video_pipeline.cli.planning import plan
 from video_pipeline.cli.prices import prices
+from video_pipeline.cli.reconcile import reconcile
 from video_pipeline.cli.running import demo, dev, run_day
 from video_pipeline.cli.time_zone import time_zone
 from video_pipeline.cli.upscale import upscale
@@ -33,6 +34,7 @@ app = typer.Typer(
 for command in (
     plan,
     prices,
+    reconcile,
     what_if,
     demo,
     run_day,

@@ -1,5 +1,13 @@
 """Gate 4: what happened to every clip, what it cost, how the models did, and who may serve tomorrow."""
 
+from video_pipeline.feedback.billing import (
+    OFF,
+    BilledRequest,
+    DayBill,
+    Match,
+    days_to_compare,
+    reconcile,
+)
 from video_pipeline.feedback.costs import (
     CostLine,
     CostReport,
@@ -20,7 +28,7 @@ from video_pipeline.feedback.effects import (
 from video_pipeline.feedback.expectation import expectations_of
 from video_pipeline.feedback.facts import ClipFact, Expectation, FirstTry, ModelAttempts, Outcome, build_facts
 from video_pipeline.feedback.learning import Earlier, Learned, Nights, Standing, learn
-from video_pipeline.feedback.messages import guidance_alert, transition_alerts, weekly_alert
+from video_pipeline.feedback.messages import billing_alert, guidance_alert, transition_alerts, weekly_alert
 from video_pipeline.feedback.patterns import (
     EditorialPattern,
     Measure,
@@ -58,11 +66,14 @@ from video_pipeline.feedback.what_if import (
 from video_pipeline.feedback.worth import mature_ages
 
 __all__ = [
+    "OFF",
+    "BilledRequest",
     "Cause",
     "ClipFact",
     "ClipTimes",
     "CostLine",
     "CostReport",
+    "DayBill",
     "Dimension",
     "Drawn",
     "DriftVerdict",
@@ -74,6 +85,7 @@ __all__ = [
     "FailureMode",
     "FirstTry",
     "Learned",
+    "Match",
     "Measure",
     "ModelAttempts",
     "ModelScore",
@@ -96,10 +108,12 @@ __all__ = [
     "Verdict",
     "WhatIf",
     "WhatIfRow",
+    "billing_alert",
     "book_delivery",
     "build_facts",
     "compared_ages",
     "cost_report_of",
+    "days_to_compare",
     "drift_verdict",
     "editorial_patterns_of",
     "effect_words",
@@ -116,6 +130,7 @@ __all__ = [
     "put_guidance_in_force",
     "put_learned_in_force",
     "put_proven_kinds_in_force",
+    "reconcile",
     "recorded_days",
     "replay",
     "routing_state",

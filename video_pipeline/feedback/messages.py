@@ -1,16 +1,21 @@
-"""What feedback tells people: changed tiers and standings, a week's costs, what works (G4.2, G4.3, G4.5, G4.7)."""
+"""What feedback tells people: changed tiers and standings, a week's costs, what works, bills that are otherwise.
 
+(G4.2, G4.3, G4.5, G4.7, O6)
+"""
+
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
 from video_pipeline.alerts import Alert
+from video_pipeline.feedback.billing import OFF, DayBill, Match
 from video_pipeline.feedback.costs import CostReport
 from video_pipeline.feedback.drift import TierStatus
 from video_pipeline.feedback.patterns import EditorialPattern
 from video_pipeline.feedback.sheet import effect_words, gain_words, interval_words, named, sheets_of
 from video_pipeline.feedback.standings import ModelStanding
-from video_pipeline.policy import GuidancePolicy
+from video_pipeline.policy import GuidancePolicy, ReconcilePolicy
 
 
 def transition_alerts(rows: Sequence[TierStatus | ModelStanding]) -> list[Alert]:
@@ -57,6 +62,41 @@ def guidance_alert(week: date, rows: Sequence[EditorialPattern], policy: Guidanc
         },
         severity="info",
     )
+
+
+def billing_alert(bill: DayBill, policy: ReconcilePolicy) -> Alert | None:
+    """One message on a day's differences, told again only when there are others; None where they are not much."""
+    off_usd = bill.off_usd
+    if not off_usd or (off_usd <= policy.alert_usd and off_usd <= bill.booked_usd * Decimal(str(policy.alert_share))):
+        return None
+    differences = bill.of(*OFF)
+    told = sorted(f"{one.request_id} {one.match} {one.billed_usd}" for one in differences)
+    which = hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
+    leaks = bill.of(Match.LEAK)
+    buyers = sorted({one.buyer for one in leaks if one.buyer})
+    sentences = [
+        f"{bill.provider} has billed ${bill.billed_usd:.4f} for what was booked at ${bill.booked_usd:.4f}, and the "
+        "ledger has the bills now.",
+        *([f"Who bought what no job knows: {', '.join(buyers)}."] if buyers else []),
+        *([f"{bill.in_doubt} jobs are in doubt, see `video-pipeline review`."] if leaks and bill.in_doubt else []),
+        f"`video-pipeline reconcile --day {bill.day}` lists them all.",
+    ]
+    return Alert(
+        cause=f"bills {bill.provider} {bill.day} {which}",
+        title=f"{bill.provider} has billed otherwise than was booked on {bill.day}",
+        text=" ".join(sentences),
+        fields={match: _counted(bill, match) for match in Match if match in OFF and bill.of(match)},
+        once=True,
+    )
+
+
+def _counted(bill: DayBill, match: Match) -> str:
+    """`12 requests, $+0.1200 (+27%)`."""
+    found = bill.of(match)
+    booked_usd = sum((one.booked_usd for one in found), Decimal(0))
+    off_usd = sum((one.off_usd for one in found), Decimal(0))
+    share = f" ({off_usd / booked_usd:+.0%})" if booked_usd else ""
+    return f"{len(found)} {'request' if len(found) == 1 else 'requests'}, ${off_usd:+.4f}{share}"
 
 
 def _tier_changed(row: TierStatus) -> Alert:

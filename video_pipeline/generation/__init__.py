@@ -5,7 +5,7 @@ from video_pipeline.generation.engine import GenerationEngine
 from video_pipeline.generation.ladder import Strategy, next_step
 from video_pipeline.generation.outlook import has_bought, shots_not_to_buy
 from video_pipeline.generation.price_check import PriceFinding, Told, check_prices, confirmed
-from video_pipeline.generation.providers import PROVIDERS, Forged, Provider, WebhookCall, check_wires
+from video_pipeline.generation.providers import PROVIDERS, BilledLine, Forged, Provider, WebhookCall, check_wires
 from video_pipeline.generation.resolution import find_unknown, resolve_unknown
 from video_pipeline.generation.waits import why_over_cap
 from video_pipeline.generation.webhooks import NO_WEBHOOKS, Webhooks, is_job_key
@@ -13,6 +13,7 @@ from video_pipeline.generation.webhooks import NO_WEBHOOKS, Webhooks, is_job_key
 __all__ = [
     "NO_WEBHOOKS",
     "PROVIDERS",
+    "BilledLine",
     "Forged",
     "GenerationEngine",
     "PriceFinding",

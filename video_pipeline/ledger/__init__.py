@@ -6,6 +6,7 @@ from video_pipeline.ledger.circuit import Breaker, BreakerState, Trouble
 from video_pipeline.ledger.leases import Lease, LeaseLost, new_owner, place
 from video_pipeline.ledger.ledger import Ledger, open_ledger
 from video_pipeline.ledger.records import (
+    ENDED,
     NOTHING_BILLED,
     OUTSIDE_THE_SHOT,
     Actor,
@@ -45,6 +46,7 @@ from video_pipeline.policy import BreakerCause
 __all__ = [
     "BEAT_S",
     "BREAKER",
+    "ENDED",
     "NOTHING_BILLED",
     "OUTSIDE_THE_SHOT",
     "Actor",

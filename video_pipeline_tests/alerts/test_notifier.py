@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,18 @@ def _keep(ledger: Ledger, *told: Alert) -> None:
             again_after_s=DAY.total_seconds(),
             failed_again_after_s=0,
         )
+
+
+def test_what_is_said_once_is_never_told_again(ledger: Ledger, receiver: Receiver):
+    notifier = Notifier([SlackWebhook(receiver.url)], ledger.alerts)
+    for alert in (replace(ALERT, once=True), replace(ALERT, cause="goes on")):
+        notifier.notify(alert)
+    notifier.flush(10)
+    _earlier(ledger, 300 * DAY)
+    for alert in (replace(ALERT, once=True), replace(ALERT, cause="goes on")):
+        notifier.notify(alert)
+    notifier.flush(10)
+    assert [_row(ledger, cause)["told_count"] for cause in (ALERT.cause, "goes on")] == [1, 2]
 
 
 def test_a_webhook_that_never_answers_does_not_hold_up_who_alerts(ledger: Ledger, receiver: Receiver):
