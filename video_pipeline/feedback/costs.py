@@ -54,7 +54,7 @@ class CostReport(BaseModel):
     The totals are the day's own. `lines`, `by_day` and `waste_by_day` are over the trailing days; `waste` maps a
     cause to money. `spending` is the day's beside what its plan expected, by tier. `median_s` and `p90_s` are the
     day's seconds: of each total (`Total`) over the clips that have come so far, of each part (`Part`) over the
-    published ones.
+    published ones. `vendor_usd` is what of `generation_usd` vendors' own bills say; the rest is by list prices.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -75,6 +75,12 @@ class CostReport(BaseModel):
     median_s: dict[str, float] = {}
     p90_s: dict[str, float] = {}
     waste_by_day: dict[str, dict[str, Decimal]] = {}
+    vendor_usd: Decimal = Decimal(0)
+
+    @property
+    def list_usd(self) -> Decimal:
+        """What of `generation_usd` is booked by list prices."""
+        return self.generation_usd - self.vendor_usd
 
 
 _SQL = """
@@ -125,6 +131,7 @@ def cost_report_of(day: date, facts: Sequence[ClipFact]) -> CostReport:
         spending=spending_of(own),
         median_s=median_s,
         p90_s=p90_s,
+        vendor_usd=sum((fact.vendor_usd for fact in own), Decimal(0)),
     )
 
 
@@ -157,6 +164,7 @@ def weekly_cost_report_of(week: date, reports: Sequence[CostReport]) -> CostRepo
         lines=(),
         by_day=by_day,
         waste_by_day={str(report.day): report.waste for report in reports if report.waste},
+        vendor_usd=sum((report.vendor_usd for report in reports), Decimal(0)),
     )
 
 

@@ -109,6 +109,7 @@ class ClipFact(BaseModel):
     shots that take most of the clip, `length_s` what the brief asks for. `approved` is a person's word on the
     finished clip, None where nobody was asked. Facts of older releases have no `firsts`; read `first_tries`.
     `hook` and `style` are as a person wrote them; `applied` says what guidance had for those that were left open.
+    `vendor_usd` is what of generation and retries vendors' own bills say; the rest of these is by list prices.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -156,6 +157,12 @@ class ClipFact(BaseModel):
     approved: bool | None = None
     firsts: tuple[FirstTry, ...] = ()
     applied: AppliedGuidance | None = None
+    vendor_usd: Decimal = Decimal(0)
+
+    @property
+    def list_usd(self) -> Decimal:
+        """What of generation and retries is booked by list prices."""
+        return self.generation_usd + self.retry_usd - self.vendor_usd
 
     @property
     def first_tries(self) -> tuple[FirstTry, ...]:
@@ -302,6 +309,7 @@ def _fact(
         approved=None if word is None or word.state is ReviewState.WAITING else word.state is ReviewState.APPROVED,
         firsts=_first_tries(jobs, kinds),
         applied=applied,
+        vendor_usd=sum((job.vendor_usd for job in jobs if job.vendor_usd is not None), Decimal(0)),
     )
 
 

@@ -37,7 +37,7 @@ def weekly_alert(report: CostReport) -> Alert:
         title=f"Week of {report.day}: ${report.total_usd:.2f} for {report.usable} usable clips",
         text=f"{report.clips} clips, {report.usable} usable, {per_usable} a usable clip.",
         fields={
-            "generation": f"${report.generation_usd:.2f}",
+            "generation": f"${report.generation_usd:.2f}, ${report.list_usd:.2f} of it at list prices",
             "waste": f"${sum(report.waste.values(), Decimal(0)):.2f}",
             "saved by the cache": f"${report.saved_by_cache_usd:.2f}",
         },

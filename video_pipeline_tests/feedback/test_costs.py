@@ -216,10 +216,27 @@ def test_a_week_of_one_day_says_what_the_day_says(small_day: CostReport):
     assert week.model_copy(update={"lines": small_day.lines, "spending": small_day.spending}) == small_day
 
 
+def test_a_day_and_a_week_say_what_was_billed_and_what_is_a_list_price():
+    usd = Decimal
+    facts = [
+        a_fact("billed", generation_usd=usd("0.03"), vendor_usd=usd("0.03")),
+        a_fact("in part", generation_usd=usd("0.05"), retry_usd=usd("0.02"), vendor_usd=usd("0.05")),
+        a_fact("listed", generation_usd=usd("0.04")),
+    ]
+    assert [fact.list_usd for fact in facts] == [0, usd("0.02"), usd("0.04")]
+    day = cost_report_of(DAY, facts)
+    for report in (day, weekly_cost_report_of(DAY, [day])):
+        assert (report.vendor_usd, report.list_usd) == (usd("0.08"), usd("0.06"))
+
+
 def test_a_week_is_told_with_its_numbers(small_day: CostReport):
     alert = weekly_alert(weekly_cost_report_of(date(2026, 11, 16), [small_day]))
     assert alert.title == "Week of 2026-11-16: $0.19 for 2 usable clips"
-    assert alert.fields == {"generation": "$0.18", "waste": "$0.10", "saved by the cache": "$0.01"}
+    assert alert.fields == {
+        "generation": "$0.18, $0.18 of it at list prices",
+        "waste": "$0.10",
+        "saved by the cache": "$0.01",
+    }
     empty = weekly_alert(weekly_cost_report_of(date(2026, 11, 16), []))
     assert "no usable clip" in empty.text
 

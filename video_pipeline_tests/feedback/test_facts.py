@@ -94,6 +94,16 @@ def test_the_cost_lines_are_the_ledgers(ledger: Ledger, policy: Policy):
     assert fact.rendered_s == 2.5
 
 
+def test_a_bill_of_the_vendor_is_what_the_clip_has_cost(ledger: Ledger):
+    billed, listed = accepted(ledger, a_job("one")), accepted(ledger, a_job("two", clip_id=_CLIP, attempt=1))
+    ledger.jobs.vendor_billed(billed.key, Decimal("0.07"))
+    fact = _fact(*ledger.jobs.of_day(DAY), costs=ledger.spend.by_clip(DAY))
+    assert (fact.generation_usd, fact.retry_usd) == (Decimal("0.07"), listed.billed_usd)
+    assert (fact.vendor_usd, fact.list_usd) == (Decimal("0.07"), listed.billed_usd)
+    assert fact.by_model[0].billed_usd == Decimal("0.07") + listed.billed_usd
+    assert fact.first_tries[0].billed_usd == Decimal("0.07")
+
+
 @pytest.mark.parametrize(
     ("clip", "published", "booked"),
     [

@@ -117,6 +117,8 @@ def cost_report(
         value=[report],
         metadata={
             "total_usd": float(report.total_usd),
+            "billed_by_vendors_usd": float(report.vendor_usd),
+            "at_list_prices_usd": float(report.list_usd),
             "waste_usd": float(sum(report.waste.values())),
             "saved_by_cache_usd": float(report.saved_by_cache_usd),
             **{name: float(value) for name, value in numbers.items() if value is not None},
