@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import httpx
 
     from video_pipeline.briefs import Brief, Refusals
-    from video_pipeline.generation import Provider, Webhooks
+    from video_pipeline.generation import Enquiries, Provider, Webhooks
     from video_pipeline.publishing import Platform
     from video_pipeline.receiver import Receiver
     from video_pipeline.upscaling import ClipUpscaler, ClusterUpscaler, OnProgress
@@ -208,6 +208,13 @@ class Services:
                 "bought. With VIDEO_PIPELINE_MODE=sandbox none is needed."
             )
         return connected
+
+    @property
+    def enquiries(self) -> "Enquiries":
+        """What the providers in use can be asked without buying anything."""
+        from video_pipeline.generation import Enquiries
+
+        return Enquiries(self.providers)
 
     @property
     def webhooks(self) -> "Webhooks":

@@ -1,6 +1,5 @@
 """`prices`: what every model of the catalogue costs, how old and how sure that is, and what its vendor says of it."""
 
-import asyncio
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,7 +33,7 @@ def prices(
 
     catalogue = catalogue_at(prices)
     services = get_services()
-    findings = [] if prices else asyncio.run(_asked(services, catalogue))
+    findings = [] if prices else _asked(services, catalogue)
     _print(services, catalogue, findings)
     differing = [one for one in findings if one.told is Told.DIFFERS]
     for finding in differing:
@@ -52,19 +51,13 @@ def prices(
         raise typer.Exit(1)
 
 
-async def _asked(services: Services, catalogue: "Catalogue") -> "list[PriceFinding]":
+def _asked(services: Services, catalogue: "Catalogue") -> "list[PriceFinding]":
     """What the connected providers say; nothing where none is."""
-    import httpx
-
-    from video_pipeline.generation import check_prices
-
-    async with httpx.AsyncClient(trust_env=False) as client:
-        try:
-            providers = services.providers(client)
-        except ConfigurationError as error:
-            console.print(f"No vendor was asked: {escaped(str(error))}", highlight=False)
-            return []
-        return await check_prices(catalogue, providers)
+    try:
+        return services.enquiries.prices(catalogue)
+    except ConfigurationError as error:
+        console.print(f"No vendor was asked: {escaped(str(error))}", highlight=False)
+        return []
 
 
 def _print(services: Services, catalogue: "Catalogue", findings: "list[PriceFinding]") -> None:

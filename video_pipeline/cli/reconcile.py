@@ -36,7 +36,7 @@ def reconcile(
             f"--day {day} is to come, and nothing was bought on it yet: give today or a day before."
         )
     asked = asked or days_to_compare(days.today(), rules)
-    bills = compared(services.ledger, services.providers, rules, asked)
+    bills = compared(services.ledger, services.enquiries, rules, asked)
     if json:
         document = {
             "first": asked[0].isoformat(),

@@ -23,9 +23,16 @@ production_day = dg.define_asset_job(
 nightly_scoring = dg.define_asset_job(
     "nightly_scoring",
     selection=dg.AssetSelection.assets(
-        "engagement", "clip_facts", "cost_report", "tier_status", "model_scores", "model_standings"
+        "engagement",
+        "vendor_bills",
+        "vendor_prices",
+        "clip_facts",
+        "cost_report",
+        "tier_status",
+        "model_scores",
+        "model_standings",
     ),
-    description="Engagement, facts, costs, freezes, scores and standings of a day.",
+    description="Engagement, vendors' bills and prices, facts, costs, freezes, scores and standings of a day.",
 )
 
 cost_drift = dg.define_asset_job(

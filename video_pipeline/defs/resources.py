@@ -35,6 +35,7 @@ def resources_of(services: Services) -> dict[str, dg.ResourceDefinition]:
         "policy": _resource(lambda: services.policy, "Thresholds, budgets and weights."),
         "catalogue": _resource(lambda: services.catalogue, "The models and their prices."),
         "providers": _resource(lambda: services.providers, "Connects the providers that render."),
+        "enquiries": _resource(lambda: services.enquiries, "Asks providers for bills and prices; buys nothing."),
         "webhooks": _resource(lambda: services.webhooks, "Where providers are asked to call."),
         "platforms": _resource(
             lambda: lambda: services.platforms, "Connects the platforms that clips are published on."

@@ -28,7 +28,13 @@ from video_pipeline.feedback.effects import (
 from video_pipeline.feedback.expectation import expectations_of
 from video_pipeline.feedback.facts import ClipFact, Expectation, FirstTry, ModelAttempts, Outcome, build_facts
 from video_pipeline.feedback.learning import Earlier, Learned, Nights, Standing, learn
-from video_pipeline.feedback.messages import billing_alert, guidance_alert, transition_alerts, weekly_alert
+from video_pipeline.feedback.messages import (
+    billing_alert,
+    guidance_alert,
+    price_alerts,
+    transition_alerts,
+    weekly_alert,
+)
 from video_pipeline.feedback.patterns import (
     EditorialPattern,
     Measure,
@@ -39,6 +45,7 @@ from video_pipeline.feedback.patterns import (
     editorial_patterns_of,
     style_affinity_of,
 )
+from video_pipeline.feedback.price_watch import TROUBLE, ListedModel, PriceState, earlier_prices, listed_prices
 from video_pipeline.feedback.record import recorded_days
 from video_pipeline.feedback.scores import ModelScore, Verdict, score_models
 from video_pipeline.feedback.sheet import (
@@ -67,6 +74,7 @@ from video_pipeline.feedback.worth import mature_ages
 
 __all__ = [
     "OFF",
+    "TROUBLE",
     "BilledRequest",
     "Cause",
     "ClipFact",
@@ -85,6 +93,7 @@ __all__ = [
     "FailureMode",
     "FirstTry",
     "Learned",
+    "ListedModel",
     "Match",
     "Measure",
     "ModelAttempts",
@@ -97,6 +106,7 @@ __all__ = [
     "Part",
     "PatternVerdict",
     "PlatformSheet",
+    "PriceState",
     "Recorded",
     "RecordedDay",
     "Standing",
@@ -115,6 +125,7 @@ __all__ = [
     "cost_report_of",
     "days_to_compare",
     "drift_verdict",
+    "earlier_prices",
     "editorial_patterns_of",
     "effect_words",
     "expectations_of",
@@ -124,8 +135,10 @@ __all__ = [
     "judge_drift",
     "judge_standings",
     "learn",
+    "listed_prices",
     "mature_ages",
     "not_replayed",
+    "price_alerts",
     "put_affinity_in_force",
     "put_guidance_in_force",
     "put_learned_in_force",

@@ -4,28 +4,22 @@ A vendor's bill is the truth about what a job has cost. It comes late, in severa
 that costs nothing, and names requests that nobody here has made. So days are compared again for some nights.
 """
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-import httpx
 from pydantic import BaseModel, ConfigDict
 
 from video_pipeline import checkpoints
 from video_pipeline.days import begins_at, day_at
-from video_pipeline.errors import ConfigurationError, VendorError
-from video_pipeline.generation import PROVIDERS, BilledLine, Provider
+from video_pipeline.errors import ConfigurationError
+from video_pipeline.generation import PROVIDERS, BilledLine, Enquiries
 from video_pipeline.ledger import ENDED, FailureKind, Job, JobState, Ledger
 from video_pipeline.policy import ReconcilePolicy
 
-Providers = Callable[[httpx.AsyncClient], Mapping[str, Provider]]
-# The night has other things to do; what is not read by then is read the next one.
-_LONGEST_S = 300.0
 _MICRODOLLAR = Decimal("0.000001")
 
 
@@ -208,7 +202,7 @@ def days_to_compare(day: date, policy: ReconcilePolicy) -> list[date]:
 
 def reconcile(
     ledger: Ledger,
-    providers: Providers,
+    enquiries: Enquiries,
     policy: ReconcilePolicy,
     days: Sequence[date],
     *,
@@ -222,7 +216,10 @@ def reconcile(
     at = at or datetime.now(UTC)
     patience = timedelta(days=policy.again_days)
     since, until = begins_at(days[0]), min(at, begins_at(days[-1] + timedelta(days=1)) + patience)
-    told = asyncio.run(_asked(providers, since, until))
+    try:
+        told = enquiries.billed(since, until)
+    except ConfigurationError:
+        told = {}
     rows: list[DayBill] = []
     for provider in PROVIDERS:
         lines = told.get(provider, f"{provider} is not connected, so its billing was not asked for")
@@ -259,26 +256,3 @@ def _book(ledger: Ledger, provider: str, jobs: Sequence[Job], bills: Mapping[str
         answer = {"billing of": provider, "usd": str(bill.usd), "at": bill.first_at.isoformat(), "what": bill.what}
         ledger.jobs.vendor_billed(job.key, bill.usd, answer=answer)
         checkpoints.reached("feedback.billed")
-
-
-async def _asked(providers: Providers, since: datetime, until: datetime) -> dict[str, Sequence[BilledLine] | str]:
-    """The lines of each connected provider, or a clause on why there are none."""
-    told: dict[str, Sequence[BilledLine] | str] = {}
-    async with httpx.AsyncClient(trust_env=False) as client:
-        with suppress(ConfigurationError):
-            for name, provider in providers(client).items():
-                told[name] = await _lines(name, provider, since, until)
-    return told
-
-
-async def _lines(name: str, provider: Provider, since: datetime, until: datetime) -> Sequence[BilledLine] | str:
-    api = PROVIDERS[name].billing_api
-    if api is None:
-        return f"{name} has no billing that could be asked for"
-    try:
-        async with asyncio.timeout(_LONGEST_S):
-            return await api.ask(provider, since, until)
-    except VendorError as error:
-        return str(error)
-    except TimeoutError:
-        return f"{name}'s billing was not read within {_LONGEST_S:g} s"

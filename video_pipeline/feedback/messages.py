@@ -4,15 +4,16 @@
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
-from video_pipeline.alerts import Alert
+from video_pipeline.alerts import Alert, Severity
 from video_pipeline.feedback.billing import OFF, DayBill, Match
 from video_pipeline.feedback.costs import CostReport
 from video_pipeline.feedback.drift import TierStatus
 from video_pipeline.feedback.patterns import EditorialPattern
+from video_pipeline.feedback.price_watch import TROUBLE, ListedModel, PriceState
 from video_pipeline.feedback.sheet import effect_words, gain_words, interval_words, named, sheets_of
 from video_pipeline.feedback.standings import ModelStanding
 from video_pipeline.policy import GuidancePolicy, ReconcilePolicy
@@ -69,9 +70,7 @@ def billing_alert(bill: DayBill, policy: ReconcilePolicy) -> Alert | None:
     off_usd = bill.off_usd
     if not off_usd or (off_usd <= policy.alert_usd and off_usd <= bill.booked_usd * Decimal(str(policy.alert_share))):
         return None
-    differences = bill.of(*OFF)
-    told = sorted(f"{one.request_id} {one.match} {one.billed_usd}" for one in differences)
-    which = hashlib.sha256("\n".join(told).encode()).hexdigest()[:12]
+    which = _hash(f"{one.request_id} {one.match} {one.billed_usd}" for one in bill.of(*OFF))
     leaks = bill.of(Match.LEAK)
     buyers = sorted({one.buyer for one in leaks if one.buyer})
     sentences = [
@@ -88,6 +87,38 @@ def billing_alert(bill: DayBill, policy: ReconcilePolicy) -> Alert | None:
         fields={match: _counted(bill, match) for match in Match if match in OFF and bill.of(match)},
         once=True,
     )
+
+
+def price_alerts(rows: Sequence[ListedModel], before: Sequence[ListedModel]) -> list[Alert]:
+    """One message on the prices that are in trouble since this night, and one on those that are no more."""
+    was = {row.model for row in before if row.state in TROUBLE}
+    new = [row for row in rows if row.state in TROUBLE and row.since == row.day]
+    mended = [row for row in rows if row.state not in TROUBLE and row.model in was]
+    alerts: list[Alert] = []
+    if new:
+        words = {PriceState.DIFFERS: "other than listed", PriceState.STALE: "stale"}
+        count = {state: sum(row.state is state for row in new) for state in words}
+        counted = ", ".join(f"{number} {words[state]}" for state, number in count.items() if number)
+        text = (
+            "Plans, decisions and the ledger go by the catalogue. `video-pipeline prices` lists all prices, and with "
+            "`--write FILE` takes over what vendors list; a stale one is to be read on the vendor's page."
+        )
+        alerts.append(_on_prices(new, f"Prices of the catalogue: {counted}", text))
+    if mended:
+        title = f"Prices of the catalogue: {len(mended)} {'is' if len(mended) == 1 else 'are'} in order again"
+        alerts.append(_on_prices(mended, title, "They are confirmed by the vendor, or were read anew.", "info"))
+    return alerts
+
+
+def _on_prices(rows: Sequence[ListedModel], title: str, text: str, severity: Severity = "warning") -> Alert:
+    which = _hash(f"{row.model} {row.state} {row.why}" for row in rows)
+    fields = {row.model: f"{row.state}: {row.why}" for row in rows}
+    return Alert(f"prices {rows[0].day} {which}", title, text, fields, severity, once=True)
+
+
+def _hash(told: Iterable[str]) -> str:
+    """The same for the same things, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(told)).encode()).hexdigest()[:12]
 
 
 def _counted(bill: DayBill, match: Match) -> str:

@@ -2,9 +2,10 @@
 
 from video_pipeline.generation.day import generate_day
 from video_pipeline.generation.engine import GenerationEngine
+from video_pipeline.generation.enquiries import Enquiries
 from video_pipeline.generation.ladder import Strategy, next_step
 from video_pipeline.generation.outlook import has_bought, shots_not_to_buy
-from video_pipeline.generation.price_check import PriceFinding, Told, check_prices, confirmed
+from video_pipeline.generation.price_check import PriceFinding, Told, confirmed
 from video_pipeline.generation.providers import PROVIDERS, BilledLine, Forged, Provider, WebhookCall, check_wires
 from video_pipeline.generation.resolution import find_unknown, resolve_unknown
 from video_pipeline.generation.waits import why_over_cap
@@ -14,6 +15,7 @@ __all__ = [
     "NO_WEBHOOKS",
     "PROVIDERS",
     "BilledLine",
+    "Enquiries",
     "Forged",
     "GenerationEngine",
     "PriceFinding",
@@ -22,7 +24,6 @@ __all__ = [
     "Told",
     "WebhookCall",
     "Webhooks",
-    "check_prices",
     "check_wires",
     "confirmed",
     "find_unknown",

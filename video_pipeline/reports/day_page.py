@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from video_pipeline.feedback import ClipFact, CostReport
+from video_pipeline.feedback import TROUBLE, BilledRequest, ClipFact, CostReport, DayBill, ListedModel
 from video_pipeline.ledger import Ledger
 from video_pipeline.reports.addresses import web_address
 from video_pipeline.reports.gallery import sheet_names
@@ -30,12 +30,14 @@ def day_report(
     *,
     limit_usd: Decimal,
     recent: Sequence[ClipFact] = (),
+    bills: Sequence[DayBill] = (),
+    prices: Sequence[ListedModel] = (),
 ) -> StoredObject:
     """Write the page of the report's day into the store, and a further page for each `CLIPS_A_PAGE` more clips.
 
     Returns the first. It shows the first contact sheet; the others are linked. Long lists end with how many more.
-    `limit_usd` is the average cost a clip at which drift freezes previews, `recent` the facts of the trailing days.
-    Raises StorageError.
+    `limit_usd` is the average cost a clip at which drift freezes previews, `recent` the facts of the trailing days,
+    `bills` and `prices` what the night has learned of vendors' bills and prices. Raises StorageError.
     """
     sheets = sheet_names(store, report.day)
     scores = newest_scores(store)
@@ -54,6 +56,9 @@ def day_report(
         "scored_on": scores[0].day if scores else None,
         "models": _models(facts, given),
         "explored_usd": sum((one.extra_usd for one in given.values()), Decimal(0)),
+        "bills": bills,
+        "prices": [row for row in prices if row.state in TROUBLE],
+        "not_as_booked": _not_as_booked(bills),
         "times": day_times(report, facts),
         "duration": duration,
         "made_at": datetime.now(UTC),
@@ -70,6 +75,12 @@ def day_report(
         if key.rsplit("/", 1)[1] not in names:
             store.delete(key)
     return stored[0]
+
+
+def _not_as_booked(bills: Sequence[DayBill]) -> list[tuple[date, BilledRequest]]:
+    """Every request that is not as booked with the day that it was bought on, the largest differences first."""
+    found = [(bill.day, one) for bill in bills for one in bill.differences]
+    return sorted(found, key=lambda pair: (-abs(pair[1].off_usd), pair[1].request_id))
 
 
 def _models(facts: Sequence[ClipFact], given: Mapping[str, Given]) -> list[tuple[str, str | None, Tries, Tries]]:

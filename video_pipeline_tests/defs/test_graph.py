@@ -24,9 +24,12 @@ DAILY_ASSETS = {
     "reviewed_clips": ("review", {"upscaled_clips": SAME}),
     "publish_records": ("publishing", {"reviewed_clips": SAME, "storyboards": SAME}),
     "engagement": ("publishing", {"publish_records": (-13, 0)}),
+    "vendor_bills": ("feedback", {"generated_clips": SAME}),
+    "vendor_prices": ("feedback", {"vendor_prices": (-1, -1)}),
     "clip_facts": (
         "feedback",
         {
+            "vendor_bills": SAME,
             "storyboards": SAME,
             "generation_plan": SAME,
             "reviewed_clips": SAME,
@@ -34,7 +37,7 @@ DAILY_ASSETS = {
             "engagement": SAME,
         },
     ),
-    "cost_report": ("feedback", {"clip_facts": (-6, 0)}),
+    "cost_report": ("feedback", {"clip_facts": (-6, 0), "vendor_bills": SAME, "vendor_prices": SAME}),
     "tier_status": ("feedback", {"cost_report": (-13, 0)}),
     "model_scores": ("feedback", {"clip_facts": (-59, 0), "engagement": (-59, 0)}),
     "model_standings": (

@@ -537,6 +537,7 @@ def test_help_names_every_command(machine: Machine) -> None:
     assert result.returncode == 0
     for command in (
         "plan",
+        "reconcile",
         "demo",
         "run-day",
         "dev",

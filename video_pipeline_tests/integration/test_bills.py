@@ -21,8 +21,7 @@ from video_pipeline.cli.app import app
 from video_pipeline.clips import ClipStatus
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.feedback import DayBill, Match, reconcile
-from video_pipeline.feedback.billing import Providers
-from video_pipeline.generation import Provider
+from video_pipeline.generation import Enquiries, Provider
 from video_pipeline.ledger import Job, Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue
@@ -54,7 +53,7 @@ from datetime import date
 from pathlib import Path
 from video_pipeline import checkpoints
 from video_pipeline.feedback import reconcile
-from video_pipeline.generation import PROVIDERS
+from video_pipeline.generation import PROVIDERS, Enquiries
 from video_pipeline.ledger import open_ledger
 from video_pipeline.policy import load_policy
 
@@ -68,8 +67,9 @@ def reach(name):
         os.kill(os.getpid(), signal.SIGKILL)
 
 checkpoints.on_reach = reach
-connect = lambda client: {"fal": PROVIDERS["fal"].connect_sandbox(base_url, client)}
-reconcile(open_ledger(url, embedded_dir=Path("unused")), connect, load_policy().reconcile, [date.fromisoformat(day)])
+ask = Enquiries(lambda client: {"fal": PROVIDERS["fal"].connect_sandbox(base_url, client)})
+ledger = open_ledger(url, embedded_dir=Path("unused"))
+reconcile(ledger, ask, load_policy().reconcile, [date.fromisoformat(day)])
 """
 
 
@@ -82,7 +82,7 @@ class Bought(Stage):
         return days.day_at(min(job.submitted_at for job in self.jobs() if job.submitted_at))
 
     def bills(self, at: datetime | None = None) -> DayBill:
-        [bill] = reconcile(self.ledger, self.connect, self.policy.reconcile, [self.bought_on], at=at)
+        [bill] = reconcile(self.ledger, Enquiries(self.connect), self.policy.reconcile, [self.bought_on], at=at)
         return bill
 
     def wait_for_bills(self) -> None:
@@ -149,7 +149,7 @@ def test_where_nothing_is_told_the_row_says_why_and_nothing_is_booked(stage: Bou
     if who == "a billing that fails":
         stage.edge.fault("billing_503")
     before = _money(stage)
-    [bill] = reconcile(stage.ledger, connect, stage.policy.reconcile, [stage.bought_on])
+    [bill] = reconcile(stage.ledger, Enquiries(connect), stage.policy.reconcile, [stage.bought_on])
     said = {
         "a key that may not": "fal's key may not read billing (HTTP 403): give an admin-scoped key in FAL_ADMIN_KEY",
         "nobody": "fal is not connected, so its billing was not asked for",
@@ -161,7 +161,7 @@ def test_where_nothing_is_told_the_row_says_why_and_nothing_is_booked(stage: Bou
 
 def test_days_on_which_nothing_was_bought_have_no_row(stage: Bought) -> None:
     yesterday = stage.bought_on - timedelta(days=1)
-    assert reconcile(stage.ledger, stage.connect, stage.policy.reconcile, [yesterday]) == []
+    assert reconcile(stage.ledger, Enquiries(stage.connect), stage.policy.reconcile, [yesterday]) == []
 
 
 def test_a_reconcile_that_is_killed_is_gone_on_with_and_each_bill_is_booked_once(stage: Bought) -> None:
@@ -199,7 +199,7 @@ class _Served:
 
     def __init__(self, stage: Bought) -> None:
         self.ledger, self.policy = stage.ledger, stage.policy
-        self.providers: Providers = stage.connect
+        self.enquiries = Enquiries(stage.connect)
 
 
 def test_the_command_tells_each_difference_and_that_there_are_some(
@@ -224,7 +224,7 @@ def test_the_command_says_where_there_is_nothing_to_compare(stage: Bought, monke
     day = stage.bought_on - timedelta(days=3)
     said = CliRunner().invoke(app, ["reconcile", "--day", str(day)])
     assert (said.exit_code, said.output.strip()) == (0, f"Nothing was bought from a provider on {day}.")
-    services.providers = lambda client: {"fal": stage.edge.fal(client, admin_key="")}
+    services.enquiries = Enquiries(lambda client: {"fal": stage.edge.fal(client, admin_key="")})
     said = CliRunner().invoke(app, ["reconcile", "--day", str(stage.bought_on)])
     assert (said.exit_code, "admin-scoped key in FAL_ADMIN_KEY" in said.output) == (0, True)
     assert "stay at list prices" in said.output

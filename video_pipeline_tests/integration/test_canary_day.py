@@ -116,6 +116,8 @@ class Office:
             Rule(Call.SEND, wild.echo(200), passed_on=True, subject=published),
             Rule(Call.ASK, wild.echo(400), subject=published),
             Rule(Call.OPEN, _in_googles_words, None, subject=unpublished),
+            Rule(Call.BILLING, wild.echo(500)),
+            Rule(Call.PRICES, wild.echo(400)),
             Rule(Call.METRICS, wild.echo(500)),
             Rule(Call.ANALYTICS, wild.echo(500)),
             Rule(Call.OTHER, self.told(wild.echo(500)), 3),
@@ -195,7 +197,9 @@ def office(new_house: NewHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         )
         proxy.origin = house.services.sandbox.base_url
         edge = Edge(proxy.base_url, tmp_path, client)
-        fal = replace(PROVIDERS["fal"], connect_sandbox=lambda _, client: edge.fal(client, key=FAL_KEY))
+        fal = replace(
+            PROVIDERS["fal"], connect_sandbox=lambda _, client: edge.fal(client, key=FAL_KEY, admin_key=FAL_KEY)
+        )
         youtube = replace(
             PLATFORMS["youtube_shorts"],
             connect_sandbox=lambda _: edge.youtube(client_secret=CLIENT_SECRET, refresh_token=REFRESH_TOKEN),

@@ -40,7 +40,16 @@ PRODUCTION = [
     "reviewed_clips",
     "publish_records",
 ]
-SCORING = ["engagement", "clip_facts", "cost_report", "tier_status", "model_scores", "model_standings"]
+SCORING = [
+    "engagement",
+    "vendor_bills",
+    "vendor_prices",
+    "clip_facts",
+    "cost_report",
+    "tier_status",
+    "model_scores",
+    "model_standings",
+]
 
 Metadata = dict[str, dict[str, Any]]
 
@@ -67,6 +76,19 @@ def test_every_asset_is_materialised_and_has_its_table(house: House, shown: Meta
     assert uri == house.services.store.url(table_key(name, DAY.isoformat()))
     assert house.services.store.exists(table_key(name, DAY.isoformat()))
     assert shown[name]["size_bytes"].value > 0
+
+
+def test_the_night_has_asked_for_bills_and_prices(house: House, shown: Metadata) -> None:
+    # The last bills may be late.
+    known = sum(
+        shown["vendor_bills"][name].value for name in ("as_booked", "not billed yet") if name in shown["vendor_bills"]
+    )
+    bought = house.services.ledger.jobs.of_day(DAY)
+    assert shown["vendor_bills"]["requests"].value == known == sum(bool(job.provider_job_id) for job in bought)
+    assert shown["vendor_bills"]["otherwise_usd"].value == 0
+    assert shown["vendor_prices"]["confirmed"].value == len(house.services.catalogue.models)
+    billed_usd = sum(job.billed_usd for job in bought if job.vendor_usd is not None)
+    assert shown["cost_report"]["billed_by_vendors_usd"].value == float(billed_usd)
 
 
 def test_the_tables_hold_a_row_a_brief(shown: Metadata) -> None:

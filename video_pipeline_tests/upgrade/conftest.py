@@ -20,6 +20,8 @@ from video_pipeline_tests.upgrade.make_release import RELEASES, SANDBOX_URL
 from video_pipeline_tests.upgrade.meaning import meaning_of
 from video_pipeline_tests.upgrade.release_days import RELEASE_DAYS
 
+LAST_RELEASE = max(RELEASES.iterdir(), key=lambda folder: [int(part) for part in folder.name.split(".")])
+
 
 @dataclass(frozen=True)
 class Upgraded:
@@ -33,7 +35,7 @@ class Upgraded:
 
 @pytest.fixture(scope="module")
 def upgraded(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
-    *_, release = sorted(RELEASES.iterdir(), key=lambda folder: [int(part) for part in folder.name.split(".")])
+    release = LAST_RELEASE
     folder, url = tmp_path_factory.mktemp("house"), new_database()
     base_url = _restore(release, folder, url)
     house = House(folder, url)

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import yaml
 
-from video_pipeline import checkpoints, sandbox
+from video_pipeline import checkpoints, days, sandbox
 from video_pipeline.ledger import Actor, ReviewState, TierState
 from video_pipeline_tests.integration.conftest import House
 from video_pipeline_tests.integration.small_day import a_brief, drop, sandbox_books
@@ -79,7 +79,7 @@ _MONDAY_BRIEFS = (
 )
 # Dropped on Monday into the inbox itself, which gives it to that day.
 _LOOSE_BRIEF = a_brief("kettle")
-# The last: nobody knows whether it was published.
+# The second is billed otherwise than at its list price. The last: nobody knows whether it was published.
 _TUESDAY_BRIEFS = (a_brief("castle", quality="standard"), a_brief("meadow"), a_brief("vanished"))
 # Not published for want of quota; interrupted in the middle of the upload.
 _WEDNESDAY_BRIEFS = (a_brief("pauper"), a_brief("halting"))
@@ -107,6 +107,7 @@ def live_through(house: House) -> None:
         ("quota_exceeded", "pauper", 1),
         ("drop_during_upload", "halting", 4),
         ("session_expired", "vanished", 1),
+        ("billed_otherwise", "meadow", 1),
     ):
         _fault(house, name, match, times)
     for day in (MONDAY, TUESDAY, WEDNESDAY):
@@ -116,6 +117,8 @@ def live_through(house: House) -> None:
         house.run("nightly_scoring", day, POLICY)
         if day == TUESDAY:
             _people_decide(house)
+    # Whatever day it was for, it was bought today.
+    house.run("nightly_scoring", days.today(), POLICY, only="vendor_bills")
     house.run("weekly_learning", MONDAY, POLICY)
     drop(house.inbox, TUESDAY, UNAFFORDABLE)
     house.run("production_day", TUESDAY, POLICY | {"budget": {"daily_ceiling_usd": "0.01"}})

@@ -18,7 +18,8 @@ from video_pipeline.settings import Mode
 from video_pipeline.storage import read_rows
 from video_pipeline_tests.integration.conftest import House
 from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, sandbox_books
-from video_pipeline_tests.upgrade.conftest import Upgraded
+from video_pipeline_tests.upgrade.conftest import LAST_RELEASE, Upgraded
+from video_pipeline_tests.upgrade.make_release import GOLDEN
 from video_pipeline_tests.upgrade.release_days import (
     LANTERN,
     MONDAY,
@@ -105,7 +106,11 @@ def test_todays_code_asks_for_the_same_in_the_same_words(upgraded: Upgraded) -> 
     assert known == len(upgraded.meant["jobs"])
 
 
-@pytest.mark.parametrize("asset", row_types())
+# An asset that came later has left nothing.
+_LEFT = [asset for asset in row_types() if (GOLDEN / LAST_RELEASE.name / f"{asset}.parquet").exists()]
+
+
+@pytest.mark.parametrize("asset", _LEFT)
 def test_every_table_of_the_release_is_read(upgraded: Upgraded, asset: str) -> None:
     store = upgraded.house.services.store
     tables = list(store.list(f"tables/{asset}/"))

@@ -13,27 +13,39 @@ from video_pipeline.defs.external import report_routing_policy
 from video_pipeline.defs.partitions import DAILY, DAY_BEFORE, day_of, trailing
 from video_pipeline.defs.tables import place_of, rows_among, table_asset
 from video_pipeline.feedback import (
+    TROUBLE,
     ClipFact,
     CostReport,
+    DayBill,
+    ListedModel,
+    Match,
     ModelScore,
     ModelStanding,
+    PriceState,
     TierStatus,
     Total,
+    billing_alert,
     book_delivery,
     build_facts,
     cost_report_of,
+    days_to_compare,
+    earlier_prices,
     expectations_of,
     judge_drift,
     judge_standings,
     learn,
+    listed_prices,
     mature_ages,
+    price_alerts,
     put_learned_in_force,
     put_proven_kinds_in_force,
+    reconcile,
     score_models,
     times_of,
     told_by_ledger,
     transition_alerts,
 )
+from video_pipeline.generation import Enquiries
 from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.publishing import Engagement, PublishRecord
@@ -45,7 +57,63 @@ COST_DAYS = 7
 _NIGHTLY: dict[str, Any] = {"group": "feedback", "partitions_def": DAILY}
 
 
-@table_asset(ClipFact, **_NIGHTLY)
+# No pool: a long day's generation holds the providers' place, and this asks for a page or two.
+@table_asset(DayBill, **_NIGHTLY, deps=["generated_clips"])
+def vendor_bills(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    enquiries: dg.ResourceParam[Enquiries],
+    policy: dg.ResourceParam[Policy],
+    notifier: dg.ResourceParam[Notifier],
+) -> dg.MaterializeResult[list]:
+    """What vendors have billed beside the ledger, of the day and of those before it; what differs is booked."""
+    day = day_of(context.partition_key)
+    bills = reconcile(ledger, enquiries, policy.reconcile, days_to_compare(day, policy.reconcile))
+    for bill in bills:
+        alert = billing_alert(bill, policy.reconcile)
+        if alert is not None:
+            notifier.notify(alert)
+    found = {match: sum(len(bill.of(match)) for bill in bills) for match in Match}
+    return dg.MaterializeResult(
+        value=bills,
+        metadata={
+            "requests": sum(bill.requests for bill in bills),
+            "as_booked": sum(bill.equal for bill in bills),
+            **{match.value: count for match, count in found.items() if count},
+            "booked_usd": float(sum(bill.booked_usd for bill in bills)),
+            "billed_usd": float(sum(bill.billed_usd for bill in bills)),
+            "otherwise_usd": float(sum(bill.off_usd for bill in bills)),
+            **{f"not compared at {bill.provider}": bill.why_not for bill in bills if bill.why_not},
+        },
+    )
+
+
+@table_asset(ListedModel, **_NIGHTLY, deps=[dg.AssetDep("vendor_prices", partition_mapping=DAY_BEFORE)])
+def vendor_prices(
+    context: dg.AssetExecutionContext,
+    store: dg.ResourceParam[ObjectStore],
+    catalogue: dg.ResourceParam[Catalogue],
+    enquiries: dg.ResourceParam[Enquiries],
+    policy: dg.ResourceParam[Policy],
+    notifier: dg.ResourceParam[Notifier],
+) -> dg.MaterializeResult[list]:
+    """What vendors say of the catalogue's prices, and which of them are stale; each trouble is told once."""
+    day = day_of(context.partition_key)
+    before = earlier_prices(store, day)
+    prices = listed_prices(day, catalogue, enquiries, before, stale_days=policy.costs.price_stale_days)
+    for alert in price_alerts(prices, before):
+        notifier.notify(alert)
+    count = {state: sum(row.state is state for row in prices) for state in PriceState}
+    return dg.MaterializeResult(
+        value=prices,
+        metadata={
+            **{state.value: number for state, number in count.items() if number},
+            **{row.model: f"{row.state} since {row.since}: {row.why}" for row in prices if row.state in TROUBLE},
+        },
+    )
+
+
+@table_asset(ClipFact, **_NIGHTLY, deps=[vendor_bills])
 def clip_facts(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
@@ -99,6 +167,8 @@ def cost_report(
     store: dg.ResourceParam[ObjectStore],
     policy: dg.ResourceParam[Policy],
     clip_facts: list[ClipFact],
+    vendor_bills: list[DayBill],
+    vendor_prices: list[ListedModel],
 ) -> dg.MaterializeResult[list]:
     """What a clip cost, by tier, model, weekday and failure mode; cost per usable clip; waste; times; a page."""
     day = day_of(context.partition_key)
@@ -106,7 +176,16 @@ def cost_report(
     own, limit_usd = [fact for fact in clip_facts if fact.day == day], policy.drift.freeze_above_usd
     beside = Beside(context)
     page = beside.made(
-        "the day's page", day_report, store, ledger, report, own, limit_usd=limit_usd, recent=clip_facts
+        "the day's page",
+        day_report,
+        store,
+        ledger,
+        report,
+        own,
+        limit_usd=limit_usd,
+        recent=clip_facts,
+        bills=vendor_bills,
+        prices=vendor_prices,
     )
     plot = beside.made("the cost plot", cost_plot, report, limit_usd=limit_usd)
     numbers = {
@@ -231,6 +310,8 @@ def assets_under(policy: Policy) -> list[dg.AssetsDefinition]:
     ins = {"clip_facts": facts, "engagement": seen}
     yesterday = dg.AssetDep("model_standings", partition_mapping=DAY_BEFORE)
     return [
+        vendor_bills,
+        vendor_prices,
         clip_facts,
         cost_report,
         table_asset(TierStatus, **_NIGHTLY, ins={"cost_report": costs})(tier_status),
