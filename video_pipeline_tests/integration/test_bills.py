@@ -10,15 +10,18 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import dagster as dg
 import httpx
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
 from video_pipeline import days
+from video_pipeline.alerts import Notifier
 from video_pipeline.cli import reconcile as command
 from video_pipeline.cli.app import app
 from video_pipeline.clips import ClipStatus
+from video_pipeline.defs.assets.feedback import vendor_bills
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.feedback import DayBill, Match, reconcile
 from video_pipeline.generation import Enquiries, Provider
@@ -26,6 +29,7 @@ from video_pipeline.ledger import Job, Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue
 from video_pipeline.storage import LocalStore
+from video_pipeline_tests.contract import kiln
 from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.generation.stage import Stage, quick, sent
@@ -192,6 +196,32 @@ def test_a_reconcile_that_is_killed_is_gone_on_with_and_each_bill_is_booked_once
     over = stage.bills(datetime.now(UTC) + timedelta(days=8))
     assert stage.named(over) == _EXPECTED | {"late": Match.NEVER}
     assert _money(stage) == before
+
+
+def test_a_night_says_it_in_one_message_however_often_it_is_run(stage: Bought) -> None:
+    day = stage.bought_on
+    result: object = None
+    for _ in range(2):
+        result = vendor_bills(
+            dg.build_asset_context(partition_key=day.isoformat()),
+            ledger=stage.ledger,
+            enquiries=Enquiries(stage.connect),
+            policy=stage.policy,
+            notifier=Notifier([], stage.ledger.alerts),
+        )
+    told = [row for row in stage.ledger.alerts.latest() if row["cause"].startswith("bills ")]
+    assert [(row["count"], row["told_count"]) for row in told] == [(2, 1)]
+    assert set(told[0]["fields"]) == {"billed otherwise", "refusal billed", "not in the ledger"}
+    assert isinstance(result, dg.MaterializeResult) and result.metadata is not None
+    assert (result.metadata["requests"], result.metadata["not billed yet"]) == (8, 1)
+
+
+@pytest.mark.usefixtures("vendors_from_outside")
+def test_a_provider_without_a_billing_says_so() -> None:
+    until = datetime.now(UTC)
+    enquiries = Enquiries(lambda client: {"kiln": kiln.VENDOR.connect_sandbox("http://127.0.0.1:1", client)})
+    told = enquiries.billed(until - timedelta(days=1), until)
+    assert told == {"kiln": "kiln has no billing that could be asked for"}
 
 
 class _Served:
