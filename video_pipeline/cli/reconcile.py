@@ -99,7 +99,7 @@ def _print_differences(bills: "Sequence[DayBill]", again_days: int) -> None:
     table = Table(title="Not as booked", title_justify="left")
     for name in ("bought on", "request", "clip", "model"):
         table.add_column(name, overflow="fold")
-    for name in ("booked $", "billed $", "more $", ""):
+    for name in ("booked $", "billed $", "more $", "more %"):
         table.add_column(name, justify="right")
     table.add_column("what")
     for bought_on, one in found[:_SHOWN]:

@@ -29,7 +29,7 @@ def page(ledger: Ledger, folder: Path, *facts: ClipFact, **more: Any) -> str:
 
 def test_each_clip_says_whether_its_cost_was_billed(ledger: Ledger, tmp_path: Path):
     said = page(ledger, tmp_path, *FACTS)
-    for words in ("$0.0500 billed", "$0.0500 list price", "$0.1000 $0.0500 of it list price", "$0.0000 1080×1920"):
+    for words in ("$0.0500 billed", "$0.0500 list price", "$0.1000 $0.0500 listed", "$0.0000 1080×1920"):
         assert words in said
     assert "total cost, $0.1000 as billed, $0.1000 at list prices" in said
 
