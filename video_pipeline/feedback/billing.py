@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from video_pipeline import checkpoints
 from video_pipeline.days import begins_at, day_at
 from video_pipeline.errors import ConfigurationError
-from video_pipeline.generation import PROVIDERS, BilledLine, Enquiries
+from video_pipeline.generation import PROVIDERS, BilledLine, Enquiries, is_own_gpu
 from video_pipeline.ledger import ENDED, FailureKind, Job, JobState, Ledger
 from video_pipeline.policy import ReconcilePolicy
 
@@ -222,6 +222,9 @@ def reconcile(
         told = {}
     rows: list[DayBill] = []
     for provider in PROVIDERS:
+        if is_own_gpu(provider):
+            # Nobody bills it.
+            continue
         lines = told.get(provider, f"{provider} is not connected, so its billing was not asked for")
         bills = {} if isinstance(lines, str) else bills_of(lines)
         jobs_of = {day: ledger.jobs.bought_between(provider, *_span(day)) for day in days}

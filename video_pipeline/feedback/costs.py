@@ -54,7 +54,8 @@ class CostReport(BaseModel):
     The totals are the day's own. `lines`, `by_day` and `waste_by_day` are over the trailing days; `waste` maps a
     cause to money. `spending` is the day's beside what its plan expected, by tier. `median_s` and `p90_s` are the
     day's seconds: of each total (`Total`) over the clips that have come so far, of each part (`Part`) over the
-    published ones. `vendor_usd` is what of `generation_usd` vendors' own bills say; the rest is by list prices.
+    published ones. `vendor_usd` is what of `generation_usd` vendors' own bills say, `own_gpu_usd` what is the team's
+    own GPU's; the rest is by list prices.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -76,11 +77,12 @@ class CostReport(BaseModel):
     p90_s: dict[str, float] = {}
     waste_by_day: dict[str, dict[str, Decimal]] = {}
     vendor_usd: Decimal = Decimal(0)
+    own_gpu_usd: Decimal = Decimal(0)
 
     @property
     def list_usd(self) -> Decimal:
         """What of `generation_usd` is booked by list prices."""
-        return self.generation_usd - self.vendor_usd
+        return self.generation_usd - self.vendor_usd - self.own_gpu_usd
 
 
 _SQL = """
@@ -132,6 +134,7 @@ def cost_report_of(day: date, facts: Sequence[ClipFact]) -> CostReport:
         median_s=median_s,
         p90_s=p90_s,
         vendor_usd=sum((fact.vendor_usd for fact in own), Decimal(0)),
+        own_gpu_usd=sum((fact.own_gpu_usd for fact in own), Decimal(0)),
     )
 
 
@@ -165,6 +168,7 @@ def weekly_cost_report_of(week: date, reports: Sequence[CostReport]) -> CostRepo
         by_day=by_day,
         waste_by_day={str(report.day): report.waste for report in reports if report.waste},
         vendor_usd=sum((report.vendor_usd for report in reports), Decimal(0)),
+        own_gpu_usd=sum((report.own_gpu_usd for report in reports), Decimal(0)),
     )
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from video_pipeline.briefs import AppliedGuidance, ShotKind, Storyboard
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.feedback.timing import ClipTimes
+from video_pipeline.generation import is_own_gpu
 from video_pipeline.ledger import (
     OUTSIDE_THE_SHOT,
     FailureKind,
@@ -109,7 +110,8 @@ class ClipFact(BaseModel):
     shots that take most of the clip, `length_s` what the brief asks for. `approved` is a person's word on the
     finished clip, None where nobody was asked. Facts of older releases have no `firsts`; read `first_tries`.
     `hook` and `style` are as a person wrote them; `applied` says what guidance had for those that were left open.
-    `vendor_usd` is what of generation and retries vendors' own bills say; the rest of these is by list prices.
+    `vendor_usd` is what of generation and retries vendors' own bills say, `own_gpu_usd` what is the team's own GPU's;
+    the rest of these is by list prices.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -158,11 +160,12 @@ class ClipFact(BaseModel):
     firsts: tuple[FirstTry, ...] = ()
     applied: AppliedGuidance | None = None
     vendor_usd: Decimal = Decimal(0)
+    own_gpu_usd: Decimal = Decimal(0)
 
     @property
     def list_usd(self) -> Decimal:
         """What of generation and retries is booked by list prices."""
-        return self.generation_usd + self.retry_usd - self.vendor_usd
+        return self.generation_usd + self.retry_usd - self.vendor_usd - self.own_gpu_usd
 
     @property
     def first_tries(self) -> tuple[FirstTry, ...]:
@@ -310,6 +313,7 @@ def _fact(
         firsts=_first_tries(jobs, kinds),
         applied=applied,
         vendor_usd=sum((job.vendor_usd for job in jobs if job.vendor_usd is not None), Decimal(0)),
+        own_gpu_usd=sum((job.billed_usd for job in jobs if is_own_gpu(job.provider)), Decimal(0)),
     )
 
 

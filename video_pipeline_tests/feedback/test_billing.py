@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from video_pipeline.feedback import DayBill, Match, billing_alert, days_to_compare
+from video_pipeline import days
+from video_pipeline.errors import ConfigurationError
+from video_pipeline.feedback import DayBill, Match, billing_alert, days_to_compare, reconcile
 from video_pipeline.feedback.billing import Bought, bills_of, matched
-from video_pipeline.generation import BilledLine
-from video_pipeline.ledger import FailureKind, JobState
+from video_pipeline.generation import BilledLine, Enquiries, Provider
+from video_pipeline.ledger import FailureKind, JobState, Ledger
 from video_pipeline.policy import Policy
-from video_pipeline_tests.ledger.rows import DAY, a_job
+from video_pipeline_tests.ledger.rows import DAY, a_job, submitted
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LIST_USD = Decimal("0.044")
@@ -122,6 +124,16 @@ def test_every_request_is_one_thing_and_the_sums_are_those_of_the_lines(lines, j
     ended = {one.job.provider_job_id for one in jobs if one.job.state is not JobState.PROCESSING}
     counted = ended | {one.request_id for one in bill.of(Match.LEAK)}
     assert bill.billed_usd == sum((line.usd for line in lines if line.provider_job_id in counted), Decimal(0))
+
+
+def test_nobody_bills_the_own_gpu(ledger: Ledger, policy: Policy):
+    def nobody(client: object) -> dict[str, Provider]:
+        raise ConfigurationError("no provider is connected")
+
+    for provider in ("comfyui", "fal"):
+        submitted(ledger, a_job(provider, provider=provider))
+    rows = reconcile(ledger, Enquiries(nobody), policy.reconcile, days_to_compare(days.today(), policy.reconcile))
+    assert [(row.provider, row.requests) for row in rows] == [("fal", 1)]
 
 
 def test_a_night_looks_at_its_own_day_and_at_those_whose_bills_may_be_late(policy: Policy):

@@ -104,6 +104,14 @@ def test_a_bill_of_the_vendor_is_what_the_clip_has_cost(ledger: Ledger):
     assert fact.first_tries[0].billed_usd == Decimal("0.07")
 
 
+def test_what_the_own_gpu_has_made_is_neither_billed_nor_listed():
+    fact = _fact(
+        _ended("at home", JobState.ACCEPTED, provider="comfyui", billed_usd=Decimal("0.0004")),
+        costs={_CLIP: {SpendCategory.GENERATION: Decimal("0.0004")}},
+    )
+    assert (fact.own_gpu_usd, fact.vendor_usd, fact.list_usd) == (Decimal("0.0004"), 0, 0)
+
+
 @pytest.mark.parametrize(
     ("clip", "published", "booked"),
     [

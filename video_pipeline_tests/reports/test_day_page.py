@@ -17,6 +17,7 @@ FACTS = [
     a_fact("listed", generation_usd=_USD),
     a_fact("both", generation_usd=_USD, retry_usd=_USD, vendor_usd=_USD),
     a_fact("free"),
+    a_fact("at home", generation_usd=Decimal("0.0004"), own_gpu_usd=Decimal("0.0004")),
 ]
 
 
@@ -29,9 +30,15 @@ def page(ledger: Ledger, folder: Path, *facts: ClipFact, **more: Any) -> str:
 
 def test_each_clip_says_whether_its_cost_was_billed(ledger: Ledger, tmp_path: Path):
     said = page(ledger, tmp_path, *FACTS)
-    for words in ("$0.0500 billed", "$0.0500 list price", "$0.1000 $0.0500 listed", "$0.0000 1080×1920"):
+    for words in (
+        "$0.0500 billed",
+        "$0.0500 list price",
+        "$0.1000 $0.0500 listed",
+        "$0.0000 1080×1920",
+        "$0.0004 own GPU",
+    ):
         assert words in said
-    assert "total cost, $0.1000 as billed, $0.1000 at list prices" in said
+    assert "total cost, $0.1000 as billed, $0.0004 on the own GPU, $0.1000 at list prices" in said
 
 
 def test_what_vendors_have_billed_stands_there_and_what_could_not_be_compared(ledger: Ledger, tmp_path: Path):

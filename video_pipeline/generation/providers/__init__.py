@@ -17,7 +17,7 @@ from video_pipeline.generation.providers.protocol import (
     WebhookCall,
     WebhookTerms,
 )
-from video_pipeline.generation.providers.registry import PROVIDERS
+from video_pipeline.generation.providers.registry import PROVIDERS, is_own_gpu
 from video_pipeline.generation.providers.wires import check_wires
 from video_pipeline.orders import Ending
 
@@ -40,4 +40,5 @@ __all__ = [
     "WebhookCall",
     "WebhookTerms",
     "check_wires",
+    "is_own_gpu",
 ]

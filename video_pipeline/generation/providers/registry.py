@@ -18,3 +18,9 @@ PROVIDERS: dict[str, ProviderVendor[Any, Any]] = {
     )
 }
 """Every provider by its name in the catalogue. A new one is its own file and its name here."""
+
+
+def is_own_gpu(provider: str) -> bool:
+    """Whether it renders on the team's own GPU, so that nobody bills it."""
+    vendor = PROVIDERS.get(provider)
+    return vendor is not None and vendor.own_gpu
