@@ -10,7 +10,7 @@ from video_pipeline.policy import load_policy
 from video_pipeline.remapping import Remapper, remapper_for
 from video_pipeline.remapping.forms import forms_of
 from video_pipeline.services import Services
-from video_pipeline.settings import get_settings
+from video_pipeline.settings import Settings
 
 CATEGORIES = load_policy().generation.remapping.categories
 ITALIAN = {
@@ -122,13 +122,10 @@ def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:
         Remapper(CATEGORIES, tmp_path)
 
 
-def test_the_folder_is_told_from_the_policy_file_and_looked_at_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_folder_is_told_from_the_policy_file_and_looked_at_with_it(tmp_path: Path) -> None:
     policy_file = tmp_path / "policy.yaml"
     policy_file.write_text("generation: {remapping: {lexicons: words}}")
-    monkeypatch.setenv("VIDEO_PIPELINE_POLICY_FILE", str(policy_file))
-    services = Services(get_settings())
+    services = Services(Settings.model_validate({"policy_file": policy_file}))
     with pytest.raises(ConfigurationError, match="which is not a folder"):
         _ = services.policy
     (tmp_path / "words").mkdir()
