@@ -355,7 +355,7 @@ def test_workers_are_made_for_the_gpus_there_are() -> None:
 
     head, dead = node("a", memory=1.0), node("z", alive=False, CPU=64.0, GPU=8.0)
     gpus = {"num_gpus": 1, "num_cpus": 0}
-    assert capacity(head, dead, node("b", CPU=16.0, GPU=2.0), node("c", CPU=16.0, GPU=1.0)) == (3, gpus, 2)
+    assert capacity(head, dead, node("b", CPU=16.0, GPU=2.0), node("c", CPU=16.0, GPU=1.0)) == (3, gpus, 4)
     assert capacity(head, node("b", CPU=4.0), node("c", CPU=8.0)) == (
         2,
         {"num_cpus": 4, "scheduling_strategy": "SPREAD"},
