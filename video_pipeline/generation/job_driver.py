@@ -29,6 +29,7 @@ from video_pipeline.generation.providers import (
     Recovery,
     Rendered,
     SubmitUnknown,
+    TooDear,
     Undecided,
 )
 from video_pipeline.generation.questions import withdraw_doubt
@@ -522,6 +523,8 @@ class JobDriver:
                 receipt = await self._provider(job).submit(
                     job, before=self._lease.check, webhook=self._webhooks.address(job)
                 )
+            except TooDear as error:
+                return await self._in_doubt(job, f"{why}; {error.reason}", error.answer)
             except NotAccepted as error:
                 if error.documented and error.kind in (FailureKind.MODERATION, FailureKind.INVALID):
                     return await self._refused(job, error)

@@ -12,7 +12,7 @@ import pytest
 
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation import PROVIDERS
-from video_pipeline.generation.providers import JobFailed, NotAccepted, SubmitUnknown
+from video_pipeline.generation.providers import JobFailed, NotAccepted, SubmitUnknown, TooDear
 from video_pipeline.generation.providers.higgsfield import HiggsfieldProvider, HiggsfieldSection
 from video_pipeline.ledger import FailureKind, Job
 from video_pipeline.policy import Policy
@@ -73,7 +73,7 @@ def test_what_is_dearer_than_the_catalogue_has_it_is_not_bought(
     run: Run, higgsfield: HiggsfieldProvider, edge: Edge, job: Job
 ) -> None:
     cheap = replace(job, expected_usd=job.expected_usd / 2)
-    with pytest.raises(NotAccepted, match=r"would bill \$0\.022 for it and the catalogue has \$0\.011") as refused:
+    with pytest.raises(TooDear, match=r"would bill \$0\.022 for it and the catalogue has \$0\.011") as refused:
         run(higgsfield.submit(cheap))
     assert refused.value.kind is FailureKind.INVALID, "another model may serve the shot"
     assert booked(edge, job) == []

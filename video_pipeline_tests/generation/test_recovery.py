@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from video_pipeline.clips import ClipStatus
-from video_pipeline.generation.providers import NotAccepted, Recovery
+from video_pipeline.generation.providers import NotAccepted, Recovery, TooDear
 from video_pipeline.ledger import FailureKind, Job, JobState, Ledger, Receipt
 from video_pipeline.ledger.schema import jobs
 from video_pipeline.policy import Policy
@@ -82,6 +82,27 @@ def test_a_provider_that_is_busy_when_asked_again_may_have_taken_it_before(stage
     assert (job.state, len(asked), len(stage.requests)) == (JobState.SUBMITTING, 5, 1)
     [clip] = stage.run(plan)
     assert (clip.status, len(stage.requests)) == (ClipStatus.GENERATED, 1)
+
+
+def test_a_provider_that_has_become_dearer_may_have_taken_it_at_the_old_price(stage: Stage) -> None:
+    stage.edge.fault("drop_after_accept", match=HARBOUR)
+    plan = stage.plan(brief_of(HARBOUR))
+
+    async def dearer_after_the_first(provider: KilnProvider, job: Job, **more: Any) -> Receipt:
+        asked.append(job.key)
+        if len(asked) > 1:
+            raise TooDear(FailureKind.INVALID, "it would bill $9 for it")
+        return await submit(provider, job, **more)
+
+    asked: list[str] = []
+    submit = KilnProvider.submit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(KilnProvider, "submit", dearer_after_the_first)
+        [clip] = stage.run(plan)
+    assert (clip.status, len(stage.requests)) == (ClipStatus.REVIEW, 1)
+    [job] = stage.jobs()
+    assert (job.state, len(asked)) == (JobState.UNKNOWN, 2)
+    assert "it would bill $9 for it" in (job.failure_reason or "")
 
 
 def test_a_job_at_a_provider_that_is_not_connected_any_more_says_so(stage: Stage) -> None:

@@ -32,6 +32,7 @@ from video_pipeline.generation.providers.protocol import (
     Rendered,
     SubmitUnknown,
     Terms,
+    TooDear,
     Undecided,
 )
 from video_pipeline.ledger import FailureKind, Job, Receipt
@@ -138,7 +139,7 @@ class HiggsfieldProvider:
         raise _refused_submit(answer)
 
     async def _check_price(self, job: Job) -> None:
-        """Raises NotAccepted when the vendor would bill more than was set aside for the job."""
+        """Raises TooDear when the vendor would bill more than was set aside for the job."""
         url = f"{self._url}/estimate/{job.request['endpoint']}"
         try:
             answer = await self._line.read(url, "price", method="POST", json=job.request["arguments"])
@@ -146,7 +147,7 @@ class HiggsfieldProvider:
             return
         told = readable(answer, _Estimate) if answer.status == 200 else None
         if told is not None and told.usd > job.expected_usd * _ROUNDING:
-            raise NotAccepted(
+            raise TooDear(
                 FailureKind.INVALID,
                 f"Higgsfield would bill ${told.usd} for it and the catalogue has ${job.expected_usd}: correct the "
                 f"price of {job.model} there",

@@ -95,6 +95,13 @@ class NotAccepted(VendorError):
         self.answer = answer
 
 
+class TooDear(NotAccepted):
+    """A job that was not sent, as the provider would bill more than was set aside for it.
+
+    It says nothing of an earlier submit of the same job, which may have been bought.
+    """
+
+
 class SubmitUnknown(VendorError):
     """The answer to a submit was lost or is not understood: the job may or may not have been bought."""
 
