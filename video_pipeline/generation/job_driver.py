@@ -536,6 +536,9 @@ class JobDriver:
                 return await self._submitted(job, receipt, note=f"{why}; sent again{' under its key' * keyed}")
             if wait_s is not None:
                 await asyncio.sleep(wait_s)
+        if not keyed:
+            # Nothing is owed there, so that the shot need not wait for it.
+            return await self._fail(job, Failure(FailureKind.TRANSIENT, said))
         await self._report(job, BreakerCause.OUTAGE, said)
         await self._tell(messages.submit_unanswered(job, said))
         return job

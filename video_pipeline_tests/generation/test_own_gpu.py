@@ -67,3 +67,12 @@ def test_a_submit_that_is_lost_is_looked_for_and_rendered_once(stage: Stage, fau
     assert stage.one(brief_of(f"snow on a hill, {fault}")).status is ClipStatus.GENERATED
     assert len(stage.requests) == 1
     stage.check_books()
+
+
+def test_a_shot_does_not_wait_for_a_server_that_goes_down_at_its_submit(stage: Stage) -> None:
+    stage.edge.fault("drop_before_accept", times=5)
+    assert stage.one(brief_of("fog on a lake")).status is ClipStatus.GENERATED
+    lost, made = stage.jobs()
+    assert (lost.state, lost.failure_kind, lost.billed_usd) == (JobState.FAILED, FailureKind.TRANSIENT, 0)
+    assert (made.state, len(stage.requests)) == (JobState.ACCEPTED, 1)
+    stage.check_books()

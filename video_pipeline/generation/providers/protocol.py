@@ -29,7 +29,10 @@ class Recovery(StrEnum):
     SEARCH = "search"
     """The provider lists its requests, and ours can be told from others."""
     REPEAT = "repeat"
-    """Nothing is bought there, as on one's own machine: it is sent again, and may be rendered twice."""
+    """Nothing is bought there, as on one's own machine: it is sent again, and may be rendered twice.
+
+    While there is no answer, the shot goes on without it.
+    """
     NONE = "none"
     """Only a person can find out."""
 
