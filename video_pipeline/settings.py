@@ -76,14 +76,24 @@ class VendorSection(BaseSettings):
         Raises ConfigurationError, with its variable, when it is none.
         """
         url = str(getattr(self, name)).strip().rstrip("/")
-        parts = urlsplit(url)
-        plain = not (parts.query or parts.fragment or parts.username or parts.password)
-        if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+        if not _is_server(url):
             variable = type(self).model_fields[name].validation_alias
             raise ConfigurationError(
                 f"{variable} is no address of a server; write it as https://host or http://host:port."
             )
         return url
+
+
+def _is_server(url: str) -> bool:
+    """Whether a text is an address of a server: nothing but its scheme, its host, and maybe a port and a path."""
+    try:
+        parts = urlsplit(url)
+        # Reading the port checks it.
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    plain = not (parts.query or parts.fragment or parts.username or parts.password or any(map(str.isspace, url)))
+    return named and plain and parts.scheme in ("http", "https")
 
 
 def _key_fields(section: type[VendorSection]) -> dict[str, FieldInfo]:

@@ -146,7 +146,18 @@ def test_the_vendors_have_addresses() -> None:
 
 @pytest.mark.parametrize(("vendor", "field"), _addresses())
 @pytest.mark.parametrize(
-    "address", ["gpu-machine:8188", "ftp://gpu", "http://u:p@gpu", "https://gpu/?a=b", "https://"]
+    "address",
+    [
+        "gpu-machine:8188",
+        "ftp://gpu",
+        "http://u:p@gpu",
+        "https://gpu/?a=b",
+        "https://",
+        "http://gpu:port",
+        "http://gpu:81880",
+        "http://[gpu",
+        "http://gpu 8188",
+    ],
 )
 def test_an_address_that_is_none_is_a_sentence_before_anything_is_asked(
     vendor: str, field: str, address: str
