@@ -82,6 +82,12 @@ def test_a_code_refuses_a_submit_whatever_its_status(
     assert getattr(refused.value, "retry_allowed", True) is (kind is not FailureKind.MODERATION)
 
 
+def test_a_task_that_was_taken_is_asked_for_whatever_is_said_beside_it(run: Run, at: At, job: Job) -> None:
+    body = json.dumps(json.loads(task(task_status="PENDING")) | json.loads(error("Throttling"))).encode()
+    with answering(200, body) as server:
+        assert run(at(server.base_url).submit(job)).provider_job_id == "a-task"
+
+
 @pytest.mark.parametrize("status", [200, 400, 401, 429, 503])
 @pytest.mark.parametrize("body", [b"<html>busy</html>", b'{"code": "InvalidApiKey"}', b'{"code": "", "message": ""}'])
 def test_what_is_not_dashscopes_own_word_is_unknown(run: Run, at: At, job: Job, status: int, body: bytes) -> None:

@@ -167,16 +167,17 @@ class DashScopeProvider:
             json=job.request["arguments"],
             before=before,
         )
+        # A task that has an id is there, whatever else is said of it.
+        taken = readable(answer, _Receipt) if 200 <= answer.status < 300 else None
+        if taken is not None:
+            return self.receipt(job, taken.output.task_id)
         # An error may come with 200 as well.
         told = readable(answer, _Error)
         if told is not None:
             raise _refused_submit(answer, told)
-        taken = readable(answer, _Receipt) if 200 <= answer.status < 300 else None
-        if taken is None:
-            raise SubmitUnknown(
-                f"DashScope answered a submit with HTTP {answer.status}: {answer.text()}", answer=answer.kept()
-            )
-        return self.receipt(job, taken.output.task_id)
+        raise SubmitUnknown(
+            f"DashScope answered a submit with HTTP {answer.status}: {answer.text()}", answer=answer.kept()
+        )
 
     async def reach(self) -> None:
         await self._line.reach(f"{self._url}/api/v1/tasks/?page_no=1&page_size=1")
