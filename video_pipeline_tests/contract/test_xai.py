@@ -116,6 +116,15 @@ def test_other_errors_say_nothing_of_a_request(run: Run, at: At, job: Job, statu
         run(at(server.base_url).poll(with_receipt(job, at(server.base_url).receipt(job, "a-request"))))
 
 
+def test_a_request_that_has_expired_is_not_said_to_have_cost_nothing(run: Run, at: At, job: Job) -> None:
+    with pytest.raises(Undecided, match="not what it has cost"):
+        result(run, at, job, 200, status="expired")
+    for ticks in (0, 900):
+        with pytest.raises(JobFailed) as failed:
+            result(run, at, job, 200, status="expired", usage={"cost_in_usd_ticks": ticks})
+        assert (failed.value.kind, failed.value.billed) == (FailureKind.TRANSIENT, ticks > 0)
+
+
 def test_a_request_that_waits_is_answered_without_a_body(run: Run, at: At, job: Job) -> None:
     with answering(202) as server:
         bought = with_receipt(job, at(server.base_url).receipt(job, "a-request"))

@@ -10,9 +10,10 @@ Documented, at https://docs.x.ai/developers/model-capabilities/video/generation:
 
 Seen by others: 202 without a body while a request waits; a refused output as HTTP 400 with the code
 `imagine:content-moderated`, or as a video whose `respect_moderation` is false; that moderated requests are billed;
-`expired` as a further status; `usage.cost_in_usd_ticks` with what a request has cost, which is believed before the
-terms. Assumed: a request that failed otherwise costs nothing, and a file lives for a day. There is no seed, no list
-of one's requests, no idempotency key and no way to cancel: a submit whose answer was lost is a person's.
+`expired` as a further status, which does not say whether there was a file; `usage.cost_in_usd_ticks` with what a
+request has cost, which is believed before the terms. Assumed: a request that failed otherwise costs nothing, and a
+file lives for a day. There is no seed, no list of one's requests, no idempotency key and no way to cancel: a submit
+whose answer was lost is a person's.
 """
 
 from collections.abc import Callable, Iterable
@@ -184,7 +185,11 @@ class XaiProvider:
     def _status(self, answer: Answer) -> _Status:
         if answer.status != 200:
             raise self._line.undecided(answer, "video")
-        return self._line.understood(answer, _Status, "video")
+        status = self._line.understood(answer, _Status, "video")
+        if status.status == "expired" and status.usage is None:
+            # Its file may have been made, and paid for, before.
+            raise Undecided("xAI says that the request has expired, and not what it has cost", answer=answer.kept())
+        return status
 
 
 def _request(order: RenderOrder, wire: XaiWire) -> dict[str, Any]:
