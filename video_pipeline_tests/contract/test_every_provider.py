@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation import PROVIDERS, Provider
 from video_pipeline.generation.providers import (
     Ending,
@@ -240,6 +241,12 @@ def test_a_job_that_the_provider_does_not_know_is_asked_for_again(run: Run, prov
     forgotten = with_receipt(job, provider.receipt(job, "00000000-0000-0000-0000-000000000000"))
     with pytest.raises(Undecided, match=r"404|UNKNOWN"):
         run(provider.poll(forgotten))
+
+
+@pytest.mark.parametrize("given", ["", "one two", "../other", "a-request\n", "-x", "x" * 101])
+def test_what_a_person_has_copied_and_is_no_id_is_a_sentence(provider: Provider, job: Job, given: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"is no request id of .*; copy it from its dashboard"):
+        provider.receipt(job, given)
 
 
 def test_a_model_that_is_not_there_makes_the_request_invalid(

@@ -58,7 +58,7 @@ class ProviderLine:
 
     def checked_id(self, provider_job_id: str) -> str:
         """An id that a person has copied, when it is one. Raises ConfigurationError."""
-        if not re.match(ID_PATTERN, provider_job_id):
+        if not re.fullmatch(ID_PATTERN, provider_job_id):
             raise ConfigurationError(
                 f"{clean(provider_job_id, 40)} is no request id of {self.name}; copy it from its dashboard."
             )
