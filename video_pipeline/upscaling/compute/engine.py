@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from video_pipeline.errors import UpscalingError
+from video_pipeline.upscaling.compute.memory import out_of_memory
 from video_pipeline.upscaling.compute.planes import PlaneFormat
 from video_pipeline.upscaling.compute.power import PowerMeter
 from video_pipeline.upscaling.compute.weights import load_weights
@@ -30,15 +31,6 @@ Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 Execution = Literal["auto", "plain", "rewritten", "fused", "compiled"]
 
-# Out-of-memory errors without a type of their own: the CPU's allocator and oneDNN; cuDNN, which tries its kernels
-# until none fits; cuBLAS, pinned memory and Triton.
-_OUT_OF_MEMORY_WORDS = (
-    "can't allocate memory",
-    "could not create a ",
-    "unable to find an engine",
-    "ALLOC_FAILED",
-    "out of memory",
-)
 # What torch says of a device or a driver that fails, whatever it is given to compute.
 _DEVICE_WORDS = ("CUDA", "cuDNN", "CUBLAS")
 # For the light networks. A single frame of the others fills a GPU.
@@ -227,7 +219,7 @@ class Engine:
                 try:
                     parts.append(self._start(some, compute))
                 except (RuntimeError, MemoryError) as error:
-                    if not _out_of_memory(error):
+                    if not out_of_memory(error):
                         raise
                     self._shrink(len(some), *size)
                     continue
@@ -368,7 +360,7 @@ class Pending:
 
 def is_the_machines(error: Exception) -> bool:
     """Whether it is memory or a device that failed, which the next clip would meet too."""
-    return _out_of_memory(error) or any(words in str(error) for words in _DEVICE_WORDS)
+    return out_of_memory(error) or any(words in str(error) for words in _DEVICE_WORDS)
 
 
 def _resolve(device: Device) -> str:
@@ -381,11 +373,3 @@ def _resolve(device: Device) -> str:
             "A GPU was asked for, but torch finds none; check the driver, or ask for the CPU or auto."
         )
     return device
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    import torch
-
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return any(words in str(error) for words in _OUT_OF_MEMORY_WORDS)

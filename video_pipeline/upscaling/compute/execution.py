@@ -20,6 +20,7 @@ from torch import Tensor
 
 from video_pipeline.errors import UpscalingError
 from video_pipeline.upscaling.compute.foreign import ForeignNetwork, read_foreign
+from video_pipeline.upscaling.compute.memory import out_of_memory
 from video_pipeline.upscaling.compute.networks import RealEsrganNetwork, RRDBNet, SRVGGNetCompact, build_network
 from video_pipeline.upscaling.compute.resample import cached_taps, resized
 from video_pipeline.upscaling.compute.rewrites import FoldedCompact, foldable, fusable, push_form
@@ -167,13 +168,15 @@ class Executions:
     def _checked(self, name: str, enlargement: Fraction) -> "_Built | None":
         """Build one execution. Returns None when its result is not the float32 one.
 
-        Raises UpscalingError when it was asked for and cannot be built here.
+        Raises UpscalingError when it was asked for and cannot be built here; when memory runs out, that error.
         """
         model = self._weights.model.name
         try:
             built = self._made(name, enlargement)
             agreement = self._agreement(built.network)
         except Exception as error:
+            if out_of_memory(error):
+                raise
             if name == "fused" and self._asked == "auto":
                 # A driver, a C compiler or shared memory that Triton lacks; torch's own kernels need none of it.
                 _LOG.warning("%s It goes on without.", self._not_built("Triton", error))

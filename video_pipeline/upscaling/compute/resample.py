@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from video_pipeline.upscaling.compute.memory import out_of_memory
+
 _LOG = logging.getLogger(__name__)
 
 Table = tuple[Tensor, Tensor]
@@ -77,6 +79,9 @@ def _kernel() -> "Callable[[Tensor, Table, Table], Tensor] | None":
         tiny = taps(4, 6).on(torch.device("cuda"))
         resample(torch.zeros(1, 1, 4, 4, device="cuda"), tiny, tiny)
     except Exception as error:
+        if out_of_memory(error):
+            # With smaller batches it may fit.
+            raise
         # It lacks Triton, a C compiler or a driver that is new enough; torch's own steps do the same.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         _LOG.warning("Triton cannot compile on this machine (%s); resizing goes on without.", reason)

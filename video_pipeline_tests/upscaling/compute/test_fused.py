@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from typing import NoReturn
 
 import pytest
 import torch
 
 from video_pipeline.errors import UpscalingError
+from video_pipeline.upscaling.compute import execution, resample
 from video_pipeline.upscaling.compute.execution import Executions
 from video_pipeline.upscaling.compute.networks import RRDBNet, SRVGGNetCompact
 from video_pipeline.upscaling.compute.rewrites import fusable
@@ -124,3 +126,33 @@ def test_where_triton_does_not_work_and_was_asked_for_it_is_a_sentence(monkeypat
     executions = _executions(monkeypatch, "fused")
     with pytest.raises(UpscalingError, match="Triton cannot compile realesr-animevideov3 on this machine"):
         executions.network(1, (48, 32), (72, 48))
+
+
+@pytest.mark.parametrize("asked", ["auto", "fused"])
+def test_memory_that_runs_out_is_not_taken_for_triton_that_does_not_work(
+    monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """The engine then takes fewer pictures at a time, and the network is fused all the same."""
+
+    def full(_: object) -> NoReturn:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    executions = _executions(monkeypatch, asked)
+    with monkeypatch.context() as filled:
+        filled.setattr(execution, "_fused", full)
+        with pytest.raises(torch.OutOfMemoryError):
+            executions.network(1, (48, 32), (72, 48))
+    monkeypatch.setattr(execution, "_fused", lambda network: network)
+    executions.network(1, (48, 32), (72, 48))
+    assert executions.name == "fused"
+
+
+def test_memory_that_runs_out_does_not_end_resizing_by_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> NoReturn:
+        raise RuntimeError("Triton Error [CUDA]: out of memory")
+
+    resample._kernel.cache_clear()
+    monkeypatch.setattr(resample, "taps", full)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        resample._kernel()
+    assert resample._kernel.cache_info().currsize == 0
