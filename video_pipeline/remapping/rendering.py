@@ -20,6 +20,8 @@ _SPACES = re.compile(r"\s+")
 _BEFORE_MARK = re.compile(rf"\s(?=[{_MARKS}.!?。！？)\]])")
 _TWO_MARKS = re.compile(rf"([{_MARKS}])(?: ?[{_MARKS}])+")
 _MARK_AT_END = re.compile(rf"[{_MARKS}] ?(?=[.!?。！？]|$)")
+# What closes the sentence before, spaces, and the mark of a line in a list.
+_LEAD = re.compile(r"(?:\s*[”’»)\]」』）])*\s*(?:[-–—•*#>]+\s+)*")
 _NOTHING_QUOTED = re.compile(r"\( ?\)|\[ ?\]|\" ?\"|“ ?”|（ ?）")
 
 
@@ -69,10 +71,12 @@ def in_place(
     pieces, changes = _taken_out(language, text, units, chosen, people=True)
     if not any(piece.says_something for piece in pieces):
         return None
+    lead = _lead(text, sentence)
+    pieces[0] = replace(pieces[0], gap=pieces[0].gap.removeprefix(lead))
     words = _tidy(_joined(language, pieces) + _end(text, sentence)).lstrip(_EDGES)
     if any(span.category in EXPRESSIVE for span in chosen):
         words = _with_tail(language, words)
-    return Rendered(_lead(text, sentence) + _begun(language, words, units), changes)
+    return Rendered(lead + _begun(language, words, units) + _line_end(text, sentence), changes)
 
 
 def impersonal(
@@ -108,7 +112,7 @@ def impersonal(
     parts = [part for part in parts if part.casefold() not in said]
     words = _tidy(language.data.joiner.join(parts + clauses) + _end(text, sentence))
     changes = tuple(change if change.after in words else replace(change, after="") for change in changes)
-    return Rendered(_lead(text, sentence) + _begun(language, words, units), changes)
+    return Rendered(_lead(text, sentence) + _begun(language, words, units) + _line_end(text, sentence), changes)
 
 
 # --- taking out --------------------------------------------------------------------------------------------------
@@ -349,9 +353,19 @@ def _with_tail(language: Language, sentence: str) -> str:
 
 
 def _lead(text: str, sentence: Sentence) -> str:
-    """The spaces before a sentence."""
-    whole = text[sentence.start : sentence.end]
-    return whole[: len(whole) - len(whole.lstrip())]
+    """What stands before a sentence and is not its own."""
+    first, after = sentence.tokens[0].start, sentence.start
+    if after > 0 and not text[after - 1].isspace():
+        # Right behind the mark of the sentence before, such a quotation mark closes.
+        while after < first and text[after] in "\"'":
+            after += 1
+    lead = _LEAD.match(text, after, first)
+    return text[sentence.start : lead.end() if lead else after]
+
+
+def _line_end(text: str, sentence: Sentence) -> str:
+    """The line break that ends a sentence."""
+    return "\n" if text[sentence.end - 1] == "\n" else ""
 
 
 def _end(text: str, sentence: Sentence) -> str:

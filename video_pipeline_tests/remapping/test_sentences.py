@@ -89,3 +89,24 @@ def test_a_category_that_the_policy_leaves_out_stays() -> None:
     policy = load_policy().generation.remapping
     without = policy.model_copy(update={"categories": tuple(c for c in policy.categories if c != "brand")})
     assert remapper_for(without).variants("A Tesla by the sea") == ()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "impersonal"),
+    [
+        (
+            "Scenes:\n- A girl smiles\n- A lighthouse\n",
+            "Scenes:\n- Medium shot, quiet setting, minimal expression\n- A lighthouse\n",
+        ),
+        (
+            '"What a day!" says the barista. Rain on glass.',
+            '"What a day!" Medium shot, quiet setting, minimal expression. Rain on glass.',
+        ),
+        ("« Bravo ! » crie le garçon.", "« Bravo ! » Plan moyen, cadre paisible, expression discrète."),
+        ('A lighthouse.\n"Stay" says the girl', "A lighthouse.\nMedium shot, minimal expression, Stay"),
+    ],
+    ids=["list", "quotation", "guillemets", "opening quotation mark"],
+)
+def test_what_stands_between_two_sentences_stays(prompt: str, impersonal: str) -> None:
+    said = {one.degree: one.prompt for one in REMAPPER.variants(prompt)}
+    assert said[Degree.IMPERSONAL] == impersonal
