@@ -110,3 +110,17 @@ def test_a_category_that_the_policy_leaves_out_stays() -> None:
 def test_what_stands_between_two_sentences_stays(prompt: str, impersonal: str) -> None:
     said = {one.degree: one.prompt for one in REMAPPER.variants(prompt)}
     assert said[Degree.IMPERSONAL] == impersonal
+
+
+@pytest.mark.parametrize(
+    ("prompt", "all_of_it"),
+    [
+        ("A CEO speaking at a podium", "A professional at a podium, minimal expression"),
+        ("A woman laughing at a table in a bar", "A woman at a table in a bar, minimal expression"),
+        ("A woman smiling at the camera in a park", "A woman in a park, minimal expression"),
+    ],
+    ids=["podium", "table", "camera"],
+)
+def test_what_is_left_of_a_sentence_is_still_one(prompt: str, all_of_it: str) -> None:
+    said = {one.degree: one.prompt for one in REMAPPER.variants(prompt)}
+    assert said[Degree.ALL] == all_of_it
