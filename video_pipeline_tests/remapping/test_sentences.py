@@ -118,8 +118,11 @@ def test_what_stands_between_two_sentences_stays(prompt: str, impersonal: str) -
         ("A CEO speaking at a podium", "A professional at a podium, minimal expression"),
         ("A woman laughing at a table in a bar", "A woman at a table in a bar, minimal expression"),
         ("A woman smiling at the camera in a park", "A woman in a park, minimal expression"),
+        ("Shot on iPhone 15 Pro: teenagers in Seoul", "Shot on phone: a small group in Seoul"),
+        ("Talking head interview in a library", "A quiet moment in a library, minimal expression"),
+        ("A teenager shoots the ball into the net", "Someone shoots the ball into the net"),
     ],
-    ids=["podium", "table", "camera"],
+    ids=["podium", "table", "camera", "model number", "talking head", "ball"],
 )
 def test_what_is_left_of_a_sentence_is_still_one(prompt: str, all_of_it: str) -> None:
     said = {one.degree: one.prompt for one in REMAPPER.variants(prompt)}
