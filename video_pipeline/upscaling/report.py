@@ -14,7 +14,8 @@ from video_pipeline.upscaling.compute.engine import Precision
 from video_pipeline.upscaling.compute.power import Share
 from video_pipeline.upscaling.compute.weights import check_denoise, find_model
 
-# Part of every fingerprint. Raise it when a change of the code changes the pictures: clips are then done again.
+# Part of every fingerprint. Raise it when a change of the code changes the pictures: clips are then done again. What
+# lies within the accuracy of a number format, as between executions and devices, is no such change.
 _REVISION = 4
 
 
