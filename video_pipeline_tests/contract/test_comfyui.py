@@ -14,7 +14,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from video_pipeline.errors import ConfigurationError
+from video_pipeline.errors import ConfigurationError, LedgerError
 from video_pipeline.generation import PROVIDERS, check_wires
 from video_pipeline.generation.providers import JobFailed, NotAccepted, Rendered, SubmitUnknown, Undecided
 from video_pipeline.generation.providers.comfyui import VENDOR, ComfyUIProvider, ComfyUISection, ComfyUIWire, Queue
@@ -102,6 +102,17 @@ def test_a_workflow_is_rendered_once_for_nothing_and_its_seconds_are_told(
     assert info.video is not None
     assert (info.video.size, info.duration_s) == ((108, 192), pytest.approx(1, abs=0.1))
     assert rendered.gpu_s is not None and 0 < rendered.gpu_s < 20
+
+
+def test_nothing_is_rendered_where_the_last_moment_says_no(
+    run: Run, comfyui: ComfyUIProvider, edge: Edge, job: Job
+) -> None:
+    def lost() -> None:
+        raise LedgerError("another worker holds the clip")
+
+    with pytest.raises(LedgerError, match="another worker"):
+        run(comfyui.submit(job, before=lost))
+    assert booked(edge, job) == []
 
 
 def test_nothing_is_moderated(run: Run, comfyui: ComfyUIProvider, own_catalogue: Catalogue, policy: Policy) -> None:

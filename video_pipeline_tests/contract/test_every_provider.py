@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from video_pipeline.errors import ConfigurationError
+from video_pipeline.errors import ConfigurationError, LedgerError
 from video_pipeline.generation import PROVIDERS, Provider
 from video_pipeline.generation.providers import (
     Ending,
@@ -228,6 +228,15 @@ def test_trouble_while_reading_is_not_the_end_of_a_job(
     edge.fault(fault, times=3)
     assert run(ended(provider, bought)).media_url
     assert len(booked(edge, job)) == 1
+
+
+def test_nothing_is_bought_where_the_last_moment_says_no(run: Run, provider: Provider, edge: Edge, job: Job) -> None:
+    def lost() -> None:
+        raise LedgerError("another worker holds the clip")
+
+    with pytest.raises(LedgerError, match="another worker"):
+        run(provider.submit(job, before=lost))
+    assert booked(edge, job) == []
 
 
 def test_a_stuck_job_never_ends_and_may_be_given_up(run: Run, provider: Provider, edge: Edge, job: Job) -> None:
