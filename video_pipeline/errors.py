@@ -22,6 +22,7 @@ Those that only one room raises are in that room, below one of these:
             JobFailed
             NoAnswer
             NotAccepted
+                TooDear
             NotSent
                 Stranger
                 Unsendable
