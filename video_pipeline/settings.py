@@ -83,6 +83,10 @@ class VendorSection(BaseSettings):
             )
         return url
 
+    def hosts(self, name: str) -> tuple[str, ...]:
+        """The hosts in the field `name`, which are separated by commas."""
+        return tuple(host.strip() for host in str(getattr(self, name)).split(",") if host.strip())
+
 
 def _is_server(url: str) -> bool:
     """Whether a text is an address of a server: nothing but its scheme, its host, and maybe a port and a path."""

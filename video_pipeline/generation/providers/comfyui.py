@@ -272,9 +272,7 @@ class ComfyUIProvider:
         answer = await self._line.submit(f"{self._url}/prompt", json=body, before=before)
         if answer.status != 200:
             raise _refused_submit(answer)
-        taken = readable(answer, _Taken)
-        if taken is None:
-            raise SubmitUnknown("ComfyUI's receipt could not be read", answer=answer.kept())
+        taken = self._line.taken(answer, _Taken)
         self._keeps_ids = taken.prompt_id == prompt_id
         if job.request["output"] in _outputs_not_made(taken.node_errors):
             with contextlib.suppress(Undecided):

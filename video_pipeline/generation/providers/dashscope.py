@@ -338,7 +338,7 @@ def _connect(section: DashScopeSection, client: httpx.AsyncClient) -> DashScopeP
         client,
         key=section.key.get_secret_value(),
         api_url=section.server("api_url"),
-        media_origins=[host.strip() for host in section.media_hosts.split(",") if host.strip()],
+        media_origins=section.hosts("media_hosts"),
     )
 
 

@@ -50,7 +50,7 @@ from video_pipeline.ledger import FailureKind, Job, JobKind, Receipt
 from video_pipeline.orders import Ending, Orientation, RenderOrder
 from video_pipeline.routing import Unit
 from video_pipeline.settings import VendorSection
-from video_pipeline.wire import Answer, Bounds, Secrets, Unreadable, clean
+from video_pipeline.wire import Answer, Bounds, Secrets, clean
 
 _MODERATION = "content_policy_violation"
 _CANCELED = "client_cancelled"
@@ -329,16 +329,8 @@ class FalProvider:
         raise _refused_submit(answer)
 
     def _receipt(self, job: Job, answer: Answer) -> Receipt:
-        try:
-            told = answer.read(_Receipt)
-        except Unreadable as error:
-            reason = "fal accepted the request, but its receipt could not be read"
-            raise SubmitUnknown(reason, answer=answer.kept()) from error
-        own = self.receipt(job, told.request_id)
-        given = told.model_dump(include=set(own.document), exclude_none=True)
-        return Receipt(
-            told.request_id, own.document | {k: url for k, url in given.items() if self._line.is_ours(url)}
-        )
+        told = self._line.taken(answer, _Receipt)
+        return self._line.with_addresses(self.receipt(job, told.request_id), told)
 
     async def reach(self) -> None:
         await self._line.reach(self._queue_url)
@@ -477,11 +469,7 @@ class FalProvider:
         await self._line.call_off("PUT", self._address(job, "cancel_url"))
 
     def _address(self, job: Job, name: str) -> str:
-        """Where to ask about a job: as its receipt says, unless that leads to another host."""
-        given = (job.receipt or {}).get(name)
-        if isinstance(given, str) and self._line.is_ours(given):
-            return given
-        return self.receipt(job, job.provider_job_id or "").document[name]
+        return self._line.address(job, name, self.receipt)
 
 
 class FalServer(FalProvider):
@@ -636,7 +624,7 @@ def _connect(section: FalSection, client: httpx.AsyncClient) -> FalProvider | No
         queue_url=section.server("queue_url"),
         api_url=section.server("api_url"),
         admin_key=section.admin_key.get_secret_value(),
-        media_origins=[host.strip() for host in section.media_hosts.split(",") if host.strip()],
+        media_origins=section.hosts("media_hosts"),
     )
 
 

@@ -38,7 +38,7 @@ from video_pipeline.generation.providers.protocol import (
 from video_pipeline.ledger import FailureKind, Job, Receipt
 from video_pipeline.orders import Ending, RenderOrder
 from video_pipeline.settings import VendorSection
-from video_pipeline.wire import Answer, Unreadable
+from video_pipeline.wire import Answer
 
 _DAY_S = 24 * 3600.0
 # What a request may cost beyond the catalogue's price: prices are rounded to tenths of a cent there and here.
@@ -155,16 +155,8 @@ class HiggsfieldProvider:
             )
 
     def _receipt(self, job: Job, answer: Answer) -> Receipt:
-        try:
-            told = answer.read(_Receipt)
-        except Unreadable as error:
-            reason = "Higgsfield accepted the request, but its receipt could not be read"
-            raise SubmitUnknown(reason, answer=answer.kept()) from error
-        own = self.receipt(job, told.request_id)
-        given = told.model_dump(include=set(own.document), exclude_none=True)
-        return Receipt(
-            told.request_id, own.document | {k: url for k, url in given.items() if self._line.is_ours(url)}
-        )
+        told = self._line.taken(answer, _Receipt)
+        return self._line.with_addresses(self.receipt(job, told.request_id), told)
 
     async def reach(self) -> None:
         await self._line.reach(f"{self._url}/models")
@@ -208,11 +200,7 @@ class HiggsfieldProvider:
         return answer, self._line.understood(answer, _Status, "status")
 
     def _address(self, job: Job, name: str) -> str:
-        """Where to ask about a job: as its receipt says, unless that leads to another host."""
-        given = (job.receipt or {}).get(name)
-        if isinstance(given, str) and self._line.is_ours(given):
-            return given
-        return self.receipt(job, job.provider_job_id or "").document[name]
+        return self._line.address(job, name, self.receipt)
 
 
 def _request(order: RenderOrder, wire: EndpointWire) -> dict[str, Any]:

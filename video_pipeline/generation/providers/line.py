@@ -6,6 +6,7 @@ What a vendor's own words mean is its adapter's business.
 import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import httpx
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, W
 
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation.providers.protocol import NotAccepted, SubmitUnknown, Undecided
-from video_pipeline.ledger import FailureKind
+from video_pipeline.ledger import FailureKind, Job, Receipt
 from video_pipeline.wire import Answer, Bounds, Line, NoAnswer, NotSent, Unreadable, Unsendable, clean
 
 _LOG = logging.getLogger(__name__)
@@ -91,6 +92,26 @@ class ProviderLine:
             raise NotAccepted(FailureKind.TRANSIENT, str(error)) from error
         except NoAnswer as error:
             raise SubmitUnknown(str(error)) from error
+
+    def taken(self, answer: Answer, model: type[_ModelT]) -> _ModelT:
+        """The receipt of a submit that was accepted. Raises SubmitUnknown: it was bought, whatever it is called."""
+        try:
+            return answer.read(model)
+        except Unreadable as error:
+            reason = f"{self.name} accepted a submit, but its receipt could not be read"
+            raise SubmitUnknown(reason, answer=answer.kept()) from error
+
+    def with_addresses(self, own: Receipt, told: BaseModel) -> Receipt:
+        """`own` with the addresses that the provider has told in the place of ours, where they are on its hosts."""
+        given = told.model_dump(include=set(own.document), exclude_none=True)
+        return replace(own, document=own.document | {k: url for k, url in given.items() if self.is_ours(url)})
+
+    def address(self, job: Job, name: str, receipt: Callable[[Job, str], Receipt]) -> str:
+        """Where to ask about a job: as its receipt says, or, where that is on another host, `receipt`."""
+        given = (job.receipt or {}).get(name)
+        if isinstance(given, str) and self.is_ours(given):
+            return given
+        return receipt(job, job.provider_job_id or "").document[name]
 
     async def read(
         self,

@@ -35,7 +35,7 @@ from video_pipeline.generation.providers.protocol import (
 from video_pipeline.ledger import FailureKind, Job, Receipt
 from video_pipeline.orders import Ending, Orientation, RenderOrder
 from video_pipeline.settings import VendorSection
-from video_pipeline.wire import Answer, Unreadable
+from video_pipeline.wire import Answer
 
 _VERSION = "2024-11-06"
 _WAITING = ("PENDING", "THROTTLED")
@@ -130,11 +130,7 @@ class RunwayProvider:
         url = f"{self._url}/v1/{job.request['endpoint']}"
         answer = await self._line.submit(url, json=job.request["arguments"], before=before)
         if 200 <= answer.status < 300:
-            try:
-                return self.receipt(job, answer.read(_Receipt).id)
-            except Unreadable as error:
-                reason = "Runway accepted the task, but its receipt could not be read"
-                raise SubmitUnknown(reason, answer=answer.kept()) from error
+            return self.receipt(job, self._line.taken(answer, _Receipt).id)
         raise _refused_submit(answer)
 
     async def reach(self) -> None:

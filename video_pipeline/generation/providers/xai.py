@@ -36,7 +36,7 @@ from video_pipeline.generation.providers.protocol import (
 from video_pipeline.ledger import FailureKind, Job, Receipt
 from video_pipeline.orders import Ending, RenderOrder
 from video_pipeline.settings import VendorSection
-from video_pipeline.wire import Answer, Unreadable
+from video_pipeline.wire import Answer
 
 _MODERATED = "imagine:content-moderated"
 _KINDS = {
@@ -133,11 +133,7 @@ class XaiProvider:
         url = f"{self._videos}/{job.request['endpoint']}"
         answer = await self._line.submit(url, json=job.request["arguments"], before=before)
         if 200 <= answer.status < 300:
-            try:
-                return self.receipt(job, answer.read(_Receipt).request_id)
-            except Unreadable as error:
-                reason = "xAI accepted the request, but its receipt could not be read"
-                raise SubmitUnknown(reason, answer=answer.kept()) from error
+            return self.receipt(job, self._line.taken(answer, _Receipt).request_id)
         raise _refused_submit(answer)
 
     async def reach(self) -> None:
