@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 
+import video_pipeline.routing
 from benchmarks.bottle.house import start_vendors, stop_postgres
 from benchmarks.bottle.vendors import WORLD
 from benchmarks.bottle.worker import UpscalerStub
@@ -42,6 +43,8 @@ from video_pipeline.storage import read_rows, table_key, write_rows
 
 _JOBS = ("production_day", "nightly_scoring")
 _CONCURRENCY = 32
+# The shelf speaks fal's wire alone.
+_ONE_VENDOR = Path(video_pipeline.routing.__file__).with_name("catalogue_sandbox.yaml")
 # What a clip's way through a day leaves in the ledger, each after what it refers to.
 _ROWS = (
     *("inbox_files", "briefs", "quarantine", "decisions", "jobs", "job_events", "spend", "publications"),
@@ -172,6 +175,7 @@ def _house() -> Iterator[Services]:
             own,
             VIDEO_PIPELINE_STATE_DIR=str(folder / "state"),
             VIDEO_PIPELINE_POLICY_FILE=str(folder / "policy.yaml"),
+            VIDEO_PIPELINE_CATALOGUE_FILE=str(_ONE_VENDOR),
             **{WORLD: str(folder / "world.json")},
         )
         get_settings.cache_clear()

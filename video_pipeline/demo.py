@@ -15,7 +15,8 @@ import httpx
 from video_pipeline import days
 from video_pipeline.clips import ClipStatus
 from video_pipeline.errors import ConfigurationError
-from video_pipeline.feedback import ClipFact, CostReport
+from video_pipeline.feedback import ClipFact, CostReport, ProviderDay, providers_of_day
+from video_pipeline.generation import is_own_gpu
 from video_pipeline.launcher import StageProgress, run_job
 from video_pipeline.ledger import PublicationState
 from video_pipeline.services import Services
@@ -49,6 +50,7 @@ class DemoReport:
     quarantined: list[dict[str, Any]]
     platforms: dict[str, list[str]]
     costs: CostReport
+    providers: list[ProviderDay]
     sandbox: Books
     ledger: Books
     new_billed_jobs: int
@@ -63,6 +65,7 @@ class DemoReport:
         return {
             "day": str(self.costs.day),
             "briefs": [self._brief(fact) for fact in self.facts] + [_malformed(item) for item in self.quarantined],
+            "providers": [_provider(one) for one in self.providers],
             "billed_jobs": {"sandbox": self.sandbox.jobs, "ledger": self.ledger.jobs},
             "billed_usd": {"sandbox": str(self.sandbox.usd), "ledger": str(self.ledger.usd)},
             "published": {"sandbox": self.sandbox.published, "ledger": self.ledger.published},
@@ -119,6 +122,7 @@ def run_demo(services: Services, *, on_progress: Callable[[StageProgress], None]
         quarantined=services.ledger.intake.quarantined(day),
         platforms=not_connected,
         costs=_rows(services, "cost_report", day, CostReport)[0],
+        providers=providers_of_day(services.ledger.jobs.of_day(day)),
         sandbox=sandbox_books(services.sandbox.base_url, of_books),
         ledger=after,
         new_billed_jobs=after.jobs - before.jobs,
@@ -129,9 +133,13 @@ def run_demo(services: Services, *, on_progress: Callable[[StageProgress], None]
 
 
 def ledger_books(services: Services, day: date) -> Books:
-    """Our side: jobs billed and clips published during the UTC day, whichever production day they belong to."""
+    """Our side: jobs billed and clips published during the UTC day, whichever production day they belong to.
+
+    What the team's own GPU has made is nobody's bill.
+    """
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    jobs = services.ledger.jobs.billed_between(start, start + timedelta(days=1))
+    booked = services.ledger.jobs.billed_between(start, start + timedelta(days=1))
+    jobs = [job for job in booked if not is_own_gpu(job.provider)]
     published = services.ledger.publications.published_between(start, start + timedelta(days=1))
     return Books(
         jobs=len(jobs),
@@ -170,6 +178,20 @@ def _place_of_page(store: ObjectStore, day: date) -> str | None:
         return store.url(page)
     with store.local_copy(page) as path:
         return str(path)
+
+
+def _provider(one: ProviderDay) -> dict[str, Any]:
+    return {
+        "provider": one.provider,
+        "own_gpu": one.own_gpu,
+        "jobs": one.asked,
+        "refused": one.refused,
+        "shots_made": one.made,
+        "rescued": dict(one.rescued),
+        "refused_elsewhere": one.refused_elsewhere,
+        "cost_usd": str(one.usd),
+        "rescued_shots_usd": str(one.rescued_usd),
+    }
 
 
 def _malformed(item: dict[str, Any]) -> dict[str, Any]:

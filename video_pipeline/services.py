@@ -17,7 +17,12 @@ from video_pipeline.days import use_zone
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.ledger import Ledger, open_ledger
 from video_pipeline.policy import Policy, load_policy
-from video_pipeline.routing import Catalogue, load_catalogue, load_own_gpu_catalogue
+from video_pipeline.routing import (
+    Catalogue,
+    load_catalogue,
+    load_own_gpu_catalogue,
+    load_sandbox_vendors_catalogue,
+)
 from video_pipeline.sandbox import SandboxAddress, ensure_running
 from video_pipeline.settings import Mode, Settings, WorkerSettings, get_settings
 from video_pipeline.storage import ObjectStore, open_store
@@ -70,12 +75,15 @@ class Services:
     def catalogue(self) -> Catalogue:
         """The models that can be bought: live, those of connected providers, with those of a GPU of the team's own.
 
-        With none connected it is all that anybody could buy, so that a plan needs no keys.
+        With none connected it is all that anybody could buy, so that a plan needs no keys. In the sandbox everything
+        is connected.
         """
         from video_pipeline.generation import PROVIDERS, check_wires
 
         catalogue = check_wires(load_catalogue(self.settings.catalogue_file, sandbox=self._sandboxed))
         if self._sandboxed:
+            if self.settings.catalogue_file is None:
+                catalogue = catalogue.joined(check_wires(load_sandbox_vendors_catalogue()))
             return catalogue
         connected = [
             name for name, vendor in PROVIDERS.items() if self.settings.section(vendor.section).connected(name)

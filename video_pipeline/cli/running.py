@@ -125,6 +125,7 @@ def _print_demo(document: dict[str, Any], report: Path) -> None:
     for brief in document["briefs"]:
         if brief["reason"]:
             console.print(escaped(f"{brief['brief']}: {brief['reason']}"), highlight=False)
+    console.print(_providers_table(document))
     _print_money(document)
     console.print(
         "The sandbox renders small, short clips (108x192 and 180x320 at 12 frames a second), so that a CPU can "
@@ -152,6 +153,25 @@ def _clips_table(document: dict[str, Any]) -> Table:
             brief["final_size"] or "–",
             brief["status"],
             escaped(" ".join(part for part in (brief["published_url"], dry) if part) or "–"),
+        )
+    return table
+
+
+def _providers_table(document: dict[str, Any]) -> Table:
+    """Who made the shots, and which of them had been refused before."""
+    table = Table(title="Providers, and what they rescued", title_justify="left")
+    for name in ("provider", "jobs", "refused", "shots made", "rescued", "refused elsewhere", "cost $"):
+        table.add_column(name, justify="left" if name in ("provider", "rescued") else "right", overflow="fold")
+    for one in document["providers"]:
+        rescued = ", ".join(f"{shots} by {how.replace('_', ' ')}" for how, shots in one["rescued"].items())
+        table.add_row(
+            f"{one['provider']} (own GPU)" if one["own_gpu"] else one["provider"],
+            str(one["jobs"]),
+            str(one["refused"]),
+            str(one["shots_made"]),
+            rescued or "–",
+            str(one["refused_elsewhere"]),
+            f"{float(one['cost_usd']):.{6 if one['own_gpu'] else 4}f}",
         )
     return table
 

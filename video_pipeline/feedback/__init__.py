@@ -47,6 +47,7 @@ from video_pipeline.feedback.patterns import (
 )
 from video_pipeline.feedback.price_watch import TROUBLE, ListedModel, PriceState, earlier_prices, listed_prices
 from video_pipeline.feedback.record import recorded_days
+from video_pipeline.feedback.rescues import ProviderDay, providers_of_day
 from video_pipeline.feedback.scores import ModelScore, Verdict, score_models
 from video_pipeline.feedback.sheet import (
     PlatformSheet,
@@ -107,6 +108,7 @@ __all__ = [
     "PatternVerdict",
     "PlatformSheet",
     "PriceState",
+    "ProviderDay",
     "Recorded",
     "RecordedDay",
     "Standing",
@@ -139,6 +141,7 @@ __all__ = [
     "mature_ages",
     "not_replayed",
     "price_alerts",
+    "providers_of_day",
     "put_affinity_in_force",
     "put_guidance_in_force",
     "put_learned_in_force",

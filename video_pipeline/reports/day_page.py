@@ -5,7 +5,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from video_pipeline.feedback import TROUBLE, BilledRequest, ClipFact, CostReport, DayBill, ListedModel
+from video_pipeline.feedback import (
+    TROUBLE,
+    BilledRequest,
+    ClipFact,
+    CostReport,
+    DayBill,
+    ListedModel,
+    providers_of_day,
+)
 from video_pipeline.ledger import Ledger
 from video_pipeline.reports.addresses import web_address
 from video_pipeline.reports.gallery import sheet_names
@@ -54,6 +62,7 @@ def day_report(
         "waste_svg": waste_svg(report, width=CHART_WIDTH) if report.waste_by_day else None,
         "value_svg": value_svg(values, width=CHART_WIDTH) if any(value.worth for value in values) else None,
         "scored_on": scores[0].day if scores else None,
+        "providers": providers_of_day(ledger.jobs.of_day(report.day)),
         "models": _models(facts, given),
         "explored_usd": sum((one.extra_usd for one in given.values()), Decimal(0)),
         "bills": bills,

@@ -10,6 +10,7 @@ from video_pipeline.routing.catalogue import (
     Tier,
     load_catalogue,
     load_own_gpu_catalogue,
+    load_sandbox_vendors_catalogue,
 )
 from video_pipeline.routing.decision import (
     Decision,
@@ -78,6 +79,7 @@ __all__ = [
     "load_catalogue",
     "load_own_gpu_catalogue",
     "load_prices",
+    "load_sandbox_vendors_catalogue",
     "plan_clip",
     "plan_day",
     "preview_of",

@@ -251,6 +251,11 @@ def load_own_gpu_catalogue() -> Catalogue:
     return _packaged("catalogue_own_gpu.yaml")
 
 
+def load_sandbox_vendors_catalogue() -> Catalogue:
+    """The packaged models of the sandbox that other vendors sell, and that a GPU of the team's own renders."""
+    return _packaged("catalogue_sandbox_vendors.yaml")
+
+
 def _packaged(name: str) -> Catalogue:
     text = resources.files("video_pipeline.routing").joinpath(name).read_text()
     return _validated(yaml.safe_load(text), name)

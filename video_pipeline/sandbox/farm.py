@@ -227,7 +227,9 @@ class RenderFarm:
         if not purchase.moderated:
             return None
         drawn_by = f"{purchase.endpoint}\n{order.prompt}\n{order.seed}"
-        return self._moderation.refusal(part, words, makes=order.kind, drawn_by=drawn_by, rate=rate)
+        return self._moderation.refusal(
+            part, words, vendor=purchase.wire, makes=order.kind, drawn_by=drawn_by, rate=rate
+        )
 
     def _shown(self, image: str) -> str:
         """What an image shows: the words that it was rendered from; nothing of one that is not this server's."""

@@ -1,7 +1,7 @@
 """The sandbox's moderation: what a prompt may not say, and a start image and an output may not show.
 
 The rules are data (`moderation.yaml`), so that a test or a newcomer can read why something was refused. They hold for
-every model and every vendor alike; what a refusal costs is the vendors' own.
+every model, and for every vendor but where a rule names some; what a refusal costs is the vendors' own.
 """
 
 import hashlib
@@ -30,9 +30,10 @@ _NOUNS = {Part.PROMPT: "prompt", Part.START_IMAGE: "start image", Part.OUTPUT: "
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule of the file; `makes` holds "video" or "image" or both."""
+    """One rule of the file; `makes` holds "video" or "image" or both, `vendors` wires, or none for all of them."""
 
     reason: str
+    vendors: frozenset[str]
     makes: frozenset[str]
     looks_at: frozenset[Part]
     terms: tuple[str, ...]
@@ -55,14 +56,18 @@ class Moderation:
         self._rates: Mapping[Part, float] = {Part(part): float(rate) for part, rate in listed["rates"].items()}
         self._rules = [_rule(entry) for entry in listed["rules"]]
 
-    def refusal(self, part: Part, words: str, *, makes: str, drawn_by: str = "", rate: float = 0.0) -> str | None:
+    def refusal(
+        self, part: Part, words: str, *, makes: str, vendor: str = "", drawn_by: str = "", rate: float = 0.0
+    ) -> str | None:
         """The reason for which a part is refused, None when it passes.
 
-        `words` are what is in it, as far as anyone knows. `drawn_by` is what random refusals depend on, and `rate`
-        the model's own share of them.
+        `vendor` is the wire that the request came through; without it, only everybody's rules hold. `words` are what
+        is in the part, as far as anyone knows. `drawn_by` is what random refusals depend on, and `rate` the model's
+        own share of them.
         """
         for rule in self._rules:
-            found = rule.found(words) if part in rule.looks_at and makes in rule.makes else None
+            asked = part in rule.looks_at and makes in rule.makes and vendor in (rule.vendors or {vendor})
+            found = rule.found(words) if asked else None
             if found:
                 return f"the {_NOUNS[part]} {rule.reason} {found}"
         if unlucky(f"{part}\n{drawn_by}", max(rate, self._rates.get(part, 0.0))):
@@ -79,6 +84,7 @@ def unlucky(drawn_by: str, rate: float) -> bool:
 def _rule(entry: dict[str, Any]) -> Rule:
     return Rule(
         reason=entry["reason"],
+        vendors=frozenset(entry.get("vendors", ())),
         makes=frozenset(entry["makes"]),
         looks_at=frozenset(Part(part) for part in entry["looks_at"]),
         terms=tuple(entry["any"]),

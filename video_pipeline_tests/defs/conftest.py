@@ -10,6 +10,7 @@ import yaml
 
 from video_pipeline.services import Services
 from video_pipeline.settings import Mode, Settings
+from video_pipeline_tests.routing.catalogues import ONE_VENDOR
 
 ServicesWith = Callable[[dict], Services]
 
@@ -34,6 +35,7 @@ def services_with(ledger_url: str, tmp_path: Path) -> Iterator[ServicesWith]:
             inbox_dir=tmp_path / "inbox",
             ledger_url=ledger_url,
             policy_file=policy_file,
+            catalogue_file=ONE_VENDOR,
             slack_webhook_url=None,
             discord_webhook_url=None,
         )

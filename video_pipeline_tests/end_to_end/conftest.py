@@ -19,6 +19,7 @@ from video_pipeline_tests.conftest import NewDatabase, stop_embedded
 from video_pipeline_tests.disks import small_disk
 from video_pipeline_tests.integration.small_day import write_policy
 from video_pipeline_tests.processes import Command, run_command
+from video_pipeline_tests.routing.catalogues import ONE_VENDOR
 
 COMMAND = (sys.executable, "-m", "video_pipeline.cli")
 # Nothing of the developer's own settings may reach a child.
@@ -46,6 +47,7 @@ class Machine:
             "VIDEO_PIPELINE_STATE_DIR": str(self.state),
             "VIDEO_PIPELINE_INBOX_DIR": str(self.inbox),
             "VIDEO_PIPELINE_POLICY_FILE": str(write_policy(folder / "policy.yaml")),
+            "VIDEO_PIPELINE_CATALOGUE_FILE": str(ONE_VENDOR),
             "DAGSTER_HOME": str(folder / "dagster"),
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "PYTHONUNBUFFERED": "1",

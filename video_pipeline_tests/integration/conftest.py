@@ -17,6 +17,7 @@ from video_pipeline.settings import Mode, Settings
 from video_pipeline.storage import read_rows, table_key
 from video_pipeline_tests.conftest import NewDatabase
 from video_pipeline_tests.integration.small_day import write_policy
+from video_pipeline_tests.routing.catalogues import ONE_VENDOR
 
 
 class House:
@@ -30,6 +31,7 @@ class House:
             state_dir=folder / "state",
             inbox_dir=self.inbox,
             ledger_url=ledger_url,
+            catalogue_file=ONE_VENDOR,
             **{"mode": Mode.SANDBOX, "slack_webhook_url": None, "discord_webhook_url": None} | settings,
         )
         self.instance = dg.DagsterInstance.ephemeral()

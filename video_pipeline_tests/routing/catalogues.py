@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
 
+import video_pipeline.routing
 from video_pipeline.briefs import ShotKind
 from video_pipeline.routing import Belief, Catalogue, Model, Promotion, RoutingState, Tier
+
+ONE_VENDOR = Path(video_pipeline.routing.__file__).with_name("catalogue_sandbox.yaml")
+"""The sandbox's models behind fal's wire alone: each of a day's purchases is then in one vendor's books."""
 
 _CENTS = st.integers(1, 40).map(lambda cents: f"{cents / 100:.2f}")
 

@@ -54,6 +54,16 @@ def test_what_may_be_said_may_not_be_shown_all_the_same() -> None:
     assert RULES.refusal(Part.OUTPUT, "Gunfire over the hill", makes="video") == "the output shows 'gunfire'"
 
 
+def test_a_vendors_own_rule_is_nobody_elses() -> None:
+    said = {
+        vendor: RULES.refusal(Part.PROMPT, "A cocktail at dusk", makes="video", vendor=vendor)
+        for vendor in ("fal", "xai")
+    }
+    assert said == {"fal": "the prompt shows alcohol 'cocktail'", "xai": None}
+    for vendor in ("fal", "xai"):
+        assert RULES.refusal(Part.PROMPT, "A casino at dusk", makes="video", vendor=vendor) is not None
+
+
 def test_a_chinese_word_is_found_wherever_it_stands(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(HIDDEN.replace("lantern", "灯笼"), encoding="utf-8")
     rules = Moderation(tmp_path / "rules.yaml")
