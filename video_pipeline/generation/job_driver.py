@@ -90,7 +90,7 @@ class _Intent:
     def __init__(self, lease: Lease) -> None:
         self._lease = lease
         self.moment = datetime.now(UTC)
-        self.outcome: Receipt | Failure | None = _NOT_SENT
+        self.outcome: Receipt | tuple[Failure, Bill] | None = _NOT_SENT, NOTHING_BILLED
 
     def goes_out(self) -> None:
         """Its bytes are sent now. Raises LeaseLost, and nothing is sent."""
@@ -366,10 +366,11 @@ class JobDriver:
         try:
             for _ in range(_WORD_TRIES):
                 try:
-                    if isinstance(outcome, Failure):
-                        await self._db(jobs.failed, job, outcome)
-                    else:
+                    if isinstance(outcome, Receipt):
                         await self._db(jobs.submitted, job, outcome, note="told by who has sent it")
+                    else:
+                        failure, bill = outcome
+                        await self._db(jobs.failed, job, failure, bill=bill)
                     break
                 except LedgerError:
                     # It was not in this state, or the ledger's answer was lost once more.
@@ -427,8 +428,8 @@ class JobDriver:
             except NotAccepted as error:
                 self._unanswered(job.provider, error)
                 if error.documented:
-                    intent.outcome = _refusal(error)
-                again = error.kind is FailureKind.TRANSIENT and wait_s is not None
+                    intent.outcome = _refusal(error), _refusal_bill(error)
+                again = error.kind is FailureKind.TRANSIENT and wait_s is not None and not error.usd
                 if again:
                     _LOG.warning("%s was not accepted (%s); again in %s s", job.clip_id, error.reason, wait_s)
                     await asyncio.sleep(max(wait_s or 0, min(error.retry_after_s or 0, _LONGEST_RETRY_S)))
@@ -437,7 +438,7 @@ class JobDriver:
                 if found is not None:
                     intent.outcome, how = found
                     return await self._submitted(job, intent.outcome, note=f"{error.reason}; {how}")
-                intent.outcome = _refusal(error)
+                intent.outcome = _refusal(error), _refusal_bill(error)
                 if not again:
                     return await self._refused(job, error)
             except SubmitUnknown as error:
@@ -465,7 +466,7 @@ class JobDriver:
             raise SubmitUnknown(f"{error.reason}; {undecided}", answer=error.answer) from undecided
 
     async def _refused(self, job: Job, error: NotAccepted) -> Job:
-        return await self._fail(job, _refusal(error), answer=error.answer)
+        return await self._fail(job, _refusal(error), bill=_refusal_bill(error), answer=error.answer)
 
     async def _submitted(self, job: Job, receipt: Receipt, *, note: str = "") -> Job:
         job = await self._db(self._jobs.submitted, job, receipt, note=note)
@@ -526,7 +527,7 @@ class JobDriver:
             except TooDear as error:
                 return await self._in_doubt(job, f"{why}; {error.reason}", error.answer)
             except NotAccepted as error:
-                if error.documented and error.kind in (FailureKind.MODERATION, FailureKind.INVALID):
+                if error.documented and (error.usd or error.kind in (FailureKind.MODERATION, FailureKind.INVALID)):
                     return await self._refused(job, error)
                 said = error.reason
             except SubmitUnknown as error:
@@ -620,8 +621,7 @@ class JobDriver:
                 rendered = await provider.result(job) if await provider.poll(job) else None
             except JobFailed as error:
                 failure = Failure(error.kind, error.reason, retry_allowed=error.retry_allowed)
-                billed = error.ending in self._billed(job) if error.billed is None else error.billed
-                return await self._fail(job, failure, billed=billed, answer=error.answer)
+                return await self._fail(job, failure, bill=self._bill(job, error), answer=error.answer)
             except Undecided as error:
                 self._unanswered(job.provider, error)
                 said = str(error)[:_LONGEST_REASON]
@@ -723,12 +723,20 @@ class JobDriver:
             job,
             media_url=rendered.media_url,
             media_bytes=rendered.size_bytes,
-            bill=list_price(job) if rendered.gpu_s is None else self._own_gpu(job, rendered.gpu_s),
+            bill=self._bill_of_file(job, rendered),
         )
 
-    def _own_gpu(self, job: Job, gpu_s: float) -> Bill:
-        """What a job has cost that the team's own GPU was at work on."""
-        return Bill(self._electricity.gpu_usd(gpu_s), job.requested_s)
+    def _bill_of_file(self, job: Job, rendered: Rendered) -> Bill:
+        """What a job has cost that has ended with a file: what is told of it, else the price of its order."""
+        if rendered.gpu_s is not None:
+            return Bill(self._electricity.gpu_usd(rendered.gpu_s), job.requested_s)
+        return list_price(job) if rendered.usd is None else Bill(rendered.usd, job.requested_s)
+
+    def _bill(self, job: Job, failed: JobFailed) -> Bill:
+        """What a job has cost that has ended without a file: what is told of it, else what the terms say."""
+        if failed.usd is not None:
+            return Bill(failed.usd, job.requested_s if failed.usd else 0.0)
+        return list_price(job) if failed.ending in self._billed(job) else NOTHING_BILLED
 
     def is_owed(self, job: Job) -> bool:
         """Whether a job is, or may be, paid for, and may still hand its file over."""
@@ -764,12 +772,13 @@ class JobDriver:
         with self._store.local_copy(key) as path:
             return check_clip(path, expected)
 
-    async def _fail(self, job: Job, failure: Failure, *, billed: bool = False, answer: Kept | None = None) -> Job:
+    async def _fail(
+        self, job: Job, failure: Failure, *, bill: Bill = NOTHING_BILLED, answer: Kept | None = None
+    ) -> Job:
         """End a job without a clip, free its reservation and say so where it is not part of the plan."""
         failure = replace(failure, reason=failure.reason[:_LONGEST_REASON])
         if failure.kind in _CAUSES:
             await self._tell(messages.provider_failing(job, failure))
-        bill = list_price(job) if billed else NOTHING_BILLED
         asked = job.submitted_at is not None
         job = await self._db(self._jobs.failed, job, failure, bill=bill, answer=answer)
         if failure.kind in _CAUSES:
@@ -790,6 +799,11 @@ class JobDriver:
 
 def _refusal(error: NotAccepted) -> Failure:
     return Failure(error.kind, error.reason[:_LONGEST_REASON], retry_allowed=error.retry_allowed)
+
+
+def _refusal_bill(error: NotAccepted) -> Bill:
+    """What a refusal costs: no second of video."""
+    return Bill(error.usd) if error.usd else NOTHING_BILLED
 
 
 def is_overdue(job: Job, policy: GenerationPolicy) -> bool:

@@ -81,7 +81,7 @@ def booked(edge: Edge, job: Job) -> list[dict[str, Any]]:
 
 
 def is_billed(provider: Provider, failed: JobFailed) -> bool:
-    return failed.ending in provider.terms.billed if failed.billed is None else failed.billed
+    return failed.ending in provider.terms.billed if failed.usd is None else failed.usd > 0
 
 
 def picture(edge: Edge, prompt: str) -> str:

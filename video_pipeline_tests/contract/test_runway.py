@@ -79,12 +79,20 @@ def test_a_failure_code_says_what_went_wrong(
 
 
 @pytest.mark.parametrize(
-    ("cost", "billed"), [({"credits": 0}, False), ({"credits": 25}, True), (None, None), ({"credits": "x"}, None)]
+    ("cost", "usd"),
+    [
+        ({"credits": 0}, 0),
+        ({"credits": 25}, Decimal("0.25")),
+        ({"credits": 0.5}, Decimal("0.005")),
+        (None, None),
+        ({"credits": "x"}, None),
+        ({"credits": 1e12}, None),
+    ],
 )
 def test_what_a_task_says_it_cost_holds_before_the_terms(
-    run: Run, at: At, job: Job, cost: object, billed: bool | None
+    run: Run, at: At, job: Job, cost: object, usd: Decimal | None
 ) -> None:
-    assert failure(run, at, job, failureCode="SAFETY.OUTPUT.VIDEO", cost=cost).billed is billed
+    assert failure(run, at, job, failureCode="SAFETY.OUTPUT.VIDEO", cost=cost).usd == usd
 
 
 def test_a_throttled_task_is_taken_and_waits(run: Run, runway: RunwayProvider, edge: Edge, job: Job) -> None:
@@ -117,7 +125,7 @@ def test_a_deleted_task_is_gone_for_nothing_once_it_must_be_known(run: Run, at: 
             with pytest.raises(said) as raised:
                 run(at(server.base_url).poll(bought))
     assert isinstance(raised.value, JobFailed)
-    assert (raised.value.kind, raised.value.billed) == (FailureKind.CANCELED, False)
+    assert (raised.value.kind, raised.value.usd) == (FailureKind.CANCELED, 0)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +167,7 @@ def test_a_refused_input_costs_as_much_as_a_clip(run: Run, runway: RunwayProvide
     )
     with pytest.raises(JobFailed) as failed:
         run(ended(runway, submitted(run, runway, refused)))
-    assert (failed.value.ending, failed.value.billed) == (Ending.PROMPT_REFUSED, True)
+    assert (failed.value.ending, failed.value.usd) == (Ending.PROMPT_REFUSED, job.expected_usd)
     [request] = booked(edge, refused)
     assert Decimal(request["usd"]) == job.expected_usd
 

@@ -79,7 +79,7 @@ def test_a_failure_says_whether_moderation_or_the_request_is_behind_it(
 ) -> None:
     with pytest.raises(JobFailed) as failed:
         result(run, at, job, 200, status="failed", error=error)
-    assert (failed.value.kind, failed.value.ending, failed.value.billed) == (kind, ending, None)
+    assert (failed.value.kind, failed.value.ending, failed.value.usd) == (kind, ending, None)
 
 
 @pytest.mark.parametrize(
@@ -91,15 +91,21 @@ def test_a_failure_says_whether_moderation_or_the_request_is_behind_it(
     ids=["an error", "a video that is withheld"],
 )
 @pytest.mark.parametrize(
-    ("usage", "billed"), [({"cost_in_usd_ticks": 900}, True), ({"cost_in_usd_ticks": 0}, False), (None, None)]
+    ("usage", "usd"),
+    [
+        ({"cost_in_usd_ticks": 500_000_000}, Decimal("0.05")),
+        ({"cost_in_usd_ticks": 0}, 0),
+        ({"cost_in_usd_ticks": 10**18}, None),
+        (None, None),
+    ],
 )
 def test_a_refused_output_has_two_forms_and_may_tell_its_cost(
-    run: Run, at: At, job: Job, status: int, fields: dict[str, Any], usage: object, billed: bool | None
+    run: Run, at: At, job: Job, status: int, fields: dict[str, Any], usage: object, usd: Decimal | None
 ) -> None:
     with pytest.raises(JobFailed) as failed:
         result(run, at, job, status, usage=usage, **fields)
     assert (failed.value.kind, failed.value.ending) == (FailureKind.MODERATION, Ending.OUTPUT_REFUSED)
-    assert (failed.value.billed, failed.value.retry_allowed) == (billed, False)
+    assert (failed.value.usd, failed.value.retry_allowed) == (usd, False)
 
 
 @pytest.mark.parametrize(
@@ -119,10 +125,54 @@ def test_other_errors_say_nothing_of_a_request(run: Run, at: At, job: Job, statu
 def test_a_request_that_has_expired_is_not_said_to_have_cost_nothing(run: Run, at: At, job: Job) -> None:
     with pytest.raises(Undecided, match="not what it has cost"):
         result(run, at, job, 200, status="expired")
-    for ticks in (0, 900):
+    for ticks, usd in ((0, 0), (900_000_000, Decimal("0.09"))):
         with pytest.raises(JobFailed) as failed:
             result(run, at, job, 200, status="expired", usage={"cost_in_usd_ticks": ticks})
-        assert (failed.value.kind, failed.value.billed) == (FailureKind.TRANSIENT, ticks > 0)
+        assert (failed.value.kind, failed.value.usd) == (FailureKind.TRANSIENT, usd)
+
+
+@pytest.mark.parametrize(
+    ("fields", "ending"),
+    [
+        ({"status": "done", "video": {"url": None, "respect_moderation": False}}, Ending.OUTPUT_REFUSED),
+        ({"status": "done", "respect_moderation": False}, Ending.OUTPUT_REFUSED),
+        (
+            {"status": "done", "video": {"respect_moderation": False}, "respect_moderation": True},
+            Ending.OUTPUT_REFUSED,
+        ),
+        ({"status": "failed", "video": {"duration": 0, "respect_moderation": False}}, Ending.PROMPT_REFUSED),
+        ({"status": "failed", "error": {"code": "imagine:content-moderated"}}, Ending.PROMPT_REFUSED),
+        (
+            {"status": "failed", "error": {"code": "internal_error", "message": "Failed check: SAFETY_CHECK_TYPE_X"}},
+            Ending.PROMPT_REFUSED,
+        ),
+    ],
+)
+def test_moderation_is_read_in_codes_and_fields_before_words(
+    run: Run, at: At, job: Job, fields: dict[str, Any], ending: Ending
+) -> None:
+    with pytest.raises(JobFailed) as failed:
+        result(run, at, job, 200, **fields)
+    assert (failed.value.kind, failed.value.ending) == (FailureKind.MODERATION, ending)
+    assert not failed.value.retry_allowed
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, {"code": "imagine:content-moderated", "error": "no"}),
+        (403, {"code": "permission-denied", "error": "Content violates usage guidelines. SAFETY_CHECK_TYPE_BIO"}),
+    ],
+)
+@pytest.mark.parametrize("ticks", [None, 0, 500_000_000])
+def test_a_submit_refused_by_moderation_is_charged_for_as_it_says(
+    run: Run, at: At, job: Job, status: int, error: dict[str, Any], ticks: int | None
+) -> None:
+    body = error | ({} if ticks is None else {"usage": {"cost_in_usd_ticks": ticks}})
+    with answering(status, json.dumps(body).encode()) as server, pytest.raises(NotAccepted) as refused:
+        run(at(server.base_url).submit(job))
+    assert (refused.value.kind, refused.value.retry_allowed) == (FailureKind.MODERATION, False)
+    assert refused.value.usd == (job.expected_usd if ticks is None else Decimal(ticks) / 10**10)
 
 
 def test_a_request_that_waits_is_answered_without_a_body(run: Run, at: At, job: Job) -> None:
@@ -165,7 +215,7 @@ def test_a_refusal_costs_as_much_as_a_clip_and_a_request_at_fault_nothing(
         wrong = replace(job, request=job.request | {"arguments": job.request["arguments"] | {"prompt": words}})
         with pytest.raises(JobFailed) as failed:
             run(ended(xai, submitted(run, xai, wrong)))
-        assert (failed.value.kind, failed.value.billed) == (kind, usd > 0)
+        assert (failed.value.kind, failed.value.usd) == (kind, usd)
         [request] = booked(edge, wrong)
         assert Decimal(request["usd"]) == usd
 

@@ -178,19 +178,25 @@ def sent(job: Job) -> dict[str, Any]:
 def check_books(ledger: Ledger, jobs: Sequence[Job], requests: Sequence[dict[str, Any]]) -> None:
     """The sandbox billed what the ledger says, request by request; every request is one job's, or in doubt.
 
-    `jobs` are all those of their production days.
+    One that was refused at the submit, and billed, has no id here. `jobs` are all those of their production days.
     """
     ours = {job.provider_job_id: job for job in jobs if job.provider_job_id}
     assert len(ours) == sum(job.provider_job_id is not None for job in jobs), "two jobs share a request"
     doubtful = [job for job in jobs if job.state is JobState.UNKNOWN]
+    charged = [job for job in jobs if job.provider_job_id is None and job.billed_usd]
     strangers = [request for request in requests if request["request_id"] not in ours]
     for request in strangers:
-        matching = [job for job in doubtful if sent(job) == request["input"]]
+        matching = [job for job in (*charged, *doubtful) if sent(job) == request["input"]]
         assert matching, f"the sandbox billed {request['usd']} for {request['input']}, which no job knows"
-        doubtful.remove(matching[0])
+        if matching[0] in charged:
+            charged.remove(matching[0])
+            ours[request["request_id"]] = matching[0]
+            strangers = [other for other in strangers if other is not request]
+        else:
+            doubtful.remove(matching[0])
+    assert charged == [], "billed for what the sandbox does not know"
     billed = {request["request_id"]: Decimal(request["usd"]) for request in requests if request not in strangers}
     assert {key: job.billed_usd for key, job in ours.items()} == billed
-    assert all(job.billed_usd == 0 for job in jobs if job.provider_job_id is None)
     days = {job.day for job in jobs}
     costs = [
         usd for day in days for by_category in ledger.spend.by_clip(day).values() for usd in by_category.values()

@@ -31,6 +31,16 @@ def test_what_a_provider_says_of_a_job_is_booked_before_its_terms(runway: Stage)
     runway.check_books()
 
 
+def test_a_submit_that_is_refused_and_billed_is_booked_and_the_shot_goes_on(stage: Stage) -> None:
+    xai = replace(stage, catalogue=sold_by(stage.catalogue, "xai"), providers=("xai",))
+    clip = xai.one(brief_of("a hall full of gore", broll=("flags in the wind",)))
+    refused, *others = xai.jobs()
+    assert (refused.failure_kind, refused.provider_job_id, refused.retry_allowed) == ("moderation", None, False)
+    assert refused.billed_usd == refused.expected_usd > 0
+    assert clip.billed_usd == sum((job.billed_usd for job in (refused, *others)), Decimal(0))
+    xai.check_books()
+
+
 @pytest.mark.parametrize(("interval_s", "wanted_s"), [(None, 0.4), (0.05, 5.0)], ids=["terms", "policy"])
 def test_a_job_is_asked_for_as_seldom_as_its_provider_wants(
     runway: Stage, monkeypatch: pytest.MonkeyPatch, interval_s: float | None, wanted_s: float

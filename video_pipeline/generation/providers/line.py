@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from decimal import ROUND_UP, Decimal
 from typing import Any, TypeVar
 
 import httpx
@@ -21,6 +22,8 @@ _LOG = logging.getLogger(__name__)
 
 _SUBMIT_BOUNDS = Bounds(total_s=60.0)
 _READ_BOUNDS = Bounds(total_s=30.0)
+
+_MICRO_USD = Decimal("0.000001")
 
 ID_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,99}$"
 """What an id of a job may be: it becomes a part of addresses."""
@@ -167,6 +170,11 @@ class ProviderLine:
         """That an answer to a question for `what` says nothing."""
         reason = f"HTTP {answer.status}: {answer.text()}"
         return Undecided(f"{self.name} answered a question for the {what} with {reason}", answer=answer.kept())
+
+
+def told_usd(usd: Decimal) -> Decimal:
+    """US dollars that a vendor has told, as the ledger keeps them: to the millionth, and no less."""
+    return usd.quantize(_MICRO_USD, ROUND_UP)
 
 
 def readable(answer: Answer, model: type[_ModelT]) -> _ModelT | None:

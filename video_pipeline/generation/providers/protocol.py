@@ -61,11 +61,13 @@ class Rendered:
     """A finished job: where the provider keeps the file, for now, and its size where the provider tells it.
 
     `gpu_s` is told by a server of the team's own: seconds that its GPU was at work, which are paid as electricity.
+    `usd` is what the provider says that the job has cost; without it the price is that of the order.
     """
 
     media_url: str
     size_bytes: int | None = None
     gpu_s: float | None = None
+    usd: Decimal | None = None
 
 
 Kept = dict[str, Any]
@@ -75,8 +77,9 @@ Kept = dict[str, Any]
 class NotAccepted(VendorError):
     """The provider did not take the job; nothing was bought.
 
-    `documented` is False for an answer that turns the job away without the provider's own words, as a busy gateway
-    does: it is believed only when the provider, asked for it, does not know the job.
+    `usd` is what the refusal itself costs, where the provider bills it and says so. `documented` is False for an
+    answer that turns the job away without the provider's own words, as a busy gateway does: it is believed only when
+    the provider, asked for it, does not know the job.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class NotAccepted(VendorError):
         retry_after_s: float | None = None,
         retry_allowed: bool = True,
         documented: bool = True,
+        usd: Decimal | None = None,
         answer: Kept | None = None,
     ) -> None:
         super().__init__(reason)
@@ -95,6 +99,7 @@ class NotAccepted(VendorError):
         self.retry_after_s = retry_after_s
         self.retry_allowed = retry_allowed
         self.documented = documented
+        self.usd = usd
         self.answer = answer
 
 
@@ -124,7 +129,7 @@ class Undecided(VendorError):
 class JobFailed(VendorError):
     """The job ended without a file, in documented words; the terms say whether such an `ending` is billed.
 
-    `billed` is what the provider says of this very job, where it says so: that holds before the terms.
+    `usd` is what the provider says that this very job has cost, where it says so: that holds before the terms.
     """
 
     def __init__(
@@ -134,7 +139,7 @@ class JobFailed(VendorError):
         *,
         ending: Ending,
         retry_allowed: bool = True,
-        billed: bool | None = None,
+        usd: Decimal | None = None,
         answer: Kept | None = None,
     ) -> None:
         super().__init__(reason)
@@ -142,7 +147,7 @@ class JobFailed(VendorError):
         self.reason = reason
         self.ending = ending
         self.retry_allowed = retry_allowed
-        self.billed = billed
+        self.usd = usd
         self.answer = answer
 
 

@@ -16,12 +16,13 @@ is used up is one with status 400 or 402 that speaks of credits.
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from video_pipeline.generation.providers.line import ID_PATTERN, OR_NONE, ProviderLine, readable
+from video_pipeline.generation.providers.line import ID_PATTERN, OR_NONE, ProviderLine, readable, told_usd
 from video_pipeline.generation.providers.protocol import (
     JobFailed,
     NotAccepted,
@@ -38,6 +39,9 @@ from video_pipeline.settings import VendorSection
 from video_pipeline.wire import Answer
 
 _VERSION = "2024-11-06"
+_USD_A_CREDIT = Decimal("0.01")
+# A task never costs that much: what says so is not believed.
+_MOST_CREDITS = 1_000_000
 _WAITING = ("PENDING", "THROTTLED")
 _ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
 # A task that is not known is one that was called off; but a new one may not be known everywhere yet.
@@ -82,7 +86,7 @@ _Address = Annotated[str, Field(pattern=r"^https?://", max_length=8192)]
 
 
 class _Cost(BaseModel):
-    credits: float = Field(ge=0)
+    credits: Decimal = Field(ge=0, le=_MOST_CREDITS, allow_inf_nan=False)
 
 
 class _Task(BaseModel):
@@ -91,6 +95,11 @@ class _Task(BaseModel):
     failure_code: Annotated[str | None, OR_NONE] = Field(None, alias="failureCode")
     cost: Annotated[_Cost | None, OR_NONE] = None
     output: Annotated[list[_Address] | None, OR_NONE] = None
+
+    @property
+    def usd(self) -> Decimal | None:
+        """What it has cost, where it says so."""
+        return None if self.cost is None else told_usd(self.cost.credits * _USD_A_CREDIT)
 
 
 class RunwayProvider:
@@ -154,7 +163,7 @@ class RunwayProvider:
             raise _failed(answer, task)
         if task.status != "SUCCEEDED" or not task.output:
             raise self._line.undecided(answer, "result")
-        return Rendered(media_url=task.output[0])
+        return Rendered(media_url=task.output[0], usd=task.usd)
 
     async def cancel(self, job: Job) -> None:
         # A running task is paid for whatever becomes of it, and deleted it would be lost.
@@ -170,7 +179,7 @@ class RunwayProvider:
         answer = await self._line.read(f"{self._url}/v1/tasks/{job.provider_job_id}", "task")
         if answer.status == 404 and readable(answer, _Error) is not None and _age_s(job) > _KNOWN_AFTER_S:
             gone, kept = "the task was deleted while it waited", answer.kept()
-            raise JobFailed(FailureKind.CANCELED, gone, ending=Ending.CANCELED, billed=False, answer=kept)
+            raise JobFailed(FailureKind.CANCELED, gone, ending=Ending.CANCELED, usd=Decimal(0), answer=kept)
         if answer.status != 200:
             raise self._line.undecided(answer, "task")
         return answer, self._line.understood(answer, _Task, "task")
@@ -238,8 +247,7 @@ def _failed(answer: Answer, task: _Task) -> JobFailed:
         kind, retry_allowed = FailureKind.INVALID, False
     elif code == "INTERNAL" or code.startswith(_SYSTEM):
         kind = FailureKind.TRANSIENT
-    billed = None if task.cost is None else task.cost.credits > 0
-    return JobFailed(kind, reason, ending=ending, retry_allowed=retry_allowed, billed=billed, answer=answer.kept())
+    return JobFailed(kind, reason, ending=ending, retry_allowed=retry_allowed, usd=task.usd, answer=answer.kept())
 
 
 def _connect(section: RunwaySection, client: httpx.AsyncClient) -> RunwayProvider | None:

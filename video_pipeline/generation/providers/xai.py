@@ -3,26 +3,29 @@
 Documented, at https://docs.x.ai/developers/model-capabilities/video/generation:
 
 - statuses `pending`, `done` and `failed`, and the codes of a failure; `invalid_argument` is one both for a request
-  that is at fault and for content that moderation has blocked, so its words tell which
+  that is at fault and for content that moderation has blocked, so its words tell which, where no field does
+- what violates the usage guidelines is charged for all the same
 - bodies at fault are accepted, and fail later; keys, missing models and limits of rate are answered at once
 - files are at temporary addresses; every video has sound unless `generate_audio` is false; a clip from an image has
   the image's shape, whatever `aspect_ratio` says; a default is billed, so length and size are always sent
 
-Seen by others: 202 without a body while a request waits; a refused output as HTTP 400 with the code
-`imagine:content-moderated`, or as a video whose `respect_moderation` is false; that moderated requests are billed;
-`expired` as a further status, which does not say whether there was a file; `usage.cost_in_usd_ticks` with what a
-request has cost, which is believed before the terms. Assumed: a request that failed otherwise costs nothing, and a
-file lives for a day. There is no seed, no list of one's requests, no idempotency key and no way to cancel: a submit
-whose answer was lost is a person's.
+Seen by others: 202 without a body while a request waits; a refusal as HTTP 400 with the code
+`imagine:content-moderated`, as HTTP 403 with the name of the check that has failed (`SAFETY_CHECK_TYPE_...`), or as a
+`respect_moderation` that is false, at the video or beside it, and then maybe without an address; `expired` as a
+further status, which does not say whether there was a file; `usage.cost_in_usd_ticks` with what a request has cost,
+at refusals of a submit, too: that is believed before the terms. Assumed: a request that failed otherwise costs
+nothing, and a file lives for a day. There is no seed, no list of one's requests, no idempotency key and no way to
+cancel: a submit whose answer was lost is a person's.
 """
 
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Annotated, Any
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from video_pipeline.generation.providers.line import ID_PATTERN, OR_NONE, ProviderLine, readable
+from video_pipeline.generation.providers.line import ID_PATTERN, OR_NONE, ProviderLine, readable, told_usd
 from video_pipeline.generation.providers.protocol import (
     JobFailed,
     NotAccepted,
@@ -38,7 +41,11 @@ from video_pipeline.orders import Ending, RenderOrder
 from video_pipeline.settings import VendorSection
 from video_pipeline.wire import Answer
 
-_MODERATED = "imagine:content-moderated"
+_MODERATED = "content-moderated"
+_FAILED_CHECK = "SAFETY_CHECK_TYPE"
+_TICKS_A_USD = 10_000_000_000
+# A request never costs that much: what says so is not believed.
+_MOST_USD = 10_000
 _KINDS = {
     "invalid_argument": FailureKind.INVALID,
     "failed_precondition": FailureKind.INVALID,
@@ -68,7 +75,7 @@ class _Receipt(BaseModel):
 
 
 class _Usage(BaseModel):
-    cost_in_usd_ticks: int = Field(ge=0)
+    cost_in_usd_ticks: int = Field(ge=0, le=_MOST_USD * _TICKS_A_USD)
 
 
 class _Refusal(BaseModel):
@@ -78,21 +85,33 @@ class _Refusal(BaseModel):
     error: str
     usage: Annotated[_Usage | None, OR_NONE] = None
 
+    @property
+    def by_moderation(self) -> bool:
+        return self.code.endswith(_MODERATED) or _FAILED_CHECK in self.error
+
 
 class _Why(BaseModel):
     code: Annotated[str | None, OR_NONE] = None
     message: Annotated[str | None, OR_NONE] = None
 
 
-class _Video(BaseModel):
-    url: str = Field(pattern=r"^https?://", max_length=8192)
+class _Moderated(BaseModel):
     respect_moderation: Annotated[bool | None, OR_NONE] = None
 
 
-class _Status(BaseModel):
+class _Status(_Moderated):
     status: str
     error: Annotated[_Why | None, OR_NONE] = None
     usage: Annotated[_Usage | None, OR_NONE] = None
+    video: Annotated[_Moderated | None, OR_NONE] = None
+
+    @property
+    def withheld(self) -> bool:
+        return self.respect_moderation is False or (self.video or self).respect_moderation is False
+
+
+class _Video(BaseModel):
+    url: str = Field(pattern=r"^https?://", max_length=8192)
 
 
 class _Done(BaseModel):
@@ -134,7 +153,7 @@ class XaiProvider:
         answer = await self._line.submit(url, json=job.request["arguments"], before=before)
         if 200 <= answer.status < 300:
             return self.receipt(job, self._line.taken(answer, _Receipt).request_id)
-        raise _refused_submit(answer)
+        raise _refused_submit(answer, job)
 
     async def reach(self) -> None:
         await self._line.reach(f"{self._videos.removesuffix('/videos')}/models")
@@ -166,10 +185,10 @@ class XaiProvider:
             raise _failed(answer, status)
         if status.status != "done":
             raise self._line.undecided(answer, "video")
-        video = self._line.understood(answer, _Done, "video").video
-        if video.respect_moderation is False:
+        if status.withheld:
             raise _withheld("the video was withheld by moderation", answer, status.usage)
-        return Rendered(media_url=video.url)
+        video = self._line.understood(answer, _Done, "video").video
+        return Rendered(media_url=video.url, usd=_usd(status.usage))
 
     async def cancel(self, job: Job) -> None:
         # There is no way to: the request is asked for how it ends.
@@ -210,7 +229,7 @@ def _request(order: RenderOrder, wire: XaiWire) -> dict[str, Any]:
     return {"endpoint": "generations", "arguments": arguments}
 
 
-def _refused_submit(answer: Answer) -> NotAccepted | SubmitUnknown:
+def _refused_submit(answer: Answer, job: Job) -> NotAccepted | SubmitUnknown:
     """What a submit that was not answered with a receipt means: only xAI's own words are a refusal."""
     told, kept = readable(answer, _Refusal), answer.kept()
     reason = f"HTTP {answer.status}: {answer.text()}"
@@ -219,9 +238,10 @@ def _refused_submit(answer: Answer) -> NotAccepted | SubmitUnknown:
     kinds |= dict.fromkeys((429, 503), FailureKind.TRANSIENT)
     if told is None or answer.status not in kinds:
         return SubmitUnknown(f"xAI answered a submit with {reason}", answer=kept)
-    kind = kinds[answer.status]
-    if answer.status == 400 and told.code == _MODERATED:
-        kind = FailureKind.MODERATION
+    kind, usd = kinds[answer.status], _usd(told.usage)
+    if answer.status in (400, 403, 422) and told.by_moderation:
+        # Charged for, and maybe without saying so.
+        kind, usd = FailureKind.MODERATION, job.expected_usd if usd is None else usd
     elif answer.status in (403, 429) and "credit" in told.error.lower():
         kind = FailureKind.QUOTA
     return NotAccepted(
@@ -229,14 +249,15 @@ def _refused_submit(answer: Answer) -> NotAccepted | SubmitUnknown:
         reason,
         retry_after_s=answer.retry_after_s,
         retry_allowed=kind is not FailureKind.MODERATION,
+        usd=usd,
         answer=kept,
     )
 
 
 def _moderated(answer: Answer) -> JobFailed | None:
     """The refusal of an output, where an answer to a question for its status is one."""
-    told = readable(answer, _Refusal) if answer.status == 400 else None
-    return _withheld(told.error, answer, told.usage) if told is not None and told.code == _MODERATED else None
+    told = readable(answer, _Refusal) if answer.status in (400, 403) else None
+    return _withheld(told.error, answer, told.usage) if told is not None and told.by_moderation else None
 
 
 def _withheld(reason: str, answer: Answer, usage: _Usage | None) -> JobFailed:
@@ -245,7 +266,7 @@ def _withheld(reason: str, answer: Answer, usage: _Usage | None) -> JobFailed:
         reason,
         ending=Ending.OUTPUT_REFUSED,
         retry_allowed=False,
-        billed=_billed(usage),
+        usd=_usd(usage),
         answer=answer.kept(),
     )
 
@@ -255,19 +276,21 @@ def _failed(answer: Answer, status: _Status) -> JobFailed:
     why = status.error or _Why()
     reason = ": ".join(filter(None, (why.code, why.message))) or f"the request has {status.status}"
     kind, ending = _KINDS.get(why.code or "", FailureKind.GENERATION), Ending.FAILED
-    if kind is FailureKind.INVALID and "moderat" in (why.message or "").lower():
+    by_moderation = _Refusal(code=why.code or "", error=why.message or "").by_moderation
+    said = kind is FailureKind.INVALID and "moderat" in (why.message or "").lower()
+    if by_moderation or status.withheld or said:
         kind, ending = FailureKind.MODERATION, Ending.PROMPT_REFUSED
     elif status.status == "expired":
         kind = FailureKind.TRANSIENT
     retry_allowed = kind not in (FailureKind.MODERATION, FailureKind.INVALID)
     return JobFailed(
-        kind, reason, ending=ending, retry_allowed=retry_allowed, billed=_billed(status.usage), answer=answer.kept()
+        kind, reason, ending=ending, retry_allowed=retry_allowed, usd=_usd(status.usage), answer=answer.kept()
     )
 
 
-def _billed(usage: _Usage | None) -> bool | None:
-    """Whether a request has cost something, where the answer says so."""
-    return None if usage is None else usage.cost_in_usd_ticks > 0
+def _usd(usage: _Usage | None) -> Decimal | None:
+    """What a request has cost, where the answer says so."""
+    return None if usage is None else told_usd(Decimal(usage.cost_in_usd_ticks) / _TICKS_A_USD)
 
 
 def _connect(section: XaiSection, client: httpx.AsyncClient) -> XaiProvider | None:

@@ -1,9 +1,10 @@
 """The wire of xAI's Grok Imagine: videos from text and from an image.
 
 What is at fault in a body is accepted, and fails later with `invalid_argument`, for nothing; so does what moderation
-refuses in the input, at the price of a clip. A refused output is HTTP 400 when it is asked for, and billed, too. Only
-keys, models that there are not, and limits are answered at once. While a request waits, the answer is 202 without a
-body. A clip from an image has the image's shape.
+refuses in the input, at the price of a clip. A refused output is HTTP 400 when it is asked for, and billed, too.
+Keys, models that there are not, and limits are answered at once; so is a prompt that names `EARLY`, as moderation may
+do it: it is refused, and billed as well. While a request waits, the answer is 202 without a body. A clip from an
+image has the image's shape.
 """
 
 import asyncio
@@ -29,6 +30,8 @@ BILLED = frozenset({Outcome.REFUSED_INPUT, Outcome.REFUSED_OUTPUT})
 RATIOS = ("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "21:9", "5:2")
 MAX_PROMPT = 4096
 DEFAULT_SECONDS = 8
+EARLY = "gore"
+"""A prompt with this word is refused at the submit, and billed."""
 TICKS_A_USD = 10_000_000_000
 
 
@@ -83,6 +86,8 @@ class Xai:
         )
         if accepted.answer_lost:
             return Hangup(request)
+        if EARLY in prompt.lower().split():
+            return _moderated("Prompt", accepted.request)
         return JSONResponse({"request_id": accepted.request.request_id})
 
     async def _refused(self, subjects: tuple[str, ...]) -> JSONResponse | None:
@@ -118,7 +123,7 @@ class Xai:
         return self._ended(booked, booked.ending)
 
     def _ended(self, booked: BookedRequest, ending: Ending) -> JSONResponse:
-        usage = {"cost_in_usd_ticks": int(booked.usd * TICKS_A_USD)}
+        usage = _usage(booked)
         if ending.outcome is Outcome.COMPLETED:
             video = {
                 "url": self._farm.media_url(ending.files[0]),
@@ -127,8 +132,7 @@ class Xai:
             }
             return JSONResponse({"status": "done", "video": video, "model": booked.input["model"], "usage": usage})
         if ending.outcome is Outcome.REFUSED_OUTPUT:
-            document = {"code": "imagine:content-moderated", "usage": usage}
-            return JSONResponse(document | {"error": "Generated video rejected by content moderation."}, 400)
+            return _moderated("Generated video", booked)
         code, message = "internal_error", ending.reason
         if ending.outcome is Outcome.REFUSED_INPUT:
             what = "image" if ending.cause is Cause.IMAGE_REFUSED else "prompt"
@@ -176,6 +180,15 @@ def _unauthorized(request: Request) -> JSONResponse | None:
     if scheme == "Bearer" and key.strip():
         return None
     return _error(401, "unauthenticated:bad-credentials", "The API key is missing or not valid.")
+
+
+def _usage(booked: BookedRequest) -> dict[str, int]:
+    return {"cost_in_usd_ticks": int(booked.usd * TICKS_A_USD)}
+
+
+def _moderated(what: str, booked: BookedRequest) -> JSONResponse:
+    error = f"{what} rejected by content moderation."
+    return JSONResponse({"code": "imagine:content-moderated", "error": error, "usage": _usage(booked)}, 400)
 
 
 def _error(status: int, code: str, words: str, headers: dict[str, str] | None = None) -> JSONResponse:
