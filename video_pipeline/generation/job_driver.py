@@ -600,6 +600,8 @@ class JobDriver:
         checkpoints.reached("generation.called_off")
         try:
             await self._provider(job).cancel(job)
+        except JobFailed as error:
+            return await self._ended(job, error)
         except VendorError as error:
             _LOG.warning("%s could not be asked to cancel a job of %s: %s", job.provider, job.clip_id, error)
         return await self._await_result(job, limit_s=self._policy.moderation_verdict_s)
@@ -620,8 +622,7 @@ class JobDriver:
             try:
                 rendered = await provider.result(job) if await provider.poll(job) else None
             except JobFailed as error:
-                failure = Failure(error.kind, error.reason, retry_allowed=error.retry_allowed)
-                return await self._fail(job, failure, bill=self._bill(job, error), answer=error.answer)
+                return await self._ended(job, error)
             except Undecided as error:
                 self._unanswered(job.provider, error)
                 said = str(error)[:_LONGEST_REASON]
@@ -650,6 +651,11 @@ class JobDriver:
             if waited_s >= self._policy.moderation_verdict_s and _age_s(job) > self._policy.poll_timeout_s:
                 return await (self._late(job) if trouble_since is None else self._left(job, said))
             await self._until_next_poll(job, waited_s, known)
+
+    async def _ended(self, job: Job, failed: JobFailed) -> Job:
+        """End a job without a file, as the provider has said."""
+        failure = Failure(failed.kind, failed.reason, retry_allowed=failed.retry_allowed)
+        return await self._fail(job, failure, bill=self._bill(job, failed), answer=failed.answer)
 
     async def _until_next_poll(self, job: Job, waited_s: float, known_calls: int) -> None:
         cadence, early = self._cadences[job.provider], waited_s < self._policy.moderation_verdict_s

@@ -1,4 +1,4 @@
-"""A server that gives one fixed answer to everything and keeps what it was asked: for answers nobody documents."""
+"""A server that gives fixed answers and keeps what it was asked: for answers nobody documents."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -17,19 +17,29 @@ class Answering:
 
 
 @contextmanager
-def answering(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Iterator[Answering]:
-    """A server on a free port of the loopback; headers that are given replace the usual ones."""
+def answering(
+    status: int,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    *,
+    by_method: Mapping[str, tuple[int, bytes]] | None = None,
+) -> Iterator[Answering]:
+    """A server on a free port of the loopback; headers that are given replace the usual ones.
+
+    Methods in `by_method` have a status and a body of their own.
+    """
     usual = {"Content-Type": "application/json"} | dict(headers or {})
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             record.asked.append((self.command, self.path, self.headers.get("Authorization")))
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.send_response(status)
-            for name, value in ({"Content-Length": str(len(record.body))} | usual).items():
+            code, content = (by_method or {}).get(self.command, (status, record.body))
+            self.send_response(code)
+            for name, value in ({"Content-Length": str(len(content))} | usual).items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(record.body)
+            self.wfile.write(content)
             self.close_connection = True
 
         do_GET = do_POST = do_PUT = do_DELETE = _answer

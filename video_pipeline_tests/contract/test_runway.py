@@ -110,22 +110,41 @@ def test_a_throttled_task_is_taken_and_waits(run: Run, runway: RunwayProvider, e
     assert run(ended(runway, bought)).media_url
 
 
-def test_only_a_task_that_waits_is_deleted_and_that_one_is_refunded(run: Run, at: At, job: Job) -> None:
-    for status, methods in (("PENDING", ["GET", "DELETE"]), ("RUNNING", ["GET"]), ("SUCCEEDED", ["GET"])):
-        with answering(200, task(status=status)) as server:
-            run(at(server.base_url).cancel(with_receipt(job, at(server.base_url).receipt(job, "a-task"))))
-            assert [method for method, _, _ in server.asked] == methods
+@pytest.mark.parametrize(
+    ("status", "methods"),
+    [("THROTTLED", ["GET", "DELETE"]), ("PENDING", ["GET"]), ("RUNNING", ["GET"]), ("SUCCEEDED", ["GET"])],
+)
+def test_only_a_task_behind_others_is_deleted(run: Run, at: At, job: Job, status: str, methods: list[str]) -> None:
+    """A pending one may run by the time that it is deleted, and a deleted one does not tell what it has cost."""
+    with answering(200, task(status=status)) as server:
+        # Only an empty answer, 204, is the word that it was deleted.
+        run(at(server.base_url).cancel(with_receipt(job, at(server.base_url).receipt(job, "a-task"))))
+        assert [method for method, _, _ in server.asked] == methods
 
 
-def test_a_deleted_task_is_gone_for_nothing_once_it_must_be_known(run: Run, at: At, job: Job) -> None:
+@pytest.mark.parametrize("at_once_s", [60.0, 0.0], ids=["at once", "late"])
+def test_a_task_deleted_at_once_has_ended_for_nothing_and_of_another_nothing_is_said(
+    run: Run, at: At, job: Job, monkeypatch: pytest.MonkeyPatch, at_once_s: float
+) -> None:
+    monkeypatch.setattr("video_pipeline.generation.providers.runway._AT_ONCE_S", at_once_s)
+    with answering(200, task(status="THROTTLED"), by_method={"DELETE": (204, b"")}) as server:
+        bought = with_receipt(job, at(server.base_url).receipt(job, "a-task"))
+        if not at_once_s:
+            run(at(server.base_url).cancel(bought))
+            return
+        with pytest.raises(JobFailed) as failed:
+            run(at(server.base_url).cancel(bought))
+    assert (failed.value.kind, failed.value.usd) == (FailureKind.CANCELED, 0)
+
+
+@pytest.mark.parametrize("age_s", [10, 3600])
+def test_a_task_that_is_not_known_may_have_been_paid_for(run: Run, at: At, job: Job, age_s: int) -> None:
     gone = with_receipt(job, at("http://x.invalid").receipt(job, "a-task"))
+    bought = replace(gone, submitted_at=datetime.now(UTC) - timedelta(seconds=age_s))
     with answering(404, b'{"error": "Task not found"}') as server:
-        for age_s, said in ((10, Undecided), (600, JobFailed)):
-            bought = replace(gone, submitted_at=datetime.now(UTC) - timedelta(seconds=age_s))
-            with pytest.raises(said) as raised:
-                run(at(server.base_url).poll(bought))
-    assert isinstance(raised.value, JobFailed)
-    assert (raised.value.kind, raised.value.usd) == (FailureKind.CANCELED, 0)
+        for ask in (at(server.base_url).poll, at(server.base_url).result):
+            with pytest.raises(Undecided, match="what it has cost is not told"):
+                run(ask(bought))
 
 
 @pytest.mark.parametrize(

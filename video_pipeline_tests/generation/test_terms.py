@@ -7,12 +7,14 @@ from decimal import Decimal
 
 import pytest
 
+from video_pipeline.clips import ClipStatus
+from video_pipeline.generation.providers import Ending, JobFailed
 from video_pipeline.generation.providers.runway import RunwayProvider
-from video_pipeline.ledger import Job
+from video_pipeline.ledger import FailureKind, Job, JobState
 from video_pipeline.policy import ProviderLimits
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.contract.vendors import sold_by
-from video_pipeline_tests.generation.stage import Stage
+from video_pipeline_tests.generation.stage import Stage, quick
 
 
 @pytest.fixture
@@ -29,6 +31,26 @@ def test_what_a_provider_says_of_a_job_is_booked_before_its_terms(runway: Stage)
     assert refused.billed_usd == 0, "its terms say that such an output is billed, and the task that it was not"
     assert clip.billed_usd == sum((job.billed_usd for job in others), Decimal(0))
     runway.check_books()
+
+
+def test_a_cancellation_that_tells_the_end_is_booked_as_it_says(
+    runway: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def deleted(provider: RunwayProvider, job: Job) -> None:
+        headers = {"Authorization": "Bearer s", "X-Runway-Version": "2024-11-06"}
+        url = f"{runway.edge.base_url}/runway/v1/tasks/{job.provider_job_id}"
+        assert runway.edge.client.delete(url, headers=headers).status_code == 204
+        raise JobFailed(FailureKind.CANCELED, "deleted while it waited", ending=Ending.CANCELED, usd=Decimal(0))
+
+    monkeypatch.setattr(RunwayProvider, "cancel", deleted)
+    runway.edge.fault("stuck")
+    runway.edge.fault("billed_back")
+    policy = quick(runway.policy, poll_timeout_s=0.3)
+    assert runway.one(brief_of("a pier"), policy=policy).status is ClipStatus.WAITING
+    assert runway.run([], days=[runway.day]) == []
+    [job] = runway.jobs()
+    assert (job.state, job.failure_kind, job.billed_usd) == (JobState.FAILED, FailureKind.CANCELED, 0)
+    assert job.failure_reason == "deleted while it waited"
 
 
 def test_a_submit_that_is_refused_and_billed_is_booked_and_the_shot_goes_on(stage: Stage) -> None:

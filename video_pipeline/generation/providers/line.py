@@ -152,12 +152,13 @@ class ProviderLine:
         except (NotSent, NoAnswer) as error:
             raise Undecided(f"{error}, asked whether it is there") from error
 
-    async def call_off(self, method: str, url: str) -> None:
-        """As of `Provider.cancel`."""
+    async def call_off(self, method: str, url: str) -> Answer | None:
+        """As of `Provider.cancel`; None when no answer came."""
         try:
-            await self._line.ask(method, url, headers=self._headers, bounds=_READ_BOUNDS)
+            return await self._line.ask(method, url, headers=self._headers, bounds=_READ_BOUNDS)
         except (NotSent, NoAnswer) as error:
             _LOG.warning("%s could not be asked to cancel a job: %s", self.name, error)
+            return None
 
     def understood(self, answer: Answer, model: type[_ModelT], what: str) -> _ModelT:
         """The answer by its type. Raises Undecided."""

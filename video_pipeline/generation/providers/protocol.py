@@ -211,9 +211,10 @@ class Provider(Protocol):
         ...
 
     async def cancel(self, job: Job) -> None:
-        """Ask that a job be given up. Raises nothing of the wire, for no answer here says how the job ends.
+        """Ask that a job be given up. Raises JobFailed where the answer says that it has ended, and at what cost.
 
-        The job may still be rendered and billed: `poll` and `result` tell, and are asked until they do.
+        Otherwise it raises nothing of the wire, and the job may still be rendered and billed: `poll` and `result`
+        tell, and are asked until they do.
         """
         ...
 

@@ -5,7 +5,9 @@ Documented, at https://docs.dev.runwayml.com and in the types of the official cl
 - states and failure codes of tasks, and that a task is asked for every five seconds at most
 - `THROTTLED`: the task is taken, and waits behind the account's own limit of tasks at a time
 - addresses of files end after 24 to 48 hours; asking again gives fresh ones
-- `DELETE` of a task that waits is refunded, of a running one not; a deleted task cannot be asked for any more
+- `DELETE` of a task that waits is refunded, of a running one not; a deleted task cannot be asked for any more, and
+  nobody is told which of them it was. So only a task is deleted that is behind the account's own limit, and it counts
+  as refunded where it was deleted at once after it has said so; of any other that is not known nothing is assumed
 - moderated generations cost as much as successful ones (`api-details/moderation`). Third parties say that refused
   outputs are refunded. A task may tell its own `cost`: that is believed before both.
 
@@ -14,8 +16,8 @@ nowhere, so a submit whose answer was lost is a person's; errors are an object w
 is used up is one with status 400 or 402 that speaks of credits.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -43,9 +45,9 @@ _USD_A_CREDIT = Decimal("0.01")
 # A task never costs that much: what says so is not believed.
 _MOST_CREDITS = 1_000_000
 _WAITING = ("PENDING", "THROTTLED")
+# How soon a task is deleted that has said that it waits behind others, to be believed refunded.
+_AT_ONCE_S = 2.0
 _ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
-# A task that is not known is one that was called off; but a new one may not be known everywhere yet.
-_KNOWN_AFTER_S = 120.0
 _INPUT_REFUSED = ("SAFETY.INPUT", "INPUT_PREPROCESSING.SAFETY")
 _INVALID = ("ASSET.INVALID", "THIRD_PARTY.INPUT_VALIDATION")
 _SYSTEM = ("INPUT_PREPROCESSING.INTERNAL", "THIRD_PARTY.UNAVAILABLE")
@@ -166,28 +168,32 @@ class RunwayProvider:
         return Rendered(media_url=task.output[0], usd=task.usd)
 
     async def cancel(self, job: Job) -> None:
-        # A running task is paid for whatever becomes of it, and deleted it would be lost.
+        # A running task is paid for whatever becomes of it, and deleted it would be lost; a pending one may run.
         try:
             _, task = await self._task(job)
-        except (Undecided, JobFailed):
+        except Undecided:
             return
-        if task.status in _WAITING:
-            await self._line.call_off("DELETE", f"{self._url}/v1/tasks/{job.provider_job_id}")
+        if task.status != "THROTTLED":
+            return
+        loop = asyncio.get_running_loop()
+        seen_at = loop.time()
+        answer = await self._line.call_off("DELETE", f"{self._url}/v1/tasks/{job.provider_job_id}")
+        if answer is not None and answer.status == 204 and loop.time() - seen_at < _AT_ONCE_S:
+            gone, kept = "the task was deleted while it waited behind others", answer.kept()
+            raise JobFailed(FailureKind.CANCELED, gone, ending=Ending.CANCELED, usd=Decimal(0), answer=kept)
 
     async def _task(self, job: Job) -> tuple[Answer, _Task]:
-        """The task as it stands. Raises Undecided, or JobFailed for one that was called off while it waited."""
+        """The task as it stands. Raises Undecided, also for one that is not known: it may have been paid for."""
         answer = await self._line.read(f"{self._url}/v1/tasks/{job.provider_job_id}", "task")
-        if answer.status == 404 and readable(answer, _Error) is not None and _age_s(job) > _KNOWN_AFTER_S:
-            gone, kept = "the task was deleted while it waited", answer.kept()
-            raise JobFailed(FailureKind.CANCELED, gone, ending=Ending.CANCELED, usd=Decimal(0), answer=kept)
+        if answer.status == 404 and readable(answer, _Error) is not None:
+            reason = (
+                "Runway does not know the task: it was deleted, or belongs to another organization than "
+                "RUNWAYML_API_SECRET; what it has cost is not told"
+            )
+            raise Undecided(reason, answer=answer.kept())
         if answer.status != 200:
             raise self._line.undecided(answer, "task")
         return answer, self._line.understood(answer, _Task, "task")
-
-
-def _age_s(job: Job) -> float:
-    """Seconds since the job was bought; 0 where nobody knows."""
-    return (datetime.now(UTC) - job.submitted_at).total_seconds() if job.submitted_at else 0.0
 
 
 def _request(order: RenderOrder, wire: RunwayWire) -> dict[str, Any]:
