@@ -15,8 +15,6 @@ Read in the source of ComfyUI 0.3.64 (`server.py`, `execution.py`) and seen at a
 Assumed: that nobody else uses our ids, and that what neither queue nor history knows will never be rendered.
 """
 
-import base64
-import binascii
 import contextlib
 import logging
 import uuid
@@ -29,8 +27,9 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
-from video_pipeline.generation.download import NotFetched, download
+from video_pipeline.generation.download import NotFetched
 from video_pipeline.generation.providers.line import ID_PATTERN, ProviderLine, readable
+from video_pipeline.generation.providers.pictures import picture_at
 from video_pipeline.generation.providers.protocol import (
     JobFailed,
     NotAccepted,
@@ -44,7 +43,6 @@ from video_pipeline.generation.providers.protocol import (
 from video_pipeline.ledger import FailureKind, Job, Receipt
 from video_pipeline.orders import Ending, RenderOrder, sha256_of
 from video_pipeline.policy import explain
-from video_pipeline.scratch import scratch_folder
 from video_pipeline.settings import VendorSection
 from video_pipeline.wire import Answer, Bounds, clean
 
@@ -59,7 +57,6 @@ _LIST_BOUNDS = Bounds(total_s=30.0, max_bytes=32 * 1024 * 1024, max_values=500_0
 _ENTRY_BOUNDS = Bounds(total_s=30.0, max_bytes=4 * 1024 * 1024, max_values=50_000)
 # How many of the newest requests are looked through for a lost one, where the server chose its id.
 _LOOKED_THROUGH = 100
-_MAX_IMAGE_BYTES = 32 * 1024 * 1024
 # No workflow takes longer; a difference of times that says so is none.
 _LONGEST_S = 24 * 3600.0
 
@@ -304,7 +301,7 @@ class ComfyUIProvider:
         if address is None:
             return
         try:
-            image = await self._image(address)
+            image = await picture_at(self._client, address, trusted_origins=self.trusted_origins)
         except NotFetched as error:
             raise NotAccepted(FailureKind.INVALID, f"the start image could not be had: {error}") from error
         name = _image_name(address)
@@ -322,24 +319,6 @@ class ComfyUIProvider:
         uploaded = self._understood(answer, _Uploaded, "start image")
         if (uploaded.name, uploaded.subfolder) != (name, ""):
             raise Undecided("ComfyUI keeps the start image under another name", answer=answer.kept())
-
-    async def _image(self, address: str) -> bytes:
-        """The bytes behind an address or in a data URI. Raises NotFetched."""
-        head, comma, data = address.partition(",")
-        if head.startswith("data:") and head.endswith(";base64") and comma:
-            try:
-                return base64.b64decode(data, validate=True)
-            except (binascii.Error, ValueError):
-                raise NotFetched("its data URI cannot be read") from None
-        with scratch_folder("start-image") as folder:
-            file = await download(
-                self._client,
-                address,
-                folder / "image",
-                trusted_origins=self.trusted_origins,
-                max_bytes=_MAX_IMAGE_BYTES,
-            )
-            return file.path.read_bytes()
 
     async def reach(self) -> None:
         await self._line.reach(f"{self._url}/queue")
