@@ -2,7 +2,8 @@
 
 SSRF guard (https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet.html):
 only https to public addresses, every resolved address is checked, the connection goes to the checked address,
-no redirects, no credentials. The sandbox's own origin is the one exception.
+no redirects, no credentials. The sandbox's own origin is the one exception. A `file:` address is read only in a
+folder that is among the trusted origins: an adapter that renders on this machine names it, no answer of a vendor can.
 
 Whatever goes wrong here says something of the way and nothing of the render: the file is fetched again.
 """
@@ -14,10 +15,13 @@ import contextlib
 import errno
 import hashlib
 import ipaddress
+import os
 import socket
+import stat
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
 
@@ -42,6 +46,10 @@ _DENIED = tuple(
         "224.0.0.0/4",
     )
 )
+
+
+_CHUNK_BYTES = 1 << 20
+_FILE = "file://"
 
 
 class NotFetched(ProviderError):
@@ -69,19 +77,22 @@ async def download(
 ) -> Downloaded:
     """Stream `url` into `target`, unpacked where it comes packed; `media_origins` are the hosts it may be on.
 
+    `trusted_origins` need not be public; one that is a folder (`file:///folder`) lets the files in it be read.
     Raises NotFetched, also for an address that must not be fetched, and for a body that is too large, shorter than
     announced, or not the one that its checksum is of.
     """
     try:
         with told_while_it_lasts(f"The download of {_shown(url)}", deadline_s):
             async with asyncio.timeout(deadline_s):
+                if url.startswith(_FILE):
+                    return await _received(_pieces(_own_file(url, trusted_origins)), {}, target, max_bytes)
                 address, headers, extensions = await _pinned(url, trusted_origins, media_origins)
                 request = client.build_request("GET", address, headers=headers, extensions=extensions)
                 response = await client.send(request, stream=True, follow_redirects=False)
                 try:
                     if response.status_code != 200:
                         raise NotFetched(f"{_shown(url)} answered HTTP {response.status_code}")
-                    return await _received(response, target, max_bytes)
+                    return await _received(response.aiter_raw(), response.headers, target, max_bytes)
                 finally:
                     await response.aclose()
     except TimeoutError:
@@ -93,16 +104,41 @@ async def download(
         raise NotFetched(f"{_shown(url)} could not be fetched ({type(error).__name__})") from None
 
 
-async def _received(response: httpx.Response, target: Path, max_bytes: int) -> Downloaded:
-    """The body as a file."""
-    told_bytes = response.headers.get("Content-Length", "")
+def _own_file(url: str, trusted_origins: frozenset[str]) -> Path:
+    """The file at a `file:` address in a folder that is trusted, wherever links lead. Raises NotFetched."""
+    folders = [_resolved(origin) for origin in trusted_origins if origin.startswith(_FILE)]
+    with contextlib.suppress(ValueError, OSError, RuntimeError):
+        path = _resolved(url)
+        if any(folder in path.parents for folder in folders):
+            return path
+    raise NotFetched(f"A provider gave {_shown(url)} as a media address; only plain https addresses are fetched.")
+
+
+def _resolved(address: str) -> Path:
+    return Path(unquote(address.removeprefix(_FILE))).resolve()
+
+
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    """A regular file in pieces. Raises OSError, and NotFetched for what is no file, such as a pipe."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise NotFetched(f"{path} is no file")
+        while piece := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+            yield piece
+
+
+async def _received(
+    body: AsyncIterator[bytes], headers: Mapping[str, str], target: Path, max_bytes: int
+) -> Downloaded:
+    """The body of an answer with such headers, as a file."""
+    told_bytes = headers.get("Content-Length", "")
     if told_bytes.isascii() and told_bytes.isdigit() and int(told_bytes[:20]) > max_bytes:
         raise NotFetched(f"the file is larger than the {max_bytes:,} bytes allowed")
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     try:
-        unpacker = Unpacker(response.headers.get("Content-Encoding", ""))
+        unpacker = Unpacker(headers.get("Content-Encoding", ""))
         with target.open("wb") as file:
-            async for chunk in response.aiter_raw():
+            async for chunk in body:
                 for piece in unpacker.unpacked(chunk):
                     size += len(piece)
                     if size > max_bytes:
@@ -113,13 +149,13 @@ async def _received(response: httpx.Response, target: Path, max_bytes: int) -> D
         unpacker.check_end()
     except ValueError as error:
         raise NotFetched(f"the file cannot be read: {error}") from None
-    told = _told_md5(response.headers)
+    told = _told_md5(headers)
     if told is not None and told != md5.digest():
         raise NotFetched("the file is not the one that its checksum is of")
     return Downloaded(target, size, sha256.hexdigest())
 
 
-def _told_md5(headers: httpx.Headers) -> bytes | None:
+def _told_md5(headers: Mapping[str, str]) -> bytes | None:
     """The checksum that came with the file: `Content-MD5` (RFC 1864), or Google's `x-goog-hash`."""
     given = [headers.get("Content-MD5", "")] if "Content-Encoding" not in headers else []
     stored = [part.strip() for part in headers.get("x-goog-hash", "").split(",")]

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import gzip
 import hashlib
+import os
 from pathlib import Path
 
 import httpx
@@ -37,6 +38,57 @@ def test_a_file_arrives_whole_with_its_hash(tmp_path: Path) -> None:
         file = fetch(f"{server.base_url}/clip.mp4", tmp_path / "clip.mp4", trusted=server.base_url)
     assert (file.size_bytes, file.sha256) == (len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
     assert file.path.read_bytes() == CONTENT
+
+
+def test_a_file_of_this_machine_comes_from_a_trusted_folder_by_the_same_checks(tmp_path: Path) -> None:
+    folder = tmp_path / "rendered by us"
+    folder.mkdir()
+    (folder / "clip 1.mp4").write_bytes(CONTENT)
+    url = (folder / "clip 1.mp4").as_uri()
+    file = fetch(url, tmp_path / "clip.mp4", trusted=folder.as_uri())
+    assert (file.size_bytes, file.sha256) == (len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+    assert file.path.read_bytes() == CONTENT
+    with pytest.raises(NotFetched, match="larger than the 1,000 bytes"):
+        fetch(url, tmp_path / "clip.mp4", trusted=folder.as_uri(), max_bytes=1000)
+    (folder / "clip 1.mp4").unlink()
+    with pytest.raises(NotFetched, match="FileNotFoundError"):
+        fetch(url, tmp_path / "clip.mp4", trusted=folder.as_uri())
+
+
+@pytest.mark.parametrize("trusted", ["", "http://127.0.0.1:8188"])
+def test_a_vendor_cannot_make_us_read_a_file(trusted: str, tmp_path: Path) -> None:
+    (tmp_path / "secret.mp4").write_bytes(CONTENT)
+    for url in (
+        f"file://{tmp_path}/secret.mp4",
+        f"FILE://{tmp_path}/secret.mp4",
+        f"file://host{tmp_path}/secret.mp4",
+    ):
+        with pytest.raises(NotFetched, match=r"only plain https addresses|could not be fetched"):
+            fetch(url, tmp_path / "clip.mp4", trusted=trusted)
+    assert not (tmp_path / "clip.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/", "/../secret.mp4", "/%2e%2e/secret.mp4", "/link.mp4", "/linked/secret.mp4", "-2/secret.mp4", "/%00"],
+)
+def test_a_trusted_folder_opens_no_other(path: str, tmp_path: Path) -> None:
+    folder, beside = tmp_path / "rendered", tmp_path / "rendered-2"
+    folder.mkdir()
+    beside.mkdir()
+    for place in (tmp_path, beside):
+        (place / "secret.mp4").write_bytes(CONTENT)
+    (folder / "link.mp4").symlink_to(tmp_path / "secret.mp4")
+    (folder / "linked").symlink_to(beside)
+    with pytest.raises(NotFetched, match="only plain https addresses"):
+        fetch(folder.as_uri() + path, tmp_path / "clip.mp4", trusted=folder.as_uri())
+    assert not (tmp_path / "clip.mp4").exists()
+
+
+def test_a_pipe_in_a_trusted_folder_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NotFetched, match="is no file"):
+        fetch((tmp_path / "pipe").as_uri(), tmp_path / "clip.mp4", trusted=tmp_path.as_uri())
 
 
 # --- where we never go -------------------------------------------------------------------------------------------
