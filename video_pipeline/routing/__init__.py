@@ -16,12 +16,8 @@ from video_pipeline.routing.decision import (
     Decision,
     Draw,
     FallOver,
-    Pin,
-    Promotion,
     Purpose,
     Reuse,
-    RoutingState,
-    decide,
 )
 from video_pipeline.routing.lengths import Durations, Frames, Length
 from video_pipeline.routing.levers import Lever, upscaling_usd
@@ -38,6 +34,8 @@ from video_pipeline.routing.plan import (
 from video_pipeline.routing.price import Offer, OffPeak, Price, Unit
 from video_pipeline.routing.price_list import list_usd, load_prices
 from video_pipeline.routing.reuse import Preview, preview_of
+from video_pipeline.routing.state import Pin, Promotion, RoutingState
+from video_pipeline.routing.tree import decide
 from video_pipeline.routing.value import Option, Prior, chances_of_best
 
 __all__ = [

@@ -15,18 +15,10 @@ from decimal import ROUND_UP, Decimal
 from video_pipeline.briefs import Storyboard
 from video_pipeline.policy import ExplorationPolicy, RoutingThresholds
 from video_pipeline.routing.catalogue import Catalogue, Model, Tier
-from video_pipeline.routing.decision import (
-    Decision,
-    Draw,
-    Given,
-    Option,
-    Purpose,
-    Question,
-    RoutingState,
-    Serving,
-    decide_by,
-    weigh,
-)
+from video_pipeline.routing.decision import Decision, Draw, Given, Purpose
+from video_pipeline.routing.options import Option, Question, Serving
+from video_pipeline.routing.state import RoutingState
+from video_pipeline.routing.tree import decide_by, weigh
 from video_pipeline.routing.value import Option as Choice
 from video_pipeline.routing.value import chances_of_best, drawn, point_of, weights
 

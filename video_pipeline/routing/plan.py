@@ -15,9 +15,12 @@ from video_pipeline.ledger import Ledger
 from video_pipeline.policy import ExplorationPolicy, RoutingThresholds
 from video_pipeline.routing.assignment import Tally, assign
 from video_pipeline.routing.catalogue import Catalogue
-from video_pipeline.routing.decision import Decision, RoutingState, decide, tier_of
+from video_pipeline.routing.decision import Decision
 from video_pipeline.routing.levers import Lever
+from video_pipeline.routing.options import tier_of
 from video_pipeline.routing.reuse import Preview, preview_of, with_preview
+from video_pipeline.routing.state import RoutingState
+from video_pipeline.routing.tree import decide
 
 # Standard normal quantile of 0.9: the sum over a day's independent shots is close to normal.
 _Z90 = 1.2815515655446004

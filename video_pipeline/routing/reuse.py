@@ -12,8 +12,9 @@ from video_pipeline.briefs import Storyboard, StoryboardShot
 from video_pipeline.ledger import Job, Ledger
 from video_pipeline.policy import RoutingThresholds
 from video_pipeline.routing.catalogue import Catalogue
-from video_pipeline.routing.decision import Decision, Reuse, is_complex
+from video_pipeline.routing.decision import Decision, Reuse
 from video_pipeline.routing.levers import Lever
+from video_pipeline.routing.options import is_complex
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from video_pipeline.routing import (
     price_day,
     upscaling_usd,
 )
-from video_pipeline.routing.decision import Question, weigh
+from video_pipeline.routing.options import Question
+from video_pipeline.routing.tree import weigh
 from video_pipeline_tests.briefs.documents import BRIEFS, a_brief
 from video_pipeline_tests.routing.catalogues import RANDOM_CATALOGUES
 
