@@ -1,5 +1,6 @@
 """Briefs: what a team asks for, validated; the inbox they come from; their storyboards."""
 
+from video_pipeline.briefs.bibles import Bible, Bibles, BrokenBible, Character, Picture, Scene, read_bibles
 from video_pipeline.briefs.brief import Brief, Quality, Shot, ShotKind, clip_id_of
 from video_pipeline.briefs.guidance import (
     AppliedGuidance,
@@ -28,13 +29,19 @@ from video_pipeline.briefs.texts import seen_letters, shown_text
 
 __all__ = [
     "AppliedGuidance",
+    "Bible",
+    "Bibles",
     "Brief",
+    "BrokenBible",
+    "Character",
     "DayIntake",
     "Guide",
     "InboxReading",
+    "Picture",
     "Quality",
     "Quarantined",
     "Refusals",
+    "Scene",
     "Shot",
     "ShotKind",
     "Storyboard",
@@ -50,6 +57,7 @@ __all__ = [
     "guide_in_force",
     "inbox_left_out",
     "no_guidance",
+    "read_bibles",
     "read_day",
     "read_files",
     "said_of",

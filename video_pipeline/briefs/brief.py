@@ -54,6 +54,9 @@ def _people_see_it(text: str, info: ValidationInfo) -> str:
     return text
 
 
+ENTRY_ID = r"[a-z0-9][a-z0-9_-]{0,62}"
+"""The ids of characters and scenes, which are the names of their files."""
+
 BriefId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 PlatformName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,32}$"), AfterValidator(_known_platform)]
 Text = Annotated[

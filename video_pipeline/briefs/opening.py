@@ -16,21 +16,21 @@ _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | 
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def bytes_of(path: Path, inbox: Path | None) -> bytes:
-    """What is in a file of `inbox`; with None, of any folder.
+def bytes_of(path: Path, inbox: Path | None, *, most: int = MAX_FILE_BYTES) -> bytes:
+    """What is in a file of `inbox`, at `most` so many bytes; with None, of any folder.
 
     Raises NotRead for what is no file, cannot be read or is too large, and FileNotFoundError.
     """
     try:
         with _opened(path, inbox) as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+            data = file.read(most + 1)
     except FileNotFoundError:
         raise
     except (OSError, RuntimeError) as error:
         said = error.strerror if isinstance(error, OSError) else "it leads nowhere"
         raise NotRead(f"the file cannot be read: {said}") from None
-    if len(data) > MAX_FILE_BYTES:
-        raise NotRead(f"the file is larger than {MAX_FILE_BYTES:,} bytes")
+    if len(data) > most:
+        raise NotRead(f"the file is larger than {most:,} bytes")
     return data
 
 

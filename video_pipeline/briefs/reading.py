@@ -69,21 +69,35 @@ def read_pieces(data: bytes, kind: str) -> list[Piece]:
     return pieces
 
 
+def read_document(data: bytes, *, words: frozenset[str]) -> Any:
+    """The one document of a YAML file; `words` as of `read_yaml`. Raises NotRead."""
+    found = read_yaml(_text_of(data), Budget(), words=words)
+    if len(found) != 1:
+        raise NotRead(f"it holds {len(found) or 'no'} documents, and should hold one")
+    document, wrong = found[0]
+    if wrong:
+        raise NotRead("; ".join(wrong))
+    return tidy(document)
+
+
 def shown_raw(data: bytes) -> str:
     """What can be shown of a file that was read as nothing."""
     return printable(data.decode(_encoding(data), errors="replace"))[:_LONGEST_RAW]
 
 
-def reasons_of(error: ValidationError) -> tuple[str, ...]:
-    """One clause a finding: the field, what is wrong, and what was given in a field that briefs have."""
+def reasons_of(error: ValidationError, *, names: frozenset[str] = _NAMES, whole: str = "brief") -> tuple[str, ...]:
+    """One clause a finding: the field, what is wrong, and what was given in a field of these `names`.
+
+    What is wrong with no field is wrong with the `whole`.
+    """
     found = error.errors(include_url=False, include_context=False)
     reasons: list[str] = []
     for item in found[:_MOST_REASONS]:
         places = [_name(part) for part in item["loc"]]
-        known = all(isinstance(part, int) or part in _NAMES for part in item["loc"])
+        known = all(isinstance(part, int) or part in names for part in item["loc"])
         tells = bool(places) and known and item["type"] not in ("missing", "value_error")
         given = f" (given: {_given(item['input'])})" if tells else ""
-        reasons.append(printable(f"{'.'.join(places) or 'brief'}: {item['msg']}{given}"))
+        reasons.append(printable(f"{'.'.join(places) or whole}: {item['msg']}{given}"))
     if len(found) > _MOST_REASONS:
         reasons.append(f"and {len(found) - _MOST_REASONS:,} more things are wrong")
     return tuple(reasons)
