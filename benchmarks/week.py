@@ -39,7 +39,7 @@ from video_pipeline.ledger.embedded import embedded_url
 from video_pipeline.media import probe
 from video_pipeline.policy import Policy, ProviderLimits, load_policy
 from video_pipeline.publishing import PublishRecord
-from video_pipeline.quality import Check, CheckName, Expectation, TechnicalVerdict
+from video_pipeline.quality import Check, CheckName, ClipVerdict, Expectation
 from video_pipeline.routing import Catalogue, Model, RoutingState, load_catalogue, plan_day, price_day
 from video_pipeline.storage import LocalStore
 
@@ -267,13 +267,13 @@ def stub_pixels(films: Films) -> Generator[None, None, None]:
         driver.check_clip, assembling.cut = whole
 
 
-def _check_length(path: Path, expected: Expectation) -> TechnicalVerdict:
+def _check_length(path: Path, expected: Expectation, *_: object, **__: object) -> ClipVerdict:
     length_s = probe(path).duration_s
     passed = _as_long(length_s, expected.duration_s)
     measured, wanted = f"{length_s:.2f} s", f"{expected.duration_s:.2f} s"
     message = f"It lasts {measured}, {wanted} were ordered."
     check = Check(name=CheckName.DURATION, passed=passed, measured=measured, expected=wanted, message=message)
-    return TechnicalVerdict(checks=(check,))
+    return ClipVerdict(checks=(check,))
 
 
 def _as_long(length_s: float, wanted_s: float) -> bool:

@@ -115,6 +115,7 @@ class GenerationPolicy(_Section):
     max_other_models: int = Field(ge=0)
     max_modified_retries: int = Field(ge=0)
     max_quality_failures: int = Field(ge=1)
+    corrections: dict[str, str]
     poll_patience_s: float = Field(gt=0)
     give_up_after_s: float = Field(gt=0)
     lookup_wait_s: float = Field(ge=0)
@@ -166,6 +167,42 @@ class BreakerPolicy(_Section):
 
 Encoder = Literal["auto", "x264", "nvenc"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+
+
+class MeasurementThresholds(_Section):
+    """What a picture counts as. Luma is 0..255, correlations are -1..1."""
+
+    analysed_side: int = Field(ge=16)
+    black_luma: float = Field(ge=0, le=255)
+    black_pixels: float = Field(gt=0, le=1)
+    frozen_luma: float = Field(ge=0)
+    frozen_run_s: float = Field(gt=0)
+    noisy_correlation: float = Field(ge=-1, le=1)
+    night_luma: float = Field(ge=0, le=255)
+    night_pixels: float = Field(gt=0, le=1)
+    night_correlation: float = Field(ge=-1, le=1)
+    jump_correlation: float = Field(ge=-1, le=1)
+    flat_deviation: float = Field(ge=0)
+    max_decode_s: float = Field(gt=0)
+
+
+class TechnicalThresholds(MeasurementThresholds):
+    """Where a measure turns into a failure. Shares are 0..1."""
+
+    size_tolerance: float = Field(ge=0, lt=0.5)
+    shape_tolerance: float = Field(gt=0, lt=1)
+    min_bytes: int = Field(ge=0)
+    max_black_share: float = Field(ge=0, le=1)
+    max_frozen_share: float = Field(ge=0, le=1)
+    max_garbled_share: float = Field(ge=0, le=1)
+    silent_peak: float = Field(ge=0, le=1)
+    min_audio_share: float = Field(ge=0, le=1)
+    max_length_disagreement: float = Field(ge=0, lt=1)
+    length_slack_frames: int = Field(ge=0)
+
+
+class QualityPolicy(_Section):
+    technical: TechnicalThresholds
 
 
 class UpscalingPolicy(_Section):
@@ -287,6 +324,7 @@ class Policy(_Section):
     exploration: ExplorationPolicy
     generation: GenerationPolicy
     breaker: BreakerPolicy
+    quality: QualityPolicy
     upscaling: UpscalingPolicy
     costs: CostPolicy
     reconcile: ReconcilePolicy

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from video_pipeline.definitions import defs
+from video_pipeline.quality import CHECKS, Gate
 
 ROOT = Path(__file__).parents[1]
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
@@ -120,3 +121,12 @@ def _anchors(paper: Path) -> set[str]:
     """The names that headings have in the web view of a Markdown file."""
     titles = _HEADING.findall(paper.read_text())
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_table_of_checks_is_in_the_papers_as_it_is() -> None:
+    told = dict(
+        re.findall(
+            r"^\| `(\w+)` \| (?:[^|]+\|){2} (.+) \|$", (ROOT / "docs" / "quality.md").read_text(), re.MULTILINE
+        )
+    )
+    assert told == {row.name.value: " | ".join(row.follows[gate] for gate in Gate) for row in CHECKS}

@@ -1,4 +1,4 @@
-"""Asset checks: the technical gate's findings a day, and whether the ledger and the clips agree on the money."""
+"""Asset checks: the final gate's findings a day, and whether the ledger and the clips agree on the money."""
 
 from collections.abc import Sequence
 
@@ -8,25 +8,29 @@ from video_pipeline.clips import GeneratedClip
 from video_pipeline.defs.beside import listed
 from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.ledger import JobState, Ledger, SpendCategory
-from video_pipeline.quality import CheckName, TechnicalVerdict
+from video_pipeline.quality import CHECKS, ClipVerdict, Gate
 
 # Never blocking: one bad clip is held back by itself, the others go on.
-TECHNICAL_CHECKS = [
+GATE_CHECKS = [
     dg.AssetCheckSpec(
-        name.value, asset="reviewed_clips", partitions_def=DAILY, description=f"Every finished clip passes `{name}`."
+        row.name.value,
+        asset="reviewed_clips",
+        partitions_def=DAILY,
+        description=f"Of every finished clip, {row.wants}; else {row.follows[Gate.FINAL]}.",
+        metadata={"thresholds": ", ".join(row.thresholds)},
     )
-    for name in CheckName
+    for row in CHECKS
 ]
 
 
-def technical_results(verdicts: Sequence[TechnicalVerdict]) -> list[dg.AssetCheckResult]:
+def gate_results(verdicts: Sequence[ClipVerdict]) -> list[dg.AssetCheckResult]:
     """One result a check, over all finished clips of the day."""
     results = []
-    for name in CheckName:
-        failures = [check for verdict in verdicts for check in verdict.failures if check.name is name]
+    for row in CHECKS:
+        failures = [check for verdict in verdicts for check in verdict.failures if check.name is row.name]
         results.append(
             dg.AssetCheckResult(
-                check_name=name.value,
+                check_name=row.name.value,
                 passed=not failures,
                 severity=dg.AssetCheckSeverity.WARN,
                 metadata={"clips": len(verdicts), "failed": len(failures)}

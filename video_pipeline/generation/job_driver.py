@@ -53,7 +53,7 @@ from video_pipeline.ledger import (
 )
 from video_pipeline.orders import Ending
 from video_pipeline.policy import GenerationPolicy, Policy, ProviderLimits
-from video_pipeline.quality import Expectation, TechnicalVerdict, check_clip
+from video_pipeline.quality import ClipVerdict, Expectation, Gate, check_clip
 from video_pipeline.routing import Catalogue, Decision
 from video_pipeline.storage import ObjectStore
 
@@ -133,6 +133,7 @@ class JobDriver:
         self._budget = policy.budget
         self._electricity = policy.upscaling
         self._tolerance = policy.routing.duration_tolerance
+        self._quality = policy.quality.technical
         self._probes = policy.drift.probes_a_day
         self._notifier = notifier
         self._collector = MediaCollector(
@@ -764,6 +765,7 @@ class JobDriver:
             # What the model was asked for: what the shot does not need is cut off at assembly.
             expected = Expectation(
                 size=decision.size or (0, 0),
+                shaped=True,
                 duration_s=job.requested_s,
                 wanted_s=decision.wanted_s,
                 audio=decision.audio,
@@ -771,12 +773,12 @@ class JobDriver:
             )
             async with self._checks:
                 judged = await asyncio.to_thread(self._checked, job.media_key or "", expected)
-            verdict, passed = judged.model_dump(mode="json"), judged.passed
+            verdict, passed = judged.model_dump(mode="json"), not judged.useless
         return await self._db(self._jobs.accepted if passed else self._jobs.rejected, job, verdict)
 
-    def _checked(self, key: str, expected: Expectation) -> TechnicalVerdict:
+    def _checked(self, key: str, expected: Expectation) -> ClipVerdict:
         with self._store.local_copy(key) as path:
-            return check_clip(path, expected)
+            return check_clip(path, expected, self._quality, gate=Gate.RAW)
 
     async def _fail(
         self, job: Job, failure: Failure, *, bill: Bill = NOTHING_BILLED, answer: Kept | None = None

@@ -10,6 +10,7 @@ from enum import StrEnum
 from video_pipeline.briefs import StoryboardShot
 from video_pipeline.ledger import OUTSIDE_THE_SHOT, FailureKind, Job, JobKind, JobState
 from video_pipeline.policy import GenerationPolicy
+from video_pipeline.quality import Consequence
 from video_pipeline.remapping import Degree, Variant, remapper_for
 
 
@@ -25,6 +26,7 @@ class Strategy(StrEnum):
     IMAGE_ANCHORING = "image_anchoring"
     OTHER_MODEL = "other_model"
     MODIFIED_PROMPT = "modified_prompt"
+    CORRECTED_PROMPT = "corrected_prompt"
     APPROVED_PREVIEW = "approved_preview"
 
 
@@ -235,10 +237,26 @@ def _after_rejection(history: Sequence[Job], policy: GenerationPolicy) -> Step:
         in_a_row += 1
     if in_a_row >= policy.max_quality_failures:
         return Stop(f"{in_a_row} clips in a row failed the quality checks", person=True)
-    failed = ", ".join(
-        check["name"] for check in (history[-1].verdict or {}).get("checks", ()) if not check["passed"]
-    )
-    return _again(history[-1], f"the clip failed its quality checks: {failed or 'see the verdict'}")
+    last = history[-1]
+    failed = [check for check in (last.verdict or {}).get("checks", ()) if not check["passed"]]
+    names = ", ".join(check["name"] for check in failed)
+    reason = f"the clip failed its quality checks: {names or 'see the verdict'}"
+    again = _again(last, reason)
+    # What a damaged file shows says nothing of the words. Verdicts of earlier releases do not say what follows.
+    by_words = all(check.get("follows") == Consequence.CORRECTED_PROMPT for check in failed)
+    prompt = _corrected(last.order.prompt, [check["name"] for check in failed], policy)
+    if not by_words or prompt == last.order.prompt:
+        return again
+    # A picture is bought anew, and what it was to show is in its own words.
+    strategy = again.strategy if again.kind is JobKind.IMAGE else Strategy.CORRECTED_PROMPT
+    return replace(again, strategy=strategy, prompt=prompt)
+
+
+def _corrected(prompt: str, failed: Sequence[str], policy: GenerationPolicy) -> str:
+    """The prompt with what it asks for besides after those checks, unless it asks for that already."""
+    words = [policy.corrections.get(name, "") for name in failed]
+    new = [one for one in words if one not in prompt]
+    return ". ".join([prompt.rstrip(". "), *new]) if new else prompt
 
 
 def _once_more(history: Sequence[Job]) -> Attempt:

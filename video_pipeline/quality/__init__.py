@@ -1,25 +1,23 @@
 """Quality gates: whether a clip's file is what was ordered, told as data (Q1).
 
-A bad clip raises nothing: each check says what was measured, what was expected, and a sentence.
-Importing this package loads neither a decoder nor numpy; `check_clip` does when it is called.
+A bad clip raises nothing: each check says what was measured, what was expected, and a sentence. `CHECKS` is the table
+of them. Importing this package loads neither a decoder nor numpy; `check_clip` does when it is called.
 """
 
+from video_pipeline.quality.checks import CHECKS, CheckRow
+from video_pipeline.quality.gate import check_clip
 from video_pipeline.quality.review import review_clip, review_stage
-from video_pipeline.quality.technical import (
-    Check,
-    CheckName,
-    Expectation,
-    TechnicalThresholds,
-    TechnicalVerdict,
-    check_clip,
-)
+from video_pipeline.quality.verdict import Check, CheckName, ClipVerdict, Consequence, Expectation, Gate
 
 __all__ = [
+    "CHECKS",
     "Check",
     "CheckName",
+    "CheckRow",
+    "ClipVerdict",
+    "Consequence",
     "Expectation",
-    "TechnicalThresholds",
-    "TechnicalVerdict",
+    "Gate",
     "check_clip",
     "review_clip",
     "review_stage",

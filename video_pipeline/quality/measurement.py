@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media import MAX_PIXELS, Stills, codec_of, main_video, open_guarded
-from video_pipeline.quality.thresholds import MeasurementThresholds
+from video_pipeline.policy import MeasurementThresholds
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame

@@ -4,8 +4,10 @@ from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, ReviewedClip, UpscaledClip
 from video_pipeline.ledger import Ledger, Mark, ReviewStage, ReviewState
 from video_pipeline.media import Stills
+from video_pipeline.policy import Policy
+from video_pipeline.quality.gate import check_clip
 from video_pipeline.quality.messages import clip_rejected, person_needed
-from video_pipeline.quality.technical import Expectation, TechnicalVerdict, check_clip
+from video_pipeline.quality.verdict import ClipVerdict, Expectation
 from video_pipeline.storage import ObjectStore
 
 
@@ -20,14 +22,12 @@ def review_clip(
     notifier: Notifier,
     clip: UpscaledClip,
     *,
-    short_side: int,
-    tolerance: float,
+    policy: Policy,
     stills: Stills | None = None,
-) -> tuple[ReviewedClip, TechnicalVerdict | None]:
+) -> tuple[ReviewedClip, ClipVerdict | None]:
     """Check the finished file against what was ordered; a person's word on it, once given, stands.
 
-    `short_side` is the delivered size's, in pixels, `tolerance` the share by which the length may differ; `stills`
-    take pictures from the same decode. The verdict is None for a clip that has no file.
+    `stills` take pictures from the same decode. The verdict is None for a clip that has no file.
     """
     row = ReviewedClip(**clip.model_dump())
     if clip.status is ClipStatus.REJECTED and clip.media_sha256:
@@ -35,14 +35,15 @@ def review_clip(
     if clip.status is not ClipStatus.UPSCALED or clip.final_key is None:
         return row, None
     ledger.trails.mark(clip.clip_id, Mark.REVIEWING, unless=Mark.REVIEWED)
+    short_side = policy.routing.delivered_short_side
     expected = Expectation(
         size=(short_side, short_side),
         duration_s=clip.expected_s,
         audio=clip.audio_expected,
-        tolerance=tolerance,
+        tolerance=policy.routing.duration_tolerance,
     )
     with store.local_copy(clip.final_key) as path:
-        verdict = check_clip(path, expected, stills=stills)
+        verdict = check_clip(path, expected, policy.quality.technical, stills=stills)
     ledger.trails.mark(clip.clip_id, Mark.REVIEWED, unless=Mark.REVIEWED)
     if verdict.passed:
         return row.model_copy(update={"status": ClipStatus.PASSED}), verdict

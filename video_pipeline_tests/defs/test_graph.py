@@ -9,7 +9,7 @@ from video_pipeline.defs import jobs
 from video_pipeline.defs.assets import assets_under
 from video_pipeline.defs.partitions import DAILY, WEEKLY
 from video_pipeline.policy import Policy
-from video_pipeline.quality import CheckName
+from video_pipeline.quality import CHECKS
 
 DEFS = defs()
 GRAPH = DEFS.resolve_asset_graph()
@@ -147,7 +147,7 @@ def test_checks_are_partitioned_by_day_and_block_nothing() -> None:
         assert not spec.blocking, key
     assert by_asset == {
         "generated_clips": {"no_unknown_jobs", "bills_match_the_ledger"},
-        "reviewed_clips": set(CheckName),
+        "reviewed_clips": {row.name for row in CHECKS},
     }
 
 

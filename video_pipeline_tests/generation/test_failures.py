@@ -145,24 +145,28 @@ def test_a_job_that_fails_twice_goes_to_a_person(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "failed"),
+    ("fault", "failed", "corrected"),
     [
-        ("black", "black"),
-        ("frozen", "frozen"),
-        ("garbled", "garbled"),
-        ("truncated_mp4", "playable"),
-        ("corrupt_file", "playable"),
-        ("tiny_file", "file_size"),
-        ("wrong_size", "resolution"),
-        ("wrong_length", "duration"),
+        ("black", "black", True),
+        ("frozen", "frozen", True),
+        ("garbled", "garbled", True),
+        ("truncated_mp4", "playable", False),
+        ("corrupt_file", "playable", False),
+        ("tiny_file", "file_size", False),
+        ("wrong_size", "resolution", False),
+        ("wrong_length", "duration", False),
     ],
 )
-def test_a_bad_clip_is_discarded_and_made_again(stage: Stage, fault: str, failed: str) -> None:
+def test_a_bad_clip_is_discarded_and_made_again(stage: Stage, fault: str, failed: str, corrected: bool) -> None:
     stage.edge.fault(fault)
     clip = stage.one(brief_of(HARBOUR))
-    assert (clip.status, clip.strategy, clip.attempts) == (ClipStatus.GENERATED, "original", 2)
+    # What words can mend is asked for in other words; the rest is luck.
+    asked_for = stage.policy.generation.corrections[failed] if corrected else ""
+    strategy = "corrected_prompt" if corrected else "original"
+    assert (clip.status, clip.strategy, clip.attempts) == (ClipStatus.GENERATED, strategy, 2)
     assert clip.billed_usd == 2 * PRICE
     rejected, made = stage.jobs()
+    assert made.order.prompt == ". ".join(filter(None, (HARBOUR, asked_for)))
     checks = {check["name"]: check["passed"] for check in (rejected.verdict or {})["checks"]}
     assert (rejected.state, checks[failed]) == (JobState.REJECTED, False)
     assert failed in made.reason

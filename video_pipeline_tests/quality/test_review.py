@@ -7,11 +7,14 @@ import pytest
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, UpscaledClip
 from video_pipeline.ledger import JobState, Ledger, ReviewState
+from video_pipeline.policy import load_policy
 from video_pipeline.quality import review_clip
 from video_pipeline.storage import LocalStore
 from video_pipeline_tests.ledger.rows import a_job
 from video_pipeline_tests.quality.conftest import Make
 
+_LOADED = load_policy()
+POLICY = _LOADED.model_copy(update={"routing": _LOADED.routing.model_copy(update={"delivered_short_side": 180})})
 DAY = date(2026, 11, 21)
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -27,7 +30,7 @@ def a_clip(**fields) -> UpscaledClip:
 
 
 def review(ledger: Ledger, store: LocalStore, clip: UpscaledClip) -> ClipStatus:
-    reviewed, _ = review_clip(ledger, store, Notifier([], ledger.alerts), clip, short_side=180, tolerance=0.1)
+    reviewed, _ = review_clip(ledger, store, Notifier([], ledger.alerts), clip, policy=POLICY)
     return reviewed.status
 
 

@@ -10,15 +10,23 @@ import pytest
 from PIL import Image, ImageDraw
 
 from video_pipeline.media import run_ffmpeg
-from video_pipeline.quality import Expectation, TechnicalThresholds, TechnicalVerdict, check_clip
+from video_pipeline.policy import TechnicalThresholds, load_policy
+from video_pipeline.quality import CHECKS, ClipVerdict, Consequence, Expectation, Gate
+from video_pipeline.quality import check_clip as check_against
 from video_pipeline_tests.quality.conftest import Make
 
-ORDER = Expectation(size=(320, 180), duration_s=2.0, audio=True, min_bytes=1)
+THRESHOLDS = load_policy().quality.technical.model_copy(update={"min_bytes": 1})
+ORDER = Expectation(size=(320, 180), duration_s=2.0, audio=True)
 MOVING = ("-f", "lavfi", "testsrc2=size=320x180:rate=24")
 NAMES = ["playable", "resolution", "duration", "file_size", "audio", "black", "frozen", "garbled"]
 
 
-def _failed(verdict: TechnicalVerdict) -> list[str]:
+def check_clip(path: Path, expected: Expectation, thresholds: TechnicalThresholds = THRESHOLDS) -> ClipVerdict:
+    """The check as a finished clip's; small files are none of its business here."""
+    return check_against(path, expected, thresholds)
+
+
+def _failed(verdict: ClipVerdict) -> list[str]:
     return [check.name for check in verdict.failures]
 
 
@@ -90,7 +98,7 @@ def test_the_lights_of_a_city_at_night_pass(make: Make, tmp_path: Path):
     path = make("night.mp4", "-framerate", "24", _at_night(tmp_path / "night", remembered=True))
     assert _failed(check_clip(path, ORDER)) == []
     # The night is what lets them pass: by themselves they look like noise.
-    strict = TechnicalThresholds(night_pixels=1.0)
+    strict = THRESHOLDS.model_copy(update={"night_pixels": 1.0})
     assert _failed(check_clip(path, ORDER, strict)) == ["garbled"]
 
 
@@ -193,8 +201,8 @@ def test_sound_that_was_not_ordered_is_not_missed(make: Make):
 
 def test_a_small_file_fails_by_its_size(make: Make):
     path = make("small.mp4", *MOVING)
-    order = ORDER.model_copy(update={"min_bytes": path.stat().st_size + 1})
-    assert _failed(check_clip(path, order)) == ["file_size"]
+    strict = THRESHOLDS.model_copy(update={"min_bytes": path.stat().st_size + 1})
+    assert _failed(check_clip(path, ORDER, strict)) == ["file_size"]
 
 
 @pytest.mark.parametrize("share", [0.95, 0.5])
@@ -278,14 +286,14 @@ def test_a_clip_cut_without_coding_it_again_is_no_error(make: Make, tmp_path: Pa
 
 
 def test_decoding_stops_at_its_time_limit(make: Make):
-    verdict = check_clip(make("slow.mp4", *MOVING), ORDER, TechnicalThresholds(max_decode_s=1e-6))
+    verdict = check_clip(make("slow.mp4", *MOVING), ORDER, THRESHOLDS.model_copy(update={"max_decode_s": 1e-6}))
     assert _failed(verdict)[0] == "playable"
     assert "was stopped" in verdict.failures[0].message
 
 
 def test_a_verdict_survives_json(make: Make):
     verdict = check_clip(make("json.mp4", *MOVING), ORDER)
-    assert TechnicalVerdict.model_validate(json.loads(verdict.model_dump_json())) == verdict
+    assert ClipVerdict.model_validate(json.loads(verdict.model_dump_json())) == verdict
 
 
 def test_importing_the_room_loads_no_decoder():
@@ -298,3 +306,49 @@ def test_importing_the_room_loads_no_decoder():
 def test_a_render_that_was_ordered_shorter_must_be_long_enough_for_the_brief(footage: Path, wanted_s: float, failed):
     expected = Expectation(size=(176, 144), duration_s=4.0, wanted_s=wanted_s, audio=False)
     assert _failed(check_clip(footage / "carphone_pristine.mp4", expected)) == failed
+
+
+@pytest.mark.parametrize(
+    ("asked", "made", "passes"),
+    [
+        ((480, 854), (480, 848), True),
+        ((480, 854), (480, 854), True),
+        ((480, 854), (480, 832), True),
+        ((768, 1366), (768, 1344), True),
+        ((720, 1280), (704, 1280), True),
+        ((720, 1280), (1080, 1920), True),
+        ((480, 854), (432, 768), False),
+        ((480, 854), (854, 480), False),
+        ((480, 854), (960, 960), False),
+    ],
+)
+def test_a_raw_clip_has_the_size_and_shape_that_its_model_rounds_to(make: Make, asked, made, passes: bool):
+    path = make(f"{made[0]}x{made[1]}.mp4", "-f", "lavfi", f"testsrc2=size={made[0]}x{made[1]}:rate=8", length_s=0.5)
+    expected = Expectation(size=asked, shaped=True, duration_s=0.5, audio=True)
+    [check] = [
+        one for one in check_against(path, expected, THRESHOLDS, gate=Gate.RAW).checks if one.name == "resolution"
+    ]
+    assert (check.passed, check.follows) == (passes, None if passes else Consequence.NEW_SEED)
+
+
+def test_every_threshold_of_the_table_stands_in_the_policy():
+    document = load_policy().model_dump()
+    for row in CHECKS:
+        assert row.thresholds and set(row.follows) == set(Gate), row.name
+        for name in row.thresholds:
+            section = document
+            for part in name.split("."):
+                section = section[part]
+
+
+def test_what_follows_is_said_by_the_gate(make: Make):
+    path = make("black.mp4", "-f", "lavfi", "color=black:size=320x180:rate=24")
+    said = {gate: check_against(path, ORDER, THRESHOLDS, gate=gate) for gate in Gate}
+    assert [one.follows for one in said[Gate.RAW].failures] == [Consequence.CORRECTED_PROMPT]
+    assert [one.follows for one in said[Gate.FINAL].failures] == [Consequence.PERSON]
+    assert (said[Gate.RAW].useless, said[Gate.FINAL].useless) == (True, False)
+
+
+def test_a_verdict_of_an_earlier_release_is_read():
+    old = {"name": "black", "passed": False, "measured": "1", "expected": "0", "message": "It is black."}
+    assert ClipVerdict.model_validate({"checks": [old]}).useless

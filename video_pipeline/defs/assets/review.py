@@ -6,18 +6,18 @@ from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, ReviewedClip, UpscaledClip
 from video_pipeline.defs import markdown
 from video_pipeline.defs.beside import Beside, listed
-from video_pipeline.defs.checks import TECHNICAL_CHECKS, technical_results
+from video_pipeline.defs.checks import GATE_CHECKS, gate_results
 from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.defs.tables import place_of, table_asset
 from video_pipeline.ledger import Ledger
 from video_pipeline.policy import Policy
-from video_pipeline.quality import TechnicalVerdict, review_clip
+from video_pipeline.quality import ClipVerdict, review_clip
 from video_pipeline.reports import DayGallery, Gallery, sheet_stills
 from video_pipeline.storage import ObjectStore
 
 
 # Without a return annotation: with checks among the outputs, Dagster 1.13 wants a tuple's there.
-@table_asset(ReviewedClip, group="review", partitions_def=DAILY, check_specs=TECHNICAL_CHECKS)
+@table_asset(ReviewedClip, group="review", partitions_def=DAILY, check_specs=GATE_CHECKS)
 def reviewed_clips(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
@@ -31,7 +31,7 @@ def reviewed_clips(
     day = day_of(context.partition_key)
     gallery = beside.made("the contact sheet", DayGallery, store, day=day, clips=len(upscaled_clips))
     clips: list[ReviewedClip] = []
-    verdicts: list[TechnicalVerdict] = []
+    verdicts: list[ClipVerdict] = []
     for clip in upscaled_clips:
         # One clip's pictures at a time: its card is drawn before the next is opened.
         stills = sheet_stills()
@@ -40,8 +40,7 @@ def reviewed_clips(
             store,
             notifier,
             clip,
-            short_side=policy.routing.delivered_short_side,
-            tolerance=policy.routing.duration_tolerance,
+            policy=policy,
             stills=stills,
         )
         clips.append(reviewed)
@@ -59,7 +58,7 @@ def reviewed_clips(
             **(_shown(gallery.stored) if gallery is not None else {}),
             **beside.warnings(),
         },
-        check_results=technical_results(verdicts),
+        check_results=gate_results(verdicts),
     )
 
 

@@ -1,0 +1,117 @@
+"""The table of checks (Q1): its name, what it measures, the policy's threshold, and at each gate what follows.
+
+Dagster's asset checks, the verdicts, the ladder's answer to a bad raw clip and the review of a finished one all go by
+this table. Thresholds stand in the policy alone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from video_pipeline.quality import technical
+from video_pipeline.quality.technical import Answer, Evidence, Undecoded
+from video_pipeline.quality.verdict import Check, CheckName, Consequence, Gate
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """A check: `wants` in words, `thresholds` as keys of the policy, and what `follows` at each gate when it fails.
+
+    `undecoded` says that it can be asked of a file of which nothing could be decoded.
+    """
+
+    name: CheckName
+    wants: str
+    measure: Callable[[Any], Answer]
+    thresholds: tuple[str, ...]
+    follows: Mapping[Gate, Consequence]
+    undecoded: bool = False
+
+    def ask(self, clip: Evidence | Undecoded, gate: Gate) -> Check:
+        """The check's answer at a gate."""
+        answer = self.measure(clip)
+        return Check(
+            name=self.name,
+            passed=answer.passed,
+            measured=answer.measured,
+            expected=answer.expected,
+            message=answer.message,
+            follows=None if answer.passed else self.follows[gate],
+        )
+
+
+def _follows(raw: Consequence, final: Consequence) -> Mapping[Gate, Consequence]:
+    return MappingProxyType({Gate.RAW: raw, Gate.FINAL: final})
+
+
+# What luck decides is rendered once more; what words can mend is asked for in other words. A finished clip is paid
+# for, so that a person may still want it.
+_BY_LUCK = _follows(Consequence.NEW_SEED, Consequence.PERSON)
+_BY_WORDS = _follows(Consequence.CORRECTED_PROMPT, Consequence.PERSON)
+
+
+def _of(*names: str) -> tuple[str, ...]:
+    return tuple(f"quality.technical.{name}" for name in names)
+
+
+CHECKS: tuple[CheckRow, ...] = (
+    CheckRow(
+        CheckName.PLAYABLE,
+        "every stream decodes, as long as the container says",
+        technical.playable,
+        _of("max_length_disagreement", "length_slack_frames", "max_decode_s"),
+        _BY_LUCK,
+        undecoded=True,
+    ),
+    CheckRow(
+        CheckName.RESOLUTION,
+        "it is as large as ordered, and of that shape, but for what models round",
+        technical.resolution,
+        _of("size_tolerance", "shape_tolerance"),
+        _BY_LUCK,
+    ),
+    CheckRow(
+        CheckName.DURATION,
+        "by its frames' time stamps it is as long as ordered",
+        technical.duration,
+        ("routing.duration_tolerance",),
+        _BY_LUCK,
+    ),
+    CheckRow(
+        CheckName.FILE_SIZE,
+        "the file is no stub",
+        technical.file_size,
+        _of("min_bytes"),
+        _BY_LUCK,
+        undecoded=True,
+    ),
+    CheckRow(
+        CheckName.AUDIO,
+        "sound that was ordered is there, and heard",
+        technical.audio,
+        _of("silent_peak", "min_audio_share"),
+        _BY_LUCK,
+    ),
+    CheckRow(
+        CheckName.BLACK,
+        "it is not black for long",
+        technical.black,
+        _of("black_luma", "black_pixels", "max_black_share"),
+        _BY_WORDS,
+    ),
+    CheckRow(
+        CheckName.FROZEN,
+        "it does not stand still for long",
+        technical.frozen,
+        _of("frozen_luma", "frozen_run_s", "max_frozen_share"),
+        _BY_WORDS,
+    ),
+    CheckRow(
+        CheckName.GARBLED,
+        "its pictures are no noise, and resemble one another",
+        technical.garbled,
+        _of("noisy_correlation", "jump_correlation", "max_garbled_share"),
+        _BY_WORDS,
+    ),
+)

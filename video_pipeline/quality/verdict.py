@@ -1,0 +1,88 @@
+"""What a gate is asked and answers: what was ordered, each check's answer, and what is to follow (Q1)."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Gate(StrEnum):
+    """Where a clip is looked at: as it was downloaded, before anything is upscaled, and as it is to be published."""
+
+    RAW = "raw clip"
+    FINAL = "finished clip"
+
+
+class Consequence(StrEnum):
+    """What follows from a failed check. A raw clip is bought again for the first two."""
+
+    NEW_SEED = "new seed"
+    CORRECTED_PROMPT = "corrected prompt"
+    PERSON = "a person"
+    BLOCK = "block"
+
+
+class CheckName(StrEnum):
+    """The checks, in the order of a verdict."""
+
+    PLAYABLE = "playable"
+    RESOLUTION = "resolution"
+    DURATION = "duration"
+    FILE_SIZE = "file_size"
+    AUDIO = "audio"
+    BLACK = "black"
+    FROZEN = "frozen"
+    GARBLED = "garbled"
+
+
+class Expectation(_Data):
+    """What was ordered: `size` is (width, height) as displayed; `tolerance` is of the duration.
+
+    `shaped` says that the picture has to have the shape of `size`, too, and not only as many pixels. `wanted_s` is
+    what the brief asks for, of which no more may be missing where less than that was ordered.
+    """
+
+    size: tuple[int, int]
+    shaped: bool = False
+    duration_s: float = Field(gt=0)
+    wanted_s: float = Field(default=0.0, ge=0)
+    audio: bool
+    tolerance: float = Field(default=0.10, gt=0, lt=1)
+
+
+class Check(_Data):
+    """One check's answer. `message` is a sentence for a person; `measured` and `expected` stand alone.
+
+    `follows` is there when it failed; verdicts of earlier releases have none.
+    """
+
+    name: CheckName
+    passed: bool
+    measured: str
+    expected: str
+    message: str
+    follows: Consequence | None = None
+
+
+class ClipVerdict(_Data):
+    """All checks of one file at one gate, in a fixed order. A file that cannot be decoded has no picture checks."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        """The checks that failed, in order."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    @property
+    def useless(self) -> bool:
+        """Whether a check failed that no person's word can make good."""
+        return any(check.follows is not Consequence.PERSON for check in self.failures)
