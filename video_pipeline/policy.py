@@ -41,6 +41,8 @@ class Levers(_Section):
     reuse_previews: bool
     draft_seconds: float | None = Field(ge=1)
     round_to_billed: bool
+    price_of_the_hour: bool
+    off_peak_wait_h: float = Field(ge=0, le=24)
 
 
 class RoutingThresholds(_Section):

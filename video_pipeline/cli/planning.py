@@ -1,6 +1,6 @@
 """`plan`: a day's price before anything is bought."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -120,6 +120,7 @@ def _clip_plans(
         state,
         max_attempts=policy.generation.max_attempts,
         exploration=policy.exploration,
+        now=datetime.now(UTC),
         keep=False,
     )
 

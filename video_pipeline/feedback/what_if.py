@@ -162,7 +162,9 @@ _REPLAYED = (
     "scoring.prior_strength",
     "scoring.worth_prior_sd",
 )
-_NOT_REPLAYED = ("routing.levers.draft_seconds", "routing.levers.reuse_previews")
+_NOT_REPLAYED = tuple(
+    f"routing.levers.{lever}" for lever in ("draft_seconds", "reuse_previews", "price_of_the_hour", "off_peak_wait_h")
+)
 
 
 def not_replayed(before: Policy, after: Policy) -> tuple[str, ...]:

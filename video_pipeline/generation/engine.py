@@ -60,7 +60,7 @@ from video_pipeline.storage import ObjectStore
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 # Causes for which nothing more is bought; they say nothing of what is at its provider.
-_HOLDS_WHAT_IS_NEW = (WaitCause.PERSON, WaitCause.CEILING, WaitCause.FROZEN, WaitCause.MODEL)
+_HOLDS_WHAT_IS_NEW = (WaitCause.PERSON, WaitCause.CEILING, WaitCause.FROZEN, WaitCause.MODEL, WaitCause.PRICE)
 
 
 @dataclass(frozen=True)

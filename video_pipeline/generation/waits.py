@@ -11,12 +11,14 @@ from video_pipeline.routing import ClipPlan, OverCap
 
 
 def why_held(ledger: Ledger, plan: ClipPlan) -> Why:
-    """Why a plan is held: its tier is frozen, or no model can serve one of its shots."""
+    """Why a plan is held: its tier is frozen, no model can serve one of its shots, or it costs less later."""
     held = next(decision for decision in plan.decisions if decision.held)
     states = ledger.governance.tier_states()
     change = states.get(held.tier)
     if change is not None and change.state is TierState.FROZEN:
         return Why(WaitCause.FROZEN, held.held or "", held.tier)
+    if held.until is not None:
+        return Why(WaitCause.PRICE, held.held or "", held.model or "", until=held.until)
     return Why(WaitCause.MODEL, held.held or "", ledger.governance.version(), until=_next_day())
 
 

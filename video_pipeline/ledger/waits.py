@@ -48,6 +48,7 @@ class WaitCause(StrEnum):
     CEILING = "ceiling"
     FROZEN = "frozen"
     MODEL = "model"
+    PRICE = "price"
     PROVIDER = "provider"
     QUOTA = "quota"
     PERSON = "person"
@@ -72,7 +73,8 @@ class Why:
     """Why something waits, in words, and what that hinges on.
 
     `hinges_on` is the tier (frozen), the provider or platform (provider, quota, result), what `breaker_of` gives
-    (provider), the other job's key (twin), the version of routing (model), or which ceiling: `day` or `plan`.
+    (provider), the model (price), the other job's key (twin), the version of routing (model), or which ceiling: `day`
+    or `plan`.
     `usd` is what it needs of the ceiling. `until` is the moment at which it can go on, where that is known.
     """
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -92,7 +93,7 @@ class Alternative(BaseModel):
 
 
 class Decision(BaseModel):
-    """Where a shot goes and what that is expected to cost; `held` says why it goes nowhere for now.
+    """Where a shot goes and what that is expected to cost; `held` says why it goes nowhere for now, `until` how long.
 
     `tier` is the brief's, also where a model of another tier serves it. `alternatives` are at most MAX_ALTERNATIVES,
     the one with the cheapest accepted clip first.
@@ -122,6 +123,7 @@ class Decision(BaseModel):
     saves: dict[Lever, Decimal] = {}
     reasons: tuple[str, ...] = ()
     held: str | None = None
+    until: datetime | None = None
     alternatives: tuple[Alternative, ...] = ()
     fell_over: FallOver | None = None
     chance: float = 1.0

@@ -18,6 +18,7 @@ class Lever(StrEnum):
     ROUND_TO_BILLED = "round_to_billed"
     REUSE_PREVIEWS = "reuse_previews"
     DRAFT_SECONDS = "draft_seconds"
+    PRICE_OF_THE_HOUR = "price_of_the_hour"
 
 
 def upscaling_usd(

@@ -2,9 +2,9 @@
 
 import hashlib
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
@@ -16,6 +16,7 @@ from video_pipeline.policy import ExplorationPolicy, RoutingThresholds
 from video_pipeline.routing.assignment import Tally, assign
 from video_pipeline.routing.catalogue import Catalogue
 from video_pipeline.routing.decision import Decision
+from video_pipeline.routing.hours import at_price_of, buying_moments, least_dear
 from video_pipeline.routing.levers import Lever
 from video_pipeline.routing.options import tier_of
 from video_pipeline.routing.reuse import Preview, preview_of, with_preview
@@ -171,13 +172,15 @@ def plan_day(
     max_attempts: int,
     probes: int = 0,
     exploration: ExplorationPolicy | None = None,
+    now: datetime | None = None,
     keep: bool = True,
 ) -> list[ClipPlan]:
     """Plan a day's clips; a shot that money was spent on keeps the decision that it was bought under.
 
     Of each tier in `state.probed`, at most `probes` clips of the day are not held. The ledger holds that bound for
     the calendar day, whatever is planned. With `exploration` some clips are given to models that one learns of,
-    within budgets that are the production day's however often it is planned, and in whatever parts. Without `keep`
+    within budgets that are the production day's however often it is planned, and in whatever parts. Prices are those
+    of the moment `now`, or of off-peak hours that a clip waits for; without it, the list's. Without `keep`
     nothing is noted, and each shot has the decision that it would have if it were planned now.
     """
     boards = list(storyboards)
@@ -194,8 +197,13 @@ def plan_day(
     probing = _probing(ledger, bought, policy, state, probes)
     opened = replace(state, frozen=state.frozen - state.probed)
 
-    def state_of(board: Storyboard) -> RoutingState:
+    def state_now(board: Storyboard) -> RoutingState:
         return (opened if board.clip_id in probing else state).on(board.day)
+
+    moments = _buying_moments(ledger, bought, catalogue, policy, state_now, now)
+
+    def state_of(board: Storyboard) -> RoutingState:
+        return replace(state_now(board), priced_at=moments.get(board.clip_id))
 
     fresh: dict[str, Sequence[Decision]] = {}
     for day in sorted({board.day for board in bought}):
@@ -211,10 +219,41 @@ def plan_day(
         if decisions is None:
             preview, plain = previews[board.clip_id], fresh[board.clip_id]
             decisions = _finished(board, plain, preview, catalogue, policy, state_of(board))
+            if now is not None and board.clip_id in moments:
+                moment = moments[board.clip_id]
+                decisions = [at_price_of(one, board, catalogue, moment, now) for one in decisions]
         if keep:
             decisions = _kept(ledger, board, decisions)
         plans.append(priced(board, decisions, max_attempts=max_attempts))
     return plans
+
+
+def _buying_moments(
+    ledger: Ledger,
+    boards: Sequence[Storyboard],
+    catalogue: Catalogue,
+    policy: RoutingThresholds,
+    state_of: Callable[[Storyboard], RoutingState],
+    now: datetime | None,
+) -> dict[str, datetime]:
+    """Clip -> when it is bought, where prices are those of a moment; a clip that money was spent on waits no more."""
+    if now is None or not policy.levers.price_of_the_hour:
+        return {}
+    wait_h = policy.levers.off_peak_wait_h
+    days = {board.day for board in boards} if wait_h else set[date]()
+    begun = {row.clip_id for day in days for row in ledger.governance.decided_on(day) if row.begun}
+    moments: dict[str, datetime] = {}
+    for board in boards:
+        possible = [now] if board.clip_id in begun else buying_moments(board, catalogue, now, wait_h=wait_h)
+        if len(possible) == 1:
+            moments[board.clip_id] = now
+            continue
+        state = state_of(board)
+        priced_then = [
+            (moment, _plain(board, catalogue, policy, replace(state, priced_at=moment))) for moment in possible
+        ]
+        moments[board.clip_id] = least_dear(priced_then)
+    return moments
 
 
 def _kept(ledger: Ledger, board: Storyboard, decisions: Sequence[Decision]) -> list[Decision]:

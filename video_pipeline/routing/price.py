@@ -1,7 +1,7 @@
 """What a model costs, in every form that vendors use: by the second, the video or the megapixel of frames."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, TypeAlias
@@ -46,6 +46,10 @@ class Offer(_Entry):
     def holds(self, at: datetime) -> bool:
         return at.astimezone(UTC).date() <= self.until
 
+    @property
+    def said(self) -> str:
+        return f"at {float(self.share) * 100:g}% of its list price until {self.until}"
+
 
 class OffPeak(_Entry):
     """The share of the price that is billed from `from_hour` to before `until_hour`, UTC, over midnight, too."""
@@ -57,6 +61,15 @@ class OffPeak(_Entry):
     def holds(self, at: datetime) -> bool:
         hours = (self.until_hour - self.from_hour) % 24
         return (at.astimezone(UTC).hour - self.from_hour) % 24 < hours
+
+    def next_after(self, at: datetime) -> datetime:
+        """When the hours begin for the first time after `at`."""
+        begins = at.astimezone(UTC).replace(hour=self.from_hour, minute=0, second=0, microsecond=0)
+        return begins if begins > at else begins + timedelta(days=1)
+
+    @property
+    def said(self) -> str:
+        return f"at {float(self.share) * 100:g}% of its list price from {self.from_hour:02}:00 to {self.until_hour:02}:00 UTC"
 
 
 class Price(_Entry):
@@ -91,9 +104,9 @@ class Price(_Entry):
     ) -> Decimal:
         """What one clip of `length` costs in the named size of `pixels` (width, height).
 
-        Offers and off-peak hours count only where `at` is known: without it, as in plans, it is the list price. A
-        price with sound is the silent one where the size has no sound. Raises ValueError for a size that has no
-        price, and for a length without frames where frames are counted.
+        Offers and off-peak hours count only where `at` is known: without it, it is the list price. A price with
+        sound is the silent one where the size has no sound. Raises ValueError for a size that has no price, and for a
+        length without frames where frames are counted.
         """
         rate = self.sound.get(size) if audio else None
         rate = self.silent.get(size) if rate is None else rate

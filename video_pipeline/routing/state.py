@@ -43,7 +43,7 @@ class RoutingState:
     night has beliefs. `affinity` maps a style and a model to a share by which the model's cost shifts, within the
     policy's limit. `unavailable` maps models that cannot serve now to why; one that stands in for them costs at most
     `dearest` times what they would. `priced_at` is the moment whose offers and off-peak hours count; without it,
-    as in every plan, prices are the list's.
+    prices are the list's.
 
     `fell_on` maps a demoted model to the day whose night demoted it, or since when it rests. `candidates` are models
     that may be tried in the tier above their own. `pinned` maps a tier to the model that a person has pinned to it;

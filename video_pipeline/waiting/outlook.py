@@ -48,7 +48,7 @@ def may_go_on(wait: Wait, now: Now) -> bool:
             return why.hinges_on not in standing.jobs_open
         case WaitCause.PROVIDER:
             return _is_served(wait, now)
-        case WaitCause.QUOTA | WaitCause.RESULT | WaitCause.RETRY | WaitCause.RUN:
+        case WaitCause.PRICE | WaitCause.QUOTA | WaitCause.RESULT | WaitCause.RETRY | WaitCause.RUN:
             return why.until is None or _is_over(why.until, now)
 
 

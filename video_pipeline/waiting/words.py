@@ -18,6 +18,8 @@ def waker(wait: Wait) -> str:
             return f"the end of the freeze, or `video-pipeline thaw {hinges_on}`"
         case WaitCause.MODEL:
             return "a model's return, another catalogue, or a changed brief"
+        case WaitCause.PRICE:
+            return f"the off-peak hours of {hinges_on}"
         case WaitCause.PROVIDER:
             return f"{hinges_on.removeprefix(BREAKER) or 'the provider'}, when it serves again"
         case WaitCause.QUOTA:

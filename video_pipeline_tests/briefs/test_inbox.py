@@ -377,9 +377,9 @@ def test_a_file_without_a_brief_is_quarantined_so_that_somebody_hears_of_it(tmp_
     assert _reasons(tmp_path, name, content)
 
 
-def test_the_packaged_examples_are_nine_briefs_and_one_in_quarantine():
+def test_the_packaged_examples_are_ten_briefs_and_one_in_quarantine():
     reading = read_files(example_files())
-    assert (reading.files, len(reading.briefs), len(reading.quarantined)) == (5, 9, 1)
+    assert (reading.files, len(reading.briefs), len(reading.quarantined)) == (5, 10, 1)
     (item,) = reading.quarantined
     assert item.source == "05-spreadsheet.csv"
     assert {reason.split(":")[0] for reason in item.reasons} == {"duration_s", "quality", "mood"}

@@ -310,7 +310,7 @@ def test_sound_briefs_are_nothing_to_tell_of(inbox: Path, take: TakeIn, told: Re
 
 def test_the_examples_stand_in_only_for_an_empty_inbox(ledger: Ledger, inbox: Path, take: TakeIn):
     first = take(examples=example_files())
-    assert (first.examples, len(first.briefs), len(first.quarantined)) == (True, 9, 1)
+    assert (first.examples, len(first.briefs), len(first.quarantined)) == (True, 10, 1)
     _drop(inbox, "a.json", a_document("mine"))
     second = take(day=TOMORROW, examples=example_files())
     assert (second.examples, _ids(second)) == (False, ["mine"])
@@ -384,7 +384,7 @@ def test_the_day_that_has_a_brief_keeps_it_when_it_is_materialised_again(inbox: 
 
 def test_the_examples_are_made_every_day(take: TakeIn):
     for day in (DAY, TOMORROW):
-        assert len(take(day=day, examples=example_files()).briefs) == 9
+        assert len(take(day=day, examples=example_files()).briefs) == 10
 
 
 def test_a_brief_that_money_was_spent_on_stays_in_its_day_without_its_file(ledger: Ledger, inbox: Path, take: TakeIn):

@@ -48,10 +48,11 @@ def house(
         evidence={},
     )
     services = vars(get_services())
-    before = {name: services[name] for name in ("ledger", "store") if name in services}
-    services |= {"ledger": ledger_of_module, "store": store}
+    own = {"ledger": ledger_of_module, "store": store, "catalogue": sandbox_catalogue}
+    before = {name: services[name] for name in own if name in services}
+    services |= own
     yield ledger_of_module
-    for name in ("ledger", "store"):
+    for name in own:
         services.pop(name)
     services |= before
 

@@ -154,7 +154,7 @@ def test_a_plan_over_the_cap_is_refused_in_a_sentence(policy: Policy, sandbox_ca
         check_cap(day, cap_usd=day.expected_usd - Decimal("0.000001"))
     said = str(caught.value)
     assert f"The plan for 2026-11-21 is expected to cost ${day.expected_usd:.2f} (p90 ${day.p90_usd:.2f})" in said
-    assert "for 9 clips" in said and "Nothing of that is bought" in said and "budget.plan_cap_usd" in said
+    assert f"for {len(plans)} clips" in said and "Nothing of that is bought" in said and "budget.plan_cap_usd" in said
 
 
 def test_what_was_bought_before_does_not_count_against_the_cap_again(policy: Policy, sandbox_catalogue: Catalogue):
@@ -282,4 +282,4 @@ def test_the_packaged_day_at_list_prices(policy: Policy):
     # A draft and an approved clip, 2 s each, both at a price a video.
     assert usd["coffee-hook"] == Decimal("0.015228")
     assert usd["founder-story"] == Decimal("0.058794")
-    assert price_day(DAY, plans, max_attempts=4).expected_usd == Decimal("1.128065")
+    assert price_day(DAY, plans, max_attempts=4).expected_usd == Decimal("1.186859")

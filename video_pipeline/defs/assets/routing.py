@@ -1,5 +1,7 @@
 """Gate 1: route before you generate; nothing is bought here."""
 
+from datetime import UTC, datetime
+
 import dagster as dg
 
 from video_pipeline.alerts import Notifier
@@ -49,6 +51,7 @@ def generation_plan(
         max_attempts=max_attempts,
         probes=policy.drift.probes_a_day,
         exploration=policy.exploration,
+        now=datetime.now(UTC),
     )
     day = day_of(context.partition_key)
     bought = shots_not_to_buy(ledger, plans, policy, catalogue, state)
