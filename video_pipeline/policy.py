@@ -107,6 +107,12 @@ class RemappingPolicy(_Section):
     lexicons: Path | None
 
 
+class BrollPolicy(_Section):
+    refused_share: float = Field(gt=0, le=1)
+    least_shots: int = Field(ge=1)
+    trailing_days: int = Field(ge=1)
+
+
 class GenerationPolicy(_Section):
     providers: dict[str, ProviderLimits]
     poll_timeout_s: float = Field(gt=0)
@@ -114,6 +120,7 @@ class GenerationPolicy(_Section):
     backoff_s: tuple[float, ...]
     max_ladder_attempts: int = Field(ge=0)
     remapping: RemappingPolicy
+    broll: BrollPolicy
     max_other_models: int = Field(ge=0)
     max_modified_retries: int = Field(ge=0)
     max_quality_failures: int = Field(ge=1)

@@ -3,7 +3,7 @@
 The ladder is the product's own; the rules are the sandbox's, read from four files, one of which nothing was tuned
 on. A prompt or a start image that is refused costs nothing, an output that is refused is paid for. All models have
 the vendor's rules, so that another one is of no help. Prints tables and writes JSON; fails when fewer than 98 % of
-those with planned B-roll come through. Run `python -m benchmarks.refusals`.
+those whose B-roll was planned come through. Run `python -m benchmarks.refusals`.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.refusals.briefs import DAY, LANGUAGES, LENGTH_S, Written, kept, written
+from video_pipeline.briefs import BrollPlanner
 from video_pipeline.generation.ladder import LADDER, Attempt, Done, Strategy, next_step
 from video_pipeline.ledger import FailureKind, Job, JobKind, JobState
 from video_pipeline.orders import Orientation, RenderOrder
@@ -172,7 +173,7 @@ def main() -> None:
     policy = load_policy().generation.model_copy(update={"max_other_models": 0})
     rows: list[Row] = []
     for substitutes in (False, True):
-        briefs = written(options.briefs, options.seed, substitutes=substitutes)
+        briefs = written(options.briefs, options.seed, BrollPlanner(policy.remapping) if substitutes else None)
         rows += [measured(name, briefs, policy, substitutes=substitutes) for name in SETS]
     _print(rows)
     if options.json is not None:

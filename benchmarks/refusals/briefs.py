@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from video_pipeline.briefs import Brief, Quality, StoryboardShot, storyboard_of
+from video_pipeline.briefs import Brief, BrollPlanner, Quality, StoryboardShot, storyboard_of
 
 DAY = date(2026, 1, 5)
 LENGTH_S = 5.0
@@ -37,8 +37,8 @@ class Written:
     person: str
 
 
-def written(count: int, seed: int, *, substitutes: bool) -> list[Written]:
-    """So many different briefs. With `substitutes` each author has planned a shot without people, too."""
+def written(count: int, seed: int, broll: BrollPlanner | None = None) -> list[Written]:
+    """So many different briefs, none of which has B-roll of its author; with what `broll` plans for them."""
     chance = random.Random(seed)
     found: dict[str, Written] = {}
     while len(found) < count:
@@ -48,24 +48,23 @@ def written(count: int, seed: int, *, substitutes: bool) -> list[Written]:
         prompt = chance.choice(words.patterns).format(who=who, act=act, place=place, detail=detail)
         prompt = prompt[:1].upper() + prompt[1:]
         if prompt not in found:
-            shot = _shot(prompt, f"{detail}, {place}" if substitutes else None)
+            shot = _shot(prompt, broll)
             found[prompt] = Written(words.code, shot, (where, what), person)
     return list(found.values())
 
 
-def _shot(prompt: str, substitute: str | None) -> StoryboardShot:
+def _shot(prompt: str, broll: BrollPlanner | None) -> StoryboardShot:
     document = {
         "brief_id": "refused",
         "title": "Written to be refused",
         "platforms": ("youtube_shorts",),
         "prompt": prompt,
-        "broll": (substitute,) if substitute else (),
         "duration_s": LENGTH_S,
         "quality": Quality.STANDARD,
         "visual_complexity": 0.5,
     }
     brief = Brief.model_validate(document)
-    return storyboard_of(brief, DAY, cap_s=15.0).shots[0]
+    return storyboard_of(brief, DAY, cap_s=15.0, broll=broll).shots[0]
 
 
 def kept(nouns: Sequence[str], prompt: str) -> int:

@@ -2,6 +2,7 @@
 
 from video_pipeline.briefs.bibles import Bible, Bibles, BrokenBible, Character, Picture, Scene, read_bibles
 from video_pipeline.briefs.brief import Brief, Quality, Shot, ShotKind, clip_id_of
+from video_pipeline.briefs.broll import BrollPlanner
 from video_pipeline.briefs.guidance import (
     AppliedGuidance,
     Guide,
@@ -24,6 +25,7 @@ from video_pipeline.briefs.inbox import (
 )
 from video_pipeline.briefs.intake import DayIntake, days_not_taken_in, read_day, take_in
 from video_pipeline.briefs.messages import inbox_left_out, said_of
+from video_pipeline.briefs.refused_kinds import broll_planner, refused_kinds
 from video_pipeline.briefs.storyboard import Storyboard, StoryboardShot, storyboard_of
 from video_pipeline.briefs.texts import seen_letters, shown_text
 
@@ -33,6 +35,7 @@ __all__ = [
     "Bibles",
     "Brief",
     "BrokenBible",
+    "BrollPlanner",
     "Character",
     "DayIntake",
     "Guide",
@@ -49,6 +52,7 @@ __all__ = [
     "TakenBrief",
     "applied_guidance",
     "arrived_days",
+    "broll_planner",
     "clip_id_of",
     "days_not_taken_in",
     "example_files",
@@ -60,6 +64,7 @@ __all__ = [
     "read_bibles",
     "read_day",
     "read_files",
+    "refused_kinds",
     "said_of",
     "seen_letters",
     "shown_text",

@@ -99,6 +99,8 @@ class Shot(BaseModel):
     broll: tuple[Text, ...] = ()
 
 
+_ADDED_LATER = {"preview_of": "", "plan_broll": True}
+
 _Dumped: TypeAlias = "str | float | dict[str, _Dumped] | tuple[_Dumped, ...] | None"
 
 
@@ -130,6 +132,7 @@ class Brief(BaseModel):
     native_audio: bool = False
     orientation: Orientation = Orientation.PORTRAIT
     broll: tuple[Text, ...] = Field((), description="Pre-planned substitutes for a shot that is refused.")
+    plan_broll: bool = Field(True, description="Whether substitutes are planned where the brief has none.")
     bible: tuple[Text, ...] = Field((), description="Character and scene entries, added to every prompt.")
     hook: Annotated[str, AfterValidator(_people_see_it)] = Field(
         "", max_length=60, description="Hook framework, for the weekly editorial patterns."
@@ -198,7 +201,7 @@ class Brief(BaseModel):
     @property
     def sha256(self) -> str:
         # A field added later changes no hash of before.
-        without = set[str]() if self.preview_of else {"preview_of"}
+        without = {name for name, unsaid in _ADDED_LATER.items() if getattr(self, name) == unsaid}
         return hashlib.sha256(self.model_dump_json(exclude=without).encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.briefs.brief import Brief, Quality, Shot, ShotKind, clip_id_of
+from video_pipeline.briefs.broll import BrollPlanner
 from video_pipeline.orders import Orientation
 
 _LEAST_SHOT_S = 1.0
@@ -26,7 +27,11 @@ _ESTABLISHING = re.compile(r"\b(wide|aerial|drone|skyline|panoram\w+|establishin
 
 
 class StoryboardShot(BaseModel):
-    """One thing to render: `prompt` with the bible entries in it, `duration_s` at most the cap."""
+    """One thing to render: `prompt` with the bible entries in it, `duration_s` at most the cap.
+
+    `broll` is the author's. Without any, `planned` has what was made for a shot that may be refused, and `risk` says
+    why it may be.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,6 +40,13 @@ class StoryboardShot(BaseModel):
     duration_s: float
     kind: ShotKind
     broll: tuple[str, ...]
+    planned: tuple[str, ...] = ()
+    risk: str = ""
+
+    @property
+    def substitutes(self) -> tuple[str, ...]:
+        """The prompts that can stand in for the shot, in the order in which they are sent."""
+        return self.broll or self.planned
 
 
 class Storyboard(BaseModel):
@@ -83,11 +95,12 @@ def storyboard_of(
     cap_s: float,
     draft_s: float | None = None,
     defaults: Mapping[str, str] = MappingProxyType({}),
+    broll: BrollPlanner | None = None,
 ) -> Storyboard:
     """Cut `brief` at its shot boundaries; a shot longer than `cap_s` seconds is cut into equal parts.
 
     A draft longer than `draft_s` seconds is cut short. `defaults` are what it is made with for fields that it leaves
-    open.
+    open. With `broll` substitutes are planned for what may be refused; nothing else depends on them.
     """
     kept = brief
     if draft_s is not None and brief.quality is Quality.DRAFT and brief.total_s > draft_s:
@@ -96,7 +109,7 @@ def storyboard_of(
         clip_id=clip_id_of(day, brief.brief_id),
         day=day,
         brief=kept,
-        shots=_pieces(kept, cap_s),
+        shots=_pieces(kept, cap_s, broll),
         uncut=() if kept is brief else _pieces(brief, cap_s),
         defaults=dict(defaults),
     )
@@ -116,19 +129,25 @@ def _shortened(brief: Brief, length_s: float) -> Brief:
     return brief.model_copy(update={"shots": tuple(kept), "duration_s": None})
 
 
-def _pieces(brief: Brief, cap_s: float) -> tuple[StoryboardShot, ...]:
+def _pieces(brief: Brief, cap_s: float, broll: BrollPlanner | None = None) -> tuple[StoryboardShot, ...]:
     shots = brief.shots or (Shot(prompt=brief.prompt or "", duration_s=brief.total_s, broll=brief.broll),)
     pieces: list[StoryboardShot] = []
     for shot in shots:
         parts = math.ceil(round(shot.duration_s / cap_s, 6))
         for part in range(parts):
+            prompt, kind = _prompt(shot.prompt, brief.bible, part, parts), shot.kind or kind_of(shot.prompt)
+            own = shot.broll or brief.broll
+            risk = broll.risk(prompt, kind) if broll else ""
+            wanted = risk and brief.plan_broll and not own
             pieces.append(
                 StoryboardShot(
                     index=len(pieces),
-                    prompt=_prompt(shot.prompt, brief.bible, part, parts),
+                    prompt=prompt,
                     duration_s=round(shot.duration_s / parts, 3),
-                    kind=shot.kind or kind_of(shot.prompt),
-                    broll=shot.broll or brief.broll,
+                    kind=kind,
+                    broll=own,
+                    planned=broll.substitutes(brief, shot, kind, part=part) if broll and wanted else (),
+                    risk=risk,
                 )
             )
     return tuple(pieces)

@@ -148,21 +148,22 @@ def _after_refusal(
     """
     last = history[-1]
     tried = {Strategy(job.strategy) for job in history}
-    refused = {job.order.prompt for job in history if job.failure_kind is FailureKind.MODERATION}
+    sent = {job.order.prompt for job in history}
     reason = f"refused by {last.model}: {last.failure_reason}"
     left = policy.max_ladder_attempts - _climbed(history)
     # A shot that has left its model does not climb the ladder a second time.
     if Strategy.OTHER_MODEL not in tried and left > 0:
-        substitute = shot.broll[0] if shot.broll and shot.broll[0] not in refused else None
-        substitute = substitute if Strategy.SHOT_SUBSTITUTION not in tried else None
+        substitute = next((prompt for prompt in shot.substitutes if prompt not in sent), None)
         anchor = can_anchor and Strategy.IMAGE_ANCHORING not in tried
+        owed_first = substitute is not None and Strategy.SHOT_SUBSTITUTION not in tried
         # What the other rungs do not need is for softer words, which keep more of what the brief asks.
-        softer = _softer(shot, history, policy, left - bool(substitute) - anchor, last_words=not anchor)
+        softer = _softer(shot, history, policy, left - owed_first - anchor, last_words=not anchor)
         number = last.attempt + 1
         if softer is not None:
             told = f"{reason}; softened: {softer.told}"
             return Attempt(number, Strategy.PROMPT_REMAPPING, softer.prompt, reason=told)
-        if substitute is not None:
+        # And then for what else can stand in.
+        if substitute is not None and (owed_first or left > anchor):
             return Attempt(number, Strategy.SHOT_SUBSTITUTION, substitute, reason=reason)
         if anchor:
             prompt = soften(shot.prompt, policy)
@@ -175,13 +176,13 @@ def _after_refusal(
 
 
 def _climbed(history: Sequence[Job]) -> int:
-    """How many rungs were tried: each strategy once, and each softer prompt."""
+    """How many rungs were tried: each softer prompt, each substitute, and the picture."""
     return len({(job.strategy, _words(job)) for job in history if job.strategy in LADDER})
 
 
 def _words(job: Job) -> str:
-    """The softer prompt of an attempt; a picture and the clip from it are one rung, whatever they say."""
-    return job.order.prompt if job.strategy == Strategy.PROMPT_REMAPPING else ""
+    """What an attempt says; a picture and the clip from it are one rung, whatever they say."""
+    return "" if job.strategy == Strategy.IMAGE_ANCHORING else job.order.prompt
 
 
 def _softer(

@@ -19,7 +19,18 @@ from video_pipeline.ledger.connecting import tried_again
 from video_pipeline.ledger.job_moves import Asked, Move, led_to
 from video_pipeline.ledger.job_rows import Values, fetch, found
 from video_pipeline.ledger.leases import Lease, fenced
-from video_pipeline.ledger.records import ENDED, NOTHING_BILLED, Bill, Failure, Job, JobKind, JobState, Receipt
+from video_pipeline.ledger.records import (
+    ENDED,
+    NOTHING_BILLED,
+    Bill,
+    Failure,
+    FailureKind,
+    FirstAnswer,
+    Job,
+    JobKind,
+    JobState,
+    Receipt,
+)
 from video_pipeline.ledger.reserving import ToReserve, reserved
 from video_pipeline.ledger.schema import job_events, jobs
 from video_pipeline.ledger.spend import correction
@@ -110,6 +121,22 @@ class Jobs:
         )
         newest = max((job.day for job in made), default=None)
         return [job for job in made if job.day == newest]
+
+    def first_answers(self, since: datetime) -> list[FirstAnswer]:
+        """What first attempts at shots have met that ended `since` then: refused, or made."""
+        made = [state.value for state in (JobState.ACCEPTED, JobState.REJECTED)]
+        refused = (jobs.c.state == JobState.FAILED.value) & (jobs.c.failure_kind == FailureKind.MODERATION.value)
+        asked = select(jobs.c.render_order["prompt"].astext, jobs.c.model, refused).where(
+            jobs.c.finished_at >= since,
+            jobs.c.attempt == 0,
+            jobs.c.kind == JobKind.VIDEO.value,
+            # A file served from the cache shows nothing, and neither does what never left this house.
+            jobs.c.cached_from.is_(None),
+            jobs.c.submitted_at.is_not(None),
+            jobs.c.state.in_(made) | refused,
+        )
+        with self._engine.connect() as connection:
+            return [FirstAnswer(*row) for row in connection.execute(asked)]
 
     def in_state(self, *states: JobState) -> list[Job]:
         return self._where(jobs.c.state.in_([state.value for state in states]))

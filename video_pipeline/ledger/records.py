@@ -221,6 +221,15 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class FirstAnswer:
+    """What a shot's first attempt met: its prompt, the model, and whether that refused it."""
+
+    prompt: str
+    model: str
+    refused: bool
+
+
+@dataclass(frozen=True)
 class Bill:
     """What a job cost in the end: US dollars, and the seconds of video that they are for."""
 

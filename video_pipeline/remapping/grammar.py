@@ -147,6 +147,17 @@ def spans_of(language: Language, sentence: Sentence, text: str) -> tuple[list[Un
     return units, sorted(spans, key=lambda span: (span.first, -span.stop))
 
 
+def is_unsure(units: Sequence[Unit], spans: Sequence[Span]) -> bool:
+    """Whether a close-up or a part of a body is in a sentence that no word of it tells whose it is."""
+    told = {at for span in spans if span.category is not None for at in range(span.first, span.stop)}
+    unsure = any(
+        unit.roles & {Role.PART, Role.FRAMING} and Role.HARMLESS not in unit.roles
+        for at, unit in enumerate(units)
+        if at not in told
+    )
+    return unsure and not any(Role.THING in unit.roles for unit in units)
+
+
 # --- names -------------------------------------------------------------------------------------------------------
 
 

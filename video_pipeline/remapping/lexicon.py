@@ -161,6 +161,30 @@ class Templates(_Data):
         return self
 
 
+class BrollWords(_Data):
+    """Shots without anybody to be seen, which can stand in for one that is refused.
+
+    `hands` are by the group of whose they are, and `any`; `object` is for a shot that shows no thing. `look` are
+    words of light, palette, camera and pace.
+    """
+
+    hands: dict[str, str]
+    wide: str
+    detail: str
+    object: str
+    look: Words
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        return (*self.hands.values(), self.wide, self.detail, self.object)
+
+    @model_validator(mode="after")
+    def _any_hands(self) -> "BrollWords":
+        if not self.hands.get("any", "").strip():
+            raise ValueError("hands needs a phrase for `any`")
+        return self
+
+
 class LanguageData(_Data):
     """One language's file."""
 
@@ -196,6 +220,7 @@ class LanguageData(_Data):
     framing: FramingWords
     categories: dict[RiskCategory, CategoryWords]
     templates: Templates
+    broll: BrollWords | None = None
 
 
 class NamesData(_Data):
@@ -220,6 +245,7 @@ class Language:
     evidence: frozenset[str]
     conjunction: str
     first_names: frozenset[str]
+    look: frozenset[tuple[str, ...]]
 
 
 def load_languages(folder: Path | None) -> dict[str, Language]:
@@ -296,16 +322,7 @@ def _language(code: str, data: LanguageData, names: NamesData, where: str) -> La
     entries: dict[tuple[str, ...], Entry] = {}
     heads: dict[str, Entry] = {}
     for place, written, entry in _listed(data, names):
-        try:
-            forms = forms_of(written, data.paradigms)
-        except ValueError as error:
-            raise ConfigurationError(f"{where[0].upper()}{where[1:]} is not valid: {place}: {error}.") from error
-        for form, plural in forms:
-            keys = keys_of(form)
-            if not keys:
-                raise ConfigurationError(
-                    f"{where[0].upper()}{where[1:]} is not valid: {place}: {written!r} has a form without a letter."
-                )
+        for form, keys, plural in _forms(data, place, written, where):
             one = replace(entry, plural=plural, cased=form if entry.cased else "")
             entries[keys] = _either(entries[keys], one) if keys in entries else one
             if data.compounds and len(keys) == 1 and len(keys[0]) >= _SHORTEST_HEAD and one.roles & _HEADS:
@@ -326,7 +343,28 @@ def _language(code: str, data: LanguageData, names: NamesData, where: str) -> La
         evidence=frozenset(evidence),
         conjunction=forms_of(data.conjunctions[0], data.paradigms)[0][0],
         first_names=frozenset(key for name in names.first_names for key in keys_of(name)),
+        look=_look(data, where),
     )
+
+
+def _forms(data: LanguageData, place: str, written: str, where: str) -> Iterator[tuple[str, tuple[str, ...], bool]]:
+    """Each form of a word of the file, its keys, and whether it is a plural."""
+    try:
+        forms = forms_of(written, data.paradigms)
+    except ValueError as error:
+        raise ConfigurationError(f"{where[0].upper()}{where[1:]} is not valid: {place}: {error}.") from error
+    for form, plural in forms:
+        keys = keys_of(form)
+        if not keys:
+            raise ConfigurationError(
+                f"{where[0].upper()}{where[1:]} is not valid: {place}: {written!r} has a form without a letter."
+            )
+        yield form, keys, plural
+
+
+def _look(data: LanguageData, where: str) -> frozenset[tuple[str, ...]]:
+    words = data.broll.look if data.broll else ()
+    return frozenset(keys for written in words for _, keys, _ in _forms(data, "broll.look", written, where))
 
 
 _HEADS = frozenset({Role.NOUN, Role.PART, Role.PERSON, Role.FRAMING})

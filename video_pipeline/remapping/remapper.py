@@ -1,16 +1,16 @@
 """Softer ways to say a prompt, in order of how little they change: a function of prompt, refusal and lexicons."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from functools import lru_cache
 from pathlib import Path
 
 from video_pipeline.policy import RemappingPolicy, RiskCategory
-from video_pipeline.remapping.grammar import Risk, Span, Unit, spans_of, units_of
+from video_pipeline.remapping.grammar import Risk, Span, Unit, is_unsure, spans_of, units_of
 from video_pipeline.remapping.lexicon import Language, Role, load_languages
-from video_pipeline.remapping.rendering import Change, Rendered, impersonal, in_place
+from video_pipeline.remapping.rendering import Change, Rendered, Scene, impersonal, in_place, look_of, scene_of
 from video_pipeline.remapping.tokens import Sentence, has_kana_or_hangul, is_han, normalised, sentences_of
 
 # Where no word tells the language.
@@ -19,6 +19,8 @@ _DEFAULT = "en"
 _ROUNDS = 4
 # No model that we know takes less than this many characters.
 _SHORTEST_LIMIT = 500
+# So many words of its look are enough for a shot of a few seconds.
+_MOST_LOOK = 4
 
 
 class Degree(IntEnum):
@@ -28,6 +30,14 @@ class Degree(IntEnum):
     ALL = 2
     IMPERSONAL = 3
     SCENE = 4
+
+
+class BrollKind(StrEnum):
+    """What a shot shows that stands in for one of people."""
+
+    HANDS = "hands"
+    WIDE = "wide"
+    OBJECT = "object"
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,11 @@ class Remapper:
             if span.category is not None
         )
 
+    def unsure(self, prompt: str) -> bool:
+        """Whether it shows something close, or a part of a body, and no word tells whether it is a person's."""
+        text = normalised(prompt)
+        return any(is_unsure(read.units, read.spans) for read in self._read(text))
+
     def variants(self, prompt: str, refusal: str = "") -> tuple[Variant, ...]:
         """Softer prompts, the one that changes least first; none for a prompt without a risk.
 
@@ -105,6 +120,69 @@ class Remapper:
         """The variant that changes most; the prompt itself, where it has no risk."""
         variants = self.variants(prompt)
         return variants[-1].prompt if variants else prompt
+
+    def look(self, text: str) -> tuple[str, ...]:
+        """The clauses of a text that say how something is lit and filmed, in what colours and how fast."""
+        said = normalised(text)
+        clauses = [
+            words for read in self._read(said) for words in look_of(read.language, said, read.units, read.spans)
+        ]
+        return tuple(words for words in clauses if not self.risks(words))
+
+    def broll(self, prompt: str, *, beside: Sequence[str] = (), look: Sequence[str] = ()) -> dict[BrollKind, str]:
+        """Shots of the prompt's place and things that can stand in for it, in its language; none has a risk.
+
+        What its own words lack is taken from those of the shots `beside` it, the nearest first. `look` is said of
+        each.
+        """
+        text = normalised(prompt)
+        language = self._language_of_all(text)
+        words = language.data.broll
+        if words is None:
+            return {}
+        scenes = [self._scene(text), *(self._scene(normalised(other)) for other in beside)]
+        # The last one of each: what stands further in front may be of people in words that no lexicon knows.
+        places = next((scene.places for scene in scenes if scene.places), scenes[0].perhaps[:1])[-1:]
+        things = next((scene.things for scene in scenes if scene.things), ())[-1:]
+        hands = words.hands.get(scenes[0].group, words.hands["any"])
+        shots = {
+            BrollKind.HANDS: [hands, *places],
+            BrollKind.WIDE: [words.wide, *places, *things],
+            BrollKind.OBJECT: [words.detail, *(things or (words.object,)), *places],
+        }
+        return {kind: said for kind, parts in shots.items() if (said := self._safe(language, parts, look))}
+
+    def _safe(self, language: Language, parts: Sequence[str], look: Sequence[str]) -> str:
+        """The parts and the look as one sentence, or as much of it as has no risk; empty where all of it has."""
+        seen = {part.casefold() for part in parts}
+        look = [words for words in look if words.casefold() not in seen][:_MOST_LOOK]
+        for said in ([*parts, *look], parts, [parts[0], *look], parts[:1]):
+            whole = language.data.joiner.join(said)
+            if len(whole) <= _SHORTEST_LIMIT and not self.risks(whole):
+                return whole
+        return ""
+
+    def _scene(self, text: str) -> Scene:
+        """What the prompt shows beside people, each part without a risk where it stands alone."""
+        found = [scene_of(read.language, text, read.units, read.spans) for read in self._read(text)]
+
+        def safe(parts: Iterable[Sequence[str]]) -> tuple[str, ...]:
+            return tuple(words for part in parts for words in part if not self.risks(words))
+
+        return Scene(
+            places=safe(scene.places for scene in found),
+            perhaps=safe(scene.perhaps for scene in found),
+            things=safe(scene.things for scene in found),
+            group=next((scene.group for scene in found if scene.group), ""),
+        )
+
+    def _language_of_all(self, text: str) -> Language:
+        """The language of the most of a text's words that has words for B-roll, else the default one."""
+        reads = self._read(text)
+        known = sum((self._scores(read.sentence) for read in reads), Counter[str]())
+        spoken = [read.language for read in reads if read.language.data.broll is not None]
+        default = self._languages.get(_DEFAULT) or next(iter(self._languages.values()))
+        return max(spoken, key=lambda language: known[language.code], default=default)
 
     def _variant(self, text: str, degree: Degree, wanted: frozenset[RiskCategory]) -> Variant:
         changes: list[Change] = []

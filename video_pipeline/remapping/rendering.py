@@ -13,6 +13,7 @@ from video_pipeline.remapping.tokens import Sentence, Token
 _LEANING = frozenset(
     {Role.PREPOSITION, Role.LINK, Role.MANNER, Role.DETERMINER, Role.CONJUNCTION, Role.AUXILIARY, Role.TITLE}
 )
+_BODILY = frozenset({Role.PART, Role.FRAMING, Role.PRONOUN})
 _CONJUNCTION = Entry(roles=frozenset({Role.CONJUNCTION}))
 _MARKS = ",;:，；：、"
 _EDGES = f"{_MARKS}.。!?！？)]- \t\n"
@@ -113,6 +114,58 @@ def impersonal(
     words = _tidy(language.data.joiner.join(parts + clauses) + _end(text, sentence))
     changes = tuple(change if change.after in words else replace(change, after="") for change in changes)
     return Rendered(_lead(text, sentence) + _begun(language, words, units) + _line_end(text, sentence), changes)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a sentence shows beside people: where it is, and which things are there; `group` is of who is in it.
+
+    `perhaps` are places of clauses that may say what somebody does there.
+    """
+
+    places: tuple[str, ...] = ()
+    perhaps: tuple[str, ...] = ()
+    things: tuple[str, ...] = ()
+    group: str = ""
+
+
+def scene_of(language: Language, text: str, units: Sequence[Unit], spans: Sequence[Span]) -> Scene:
+    """The scene of a sentence, without what may be refused and without how it is filmed."""
+    pieces, _ = _taken_out(language, text, units, spans, people=False)
+    places: list[str] = []
+    perhaps: list[str] = []
+    things: list[str] = []
+    for clause in _clauses(pieces):
+        if any(piece.span is not None for piece in clause):
+            places += [_clause(language, run, led=True) for run in _places_between(language, clause)]
+        elif _is_unsure(clause):
+            perhaps.append(_clause(language, _last_place(language, clause), led=True))
+        elif not is_look(language, _keys(clause)):
+            words = _clause(language, _without_tail(language, clause), led=True)
+            (places if clause[0].is_a(Role.PREPOSITION) else things).append(words)
+            perhaps.append(_clause(language, _last_place(language, clause), led=True))
+    group = next((span.group for span in spans if span.kind is Kind.PERSON and span.group), "")
+    places, perhaps, things = ([words for words in found if words] for found in (places, perhaps, things))
+    return Scene(tuple(places), tuple(perhaps), tuple(things), group)
+
+
+def look_of(language: Language, text: str, units: Sequence[Unit], spans: Sequence[Span]) -> list[str]:
+    """The clauses of a sentence that say how it is lit and filmed, in what colours and how fast."""
+    pieces, _ = _taken_out(language, text, units, spans, people=False)
+    found: list[str] = []
+    for clause in _clauses(pieces):
+        if all(piece.span is None for piece in clause) and is_look(language, _keys(clause)):
+            found.append(_clause(language, clause, led=False))
+    return [words for words in found if words]
+
+
+def _keys(pieces: Sequence[_Piece]) -> list[str]:
+    return [token.key for piece in pieces if piece.unit for token in piece.unit.tokens]
+
+
+def is_look(language: Language, keys: Sequence[str]) -> bool:
+    """Whether one of the words, or some that follow each other, are of light, palette, camera or pace."""
+    return any(tuple(keys[at : at + len(look)]) == look for look in language.look for at in range(len(keys)))
 
 
 # --- taking out --------------------------------------------------------------------------------------------------
@@ -238,6 +291,49 @@ def _place(language: Language, pieces: Sequence[_Piece]) -> Sequence[_Piece]:
     # In Chinese the place stands before what is done there, with a word for in or on at its end.
     stop = next((at + 1 for at in range(start, len(pieces)) if pieces[at].is_a(Role.OTHER)), start)
     return () if any(start <= at < stop for at in taken) else pieces[start:stop]
+
+
+def _places_between(language: Language, pieces: Sequence[_Piece]) -> list[Sequence[_Piece]]:
+    """Where something is that a clause says: from a preposition on, between what may be refused."""
+    runs: list[list[_Piece]] = [[]]
+    for piece in pieces:
+        if piece.span is not None:
+            runs.append([])
+        else:
+            runs[-1].append(piece)
+    # A face that no risk was seen in is none of a thing for certain.
+    found = [run[_starts(run)[0] :] for run in runs if _starts(run) and not _is_unsure(run)]
+    return [_within_place(language, run) for run in found]
+
+
+def _last_place(language: Language, pieces: Sequence[_Piece]) -> Sequence[_Piece]:
+    """What the last preposition of a clause begins; nothing where it has none."""
+    starts = _starts(pieces)
+    return _within_place(language, pieces[starts[-1] :]) if starts else ()
+
+
+def _starts(pieces: Sequence[_Piece]) -> list[int]:
+    return [at for at, piece in enumerate(pieces) if piece.is_a(Role.PREPOSITION)]
+
+
+def _within_place(language: Language, pieces: Sequence[_Piece]) -> Sequence[_Piece]:
+    """The place without what follows it in Chinese: a word for in or on stands at its end."""
+    if language.data.script != "han":
+        return _without_tail(language, pieces)
+    return pieces[: next((at + 1 for at, piece in enumerate(pieces) if piece.is_a(Role.OTHER)), len(pieces))]
+
+
+def _is_unsure(pieces: Sequence[_Piece]) -> bool:
+    """Whether a close-up, a part of a body or somebody is in it, of which no word tells whose it is."""
+    return any(piece.unit.roles & _BODILY for piece in pieces if piece.unit and Role.HARMLESS not in piece.unit.roles)
+
+
+def _without_tail(language: Language, pieces: Sequence[_Piece]) -> Sequence[_Piece]:
+    """Without the words at the end that say nothing by themselves: an old tram behind her."""
+    stop = len(pieces)
+    while language.data.script != "han" and stop and not pieces[stop - 1].says_something:
+        stop -= 1
+    return pieces[:stop]
 
 
 def _is_of_people(span: Span) -> bool:

@@ -203,7 +203,7 @@ def test_a_stage_may_touch_what_it_declares_and_no_more() -> None:
         "upscaler": {"upscaled_clips"},
         "inbox": {"briefs"},
     }
-    assert "ledger" not in needs["storyboards"] | needs["upscaled_clips"] | needs["model_scores"]
+    assert "ledger" not in needs["upscaled_clips"] | needs["model_scores"]
 
 
 def _days_read(name: str, upstream: str, *, of: str = DAY, graph: AssetGraph = GRAPH) -> list[str] | None:

@@ -371,6 +371,14 @@ def test_what_no_other_rung_needs_is_for_softer_words_which_change_more_each_tim
     assert attempt_at(shot, *history, can_anchor=False).strategy is Strategy.OTHER_MODEL
 
 
+def test_a_second_substitute_is_sent_where_no_other_rung_needs_the_attempt() -> None:
+    shot = shot_of("A casino", broll=("A lamp", "A door", "A roof", "A road"))
+    assert [job.order.prompt for job in climbed(shot, 4, can_anchor=False)][1:] == ["A lamp", "A door", "A roof"]
+    history = climbed(shot, 4)
+    assert [job.order.prompt for job in history[1:3]] == ["A lamp", "A door"]
+    assert history[3].strategy == Strategy.IMAGE_ANCHORING
+
+
 def test_what_the_provider_names_is_softened_first() -> None:
     shot = shot_of("Close-up of a woman crying in the rain", broll=())
     named = row(first(shot), JobState.FAILED, FailureKind.MODERATION, failure_reason="it shows a 'close-up'")

@@ -7,7 +7,18 @@ from itertools import pairwise
 import pytest
 
 from video_pipeline.errors import LedgerError
-from video_pipeline.ledger import Actor, Bill, Failure, FailureKind, Hold, Job, JobState, Ledger, TierState
+from video_pipeline.ledger import (
+    Actor,
+    Bill,
+    Failure,
+    FailureKind,
+    FirstAnswer,
+    Hold,
+    Job,
+    JobState,
+    Ledger,
+    TierState,
+)
 from video_pipeline.ledger.records import JOB_TRANSITIONS
 from video_pipeline_tests.ledger.rows import (
     CEILING_USD,
@@ -39,6 +50,19 @@ _MOVED_TO = [state for state in JobState if state not in (JobState.PLANNED, JobS
 def _in(ledger: Ledger, state: JobState, name: str | None = None) -> Job:
     """A job that stands in `state`."""
     return ledger.jobs.plan(a_job(name or f"in {state}", state=state))
+
+
+def test_first_attempts_tell_what_was_refused_and_what_was_made(ledger: Ledger):
+    since = datetime.now(UTC)
+    accepted(ledger, a_job("made"))
+    refused = submitted(ledger, a_job("refused"))
+    ledger.jobs.failed(refused, Failure(FailureKind.MODERATION, "no"))
+    ledger.jobs.failed(submitted(ledger, a_job("broken")), Failure(FailureKind.GENERATION, "no"))
+    ledger.jobs.failed(submitted(ledger, a_job("again", attempt=1)), Failure(FailureKind.MODERATION, "no"))
+    submitted(ledger, a_job("under way"))
+    expected = [FirstAnswer(name, refused.model, refused=name == "refused") for name in ("made", "refused")]
+    assert sorted(ledger.jobs.first_answers(since), key=lambda one: one.refused) == expected
+    assert ledger.jobs.first_answers(datetime.now(UTC) + timedelta(minutes=1)) == []
 
 
 def test_planning_again_gives_the_row_that_is_there(ledger: Ledger):

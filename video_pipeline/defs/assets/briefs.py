@@ -10,6 +10,7 @@ from video_pipeline.briefs import (
     AppliedGuidance,
     Storyboard,
     TakenBrief,
+    broll_planner,
     guide_in_force,
     said_of,
     storyboard_of,
@@ -101,22 +102,45 @@ def _defaults(applied: Mapping[str, AppliedGuidance]) -> dict[str, Any]:
 
 @table_asset(Storyboard, group="briefs", partitions_def=DAILY)
 def storyboards(
-    context: dg.AssetExecutionContext, policy: dg.ResourceParam[Policy], briefs: list[TakenBrief]
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    policy: dg.ResourceParam[Policy],
+    briefs: list[TakenBrief],
 ) -> dg.MaterializeResult[list]:
-    """Each brief cut into shots that a model can render, at its shot boundaries."""
+    """Each brief cut into shots that a model can render, with B-roll for what may be refused."""
     day = day_of(context.partition_key)
     cap_s, draft_s = policy.generation.max_segment_s, policy.routing.levers.draft_seconds
+    planner = broll_planner(ledger, policy.generation)
     boards = [
-        storyboard_of(taken.brief, day, cap_s=cap_s, draft_s=draft_s, defaults=taken.defaults) for taken in briefs
+        storyboard_of(taken.brief, day, cap_s=cap_s, draft_s=draft_s, defaults=taken.defaults, broll=planner)
+        for taken in briefs
     ]
+    broll = [row for board in boards for row in _broll(board)]
     return dg.MaterializeResult(
         value=boards,
         metadata={
             "shots": sum(len(board.shots) for board in boards),
             "clips_in_segments": sum(len(board.shots) > 1 for board in boards),
             "drafts_cut_short": sum(bool(board.uncut) for board in boards),
+            "may_be_refused": sum(bool(shot.risk) for board in boards for shot in board.shots),
+            **({"broll": table(broll)} if broll else {}),
         },
     )
+
+
+def _broll(board: Storyboard) -> list[dict[str, Any]]:
+    """What can stand in for each shot, in its order; a brief's own `broll` stands in the place of what is planned."""
+    return [
+        {
+            "brief": board.brief.brief_id,
+            "shot": shot.index,
+            "may_be_refused": shot.risk,
+            "by": "the author" if shot.broll else "planned",
+            "broll": listed(shot.substitutes),
+        }
+        for shot in board.shots
+        if shot.risk or shot.broll
+    ]
 
 
 ALL = [editorial_guidance, briefs, storyboards]
