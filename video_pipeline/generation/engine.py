@@ -243,7 +243,7 @@ class GenerationEngine:
         driver = self._driver.under(lease)
         await _all_ended(driver.close(job, f"not bought: {held}") for job in reserved)
         await _all_ended(
-            driver.drive(job, as_ordered(job, decisions[job.shot], self._catalogue))
+            driver.drive(job, as_ordered(job, decisions[job.shot], self._catalogue), wanted=False)
             for job in jobs
             if job not in reserved
         )

@@ -78,6 +78,7 @@ _UNTOLD_S = 3 * 24 * 3600.0
 _TURNED_AWAY = "turned away: "
 # How long an answer shows that a provider can be reached, unless something goes unanswered meanwhile.
 _REACHED_S = 30.0
+_STOPPED = "the pipeline stopped while submitting"
 _NOT_SENT = Failure(FailureKind.NOT_SENT, "the pipeline stopped before it was sent")
 # Where a submit may be that somebody still has a word on, and how often that is tried to be written down.
 _IN_DOUBT = (JobState.SUBMITTING, JobState.UNKNOWN)
@@ -190,10 +191,11 @@ class JobDriver:
     def _limits(self, provider: str) -> ProviderLimits:
         return self._policy.providers.get(provider, ProviderLimits())
 
-    async def drive(self, job: Job, decision: Decision) -> Job:
+    async def drive(self, job: Job, decision: Decision, *, wanted: bool = True) -> Job:
         """Take a job from the state that it is in to a final one, or as far as the provider lets it go now.
 
-        One that had to wait for its turn stays reserved when its provider is left alone by then.
+        One that had to wait for its turn stays reserved when its provider is left alone by then. What is not `wanted`
+        any more is only followed to its end: nothing is sent that could buy it.
         """
         self._provider(job)
         self._driven.add(job.key)
@@ -204,7 +206,7 @@ class JobDriver:
             async with self._slots[job.provider]:
                 if waits and job.state is JobState.RESERVED and await self._is_left_alone(job):
                     return job
-                job = await self._render(job)
+                job = await self._render(job, wanted=wanted)
         if job.state is JobState.RENDERED:
             job = await self._collector.collect(job)
         if job.state is JobState.STORED:
@@ -221,12 +223,13 @@ class JobDriver:
         """Settle a job under way whose clip nobody wants any more, at this provider or at all.
 
         What was bought is called off. Until it has ended it is owed: later runs ask for it, and book what it costs.
+        A submit whose answer was lost is looked for, and never sent again, as that could buy it.
         """
         if job.state in (JobState.PLANNED, JobState.REFUSED, JobState.RESERVED):
             await self._fail(job, Failure(FailureKind.CANCELED, reason))
             return
         if job.state is JobState.SUBMITTING:
-            job = await self._recovered(job, "the pipeline stopped while submitting")
+            job = await self._recovered(job, _STOPPED, wanted=False)
         if job.state in (JobState.SUBMITTED, JobState.PROCESSING):
             job = await self._called_off(job, reason)
         if job.state is JobState.RENDERED:
@@ -321,12 +324,12 @@ class JobDriver:
 
     # --- at the provider ---------------------------------------------------------------------------------------
 
-    async def _render(self, job: Job) -> Job:
+    async def _render(self, job: Job, *, wanted: bool) -> Job:
         """The part of a job's life that is spent at the provider."""
         if job.state is JobState.RESERVED:
             job = await self._submit(job)
         elif job.state is JobState.SUBMITTING:
-            job = await self._recovered(job, "the pipeline stopped while submitting")
+            job = await self._recovered(job, _STOPPED, wanted=wanted)
         if job.state in (JobState.SUBMITTED, JobState.PROCESSING):
             job = await self._await_result(job)
         return job
@@ -474,15 +477,23 @@ class JobDriver:
         checkpoints.reached("generation.submitted")
         return job
 
-    async def _recovered(self, job: Job, why: str, answer: Kept | None = None) -> Job:
-        """A submit whose answer was lost: recovered as the provider allows, and never bought again."""
+    async def _recovered(self, job: Job, why: str, answer: Kept | None = None, *, wanted: bool = True) -> Job:
+        """A submit whose answer was lost: recovered as the provider allows, and never bought again.
+
+        One that nobody has heard of yet would be bought by sending it again, under its key as well: what is not
+        `wanted` is not sent. Where nothing is sold it has ended then; else a person tells whether it was bought.
+        """
         told = await self._told(job)
         if told is not None:
             return await self._submitted(job, told, note=f"{why}; {_TOLD}")
         terms = self._provider(job).terms
         remembered = terms.recovery is Recovery.IDEMPOTENCY_KEY and _age_s(job) < terms.key_lifetime_s
         if remembered or terms.recovery is Recovery.REPEAT:
-            return await self._sent_again(job, why)
+            if wanted:
+                return await self._sent_again(job, why)
+            if terms.recovery is Recovery.REPEAT:
+                return await self._fail(job, Failure(FailureKind.CANCELED, f"{why}, and nobody wants it any more"))
+            why = f"{why}, and nobody wants it any more, so that it is not sent again under its key"
         if terms.recovery is Recovery.SEARCH:
             try:
                 found = await self._looked_up(job)

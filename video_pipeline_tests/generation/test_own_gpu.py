@@ -5,6 +5,8 @@ from decimal import Decimal
 import pytest
 
 from video_pipeline.clips import ClipStatus
+from video_pipeline.generation.ladder import Attempt, Strategy
+from video_pipeline.generation.requests import build_job
 from video_pipeline.ledger import FailureKind, JobState, Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue
@@ -66,6 +68,19 @@ def test_a_submit_that_is_lost_is_looked_for_and_rendered_once(stage: Stage, fau
     stage.edge.fault(fault)
     assert stage.one(brief_of(f"snow on a hill, {fault}")).status is ClipStatus.GENERATED
     assert len(stage.requests) == 1
+    stage.check_books()
+
+
+def test_a_lost_submit_that_nobody_wants_any_more_is_not_rendered(stage: Stage) -> None:
+    [plan] = stage.plan(brief_of("hail on a car"))
+    attempt = Attempt(0, Strategy.ORIGINAL, plan.storyboard.shots[0].prompt)
+    left = build_job(plan, plan.decisions[0], attempt, stage.catalogue, run_id="killed")
+    stage.ledger.jobs.plan(left)
+    reserved = stage.ledger.jobs.reserve(left, ceiling_usd=Decimal(25)).job
+    stage.ledger.jobs.submitting(reserved)
+    assert stage.run([], days=[stage.day]) == []
+    [job] = stage.jobs()
+    assert (job.state, job.failure_kind, stage.requests) == (JobState.FAILED, FailureKind.CANCELED, [])
     stage.check_books()
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from video_pipeline.clips import ClipStatus
 from video_pipeline.generation.providers import NotAccepted, Recovery, TooDear
-from video_pipeline.ledger import FailureKind, Job, JobState, Ledger, Receipt
+from video_pipeline.ledger import FailureKind, Job, JobState, Ledger, Receipt, ReviewStage, ReviewState
 from video_pipeline.ledger.schema import jobs
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue
@@ -60,6 +60,24 @@ def test_a_submit_that_is_never_answered_is_sent_again_by_the_next_run(stage: St
     assert "sends it again; it is bought once at most" in stage.alerts()[f"unanswered {job.key}"]
     assert stage.one(brief_of(HARBOUR)).status is ClipStatus.GENERATED
     assert len(stage.requests) == 1
+
+
+@pytest.mark.parametrize("by", ["a brief that is withdrawn", "a person"])
+def test_a_lost_submit_that_nobody_wants_any_more_is_not_sent_again(stage: Stage, by: str) -> None:
+    """Sent again to be called off, one that has never arrived would be bought."""
+    stage.edge.fault("drop_before_accept", match=HARBOUR, times=5)
+    clip = stage.one(brief_of(HARBOUR))
+    assert clip.status is ClipStatus.WAITING
+    stage.edge.clear_faults()
+    if by == "a person":
+        stage.ledger.reviews.open(clip.clip_id, ReviewStage.GENERATION, "is it wanted?")
+        stage.ledger.reviews.decide(clip.clip_id, ReviewStage.GENERATION, ReviewState.REJECTED, by="maria")
+        assert stage.one(brief_of(HARBOUR)).status is ClipStatus.REJECTED
+    else:
+        assert stage.run([], days=[stage.day]) == []
+    [job] = stage.jobs()
+    assert (job.state, stage.requests) == (JobState.UNKNOWN, [])
+    assert "nobody wants it any more" in stage.alerts()[f"unknown {job.key}"]
 
 
 def test_a_provider_that_is_busy_when_asked_again_may_have_taken_it_before(stage: Stage) -> None:
