@@ -30,6 +30,7 @@ Those that only one room raises are in that room, below one of these:
                 NotFetched
             SubmitUnknown
             Undecided
+                Ambiguous
             Unreadable
             UploadInterrupted
             UploadLost

@@ -22,6 +22,7 @@ from video_pipeline.generation.cadence import Cadence, look_again_in
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.media_collector import MediaCollector
 from video_pipeline.generation.providers import (
+    Ambiguous,
     JobFailed,
     Kept,
     NotAccepted,
@@ -500,7 +501,8 @@ class JobDriver:
             except Undecided as error:
                 why, answer = f"{why}; {error}", answer or error.answer
                 # Who cannot be asked now can be later; a person would have to wait for the same.
-                return await (self._untold if _age_s(job) < _UNTOLD_S else self._in_doubt)(job, why, answer)
+                later = _age_s(job) < _UNTOLD_S and not isinstance(error, Ambiguous)
+                return await (self._untold if later else self._in_doubt)(job, why, answer)
             if found is not None:
                 receipt, how = found
                 return await self._submitted(job, receipt, note=f"{why}; {how}")

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from video_pipeline.generation import PROVIDERS
-from video_pipeline.generation.providers import Ending, JobFailed, NotAccepted, SubmitUnknown, Undecided
+from video_pipeline.generation.providers import Ambiguous, Ending, JobFailed, NotAccepted, SubmitUnknown, Undecided
 from video_pipeline.generation.providers.dashscope import VENDOR, DashScopeProvider, DashScopeSection
 from video_pipeline.ledger import FailureKind, Job
 from video_pipeline.policy import Policy
@@ -203,6 +204,48 @@ def test_a_lost_submit_is_found_once_it_has_succeeded(
     found = run(dashscope.find(job, known_ids=frozenset()))
     assert found is not None and found.provider_job_id == there["request_id"]
     assert run(dashscope.find(job, known_ids=frozenset({there["request_id"]}))) is None
+
+
+def order_again(run: Run, dashscope: DashScopeProvider, job: Job, **parameters: object) -> str:
+    """Another team's task on the same account, in the same words; its id."""
+    body = job.request["arguments"]
+    body = body | {"parameters": body["parameters"] | parameters}
+    theirs = submitted(run, dashscope, replace(job, request=job.request | {"arguments": body}))
+    run(ended(dashscope, theirs))
+    return theirs.provider_job_id or ""
+
+
+def test_what_others_have_ordered_in_the_same_words_is_a_persons(
+    run: Run, dashscope: DashScopeProvider, edge: Edge, job: Job
+) -> None:
+    lose(run, dashscope, edge, job)
+    theirs = order_again(run, dashscope, job, seed=7)
+    with pytest.raises(Ambiguous, match=f"2 requests at DashScope may be this one: .*{theirs}"):
+        run(dashscope.find(job, known_ids=frozenset()))
+    found = run(dashscope.find(job, known_ids=frozenset({theirs})))
+    assert found is not None and found.provider_job_id != theirs
+
+
+def test_a_task_of_another_length_is_another_ones_and_alone_a_persons(
+    run: Run, dashscope: DashScopeProvider, edge: Edge, job: Job
+) -> None:
+    theirs = order_again(run, dashscope, job, duration=2)
+    with pytest.raises(Ambiguous, match=f"task {theirs} has the words of this one, and another length or size"):
+        run(dashscope.find(job, known_ids=frozenset()))
+    lose(run, dashscope, edge, job)
+    [ours] = booked(edge, job)
+    run(ended(dashscope, with_receipt(job, dashscope.receipt(job, ours["request_id"]))))
+    found = run(dashscope.find(job, known_ids=frozenset()))
+    assert found is not None and found.provider_job_id == ours["request_id"]
+
+
+@pytest.mark.parametrize("after", [timedelta(hours=-1), timedelta(hours=1)])
+def test_a_task_of_another_time_is_another_ones(
+    run: Run, dashscope: DashScopeProvider, job: Job, after: timedelta
+) -> None:
+    order_again(run, dashscope, job)
+    then = replace(job, submitted_at=datetime.now(UTC) - after)
+    assert run(dashscope.find(then, known_ids=frozenset())) is None
 
 
 def test_a_task_at_work_may_be_the_lost_one_and_is_asked_about_again(

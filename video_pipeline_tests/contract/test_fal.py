@@ -15,7 +15,15 @@ import httpx
 import pytest
 
 from video_pipeline.generation.ladder import Attempt, Strategy
-from video_pipeline.generation.providers import BilledLine, JobFailed, NotAccepted, Rendered, SubmitUnknown, Undecided
+from video_pipeline.generation.providers import (
+    Ambiguous,
+    BilledLine,
+    JobFailed,
+    NotAccepted,
+    Rendered,
+    SubmitUnknown,
+    Undecided,
+)
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.ledger import FailureKind, Job, JobKind
 from video_pipeline.media import probe
@@ -377,6 +385,17 @@ def test_a_request_that_another_job_has_is_not_taken_for_the_lost_one(
     found = run(fal.find(job, known_ids=known))
     assert found is not None
     assert found.provider_job_id != earlier.provider_job_id
+
+
+def test_an_equal_request_of_others_is_a_persons_to_tell_apart(
+    run: Run, fal: FalProvider, edge: Edge, job: Job
+) -> None:
+    lose(run, fal, edge, job)
+    theirs = run(fal.submit(job)).provider_job_id
+    with pytest.raises(Ambiguous, match=f"2 requests at fal may be this one: .*{theirs}"):
+        run(fal.find(job, known_ids=frozenset()))
+    found = run(fal.find(job, known_ids=frozenset({theirs})))
+    assert found is not None and found.provider_job_id != theirs
 
 
 def test_a_lost_submit_is_found_once_the_listing_shows_it(run: Run, fal: FalProvider, edge: Edge, job: Job) -> None:

@@ -113,7 +113,11 @@ def test_every_other_provider_is_paid_once_however_a_day_is_killed(
     trial: Trial, name: str, vendors: tuple[str, str]
 ) -> None:
     assert trial.run(name, 1)
-    assert not trial.run()
+    # One that lists no prompts cannot tell of a lost submit while others are rendered.
+    for _ in range(20):
+        assert not trial.run()
+        if all(job.state.final for job in trial.jobs()):
+            break
     trial.compare_books()
 
 

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from video_pipeline.clips import ClipStatus
-from video_pipeline.ledger import JobState
+from video_pipeline.generation.providers import Ambiguous
+from video_pipeline.generation.providers.dashscope import DashScopeProvider
+from video_pipeline.ledger import Job, JobState, Receipt
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.contract.vendors import sold_by
 from video_pipeline_tests.generation.stage import Stage, let_probe
@@ -29,6 +31,20 @@ def test_a_lost_submit_is_found_and_bought_once(dashscope: Stage) -> None:
     assert clip.status is ClipStatus.GENERATED
     assert len(dashscope.requests) == 1
     dashscope.check_books()
+
+
+def test_a_lost_submit_that_may_be_another_teams_is_a_persons_at_once(
+    dashscope: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find(provider: DashScopeProvider, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
+        raise Ambiguous("2 requests at DashScope may be this one: a, b")
+
+    monkeypatch.setattr(DashScopeProvider, "find", find)
+    dashscope.edge.fault("drop_before_accept")
+    assert dashscope.one(brief_of("A mole in the rain")).status is ClipStatus.REVIEW
+    [job] = dashscope.jobs()
+    assert job.state is JobState.UNKNOWN
+    assert "2 requests at DashScope may be this one: a, b" in dashscope.alerts()[f"unknown {job.key}"]
 
 
 def test_a_submit_that_never_arrived_is_a_persons(dashscope: Stage) -> None:

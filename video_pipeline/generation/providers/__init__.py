@@ -1,6 +1,7 @@
 """Providers: one file each behind the protocol of `protocol.py`, and the table that names them."""
 
 from video_pipeline.generation.providers.protocol import (
+    Ambiguous,
     BilledLine,
     Forged,
     JobFailed,
@@ -24,6 +25,7 @@ from video_pipeline.orders import Ending
 
 __all__ = [
     "PROVIDERS",
+    "Ambiguous",
     "BilledLine",
     "Ending",
     "Forged",

@@ -9,14 +9,16 @@ and in the official client (`dashscope` 2.0.2):
 - `DataInspectionFailed` and `IPInfringementSuspect` are moderation, at the submit or of a task; calls that fail and
   tasks that fail cost nothing
 - only a `PENDING` task can be canceled
-- tasks of the last 24 hours are listed by model, without what was asked for; a task that has succeeded tells its
-  `orig_prompt`. So a lost submit is found once it has succeeded, and asked about again while it may be one at work.
+- tasks of the last 24 hours are listed by model, for the whole account and without what was asked for; a task that
+  has succeeded tells its `orig_prompt`, and its length and size in `usage`. So a lost submit is found once it has
+  succeeded, and asked about again while it may be one at work. What others on the account may have ordered at the
+  same time, in the same words, is a person's to tell apart
 
 Assumed: that the message of a refusal names `output` where the file was refused and `input` where the prompt or the
 image was; that `Throttling.AllocationQuota` passes; that a task tells the prompt of an image-to-video model as well.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -25,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from video_pipeline.generation.providers.line import ID_PATTERN, OR_NONE, ProviderLine, readable
 from video_pipeline.generation.providers.protocol import (
+    Ambiguous,
     JobFailed,
     NotAccepted,
     ProviderVendor,
@@ -49,7 +52,8 @@ _BUSY = ("throttling", "serviceunavailable")
 _SYSTEM = ("internalerror", "systemerror", "gatewaytimeout", *_BUSY)
 # The model itself did not come up with a file.
 _MODEL = ("internalerror.algo",)
-_LIST_SLACK = timedelta(minutes=2)
+# When a submit may have arrived, counted from its intent: clocks differ, and what is turned away is sent again.
+_SENT_FROM, _SENT_UNTIL = timedelta(minutes=-5), timedelta(minutes=30)
 _PAGE, _PAGES = 100, 50
 _LIST_BOUNDS = Bounds(total_s=60.0, max_bytes=4 * 1024 * 1024, max_values=50_000)
 
@@ -107,8 +111,23 @@ class _Output(BaseModel):
     orig_prompt: Annotated[str | None, OR_NONE] = None
 
 
+class _Usage(BaseModel):
+    """What a task that has succeeded tells of its file: seconds, and the short side in pixels."""
+
+    duration: Annotated[float | None, OR_NONE] = None
+    output_video_duration: Annotated[float | None, OR_NONE] = None
+    short_side: Annotated[int | None, OR_NONE] = Field(None, alias="SR")
+
+    def fits(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether nothing that is told speaks against the parameters of a submit."""
+        told_s = self.duration if self.output_video_duration is None else self.output_video_duration
+        as_long = told_s is None or abs(told_s - parameters["duration"]) < 1
+        return as_long and (self.short_side is None or f"{self.short_side}P" == parameters["resolution"])
+
+
 class _Task(BaseModel):
     output: _Output
+    usage: Annotated[_Usage | None, OR_NONE] = None
 
 
 class _Listed(BaseModel):
@@ -183,21 +202,28 @@ class DashScopeProvider:
         await self._line.reach(f"{self._url}/api/v1/tasks/?page_no=1&page_size=1")
 
     async def find(self, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
-        since = (job.created_at or datetime.now(UTC)) - _LIST_SLACK
+        at = job.submitted_at or datetime.now(UTC)
+        first_ms, last_ms = ((at + slack).timestamp() * 1000 for slack in (_SENT_FROM, _SENT_UNTIL))
         # What comes back is clean, so what is looked for has to be.
-        prompt = self._line.clean(job.order.prompt)
+        prompt, parameters = self._line.clean(job.order.prompt), job.request["arguments"]["parameters"]
+        same: list[str] = []
+        otherwise: list[str] = []
         unsure = 0
         for listed in await self._listed(job.request["endpoint"]):
-            if listed.task_id in known_ids or listed.gmt_create < since.timestamp() * 1000:
+            if listed.task_id in known_ids or not first_ms <= listed.gmt_create <= last_ms:
                 continue
-            _, output = await self._output(listed.task_id)
-            if output.orig_prompt is not None and output.orig_prompt == prompt:
-                return self.receipt(job, listed.task_id)
+            _, told = await self._told(listed.task_id)
+            if told.output.orig_prompt == prompt:
+                fits = told.usage is None or told.usage.fits(parameters)
+                (same if fits else otherwise).append(listed.task_id)
             # What has failed costs nothing, whoever asked for it.
-            unsure += output.orig_prompt is None and output.task_status not in _FAILED
+            unsure += told.output.orig_prompt is None and told.output.task_status not in _FAILED
         if unsure:
             raise Undecided(f"{unsure} of DashScope's tasks may be this one, and their prompts are not told yet")
-        return None
+        found = self._line.only(same, known_ids)
+        if found is None and otherwise:
+            raise Ambiguous(f"DashScope's task {otherwise[0]} has the words of this one, and another length or size")
+        return None if found is None else self.receipt(job, found)
 
     async def _listed(self, model: str) -> list[_Listed]:
         """The tasks of a model of the last 24 hours. Raises Undecided."""
@@ -247,13 +273,14 @@ class DashScopeProvider:
                 f"the task was bought at {bought_at}, and {self._url} does not know it; set {_ADDRESS} and its key "
                 "back until it has ended"
             )
-        return await self._output(job.provider_job_id or "")
+        answer, told = await self._told(job.provider_job_id or "")
+        return answer, told.output
 
-    async def _output(self, task_id: str) -> tuple[Answer, _Output]:
+    async def _told(self, task_id: str) -> tuple[Answer, _Task]:
         answer = await self._line.read(f"{self._url}/api/v1/tasks/{task_id}", "task")
         if answer.status != 200:
             raise self._line.undecided(answer, "task")
-        return answer, self._line.understood(answer, _Task, "task").output
+        return answer, self._line.understood(answer, _Task, "task")
 
 
 def _request(order: RenderOrder, wire: DashScopeWire) -> dict[str, Any]:

@@ -336,7 +336,7 @@ class FalProvider:
         await self._line.reach(self._queue_url)
 
     async def find(self, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
-        since = (job.created_at or datetime.now(UTC)) - _HISTORY_SLACK
+        since = (job.submitted_at or datetime.now(UTC)) - _HISTORY_SLACK
         query = {
             "endpoint_id": job.request["endpoint"],
             "start": since.isoformat(),
@@ -345,6 +345,7 @@ class FalProvider:
         }
         # What comes back is clean, so what is looked for has to be.
         sent = self._line.clean(job.request["arguments"])
+        same: list[str] = []
         for _ in range(_HISTORY_PAGES):
             answer = await self._line.read(
                 f"{self._api_url}/v1/models/requests/by-endpoint", "history", params=query, bounds=_HISTORY_BOUNDS
@@ -352,11 +353,10 @@ class FalProvider:
             if answer.status != 200:
                 raise self._line.undecided(answer, "history")
             page = self._line.understood(answer, _History, "history")
-            for item in page.items:
-                if _same_input(item.json_input, sent) and item.request_id not in known_ids:
-                    return self.receipt(job, item.request_id)
+            same += [item.request_id for item in page.items if _same_input(item.json_input, sent)]
             if not page.has_more:
-                return None
+                found = self._line.only(same, known_ids)
+                return None if found is None else self.receipt(job, found)
             if not page.next_cursor or page.next_cursor == query.get("cursor"):
                 break
             query["cursor"] = page.next_cursor

@@ -5,7 +5,7 @@ What a vendor's own words mean is its adapter's business.
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import ROUND_UP, Decimal
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ import httpx
 from pydantic import BaseModel, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from video_pipeline.errors import ConfigurationError
-from video_pipeline.generation.providers.protocol import NotAccepted, SubmitUnknown, Undecided
+from video_pipeline.generation.providers.protocol import Ambiguous, NotAccepted, SubmitUnknown, Undecided
 from video_pipeline.ledger import FailureKind, Job, Receipt
 from video_pipeline.wire import Answer, Bounds, Line, NoAnswer, NotSent, Unreadable, Unsendable, clean
 
@@ -23,6 +23,8 @@ _LOG = logging.getLogger(__name__)
 _SUBMIT_BOUNDS = Bounds(total_s=60.0)
 _READ_BOUNDS = Bounds(total_s=30.0)
 
+# How many ids a person is told of.
+_NAMED = 5
 _MICRO_USD = Decimal("0.000001")
 
 ID_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,99}$"
@@ -108,6 +110,17 @@ class ProviderLine:
         """`own` with the addresses that the provider has told in the place of ours, where they are on its hosts."""
         given = told.model_dump(include=set(own.document), exclude_none=True)
         return replace(own, document=own.document | {k: url for k, url in given.items() if self.is_ours(url)})
+
+    def only(self, found: Sequence[str], known_ids: frozenset[str]) -> str | None:
+        """The one id among requests that may be a lost one and are no other job's; None without any.
+
+        Raises Ambiguous for several: others on the same account may have ordered the same.
+        """
+        ids = sorted(set(found) - known_ids)
+        if len(ids) > 1:
+            listed = ", ".join(ids[:_NAMED]) + (" and others" if len(ids) > _NAMED else "")
+            raise Ambiguous(f"{len(ids)} requests at {self.name} may be this one: {listed}")
+        return ids[0] if ids else None
 
     def address(self, job: Job, name: str, receipt: Callable[[Job, str], Receipt]) -> str:
         """Where to ask about a job: as its receipt says, or, where that is on another host, `receipt`."""

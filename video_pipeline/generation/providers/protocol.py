@@ -126,6 +126,10 @@ class Undecided(VendorError):
         self.answer = answer
 
 
+class Ambiguous(Undecided):
+    """Several requests may be the lost one, some of them another's: a person must tell, however often it is asked."""
+
+
 class JobFailed(VendorError):
     """The job ended without a file, in documented words; the terms say whether such an `ending` is billed.
 
@@ -194,7 +198,8 @@ class Provider(Protocol):
     async def find(self, job: Job, *, known_ids: frozenset[str]) -> Receipt | None:
         """Look for a lost submit of `job` among requests that are not `known_ids`; asked only with SEARCH.
 
-        None when the whole history was read and does not list it. Raises Undecided.
+        None when the whole history was read and does not list it. Raises Undecided, and Ambiguous where requests of
+        others on the same account may be the one.
         """
         ...
 

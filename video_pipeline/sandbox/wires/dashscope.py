@@ -174,7 +174,8 @@ class DashScope:
             [name] = booked.ending.files
             output |= {"video_url": self._farm.media_url(name), "orig_prompt": booked.prompt}
             seconds = float(booked.order.seconds)
-            return {"output": output, "usage": {"duration": seconds, "video_count": 1}}
+            usage = {"duration": seconds, "output_video_duration": seconds, "video_count": 1}
+            return {"output": output, "usage": usage | {"SR": booked.order.short_side}}
         code, message = _reason(booked.ending)
         return {"output": output | {"code": code, "message": message}}
 
