@@ -28,6 +28,7 @@ Those that only one room raises are in that room, below one of these:
                 Unsendable
             ProviderError
                 NotFetched
+                    NeverFetched
             SubmitUnknown
             Undecided
                 Ambiguous

@@ -56,6 +56,10 @@ class NotFetched(ProviderError):
     """The file was not had this time, or the address no longer holds it; a fresh address may help."""
 
 
+class NeverFetched(NotFetched):
+    """The file will not be had at this address, however often it is asked for."""
+
+
 @dataclass(frozen=True)
 class Downloaded:
     """A file that came with all the bytes that its answer announced."""
@@ -78,8 +82,8 @@ async def download(
     """Stream `url` into `target`, unpacked where it comes packed; `media_origins` are the hosts it may be on.
 
     `trusted_origins` need not be public; one that is a folder (`file:///folder`) lets the files in it be read.
-    Raises NotFetched, also for an address that must not be fetched, and for a body that is too large, shorter than
-    announced, or not the one that its checksum is of.
+    Raises NotFetched, also for a body that is shorter than announced, or not the one that its checksum is of, and
+    NeverFetched for an address that must not be fetched or holds nothing any more, and for a body that is too large.
     """
     try:
         with told_while_it_lasts(f"The download of {_shown(url)}", deadline_s):
@@ -91,7 +95,9 @@ async def download(
                 response = await client.send(request, stream=True, follow_redirects=False)
                 try:
                     if response.status_code != 200:
-                        raise NotFetched(f"{_shown(url)} answered HTTP {response.status_code}")
+                        never = response.status_code in (404, 410)
+                        said = f"{_shown(url)} answered HTTP {response.status_code}"
+                        raise (NeverFetched if never else NotFetched)(said)
                     return await _received(response.aiter_raw(), response.headers, target, max_bytes)
                 finally:
                     await response.aclose()
@@ -111,7 +117,7 @@ def _own_file(url: str, trusted_origins: frozenset[str]) -> Path:
         path = _resolved(url)
         if any(folder in path.parents for folder in folders):
             return path
-    raise NotFetched(f"A provider gave {_shown(url)} as a media address; only plain https addresses are fetched.")
+    raise NeverFetched(f"A provider gave {_shown(url)} as a media address; only plain https addresses are fetched.")
 
 
 def _resolved(address: str) -> Path:
@@ -122,7 +128,7 @@ async def _pieces(path: Path) -> AsyncIterator[bytes]:
     """A regular file in pieces. Raises OSError, and NotFetched for what is no file, such as a pipe."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise NotFetched(f"{path} is no file")
+            raise NeverFetched(f"{path} is no file")
         while piece := await asyncio.to_thread(file.read, _CHUNK_BYTES):
             yield piece
 
@@ -133,7 +139,7 @@ async def _received(
     """The body of an answer with such headers, as a file."""
     told_bytes = headers.get("Content-Length", "")
     if told_bytes.isascii() and told_bytes.isdigit() and int(told_bytes[:20]) > max_bytes:
-        raise NotFetched(f"the file is larger than the {max_bytes:,} bytes allowed")
+        raise NeverFetched(f"the file is larger than the {max_bytes:,} bytes allowed")
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     try:
         unpacker = Unpacker(headers.get("Content-Encoding", ""))
@@ -142,7 +148,7 @@ async def _received(
                 for piece in unpacker.unpacked(chunk):
                     size += len(piece)
                     if size > max_bytes:
-                        raise NotFetched(f"the file is larger than the {max_bytes:,} bytes allowed")
+                        raise NeverFetched(f"the file is larger than the {max_bytes:,} bytes allowed")
                     sha256.update(piece)
                     md5.update(piece)
                     file.write(piece)
@@ -178,24 +184,26 @@ async def _pinned(
         # httpx is stricter than urlsplit about what an address may hold.
         httpx.URL(url)
     except (ValueError, UnicodeError, httpx.InvalidURL) as error:
-        raise NotFetched(f"A provider gave {_shown(url)} as a media address, which is none: {error}.") from error
+        raise NeverFetched(f"A provider gave {_shown(url)} as a media address, which is none: {error}.") from error
     if f"{parts.scheme}://{parts.netloc}" in trusted_origins:
         return url, {"Accept-Encoding": "identity"}, {}
     if media_origins and not Line("", origins=media_origins).is_ours(url):
-        raise NotFetched(f"A provider gave {_shown(url)} as a media address, which is on none of its hosts.")
+        raise NeverFetched(f"A provider gave {_shown(url)} as a media address, which is on none of its hosts.")
     if parts.scheme != "https" or not parts.hostname or parts.username or parts.password:
-        raise NotFetched(f"A provider gave {_shown(url)} as a media address; only plain https addresses are fetched.")
+        raise NeverFetched(
+            f"A provider gave {_shown(url)} as a media address; only plain https addresses are fetched."
+        )
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:
-        raise NotFetched(f"A provider gave {_shown(url)} as a media address, which is none: {error}.") from error
+        raise NeverFetched(f"A provider gave {_shown(url)} as a media address, which is none: {error}.") from error
     except socket.gaierror as error:
         raise NotFetched(f"{_shown(url)} could not be fetched: its host does not resolve") from error
     addresses = [str(info[4][0]) for info in found]
     refused = [address for address in addresses if not is_public(address)]
     if refused or not addresses:
-        raise NotFetched(
+        raise NeverFetched(
             f"A provider gave {_shown(url)} as a media address; it leads to {', '.join(refused) or 'nowhere'}, "
             "which is not a public address, and was not fetched."
         )

@@ -311,6 +311,20 @@ def test_a_start_image_that_cannot_be_had_is_told_before_anything_is_sent(
     assert refused.value.kind is FailureKind.INVALID
 
 
+@pytest.mark.parametrize("status", [500, 503, 403])
+def test_a_start_image_that_cannot_be_had_now_is_asked_for_again(
+    run: Run, edge: Edge, client: httpx.AsyncClient, job: Job, status: int
+) -> None:
+    """Its host's trouble is not the workflow's fault, and does not keep the model from the shot for good."""
+    with answering(status, b"") as host:
+        comfyui = ComfyUIProvider(client, url=f"{edge.base_url}/comfyui", trusted_origins=(host.base_url,))
+        order = job.order.model_copy(update={"start_image": f"{host.base_url}/x.png"})
+        wire = {"text_to_video": "fastwan_5b_text", "image_to_video": "fastwan_5b_image"}
+        with pytest.raises(NotAccepted, match="the start image could not be had") as refused:
+            run(comfyui.submit(replace(job, order=order, request=VENDOR.translate(order, wire))))
+    assert refused.value.kind is FailureKind.TRANSIENT
+
+
 # --- workflows and the catalogue -----------------------------------------------------------------------------------
 
 

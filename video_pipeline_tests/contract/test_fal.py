@@ -317,6 +317,18 @@ def test_a_models_own_error_is_the_end_of_its_job_and_is_not_billed(
     assert (failed.value.kind, failed.value.ending in fal.terms.billed) == (FailureKind.GENERATION, False)
 
 
+@pytest.mark.parametrize(("again", "kind"), [("true", FailureKind.GENERATION), ("false", FailureKind.INVALID)])
+def test_a_start_image_that_did_not_arrive_there_may_another_time_where_fal_says_so(
+    run: Run, client: httpx.AsyncClient, job: Job, again: str, kind: FailureKind
+) -> None:
+    finding = {"loc": ["body", "image_url"], "msg": "could not be downloaded", "type": "file_download_error"}
+    with answering(422, json.dumps({"detail": [finding]}).encode(), {"X-Fal-Retryable": again}) as server:
+        fal = FalProvider(client, key="k", queue_url=server.base_url, api_url=server.base_url)
+        with pytest.raises(JobFailed) as failed:
+            run(fal.result(with_receipt(job, fal.receipt(job, "id"))))
+    assert (failed.value.kind, failed.value.retry_allowed) == (kind, again == "true")
+
+
 @pytest.mark.parametrize("read", ["poll", "result", "cancel"])
 def test_our_key_is_sent_to_the_providers_own_host_only(
     run: Run, client: httpx.AsyncClient, job: Job, edge: Edge, read: str

@@ -27,7 +27,6 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
-from video_pipeline.generation.download import NotFetched
 from video_pipeline.generation.providers.line import ID_PATTERN, ProviderLine, readable
 from video_pipeline.generation.providers.pictures import picture_at
 from video_pipeline.generation.providers.protocol import (
@@ -300,10 +299,7 @@ class ComfyUIProvider:
         address = job.order.start_image
         if address is None:
             return
-        try:
-            image = await picture_at(self._client, address, trusted_origins=self.trusted_origins)
-        except NotFetched as error:
-            raise NotAccepted(FailureKind.INVALID, f"the start image could not be had: {error}") from error
+        image = await picture_at(self._client, address, trusted_origins=self.trusted_origins)
         name = _image_name(address)
         boundary = uuid.uuid4().hex
         parts = (

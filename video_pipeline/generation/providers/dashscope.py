@@ -49,6 +49,8 @@ _FAILED = ("FAILED", "CANCELED")
 _MODERATION = ("datainspectionfailed", "data_inspection_failed", "ipinfringementsuspect")
 _INVALID = ("invalidparameter", "invalidurl", "invalidimage", "model.notexist", "modelnotexist", "badrequest")
 _BUSY = ("throttling", "serviceunavailable")
+# The start image did not arrive there this time.
+_NOT_FETCHED = ("invalidurl.timeout", "invalidurl.connectionrefused")
 _SYSTEM = ("internalerror", "systemerror", "gatewaytimeout", *_BUSY)
 # The model itself did not come up with a file.
 _MODEL = ("internalerror.algo",)
@@ -319,7 +321,7 @@ def _refused_submit(answer: Answer, told: _Error) -> NotAccepted | SubmitUnknown
     kind = None
     if code.startswith(_MODERATION):
         kind = FailureKind.MODERATION
-    elif code.startswith(_BUSY):
+    elif code.startswith((*_BUSY, *_NOT_FETCHED)):
         kind = FailureKind.TRANSIENT
     elif code == "arrearage":
         kind = FailureKind.QUOTA
@@ -351,6 +353,8 @@ def _failed(answer: Answer, output: _Output) -> JobFailed:
         ending = Ending.OUTPUT_REFUSED if of_output else Ending.PROMPT_REFUSED
     elif code == "arrearage":
         kind = FailureKind.QUOTA
+    elif code.startswith(_NOT_FETCHED):
+        kind = FailureKind.TRANSIENT
     elif code.startswith(_INVALID):
         kind, retry_allowed = FailureKind.INVALID, False
     elif code.startswith(_SYSTEM) and not code.startswith(_MODEL):

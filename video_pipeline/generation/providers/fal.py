@@ -54,12 +54,14 @@ from video_pipeline.wire import Answer, Bounds, Secrets, clean
 
 _MODERATION = "content_policy_violation"
 _CANCELED = "client_cancelled"
+# The start image did not arrive there; by its header fal says whether it may another time.
+_NOT_FETCHED = "file_download_error"
 # The request itself is at fault: the same one would fail again.
 _INVALID_TYPES = frozenset(
     {
         "missing",
         "value_error",
-        "file_download_error",
+        _NOT_FETCHED,
         "image_load_error",
         "image_too_small",
         "image_too_large",
@@ -571,6 +573,8 @@ def _failed_result(answer: Answer) -> JobFailed | None:
         ending = Ending.PROMPT_REFUSED if prompt_refused else Ending.OUTPUT_REFUSED
         return JobFailed(FailureKind.MODERATION, reason, ending=ending, retry_allowed=retry_allowed, answer=kept)
     at_fault = answer.status == 422 and any(found.names_argument for found in findings.detail)
+    if types == {_NOT_FETCHED} and retry_allowed:
+        return JobFailed(FailureKind.GENERATION, reason, ending=Ending.FAILED, answer=kept)
     if at_fault or types & _INVALID_TYPES:
         return JobFailed(FailureKind.INVALID, reason, ending=Ending.FAILED, retry_allowed=False, answer=kept)
     if types & _FAILED_TYPES or retryable:
