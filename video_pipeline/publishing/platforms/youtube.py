@@ -17,6 +17,7 @@ import httpx
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError
 
 from video_pipeline.errors import ConfigurationError
+from video_pipeline.publishing.platforms.calls import repeated
 from video_pipeline.publishing.platforms.protocol import (
     Before,
     Metrics,
@@ -38,9 +39,7 @@ from video_pipeline.wire import (
     Bounds,
     NoAnswer,
     NotSent,
-    Stranger,
     Unreadable,
-    Unsendable,
     clean,
 )
 
@@ -406,32 +405,18 @@ class YouTubeShorts:
         before: Before = None,
     ) -> Answer:
         """A call that is free to repeat: on network trouble and 5xx it is, with a pause."""
-        for wait_s in (*_RETRIES_S, None):
-            try:
-                answer = line.ask(
-                    method,
-                    url,
-                    headers=self._bearer() | dict(headers or {}),
-                    params=params,
-                    json=json,
-                    bounds=_CALL,
-                    before=before,
-                )
-            except (Stranger, Unsendable) as error:
-                raise UploadInterrupted(str(error)) from None
-            except (NotSent, NoAnswer) as error:
-                if wait_s is None:
-                    raise UploadInterrupted(str(error)) from None
-                said = str(error)
-            else:
-                if wait_s is None or (answer.status < 500 and answer.status != 401):
-                    return answer
-                if answer.status == 401:
-                    self._token = None
-                said = f"YouTube answered {answer.status}"
-            _LOG.warning("%s; it is asked again in %g s", said, wait_s)
-            time.sleep(wait_s)
-        raise AssertionError("the last try returns")
+
+        def ask() -> Answer:
+            own = self._bearer() | dict(headers or {})
+            return line.ask(method, url, headers=own, params=params, json=json, bounds=_CALL, before=before)
+
+        return repeated(ask, waits_s=_RETRIES_S, no_word=self._no_word)
+
+    def _no_word(self, answer: Answer) -> str | None:
+        """That another try may do better: with a new token, or later."""
+        if answer.status == 401:
+            self._token = None
+        return f"YouTube answered {answer.status}" if answer.status >= 500 or answer.status == 401 else None
 
     def _bearer(self) -> dict[str, str]:
         """An access token, refreshed a minute before it runs out."""
