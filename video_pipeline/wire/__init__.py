@@ -5,7 +5,17 @@ vendor's own hosts. It is bounded in time and in bytes. Its words are clean befo
 """
 
 from video_pipeline.wire.answer import Answer, Unreadable
-from video_pipeline.wire.line import AT_ONCE, BlockingLine, Bounds, Line, NoAnswer, NotSent, Stranger, Unsendable
+from video_pipeline.wire.line import (
+    AT_ONCE,
+    BlockingLine,
+    Bounds,
+    FilePart,
+    Line,
+    NoAnswer,
+    NotSent,
+    Stranger,
+    Unsendable,
+)
 from video_pipeline.wire.text import Secrets, clean
 from video_pipeline.wire.unpacking import Unpacker
 from video_pipeline.wire.waiting import told_while_it_lasts
@@ -15,6 +25,7 @@ __all__ = [
     "Answer",
     "BlockingLine",
     "Bounds",
+    "FilePart",
     "Line",
     "NoAnswer",
     "NotSent",

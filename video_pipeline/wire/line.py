@@ -59,6 +59,14 @@ class Bounds:
     max_values: int = 10_000
 
 
+@dataclass(frozen=True)
+class FilePart:
+    """The bytes of the file at `path` from byte `first` on, for an upload that goes on where it broke off."""
+
+    path: Path
+    first: int = 0
+
+
 class _Question(TypedDict, total=False):
     """What may go with a question; `Line.ask` says what each is."""
 
@@ -66,7 +74,7 @@ class _Question(TypedDict, total=False):
     params: Mapping[str, str | list[str]] | None
     json: Any
     data: Mapping[str, str] | None
-    content: bytes | Path | None
+    content: bytes | Path | FilePart | None
     bounds: Bounds
     before: Callable[[], None] | None
 
@@ -106,11 +114,11 @@ class Line:
         params: Mapping[str, str | list[str]] | None = None,
         json: Any = None,
         data: Mapping[str, str] | None = None,
-        content: bytes | Path | None = None,
+        content: bytes | Path | FilePart | None = None,
         bounds: Bounds = Bounds(),
         before: Callable[[], None] | None = None,
     ) -> Answer:
-        """One question, sent once. A file as `content` is streamed.
+        """One question, sent once. A file as `content`, or a part of one, is streamed.
 
         `before` is called in the last moment before the request's bytes go out; what it raises, nothing was sent.
         Raises NotSent (Unsendable, Stranger) or NoAnswer.
@@ -131,7 +139,9 @@ class Line:
         # Whatever unpacks is unpacked here, within the bounds.
         own = {"Accept-Encoding": "identity"}
         if isinstance(content, Path):
-            own["Content-Length"] = str(content.stat().st_size)
+            content = FilePart(content)
+        if isinstance(content, FilePart):
+            own["Content-Length"] = str(content.path.stat().st_size - content.first)
         if self._client is None:
             self._client = httpx.AsyncClient(trust_env=False)
         try:
@@ -142,7 +152,7 @@ class Line:
                 params=params,
                 json=json,
                 data=data,
-                content=_chunks(content) if isinstance(content, Path) else content,
+                content=_chunks(content) if isinstance(content, FilePart) else content,
                 timeout=httpx.Timeout(bounds.total_s, connect=min(_CONNECT_S, bounds.total_s)),
                 extensions={"trace": trace},
             )
@@ -239,8 +249,9 @@ def _loop(pid: int) -> asyncio.AbstractEventLoop:
     return loop
 
 
-async def _chunks(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
+async def _chunks(part: FilePart) -> AsyncIterator[bytes]:
+    with part.path.open("rb") as file:
+        file.seek(part.first)
         while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
             yield chunk
 

@@ -23,6 +23,7 @@ from video_pipeline.wire import (
     Answer,
     BlockingLine,
     Bounds,
+    FilePart,
     NoAnswer,
     NotSent,
     Secrets,
@@ -328,6 +329,14 @@ def test_a_file_is_streamed_with_its_length(tmp_path: Path) -> None:
     with raw_server([http(200, b"{}")]) as server:
         _line(server.base_url).ask("PUT", server.base_url, content=tmp_path / "clip.mp4")
         assert b"Content-Length: 3000" in server.asked[0] and b"chunked" not in server.asked[0]
+
+
+def test_of_a_file_that_is_there_in_part_only_the_rest_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"x" * 3_000)
+    with raw_server([http(200, b"{}")]) as server:
+        part = FilePart(tmp_path / "clip.mp4", first=2_900)
+        _line(server.base_url).ask("PUT", server.base_url, content=part)
+        assert b"Content-Length: 100\r\n" in server.asked[0]
 
 
 @pytest.mark.parametrize(
