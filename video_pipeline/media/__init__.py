@@ -5,7 +5,7 @@ Nothing here knows of briefs or money. Importing this package loads no decoder; 
 
 from video_pipeline.media.boxes import box_in, boxes_in, film_head, outer_boxes, tables_of
 from video_pipeline.media.ffmpeg import INPUT_GUARD, MAX_PIXELS, ffmpeg_exe, run_ffmpeg
-from video_pipeline.media.frames import Stills, fitted, frames_at, jpeg_bytes, look_through, save_picture
+from video_pipeline.media.frames import Stills, fitted, frames_at, jpeg_bytes, last_frame, look_through, save_picture
 from video_pipeline.media.probing import (
     AudioStream,
     MediaInfo,
@@ -18,12 +18,13 @@ from video_pipeline.media.probing import (
     open_guarded,
     probe,
 )
-from video_pipeline.media.stitching import cut, stitch
+from video_pipeline.media.stitching import Fitting, cut, frame_count, stitch
 
 __all__ = [
     "INPUT_GUARD",
     "MAX_PIXELS",
     "AudioStream",
+    "Fitting",
     "MediaInfo",
     "Stills",
     "VideoStream",
@@ -36,9 +37,11 @@ __all__ = [
     "ffmpeg_exe",
     "film_head",
     "fitted",
+    "frame_count",
     "frames_at",
     "is_cover",
     "jpeg_bytes",
+    "last_frame",
     "look_through",
     "main_video",
     "open_guarded",

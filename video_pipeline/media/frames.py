@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media.probing import VideoStream, main_video, open_guarded, probe
+from video_pipeline.media.probing import MediaInfo, VideoStream, main_video, open_guarded, probe
+from video_pipeline.media.stitching import frame_count
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -87,10 +88,7 @@ def look_through(path: Path, stills: Stills) -> None:
     """
     import av.error
 
-    info = probe(path)
-    if info.video is None:
-        raise MediaError(f"{path} has no picture.")
-    stills.begin(info.video)
+    stills.begin(_video_of(probe(path)))
     deadline = time.monotonic() + _LOOK_S
     with open_guarded(path) as container:
         stream = main_video(container)
@@ -109,21 +107,41 @@ def frames_at(path: Path, shares: Sequence[float]) -> "list[Image]":
 
     Raises MediaError when the clip has no picture or cannot be decoded there.
     """
+    video = _video_of(probe(path))
+    return _frames_shown(path, video, [share * video.duration_s for share in shares])
+
+
+def last_frame(path: Path, length_s: float | None = None) -> "Image":
+    """The last frame of the clip's first `length_s` seconds (of all where None) as `stitch` uses them, upright.
+
+    Raises MediaError as `frames_at`.
+    """
+    info = probe(path)
+    video = _video_of(info)
+    # The middle of that frame, which no rounding of time stamps misses.
+    return _frames_shown(path, video, [float((frame_count(info, video.rate, length_s) - 0.5) / video.rate)])[0]
+
+
+def _video_of(info: MediaInfo) -> VideoStream:
+    if info.video is None:
+        raise MediaError(f"{info.path} has no picture.")
+    return info.video
+
+
+def _frames_shown(path: Path, video: VideoStream, moments_s: Sequence[float]) -> "list[Image]":
+    """The frames that are shown so many seconds after the first."""
     import av.error
 
-    info = probe(path)
-    if info.video is None:
-        raise MediaError(f"{path} has no picture.")
     pictures: list[Image] = []
     with open_guarded(path) as container:
         stream = main_video(container)
         assert stream is not None and stream.time_base is not None
         stream.thread_type = "AUTO"
-        for share in shares:
-            wanted_s = info.video.start_s + share * info.video.duration_s
+        for moment_s in moments_s:
+            wanted_s = video.start_s + moment_s
             try:
                 container.seek(int(wanted_s / stream.time_base), stream=stream)
-                picture = _upright(_first_at(container.decode(stream), wanted_s), info.video)
+                picture = _upright(_first_at(container.decode(stream), wanted_s), video)
             except (av.error.FFmpegError, StopIteration) as error:
                 raise MediaError(f"{path} cannot be decoded at {wanted_s:.2f} s; the file is damaged.") from error
             pictures.append(picture)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import probe, stitch
+from video_pipeline.media import Fitting, last_frame, probe, run_ffmpeg, stitch
 from video_pipeline_tests.media.conftest import Make
 
 RATE = Fraction(24)
@@ -157,3 +157,88 @@ def test_a_bad_segment_leaves_nothing_behind(segments: list[Path], make: Make, t
     with pytest.raises(MediaError, match="no segment"):
         stitch([], folder / "clip.mp4", size=SIZE, rate=RATE, with_audio=True)
     assert list(folder.iterdir()) == []
+
+
+# --- fittings ------------------------------------------------------------------------------------------------------
+
+
+def _samples(path: Path) -> np.ndarray:
+    """The left channel, on the picture's clock."""
+    with av.open(str(path)) as container:
+        return np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+
+
+def _luma(path: Path, frame: int) -> float:
+    with av.open(str(path)) as container:
+        return [float(one.to_ndarray(format="yuv420p")[:180].mean()) for one in container.decode(video=0)][frame]
+
+
+def test_what_repeats_is_dropped_with_its_sound(make: Make, tmp_path: Path):
+    # Two red frames before the green, and a noise that begins with the green.
+    red, green = (make(f"{name}.mp4", f"color={name}:size=320x180:rate=24", length_s=0.5) for name in ("red", "lime"))
+    stitch([red, green], tmp_path / "second.mp4", size=SIZE, rate=RATE, with_audio=False, lengths_s=[2 / 24, None])
+    sound = "aevalsrc=if(lt(t\\,1/12)\\,0\\,0.5*sin(2000*t)):s=48000"
+    second = tmp_path / "heard.mp4"
+    run_ffmpeg(
+        [*("-i", str(tmp_path / "second.mp4"), "-f", "lavfi", "-i", sound), "-shortest", "-c:v", "copy", str(second)],
+        timeout_s=60,
+        what="adding sound",
+    )
+    first = make("first.mp4", "color=red:size=320x180:rate=24", length_s=1.0, audio="anullsrc=r=48000")
+    target = tmp_path / "clip.mp4"
+    stitch([first, second], target, size=SIZE, rate=RATE, with_audio=True, fittings=[Fitting(), Fitting(dropped=2)])
+    assert "".join(_colours(target)) == "R" * 24 + "G" * 12
+    loud = _loudness(target) > 0.1
+    # The sound begins with the green, at 1 s, within a frame of 42 ms.
+    assert abs(int(np.flatnonzero(loud)[0]) - 100) <= 4
+    with av.open(str(target)) as container:
+        stamps = sorted(packet.pts for packet in container.demux(video=0) if packet.pts is not None)
+    assert len(stamps) == 36
+    assert len(set(np.diff(stamps))) == 1
+
+
+@pytest.mark.parametrize(
+    ("lengths_s", "fittings"),
+    [
+        pytest.param([None, None], [Fitting(), Fitting(dropped=1)], id="over what is dropped"),
+        pytest.param([0.5, None], [Fitting(), Fitting()], id="over what was cut off"),
+        pytest.param([None, None], [Fitting(), Fitting()], id="to zero"),
+    ],
+)
+def test_no_click_is_heard_at_a_join(
+    make: Make, tmp_path: Path, lengths_s: list[float | None], fittings: list[Fitting]
+):
+    # At their ends both are at their loudest, with opposite signs.
+    one = make("one.mp4", "testsrc=size=64x64:rate=24", length_s=1.0, audio="aevalsrc=0.5*cos(400*PI*t):s=48000")
+    two = make("two.mp4", "testsrc=size=64x64:rate=24", length_s=1.0, audio="aevalsrc=-0.5*cos(400*PI*t):s=48000")
+    target = tmp_path / "clip.mp4"
+    stitch([one, two], target, size=(64, 64), rate=RATE, with_audio=True, lengths_s=lengths_s, fittings=fittings)
+    info = probe(target)
+    assert info.video is not None and info.sound is not None
+    assert abs(info.sound.duration_s - info.video.duration_s) <= 1 / 24
+    around = _samples(target)[2400:-2400]
+    # What the tone of 200 Hz has at its steepest, and what coding and fading add; a click would be ten times that.
+    assert np.abs(np.diff(around)).max() < 0.5 * 2 * np.pi * 200 / 48_000 * 2.5
+
+
+def test_colour_and_level_are_brought_to_those_before(make: Make, tmp_path: Path):
+    one = make("one.mp4", "color=gray:size=320x180:rate=24", length_s=0.5, audio="aevalsrc=0.5*sin(2000*t):s=48000")
+    two = make(
+        "two.mp4", "color=0x404040:size=320x180:rate=24", length_s=0.5, audio="aevalsrc=0.1*sin(2000*t):s=48000"
+    )
+    have, want = _luma(two, 3), _luma(one, 3)
+    target = tmp_path / "clip.mp4"
+    fitting = Fitting(luma_gain=(want - 16) / (have - 16), gain_db=20 * float(np.log10(5)))
+    stitch([one, two], target, size=SIZE, rate=RATE, with_audio=True, fittings=[Fitting(), fitting])
+    assert abs(_luma(target, 2) - _luma(target, 20)) < 1.5
+    samples = _samples(target)
+    assert np.abs(samples[36_000:45_000]).max() == pytest.approx(np.abs(samples[4_800:18_000]).max(), rel=0.1)
+
+
+def test_the_last_frame_is_the_last_that_is_joined(make: Make, tmp_path: Path):
+    parts = [make(f"{name}.mp4", f"color={name}:size=320x180:rate=24", length_s=0.5) for name in ("red", "lime")]
+    stitch(parts, tmp_path / "both.mp4", size=SIZE, rate=RATE, with_audio=False)
+    # One frame more than the first half is the first of the green.
+    shown = [last_frame(tmp_path / "both.mp4", length_s) for length_s in (0.5, 0.5 + 1 / 24, None)]
+    strongest = ["RGB"[int(np.asarray(picture)[80:100, 150:170].mean(axis=(0, 1)).argmax())] for picture in shown]
+    assert strongest == ["R", "G", "G"]
