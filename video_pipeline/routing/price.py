@@ -69,7 +69,8 @@ class OffPeak(_Entry):
 
     @property
     def said(self) -> str:
-        return f"at {float(self.share) * 100:g}% of its list price from {self.from_hour:02}:00 to {self.until_hour:02}:00 UTC"
+        hours = f"from {self.from_hour:02}:00 to {self.until_hour:02}:00 UTC"
+        return f"at {float(self.share) * 100:g}% of its list price {hours}"
 
 
 class Price(_Entry):
