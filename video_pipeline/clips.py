@@ -23,6 +23,7 @@ class GeneratedClip(BaseModel):
 
     `model` and `strategy` name every one that is in the clip, joined by `+`. `expected_s` is what the brief asks for,
     whatever the models rendered. `fall_over` says which model stood in for which, why, and what more it cost.
+    `stills` are the keys of the pictures that its shots start from.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,6 +43,7 @@ class GeneratedClip(BaseModel):
     cached: bool = False
     billed_usd: Decimal = Decimal(0)
     saved_usd: Decimal = Decimal(0)
+    stills: tuple[str, ...] = ()
     media_key: str | None = None
     media_sha256: str | None = None
     size: tuple[int, int] | None = None

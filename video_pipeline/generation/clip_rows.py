@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from video_pipeline.clips import ClipStatus, GeneratedClip
-from video_pipeline.ledger import Job, JobKind
+from video_pipeline.ledger import Job, JobKind, JobState
 from video_pipeline.media import MediaInfo
 from video_pipeline.routing import ClipPlan
 from video_pipeline.storage import StoredObject
@@ -27,6 +27,7 @@ def clip_row(plan: ClipPlan, history: Sequence[Job], status: ClipStatus, reason:
         fall_over="; ".join(dict.fromkeys(filter(None, (one.fall_over for one in plan.decisions)))),
         attempts=sum(job.kind is JobKind.VIDEO and job.submitted_at is not None for job in history),
         segments=len(plan.decisions),
+        stills=tuple(_stills(history).values()),
         billed_usd=sum((job.billed_usd for job in history), Decimal(0)),
         saved_usd=sum((job.saved_usd for job in history), Decimal(0)),
         expected_s=plan.storyboard.brief.total_s,
@@ -44,6 +45,9 @@ def finished_row(
             "media_sha256": stored.sha256,
             "size": info.video.size if info.video else None,
             "duration_s": info.duration_s,
+            "stills": tuple(
+                key for shot, key in _stills(history).items() if any(_starts_from_one(job, shot) for job in jobs)
+            ),
             "audio": bool(info.audio),
             "cached": all(job.cached_from for job in jobs),
             "strategy": "+".join(dict.fromkeys(job.strategy for job in jobs)),
@@ -51,3 +55,13 @@ def finished_row(
             "model_version": "+".join(dict.fromkeys(job.model_version for job in jobs)),
         }
     )
+
+
+def _stills(history: Sequence[Job]) -> dict[int, str]:
+    """Of each shot the key of the last picture that was made to start from."""
+    pictures = [job for job in history if job.kind is JobKind.IMAGE and job.state is JobState.ACCEPTED]
+    return {job.shot: job.media_key for job in pictures if job.media_key}
+
+
+def _starts_from_one(job: Job, shot: int) -> bool:
+    return job.shot == shot and job.order.start_image is not None

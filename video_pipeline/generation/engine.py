@@ -26,7 +26,7 @@ from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, next
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.outlook import NOT_HAPPENED
 from video_pipeline.generation.providers import Provider
-from video_pipeline.generation.requests import as_ordered, can_anchor, reusing_job
+from video_pipeline.generation.requests import as_ordered, reusing_job
 from video_pipeline.generation.resolution import clip_lease
 from video_pipeline.generation.serving import Switchboard, Unserved
 from video_pipeline.generation.waits import (
@@ -281,7 +281,7 @@ class GenerationEngine:
                 await _all_ended(driver.look(job, as_ordered(job, decision, self._catalogue)) for job in unseen)
                 continue
             rest = [job for job in history if job not in late]
-            anchor = can_anchor(decision, self._catalogue, rest)
+            anchor = bool(rest) and self._switchboard.can_anchor(plan, decision, rest)
             match next_step(shot, rest, self._policy, can_anchor=anchor):
                 case Done(job):
                     return _ShotOutcome(job, decision)

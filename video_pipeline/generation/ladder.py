@@ -91,7 +91,7 @@ def _step(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy
     last = history[-1]
     judged = [job for job in history if job.failure_kind not in OUTSIDE_THE_SHOT]
     if last.state is JobState.ACCEPTED:
-        return Done(last) if last.kind is JobKind.VIDEO else _from_picture(shot, last, policy)
+        return Done(last) if last.kind is JobKind.VIDEO else _from_picture(shot, judged, policy)
     if last.state is JobState.UNKNOWN:
         return Stop(doubt(last), person=True)
     if last.state is JobState.REJECTED:
@@ -134,9 +134,17 @@ def soften(prompt: str, policy: GenerationPolicy) -> str:
     return remapper_for(policy.remapping).softest(prompt)
 
 
-def _from_picture(shot: StoryboardShot, picture: Job, policy: GenerationPolicy) -> Attempt:
-    prompt = soften(shot.prompt, policy)
+def _from_picture(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy) -> Attempt:
+    """The clip from the picture that came last; words that were refused are not said beside it either."""
+    picture, prompt = history[-1], soften(shot.prompt, policy)
+    if prompt in _refused(history):
+        prompt = remapper_for(policy.remapping).motion(prompt)
     return Attempt(picture.attempt, Strategy.IMAGE_ANCHORING, prompt, image=picture, reason=picture.reason)
+
+
+def _refused(history: Sequence[Job]) -> set[str]:
+    """The prompts that moderation has refused."""
+    return {job.order.prompt for job in history if job.failure_kind is FailureKind.MODERATION}
 
 
 def _after_refusal(
@@ -167,6 +175,8 @@ def _after_refusal(
             return Attempt(number, Strategy.SHOT_SUBSTITUTION, substitute, reason=reason)
         if anchor:
             prompt = soften(shot.prompt, policy)
+            if prompt in _refused(history):
+                prompt = remapper_for(policy.remapping).as_picture(prompt)
             return Attempt(number, Strategy.IMAGE_ANCHORING, prompt, kind=JobKind.IMAGE, reason=reason)
     # Also one that failed first, and has refused what was sent after that.
     others = {job.model for job in history if job.strategy == Strategy.OTHER_MODEL}
@@ -224,7 +234,7 @@ def _after_failure(history: Sequence[Job], policy: GenerationPolicy) -> Step:
     sent = last.order.prompt
     prompt = f"{sent}. Simple composition, steady camera"
     reason = f"{last.model} failed on {sent!r}: {last.failure_reason}"
-    return Attempt(last.attempt + 1, Strategy.MODIFIED_PROMPT, prompt, reason=reason)
+    return Attempt(last.attempt + 1, Strategy.MODIFIED_PROMPT, prompt, image=_picture_of(history), reason=reason)
 
 
 def _after_rejection(history: Sequence[Job], policy: GenerationPolicy) -> Step:
@@ -238,15 +248,14 @@ def _after_rejection(history: Sequence[Job], policy: GenerationPolicy) -> Step:
         in_a_row += 1
     if in_a_row >= policy.max_quality_failures:
         return Stop(f"{in_a_row} clips in a row failed the quality checks", person=True)
-    last = history[-1]
-    failed = [check for check in (last.verdict or {}).get("checks", ()) if not check["passed"]]
+    failed = [check for check in (history[-1].verdict or {}).get("checks", ()) if not check["passed"]]
     names = ", ".join(check["name"] for check in failed)
     reason = f"the clip failed its quality checks: {names or 'see the verdict'}"
-    again = _again(last, reason)
+    again = _again(history, reason)
     # What a damaged file shows says nothing of the words. Verdicts of earlier releases do not say what follows.
     by_words = all(check.get("follows") == Consequence.CORRECTED_PROMPT for check in failed)
-    prompt = _corrected(last.order.prompt, [check["name"] for check in failed], policy)
-    if not by_words or prompt == last.order.prompt:
+    prompt = _corrected(again.prompt, [check["name"] for check in failed], policy)
+    if not by_words or prompt == again.prompt:
         return again
     # A picture is bought anew, and what it was to show is in its own words.
     strategy = again.strategy if again.kind is JobKind.IMAGE else Strategy.CORRECTED_PROMPT
@@ -264,15 +273,24 @@ def _once_more(history: Sequence[Job]) -> Attempt:
     """The same attempt, after one that failed outside the shot; from the same picture, where it had one."""
     last = history[-1]
     reason = f"the attempt before failed outside the shot ({last.failure_kind})"
+    picture = _picture_of(history)
+    if picture is None:
+        return _again(history, reason)
+    return Attempt(last.attempt + 1, Strategy(last.strategy), last.order.prompt, image=picture, reason=reason)
+
+
+def _picture_of(history: Sequence[Job]) -> Job | None:
+    """The picture that the last clip was made from."""
+    if history[-1].kind is JobKind.IMAGE or not history[-1].order.start_image:
+        return None
     pictures = [job for job in history if job.kind is JobKind.IMAGE and job.state is JobState.ACCEPTED]
-    if last.kind is JobKind.VIDEO and last.order.start_image and pictures:
-        prompt = last.order.prompt
-        return Attempt(last.attempt + 1, Strategy.IMAGE_ANCHORING, prompt, image=pictures[-1], reason=reason)
-    return _again(last, reason)
+    return pictures[-1] if pictures else None
 
 
-def _again(last: Job, reason: str) -> Attempt:
-    """The same strategy once more, as a new attempt with a new seed."""
-    strategy = Strategy(last.strategy)
-    kind = JobKind.IMAGE if strategy is Strategy.IMAGE_ANCHORING else JobKind.VIDEO
-    return Attempt(last.attempt + 1, strategy, last.order.prompt, kind=kind, reason=reason)
+def _again(history: Sequence[Job], reason: str) -> Attempt:
+    """The same strategy once more, as a new attempt with a new seed; an anchored clip from a new picture."""
+    last, strategy = history[-1], Strategy(history[-1].strategy)
+    if strategy is Strategy.IMAGE_ANCHORING:
+        picture = next(job for job in reversed(history) if job.kind is JobKind.IMAGE)
+        return Attempt(last.attempt + 1, strategy, picture.order.prompt, kind=JobKind.IMAGE, reason=reason)
+    return Attempt(last.attempt + 1, strategy, last.order.prompt, image=_picture_of(history), reason=reason)

@@ -6,8 +6,7 @@ from datetime import date
 
 from video_pipeline.generation.job_driver import is_overdue
 from video_pipeline.generation.ladder import Attempt, next_step, owed
-from video_pipeline.generation.requests import can_anchor
-from video_pipeline.generation.serving import never_by, stand_in, standing_in
+from video_pipeline.generation.serving import can_anchor, never_by, stand_in, standing_in
 from video_pipeline.ledger import Job, JobState, Ledger
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, ClipPlan, RoutingState
@@ -31,7 +30,7 @@ def shots_not_to_buy(
             history = histories[plan.clip_id, shot.index, plan.storyboard.shot_sha256(shot)]
             late = owed(history, lambda job: is_overdue(job, policy.generation))
             rest = [job for job in history if job not in late]
-            anchor = can_anchor(decision, catalogue, rest)
+            anchor = bool(rest) and can_anchor(plan, decision, rest, catalogue, policy.routing, state)
             step = next_step(shot, rest, policy.generation, can_anchor=anchor)
             if isinstance(step, Attempt):
                 out = never_by(step, history)

@@ -5,11 +5,9 @@ The *request hash* covers what decides the picture (provider, model, version and
 one, so that a lost submit can be told from others.
 """
 
-from collections.abc import Sequence
-
 from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.providers import PROVIDERS
-from video_pipeline.ledger import FailureKind, Job, JobKind, JobState
+from video_pipeline.ledger import Job, JobKind, JobState
 from video_pipeline.orders import RenderOrder, sha256_of
 from video_pipeline.routing import Catalogue, ClipPlan, Decision
 
@@ -98,19 +96,6 @@ def as_ordered(job: Job, decision: Decision, catalogue: Catalogue) -> Decision:
     sizes = [one.size(job.order.orientation) for one in model.resolutions if one.name == job.order.resolution]
     size = sizes[0] if sizes else decision.size
     return decision.model_copy(update={"model": job.model, "size": size, "audio": job.order.audio})
-
-
-def can_anchor(decision: Decision, catalogue: Catalogue, history: Sequence[Job]) -> bool:
-    """Whether a picture can be bought, and the shot's model starts from one.
-
-    That is the one that refused the shot last: the decision may name the next one before there is a job of it. A
-    model that the catalogue has lost takes none.
-    """
-    refused = [
-        job.model for job in history if job.kind is JobKind.VIDEO and job.failure_kind is FailureKind.MODERATION
-    ]
-    model = catalogue.find(refused[-1] if refused else decision.model or "")
-    return model is not None and model.image_to_video and catalogue.anchor is not None
 
 
 def _brief_seed(plan: ClipPlan, attempt: Attempt) -> int | None:

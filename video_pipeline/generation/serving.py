@@ -107,6 +107,10 @@ class Switchboard:
                     # A provider as a whole: none of its models is the way out, not even when it works a moment later.
                     blocked |= dict.fromkeys(self._sold_by(job.provider), in_the_way)
 
+    def can_anchor(self, plan: ClipPlan, decision: Decision, history: Sequence[Job]) -> bool:
+        """Whether a shot may be made from a picture."""
+        return can_anchor(plan, decision, history, self._catalogue, self._thresholds, self._state)
+
     async def may_buy(self, job: Job, probes: AsyncExitStack) -> str:
         """Why a job whose money is set aside is not to be bought; empty when it is, maybe as a probe."""
         in_the_way = await self._admitted(job, probes)
@@ -149,12 +153,7 @@ class Switchboard:
             # There is one model of pictures.
             return None if self._catalogue.anchor_model.model in unavailable else decision
         if attempt.image is not None:
-            no_picture = {
-                model.model: f"{model.model} starts from no picture"
-                for model in self._catalogue.models
-                if not model.image_to_video
-            }
-            unavailable = no_picture | dict(unavailable)
+            unavailable = _without_pictures(self._catalogue) | dict(unavailable)
         if self._catalogue.find(decision.model or "") is None and not attempt.not_by:
             # What was routed to a model that has left the catalogue is told as that.
             return decision
@@ -220,11 +219,7 @@ class Switchboard:
 def never_by(attempt: Attempt, history: Sequence[Job]) -> dict[str, str]:
     """The models that can never serve an attempt after `history`, and why."""
     refused = {model: f"{model} has refused this shot" for model in sorted(attempt.not_by)}
-    return refused | {
-        job.model: f"{job.model} cannot serve this request: {job.failure_reason}"
-        for job in history
-        if job.failure_kind is FailureKind.INVALID
-    }
+    return refused | _invalid_at(history)
 
 
 def standing_in(state: RoutingState, policy: Policy) -> RoutingState:
@@ -263,6 +258,40 @@ def stand_in(
     first = replace(first, why=unavailable.get(first.model, first.why))
     moved = found.model_copy(update={"fell_over": first})
     return moved.model_copy(update={"reasons": (*moved.reasons, moved.fall_over)})
+
+
+def can_anchor(
+    plan: ClipPlan,
+    decision: Decision,
+    history: Sequence[Job],
+    catalogue: Catalogue,
+    thresholds: RoutingThresholds,
+    state: RoutingState,
+) -> bool:
+    """Whether a picture can be bought, and an adequate model starts from one: the shot's own, or one that stands in.
+
+    A shot of a model that the catalogue has lost is made by no other. `state` is one by `standing_in`.
+    """
+    if catalogue.anchor is None or catalogue.find(decision.model or "") is None:
+        return False
+    out = _without_pictures(catalogue) | _invalid_at(history)
+    return stand_in(plan, decision, catalogue, thresholds, state, out) is not None
+
+
+def _without_pictures(catalogue: Catalogue) -> dict[str, str]:
+    """The models that start from no picture, and that in words."""
+    return {
+        model.model: f"{model.model} starts from no picture" for model in catalogue.models if not model.image_to_video
+    }
+
+
+def _invalid_at(history: Sequence[Job]) -> dict[str, str]:
+    """The models that say that the request itself is invalid there, and why."""
+    return {
+        job.model: f"{job.model} cannot serve this request: {job.failure_reason}"
+        for job in history
+        if job.failure_kind is FailureKind.INVALID
+    }
 
 
 def _is_trouble(job: Job) -> bool:

@@ -5,7 +5,16 @@ Nothing here knows of briefs or money. Importing this package loads no decoder; 
 
 from video_pipeline.media.boxes import box_in, boxes_in, film_head, outer_boxes, tables_of
 from video_pipeline.media.ffmpeg import INPUT_GUARD, MAX_PIXELS, ffmpeg_exe, run_ffmpeg
-from video_pipeline.media.frames import Stills, fitted, frames_at, jpeg_bytes, last_frame, look_through, save_picture
+from video_pipeline.media.frames import (
+    Stills,
+    fitted,
+    frames_at,
+    jpeg_bytes,
+    last_frame,
+    look_through,
+    picture_in,
+    save_picture,
+)
 from video_pipeline.media.probing import (
     AudioStream,
     MediaInfo,
@@ -46,6 +55,7 @@ __all__ = [
     "main_video",
     "open_guarded",
     "outer_boxes",
+    "picture_in",
     "probe",
     "run_ffmpeg",
     "save_picture",

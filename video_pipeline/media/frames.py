@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from video_pipeline.errors import MediaError
+from video_pipeline.media.ffmpeg import MAX_PIXELS
 from video_pipeline.media.probing import MediaInfo, VideoStream, main_video, open_guarded, probe
 from video_pipeline.media.stitching import frame_count
 
@@ -100,6 +101,20 @@ def look_through(path: Path, stills: Stills) -> None:
                 if stills.complete or time.monotonic() > deadline:
                     break
     stills.end()
+
+
+def picture_in(path: Path, *, side: int) -> "Image":
+    """The picture in a JPEG, PNG or WebP file, no side over `side` pixels. Raises MediaError where it is none."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("JPEG", "PNG", "WEBP")) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise MediaError(f"{path} is {picture.width} x {picture.height} pixels, which is too large to show.")
+            picture.thumbnail((side, side))
+            return picture.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise MediaError(f"{path} is no picture that can be read ({type(error).__name__}).") from error
 
 
 def frames_at(path: Path, shares: Sequence[float]) -> "list[Image]":

@@ -164,19 +164,22 @@ class Templates(_Data):
 class BrollWords(_Data):
     """Shots without anybody to be seen, which can stand in for one that is refused.
 
-    `hands` are by the group of whose they are, and `any`; `object` is for a shot that shows no thing. `look` are
-    words of light, palette, camera and pace.
+    `hands` are by the group of whose they are, and `any`; `object` is for a shot that shows no thing. `still` leads a
+    prompt of a picture, `motion` is all that is said of a clip from one. `look` are words of light, palette, camera
+    and pace.
     """
 
     hands: dict[str, str]
     wide: str
     detail: str
     object: str
+    still: str
+    motion: str
     look: Words
 
     @property
     def phrases(self) -> tuple[str, ...]:
-        return (*self.hands.values(), self.wide, self.detail, self.object)
+        return (*self.hands.values(), self.wide, self.detail, self.object, self.still, self.motion)
 
     @model_validator(mode="after")
     def _any_hands(self) -> "BrollWords":

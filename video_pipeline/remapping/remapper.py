@@ -121,6 +121,17 @@ class Remapper:
         variants = self.variants(prompt)
         return variants[-1].prompt if variants else prompt
 
+    def as_picture(self, prompt: str) -> str:
+        """The prompt as it is said of a picture; as it is, where its language has no words for that."""
+        language = self._language_of_all(normalised(prompt))
+        words = language.data.broll
+        return f"{words.still}{language.data.joiner}{prompt}" if words else prompt
+
+    def motion(self, prompt: str) -> str:
+        """What can be said of a clip from a picture of the prompt: how it moves, and nothing of what is seen."""
+        words = self._language_of_all(normalised(prompt)).data.broll
+        return words.motion if words else prompt
+
     def look(self, text: str) -> tuple[str, ...]:
         """The clauses of a text that say how something is lit and filmed, in what colours and how fast."""
         said = normalised(text)

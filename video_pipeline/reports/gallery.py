@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from video_pipeline.clips import ReviewedClip
 from video_pipeline.errors import MediaError, StorageError
-from video_pipeline.media import Stills, look_through, save_picture
+from video_pipeline.media import Stills, look_through, picture_in, save_picture
 from video_pipeline.reports.inline import inline_jpeg
-from video_pipeline.reports.pictures import ContactSheet, SheetEntry
+from video_pipeline.reports.pictures import STILL_SIDE, ContactSheet, SheetEntry
 from video_pipeline.scratch import scratch_folder
 from video_pipeline.storage import ObjectStore, report_key
 
@@ -90,8 +90,18 @@ class DayGallery:
             reason = reason or "The file cannot be shown."
         if self._thumbnail is None and stills.pictures:
             self._thumbnail = self._inline(stills.pictures[len(stills.pictures) // 3])
+        started = self._started_from(clip)
         subtitle = f"{clip.tier} · {clip.model or 'no model'} · ${clip.billed_usd:.4f}"
-        return SheetEntry(stills.pictures, clip.brief_id, subtitle, clip.status.value, reason)
+        subtitle += " · from a picture, shown first" if started else ""
+        return SheetEntry([*started, *stills.pictures], clip.brief_id, subtitle, clip.status.value, reason)
+
+    def _started_from(self, clip: ReviewedClip) -> "list[Image]":
+        """The picture that the clip starts from, where there is one that can be shown."""
+        with suppress(MediaError, StorageError):
+            for key in clip.stills[:1]:
+                with self._store.local_copy(key) as path:
+                    return [picture_in(path, side=STILL_SIDE)]
+        return []
 
     def _store_sheet(self) -> None:
         sheet, name = self._sheet, sheet_name(self._number)

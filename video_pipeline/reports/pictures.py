@@ -41,16 +41,16 @@ _HEADER_HEIGHT = 84
 # No clip, however tall, makes its card higher than others' cards: sheets have a largest size.
 _STRIP_HEIGHT = 260
 # What a card's frames are drawn from: no smaller than they are on the card, whatever the clip's shape.
-_STILL_SIDE = 320
+STILL_SIDE = 320
 
 
 @dataclass(frozen=True)
 class SheetEntry:
     """One clip of a contact sheet.
 
-    `pictures` are frames in the order of display, as `sheet_stills` takes them; without any (refused, damaged) the
-    card shows `reason`. `title` says which clip, `subtitle` the facts in a line (tier, model, cost), `status` is a
-    word or two.
+    `pictures` are the one that it starts from, if any, and frames in the order of display, as `sheet_stills` takes
+    them; without any (refused, damaged) the card shows `reason`. `title` says which clip, `subtitle` the facts in a
+    line (tier, model, cost), `status` is a word or two.
     """
 
     pictures: "Sequence[Image]"
@@ -62,7 +62,7 @@ class SheetEntry:
 
 def sheet_stills() -> Stills:
     """What takes a clip's pictures for a contact sheet out of a decode."""
-    return Stills(_shares, side=_STILL_SIDE)
+    return Stills(_shares, side=STILL_SIDE)
 
 
 class ContactSheet:

@@ -15,11 +15,12 @@ from video_pipeline.generation import PROVIDERS
 from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.providers.endpoints import EndpointWire
 from video_pipeline.generation.providers.fal import VENDOR, FalProvider
-from video_pipeline.generation.requests import build_job, can_anchor
+from video_pipeline.generation.requests import build_job
+from video_pipeline.generation.serving import can_anchor
 from video_pipeline.ledger import Job, JobKind
 from video_pipeline.media import probe
 from video_pipeline.policy import Policy
-from video_pipeline.routing import Catalogue, Model, Tier, Unit, load_catalogue
+from video_pipeline.routing import Catalogue, Model, RoutingState, Tier, Unit, load_catalogue
 from video_pipeline_tests.contract.conftest import Run
 from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of, plan_of
@@ -150,7 +151,7 @@ def test_a_request_that_starts_from_a_picture_is_taken(
     alone = Catalogue(name="one model", models=(model,), anchor=REAL.anchor)
     plan = plan_of(brief_of("a harbour", quality=_DIAL[model.tier], duration_s=4), alone, policy)
     [decision] = plan.decisions
-    assert can_anchor(decision, alone, [])
+    assert can_anchor(plan, decision, [], alone, policy.routing, RoutingState())
     still = Attempt(1, Strategy.IMAGE_ANCHORING, "a harbour", kind=JobKind.IMAGE)
     picture = build_job(plan, decision, still, alone, run_id="a-run")
     picture = replace(picture, media_url=PICTURE)

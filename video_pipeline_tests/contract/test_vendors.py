@@ -10,10 +10,10 @@ import yaml
 import video_pipeline
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation import PROVIDERS, check_wires
-from video_pipeline.generation.requests import can_anchor
+from video_pipeline.generation.serving import can_anchor
 from video_pipeline.policy import load_policy
 from video_pipeline.publishing import PLATFORMS
-from video_pipeline.routing import Catalogue
+from video_pipeline.routing import Catalogue, RoutingState
 from video_pipeline.sandbox.wires import WIRES
 from video_pipeline.services import Services
 from video_pipeline.settings import Mode, Settings
@@ -111,9 +111,11 @@ def test_live_only_models_of_connected_providers_are_routed_to(
     monkeypatch.setenv("KILN_TOKEN", "k")
     routed = _live(tmp_path, catalogue_file=path).catalogue
     assert [model.model for model in routed.models] == [first.model]
-    [decision] = plan_of(brief_of("a harbour"), routed, load_policy()).decisions
+    plan = plan_of(brief_of("a harbour"), routed, load_policy())
+    [decision] = plan.decisions
     assert decision.model == first.model
-    assert not can_anchor(decision, routed, []), "its picture model is the other provider's"
+    anchored = can_anchor(plan, decision, [], routed, load_policy().routing, RoutingState())
+    assert not anchored, "its picture model is the other provider's"
     nothing = tmp_path / "nothing.yaml"
     nothing.write_text(yaml.safe_dump(sandbox_catalogue.model_dump(mode="json")))
     with pytest.raises(ConfigurationError, match="No model of the catalogue sandbox is sold by kiln"):

@@ -14,6 +14,7 @@ from video_pipeline.generation import PROVIDERS, find_unknown, resolve_unknown
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, Mark, ReviewState
 from video_pipeline.ledger.schema import clip_marks, jobs
+from video_pipeline.routing import Tier
 from video_pipeline_tests.contract.edge import usd
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.generation.stage import Stage, let_probe, let_settle, quick
@@ -75,6 +76,33 @@ def test_a_clip_starts_from_a_picture_where_text_alone_is_refused(stage: Stage) 
     assert moving.order.start_image == picture.media_url
     assert clip.billed_usd == PRICE + STILL
     assert clip.attempts == 4
+
+
+def test_a_clip_starts_from_a_picture_at_another_model_where_its_own_takes_none(stage: Stage) -> None:
+    blind = [
+        model.model_copy(update={"image_to_video": model.tier is not Tier.PREVIEW})
+        for model in stage.catalogue.models
+    ]
+    stage.catalogue = stage.catalogue.model_copy(update={"models": tuple(blind)})
+    stage.edge.fault("refuse_input", match="text-to-video", times=3)
+    clip = stage.one(brief_of(CEO, broll=("hands typing",)))
+    assert (clip.status, clip.strategy, clip.tier) == (ClipStatus.GENERATED, "image_anchoring", "preview")
+    *_, picture, moving = stage.jobs()
+    assert (moving.model, moving.tier, moving.order.start_image) == ("sandbox/steady", "preview", picture.media_url)
+    assert clip.stills == (picture.media_key,)
+    assert clip.fall_over.startswith(
+        "sandbox/steady instead of sandbox/sprint, as sandbox/sprint starts from no picture; $"
+    )
+    assert clip.fall_over in moving.reason
+    assert clip.billed_usd == usd(stage.requests)
+
+
+def test_no_picture_is_bought_where_no_adequate_model_starts_from_one(stage: Stage) -> None:
+    blind = [model.model_copy(update={"image_to_video": False}) for model in stage.catalogue.models]
+    stage.catalogue = stage.catalogue.model_copy(update={"models": tuple(blind)})
+    clip = stage.one(brief_of("A casino night"))
+    assert clip.status is ClipStatus.REVIEW
+    assert {job.kind for job in stage.jobs()} == {JobKind.VIDEO}
 
 
 def test_a_shot_that_every_strategy_is_refused_for_goes_to_a_person_and_costs_nothing(stage: Stage) -> None:

@@ -422,7 +422,7 @@ def test_a_run_that_was_killed_on_the_way_to_another_model_goes_on_there(
 def test_the_step_to_another_model_stays_the_next_one_until_there_is_a_job_of_it(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, killed: bool
 ) -> None:
-    """The one that has refused takes no picture, and the one that the shot was rerouted to would."""
+    """The one that has refused takes no picture, and the one that the shot was rerouted to does."""
     models = tuple(
         model.model_copy(update={"image_to_video": model.model != SPRINT}) for model in stage.catalogue.models
     )
@@ -443,8 +443,9 @@ def test_the_step_to_another_model_stays_the_next_one_until_there_is_a_job_of_it
         assert "ceiling" in stage.one(brief, policy=quick(stage.policy, ceiling_usd="0.024")).reason
     assert stage.plan(brief)[0].decisions[0].model == DASH
     clip = stage.one(brief)
-    assert (clip.status, clip.model, clip.strategy) == (ClipStatus.GENERATED, DASH, "other_model")
-    tried = [(SPRINT, "original"), *[(SPRINT, "prompt_remapping")] * 2, (DASH, "other_model")]
+    assert (clip.status, clip.model, clip.strategy) == (ClipStatus.GENERATED, DASH, "image_anchoring")
+    softer = [(SPRINT, "prompt_remapping")]
+    tried = [(SPRINT, "original"), *softer, ("sandbox/still", "image_anchoring"), (DASH, "image_anchoring")]
     assert [(job.model, job.strategy) for job in stage.jobs() if job.state is not JobState.REFUSED] == tried
 
 

@@ -86,7 +86,8 @@ def test_refusals_climb_the_ladder_in_its_order_then_go_to_other_models_and_then
     history = climbed(SHOT, POLICY.max_attempts)
     others = [Strategy.OTHER_MODEL] * POLICY.max_other_models
     assert [job.strategy for job in history] == [Strategy.ORIGINAL, *LADDER, *others]
-    assert [job.order.prompt for job in history[:4]] == [SHOT.prompt, SOFTENED, "rain on a window", SOFTENED]
+    picture = f"Photograph, {SOFTENED}"
+    assert [job.order.prompt for job in history[:4]] == [SHOT.prompt, SOFTENED, "rain on a window", picture]
     assert {job.order.prompt for job in history[4:]} == {SOFTENED}
     assert [job.kind for job in history[:4]] == [JobKind.VIDEO] * 3 + [JobKind.IMAGE]
     assert [job.model for job in history[4:]] == list(MODELS[1:])
@@ -126,6 +127,7 @@ def test_an_accepted_picture_is_animated_in_the_same_attempt() -> None:
     moving = attempt_at(SHOT, *history, picture)
     assert (moving.kind, moving.image, moving.number) == (JobKind.VIDEO, picture, picture.attempt)
     assert moving.strategy is Strategy.IMAGE_ANCHORING
+    assert moving.prompt == "Slow camera movement, subtle natural motion"
     clip = accepted(moving)
     assert step(SHOT, *history, picture, clip) == Done(clip)
 
@@ -184,6 +186,31 @@ def test_three_rejected_clips_in_a_row_are_three_when_each_starts_from_a_picture
     found = step(SHOT, *history)
     assert isinstance(found, Stop)
     assert found.person
+
+
+def test_what_was_refused_is_said_neither_of_a_picture_nor_beside_it() -> None:
+    shot = shot_of("A sad fisherman mends a net by the harbour")
+    history = climbed(shot, 3)
+    picture = attempt_at(shot, *history)
+    assert picture.prompt == soften(shot.prompt, POLICY) == "Medium shot, minimal expression, by the harbour"
+    assert attempt_at(shot, *history, accepted(picture)).prompt == picture.prompt
+    # What has no softer words is at least no text for a clip any more.
+    harmless = shot_of("A casino on a stage", broll=())
+    history = [refused(first(harmless))]
+    picture = attempt_at(harmless, *history)
+    assert picture.prompt == "Photograph, A casino on a stage"
+    history += [accepted(picture)]
+    history += [rejected(attempt_at(harmless, *history))]
+    again = attempt_at(harmless, *history)
+    assert (again.kind, again.prompt) == (JobKind.IMAGE, picture.prompt)
+
+
+def test_a_clip_from_a_picture_that_failed_is_tried_once_more_from_it() -> None:
+    history = climbed(SHOT, 3)
+    history.append(accepted(attempt_at(SHOT, *history)))
+    history.append(row(attempt_at(SHOT, *history), JobState.FAILED, FailureKind.GENERATION))
+    again = attempt_at(SHOT, *history)
+    assert (again.strategy, again.kind, again.image) == (Strategy.MODIFIED_PROMPT, JobKind.VIDEO, history[3])
 
 
 @pytest.mark.parametrize("kind", sorted(OUTSIDE_THE_SHOT))
@@ -280,7 +307,10 @@ def test_every_history_comes_to_an_end(
 ) -> None:
     history, last = play(shot, policy, world, can_anchor=can_anchor)
     assert isinstance(last, Done | Stop) or sum(job.failure_kind in OUTSIDE_THE_SHOT for job in history) == TROUBLES
-    rungs = {(job.strategy, job.order.prompt) for job in history if job.strategy in LADDER}
+    anchored = Strategy.IMAGE_ANCHORING
+    rungs = {
+        (job.strategy, job.strategy == anchored or job.order.prompt) for job in history if job.strategy in LADDER
+    }
     assert len(rungs) <= policy.max_ladder_attempts
 
 
@@ -308,6 +338,8 @@ def test_a_refused_request_is_never_made_again(shot: StoryboardShot, world: Worl
         # A picture's words, and those beside a picture, are judged by other rules than a text's.
         asked = (job.model, job.kind, job.order.start_image is not None, job.order.prompt)
         assert asked not in refusals, f"{asked} was refused before"
+        if job.strategy in LADDER:
+            assert job.order.prompt not in {prompt for *_, prompt in refusals}
         if job.failure_kind is FailureKind.MODERATION:
             refusals.add(asked)
 

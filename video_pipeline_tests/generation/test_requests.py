@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from video_pipeline.generation.ladder import Attempt, Strategy
-from video_pipeline.generation.requests import build_job, can_anchor
+from video_pipeline.generation.requests import build_job
+from video_pipeline.generation.serving import can_anchor
 from video_pipeline.ledger import Job, JobKind
 from video_pipeline.orders import Orientation, RenderOrder
 from video_pipeline.policy import load_policy
-from video_pipeline.routing import load_catalogue
+from video_pipeline.routing import RoutingState, load_catalogue
 from video_pipeline_tests.contract.orders import DAY, brief_of, job_of, plan_of
 
 CATALOGUE, POLICY = load_catalogue(sandbox=True), load_policy()
@@ -105,7 +106,7 @@ def test_a_job_carries_what_the_ledger_needs_to_explain_it() -> None:
 def test_a_picture_and_the_clip_from_it_are_two_purchases_at_two_prices() -> None:
     plan = plan_of(brief_of(PROMPT), CATALOGUE, POLICY)
     [decision] = plan.decisions
-    assert can_anchor(decision, CATALOGUE, [])
+    assert can_anchor(plan, decision, [], CATALOGUE, POLICY.routing, RoutingState())
     still = Attempt(3, Strategy.IMAGE_ANCHORING, PROMPT, kind=JobKind.IMAGE)
     picture = build_job(plan, decision, still, CATALOGUE, run_id="a-run")
     assert (picture.model, picture.expected_usd) == ("sandbox/still", CATALOGUE.anchor_model.usd_per_image)

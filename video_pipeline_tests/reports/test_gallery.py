@@ -1,16 +1,20 @@
 """A day's contact sheets: as many as it takes, no more than there are, and one clip at a time."""
 
+import io
 import tempfile
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from video_pipeline.clips import ReviewedClip
 from video_pipeline.reports import DayGallery, Gallery, sheet_stills
 from video_pipeline.reports.gallery import sheet_names, sheets_for
-from video_pipeline.storage import LocalStore
+from video_pipeline.storage import LocalStore, report_key
 
 DAY = date(2026, 11, 21)
 
@@ -56,3 +60,17 @@ def test_a_clip_whose_file_is_gone_or_no_clip_has_a_card_all_the_same(tmp_path: 
     gallery.finish()
     shown = gallery.stored
     assert (shown.preview or "").startswith("data:image/jpeg") and shown.thumbnail is None
+
+
+@pytest.mark.parametrize("shown", [True, False], ids=["a picture", "no picture"])
+def test_the_picture_that_a_clip_starts_from_is_on_its_card(tmp_path: Path, shown: bool):
+    store, red = LocalStore(tmp_path), io.BytesIO()
+    Image.new("RGB", (90, 160), "red").save(red, "PNG")
+    store.put_bytes("stills/one.png", red.getvalue() if shown else b"<html>", content_type="image/png")
+    gallery = DayGallery(store, day=DAY, clips=1)
+    clip = {"clip_id": "one", "brief_id": "one", "day": DAY, "tier": "preview", "status": "waiting"}
+    gallery.add(ReviewedClip.model_validate(clip | {"stills": ("stills/one.png",)}), sheet_stills())
+    gallery.finish()
+    with Image.open(tmp_path / report_key(DAY, "contact-sheet.jpg")) as sheet:
+        pixels = np.asarray(sheet.convert("RGB")).reshape(-1, 3)
+    assert bool(np.any((pixels[:, 0] > 200) & (pixels[:, 1:].max(axis=1) < 60))) is shown

@@ -1,9 +1,12 @@
 """Gate 2: generation that expects refusal. One step a day; the clips in it are ledger rows."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, GeneratedClip
+from video_pipeline.defs.beside import table
 from video_pipeline.defs.breakers import left_alone
 from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.defs.pools import GPU, PROVIDER_API
@@ -59,8 +62,14 @@ def generated_clips(
             "moved_to_another_model": sum(bool(clip.fall_over) for clip in clips),
             **left_alone(ledger),
             "saved_by_cache_usd": float(sum(clip.saved_usd for clip in clips)),
+            **({"stills": table(stills)} if (stills := _stills(clips, store)) else {}),
         },
     )
+
+
+def _stills(clips: Sequence[GeneratedClip], store: ObjectStore) -> list[dict[str, str]]:
+    """The pictures that clips start from, and where they lie."""
+    return [{"clip": clip.clip_id, "picture": store.url(key)} for clip in clips for key in clip.stills]
 
 
 def assets_under(*, own_gpu: bool) -> list[dg.AssetsDefinition]:
