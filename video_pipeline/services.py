@@ -5,14 +5,14 @@ Dagster's resources and the command line both use it, so they can never be wired
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.alerts import DiscordWebhook, Notifier, SlackWebhook
-from video_pipeline.briefs import example_files
+from video_pipeline.briefs import BiblesFolder, example_bibles, example_files, read_bibles
 from video_pipeline.days import use_zone
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.ledger import Ledger, open_ledger
@@ -44,7 +44,7 @@ class Inbox:
     """Where briefs come from: a folder, and the packaged files that stand in for a day that has none.
 
     `platforms` are the names that a brief may give. A file is taken when it was not touched for `settle_s` seconds.
-    `refusals` says which of its platforms could never take a brief's clip.
+    `refusals` says which of its platforms could never take a brief's clip. `bibles` reads the bibles as they are now.
     """
 
     folder: Path
@@ -52,6 +52,7 @@ class Inbox:
     platforms: tuple[str, ...]
     settle_s: float
     refusals: "Refusals"
+    bibles: Callable[[], BiblesFolder]
 
 
 class Services:
@@ -165,7 +166,12 @@ class Services:
             tuple(PLATFORMS),
             self.policy.intake.settle_s,
             self._refusals,
+            self._bibles,
         )
+
+    def _bibles(self) -> BiblesFolder:
+        own = read_bibles(self.settings.bibles)
+        return own.over(example_bibles()) if self._sandboxed else own
 
     def _refusals(self, brief: "Brief") -> Mapping[str, Sequence[str]]:
         from video_pipeline.publishing import PLATFORMS, refusals

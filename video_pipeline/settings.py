@@ -141,6 +141,7 @@ class Settings(BaseSettings):
     )
     state_dir: Path = Field(default_factory=_default_state_dir, description="Local state; ignored by git.")
     inbox_dir: Path | None = Field(None, description="Folder that briefs are dropped in.")
+    bibles_dir: Path | None = Field(None, description="Folder of the character and scene bibles.")
     time_zone: str = Field("UTC", description="Time zone of production days, such as Europe/Berlin.")
     ledger_url: SecretStr | None = Field(None, description="Postgres URL; unset starts an embedded server.")
     store_url: str | None = Field(None, description="Folder or s3://bucket/prefix for media and tables.")
@@ -184,6 +185,10 @@ class Settings(BaseSettings):
     @property
     def inbox(self) -> Path:
         return self.inbox_dir or self.state_dir / "inbox"
+
+    @property
+    def bibles(self) -> Path:
+        return self.bibles_dir or self.state_dir / "bibles"
 
     @property
     def store(self) -> str:

@@ -8,8 +8,7 @@ import hashlib
 import io
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
@@ -27,11 +26,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from video_pipeline.briefs.bounds import NotRead
-from video_pipeline.briefs.brief import ENTRY_ID
+from video_pipeline.briefs.brief import ENTRY_ID, Brief
 from video_pipeline.briefs.opening import bytes_of
 from video_pipeline.briefs.reading import read_document, reasons_of
 from video_pipeline.briefs.texts import not_shown, seen_letters
 from video_pipeline.orders import sha256_of
+from video_pipeline.storage import reference_key
 from video_pipeline.wire import clean
 
 CHARACTERS, SCENES = "characters", "scenes"
@@ -41,6 +41,7 @@ MAX_PICTURES = 9
 MAX_PICTURE_BYTES = 3_500_000
 _SIDES = (300, 4096)
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
+_CONTENT_TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 _MAX_ENTRIES = 1_000
 _ID = re.compile(ENTRY_ID)
 _YAML = (".yaml", ".yml")
@@ -84,21 +85,23 @@ FileName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1,
 FileNames = Annotated[tuple[FileName, ...], BeforeValidator(_listed), Field(max_length=MAX_PICTURES)]
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A reference picture of a bible: its bytes stay in its file, its `key` is where they lie in our store."""
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: Path
+
+class Picture(_Entry):
+    """A reference picture of a bible, which its content names; `key` is where it is in our store."""
+
     sha256: str
     suffix: str
 
     @property
     def key(self) -> str:
-        return f"references/{self.sha256}{self.suffix}"
+        return reference_key(self.sha256, self.suffix)
 
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    @property
+    def content_type(self) -> str:
+        return _CONTENT_TYPES[self.suffix]
 
 
 class Character(_Entry):
@@ -163,17 +166,22 @@ class Scene(_Entry):
         return self.approved_frames
 
     @property
-    def continuity(self) -> str:
-        """What another shot needs so that it cuts together with this scene: its light, colours, camera and pace."""
+    def looks(self) -> tuple[str, ...]:
+        """Its light, colours, camera and pace, as far as it says them."""
         palette = self.palette.said if self.palette else ""
-        return ". ".join(words.rstrip(". ") for words in (self.lighting, palette, self.camera, self.pace) if words)
+        said = (self.lighting, palette, self.camera, self.pace)
+        return tuple(words.rstrip(". ") for words in said if words)
+
+    @property
+    def continuity(self) -> str:
+        """What another shot needs so that it cuts together with this scene."""
+        return ". ".join(self.looks)
 
 
 EntryT = TypeVar("EntryT", Character, Scene)
 
 
-@dataclass(frozen=True)
-class Bible(Generic[EntryT]):
+class Bible(_Entry, Generic[EntryT]):
     """One entry as it was read: its id, its file, what that says, and its pictures."""
 
     id: str
@@ -188,8 +196,7 @@ class Bible(Generic[EntryT]):
         return sha256_of({"words": words, "pictures": [picture.sha256 for picture in self.pictures]})[:12]
 
 
-@dataclass(frozen=True)
-class BrokenBible:
+class BrokenBible(_Entry):
     """A file of the folder that gives no entry: its name there, the id that it would have had, and why not."""
 
     file: str
@@ -201,29 +208,63 @@ class BrokenBible:
         return f"{self.file} is no valid bible: {'; '.join(self.reasons)}"
 
 
-@dataclass(frozen=True)
-class Bibles:
-    """What a folder of bibles holds."""
+class Bibles(_Entry):
+    """Entries by their ids: all that there are, or those that a brief names."""
 
-    characters: Mapping[str, Bible[Character]] = field(default_factory=dict[str, Bible[Character]])
-    scenes: Mapping[str, Bible[Scene]] = field(default_factory=dict[str, Bible[Scene]])
-    broken: tuple[BrokenBible, ...] = ()
+    characters: dict[str, Bible[Character]] = {}
+    scenes: dict[str, Bible[Scene]] = {}
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
         found = [*self.characters.values(), *self.scenes.values()]
         return tuple(picture for bible in found for picture in bible.pictures)
 
+    def of(self, brief: Brief) -> "Bibles | None":
+        """The entries that a brief names; None when not all of them are here."""
+        named = (brief, *brief.shots)
+        characters = dict.fromkeys(id for one in named for id in one.characters or ())
+        scenes = dict.fromkeys(one.scene for one in named if one.scene)
+        if not (characters.keys() <= self.characters.keys() and scenes.keys() <= self.scenes.keys()):
+            return None
+        return Bibles(
+            characters={id: self.characters[id] for id in characters}, scenes={id: self.scenes[id] for id in scenes}
+        )
+
+
+NO_BIBLES = Bibles()
+
+
+class BiblesFolder(Bibles):
+    """What a folder holds: its entries, its files that give none, and where its pictures are, by their keys."""
+
+    broken: tuple[BrokenBible, ...] = ()
+    files: dict[str, Path] = {}
+
+    def over(self, others: "BiblesFolder") -> "BiblesFolder":
+        """This folder laid over another: an id of both, broken or not, is the one here."""
+        characters = {id: one for id, one in others.characters.items() if id not in self.broken_in(CHARACTERS)}
+        scenes = {id: one for id, one in others.scenes.items() if id not in self.broken_in(SCENES)}
+        return BiblesFolder(
+            characters=characters | self.characters,
+            scenes=scenes | self.scenes,
+            broken=self.broken,
+            files=others.files | self.files,
+        )
+
     def broken_in(self, kind: str) -> dict[str, str]:
         """Id -> why there is no such entry, of the files in one folder."""
         return {one.id: one.sentence for one in self.broken if one.file.startswith(f"{kind}/") and one.id}
 
 
-def read_bibles(folder: Path) -> Bibles:
+NO_FOLDER = BiblesFolder()
+
+
+def read_bibles(folder: Path) -> BiblesFolder:
     """Everything in a folder of bibles; none where there is no such folder. Nothing in it stops the others."""
     broken: list[BrokenBible] = []
-    characters = dict(_read(folder, CHARACTERS, Character, broken))
-    scenes = dict(_read(folder, SCENES, Scene, broken))
+    files: dict[str, Path] = {}
+    characters = dict(_read(folder, CHARACTERS, Character, broken, files))
+    scenes = dict(_read(folder, SCENES, Scene, broken, files))
     # One that is only broken for now keeps nobody from being dressed elsewhere.
     worn_in = {DEFAULT_WARDROBE, *scenes, *(one.id for one in broken if one.file.startswith(f"{SCENES}/"))}
     for id, bible in list(characters.items()):
@@ -231,17 +272,20 @@ def read_bibles(folder: Path) -> Bibles:
         if unknown:
             known = f"there are {', '.join(scenes)}" if scenes else "there are none yet"
             reason = f"wardrobe: there is no scene {unknown}; {known}, and `default` is for all others"
-            broken.append(BrokenBible(bible.file, id, (reason,)))
+            broken.append(BrokenBible(file=bible.file, id=id, reasons=(reason,)))
             del characters[id]
     for path in _files(folder):
-        broken.append(BrokenBible(clean(path.name, 120), "", (f"put it into {CHARACTERS}/ or {SCENES}/",)))
-    return Bibles(characters, scenes, tuple(sorted(broken, key=lambda one: one.file)))
+        broken.append(
+            BrokenBible(file=clean(path.name, 120), id="", reasons=(f"put it into {CHARACTERS}/ or {SCENES}/",))
+        )
+    broken.sort(key=lambda one: one.file)
+    return BiblesFolder(characters=characters, scenes=scenes, broken=tuple(broken), files=files)
 
 
 def _read(
-    folder: Path, kind: str, model: type[EntryT], broken: list[BrokenBible]
+    folder: Path, kind: str, model: type[EntryT], broken: list[BrokenBible], files: dict[str, Path]
 ) -> Iterator[tuple[str, Bible[EntryT]]]:
-    """The entries in one of the two folders; what cannot be read is added to `broken`."""
+    """The entries in one of the two folders; what cannot be read is added to `broken`, pictures to `files`."""
     seen: dict[str, str] = {}
     for path in _files(folder / kind):
         file = clean(f"{kind}/{path.name}", 120)
@@ -252,23 +296,24 @@ def _read(
             if id in seen:
                 raise NotRead(f"{seen[id]} has the same id; remove one of them")
             seen[id] = file
-            yield id, _bible(folder, path, file, model)
+            yield id, _bible(folder, path, file, model, files)
         except FileNotFoundError:
             # It was moved away since its folder was read.
             continue
         except ValidationError as error:
             names = frozenset((*model.model_fields, *Palette.model_fields))
-            broken.append(BrokenBible(file, id, reasons_of(error, names=names, whole="file")))
+            broken.append(BrokenBible(file=file, id=id, reasons=reasons_of(error, names=names, whole="file")))
         except NotRead as error:
-            broken.append(BrokenBible(file, id, (str(error),)))
+            broken.append(BrokenBible(file=file, id=id, reasons=(str(error),)))
 
 
-def _bible(folder: Path, path: Path, file: str, model: type[EntryT]) -> Bible[EntryT]:
+def _bible(folder: Path, path: Path, file: str, model: type[EntryT], files: dict[str, Path]) -> Bible[EntryT]:
     """Raises NotRead, ValidationError and FileNotFoundError."""
     words = frozenset((*model.model_fields, *Palette.model_fields))
     entry = model.model_validate(read_document(bytes_of(_inside(folder, path), folder), words=words))
-    pictures = tuple(_picture(folder, path, name) for name in entry.pictures)
-    return Bible(path.stem, file, entry, pictures)
+    pictures = {path.parent / name: _picture(folder, path, name) for name in entry.pictures}
+    files |= {picture.key: where for where, picture in pictures.items()}
+    return Bible[model](id=path.stem, file=file, entry=entry, pictures=tuple(pictures.values()))
 
 
 def _picture(folder: Path, beside: Path, name: str) -> Picture:
@@ -299,7 +344,7 @@ def _picture(folder: Path, beside: Path, name: str) -> Picture:
         raise NotRead(
             f"the picture {shown} has {sides[0]}x{sides[1]} pixels; its sides must have {_SIDES[0]} to {_SIDES[1]:,}"
         )
-    return Picture(path, hashlib.sha256(data).hexdigest(), _SUFFIXES[kind])
+    return Picture(sha256=hashlib.sha256(data).hexdigest(), suffix=_SUFFIXES[kind])
 
 
 def _inside(folder: Path, path: Path) -> Path:

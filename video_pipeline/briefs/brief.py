@@ -1,10 +1,11 @@
 """The brief: what a person asks for, in words of no provider and no model (G1.7)."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -27,9 +28,14 @@ class KnownNames:
     """pydantic's validation context for a brief that comes in: names outside it are refused.
 
     A brief that was taken in before is read without a context, so that it stays readable whatever is known by then.
+    `broken_characters` and `broken_scenes` map the id of an entry whose file is no valid bible to why it is not.
     """
 
     platforms: tuple[str, ...]
+    characters: tuple[str, ...] = ()
+    scenes: tuple[str, ...] = ()
+    broken_characters: Mapping[str, str] = field(default_factory=dict[str, str])
+    broken_scenes: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def _known_platform(name: str, info: ValidationInfo) -> str:
@@ -39,6 +45,39 @@ def _known_platform(name: str, info: ValidationInfo) -> str:
             "unknown_platform", "there is no such platform; there are {known}", {"known": ", ".join(known.platforms)}
         )
     return name
+
+
+BROKEN_BIBLE = "broken_bible"
+"""The type of pydantic's error on an id whose file is no valid bible."""
+
+
+def _known_entry(id: str, what: str, known: tuple[str, ...], broken: Mapping[str, str]) -> str:
+    if id in broken:
+        raise PydanticCustomError(BROKEN_BIBLE, "{sentence}", {"sentence": broken[id]})
+    if id not in known:
+        there_are = f"there are {', '.join(known)}" if known else f"the folder of bibles has none in {what}s/"
+        raise PydanticCustomError(
+            "unknown_entry", "there is no such {what}; {there_are}", {"what": what, "there_are": there_are}
+        )
+    return id
+
+
+def _known_character(id: str, info: ValidationInfo) -> str:
+    known = info.context
+    if not isinstance(known, KnownNames):
+        return id
+    return _known_entry(id, "character", known.characters, known.broken_characters)
+
+
+def _known_scene(id: str, info: ValidationInfo) -> str:
+    known = info.context
+    if not isinstance(known, KnownNames) or not id:
+        return id
+    return _known_entry(id, "scene", known.scenes, known.broken_scenes)
+
+
+def _no_one_twice(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
 
 
 def _people_see_it(text: str, info: ValidationInfo) -> str:
@@ -59,6 +98,10 @@ ENTRY_ID = r"[a-z0-9][a-z0-9_-]{0,62}"
 
 BriefId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 PlatformName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,32}$"), AfterValidator(_known_platform)]
+CharacterId = Annotated[str, StringConstraints(pattern=f"^{ENTRY_ID}$"), AfterValidator(_known_character)]
+# Empty for none.
+SceneId = Annotated[str, StringConstraints(pattern=f"^({ENTRY_ID})?$"), AfterValidator(_known_scene)]
+Characters = Annotated[tuple[CharacterId, ...], Field(max_length=8), AfterValidator(_no_one_twice)]
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000), AfterValidator(_people_see_it)
 ]
@@ -89,7 +132,10 @@ class ShotKind(StrEnum):
 
 
 class Shot(BaseModel):
-    """One shot of a brief that gives its own storyboard; durations in seconds."""
+    """One shot of a brief that gives its own storyboard; durations in seconds.
+
+    `characters` and `scene` are the brief's where they are None; an empty one is nobody, or no scene.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -97,9 +143,11 @@ class Shot(BaseModel):
     duration_s: float = Field(ge=1, le=MAX_CLIP_S)
     kind: ShotKind | None = None
     broll: tuple[Text, ...] = ()
+    characters: Characters | None = None
+    scene: SceneId | None = None
 
 
-_ADDED_LATER = {"preview_of": "", "plan_broll": True}
+_ADDED_LATER = {"preview_of": "", "plan_broll": True, "characters": (), "scene": ""}
 
 _Dumped: TypeAlias = "str | float | dict[str, _Dumped] | tuple[_Dumped, ...] | None"
 
@@ -133,7 +181,9 @@ class Brief(BaseModel):
     orientation: Orientation = Orientation.PORTRAIT
     broll: tuple[Text, ...] = Field((), description="Pre-planned substitutes for a shot that is refused.")
     plan_broll: bool = Field(True, description="Whether substitutes are planned where the brief has none.")
-    bible: tuple[Text, ...] = Field((), description="Character and scene entries, added to every prompt.")
+    bible: tuple[Text, ...] = Field((), description="Texts of this brief's own, added to every prompt.")
+    characters: Characters = Field((), description="Who is to be seen, by ids of the character bible.")
+    scene: SceneId = Field("", description="Where, by an id of the scene bible.")
     hook: Annotated[str, AfterValidator(_people_see_it)] = Field(
         "", max_length=60, description="Hook framework, for the weekly editorial patterns."
     )
@@ -184,6 +234,11 @@ class Brief(BaseModel):
         return sum(shot.duration_s for shot in self.shots) if self.shots else float(self.duration_s or 0)
 
     @property
+    def names_bibles(self) -> bool:
+        """Whether it names a character or a scene anywhere."""
+        return any(one.characters or one.scene for one in (self, *self.shots))
+
+    @property
     def assumed(self) -> tuple[str, ...]:
         """Names of the routing fields that the brief left out; their defaults are the cheapest ones."""
         return tuple(name for name in ("quality", "visual_complexity") if name not in self.model_fields_set)
@@ -201,7 +256,15 @@ class Brief(BaseModel):
     @property
     def sha256(self) -> str:
         # A field added later changes no hash of before.
-        without = {name for name, unsaid in _ADDED_LATER.items() if getattr(self, name) == unsaid}
+        without: dict[str, Any] = {
+            name: True for name, unsaid in _ADDED_LATER.items() if getattr(self, name) == unsaid
+        }
+        in_shots = {
+            at: names
+            for at, shot in enumerate(self.shots)
+            if (names := {name for name in ("characters", "scene") if getattr(shot, name) is None})
+        }
+        without |= {"shots": in_shots} if in_shots else {}
         return hashlib.sha256(self.model_dump_json(exclude=without).encode()).hexdigest()
 
 

@@ -34,17 +34,22 @@ class BrollPlanner:
         said = ", ".join(risks) or (_UNSURE if self._remapper.unsure(prompt) else "")
         return "; ".join(filter(None, (said, self._refused.get(kind))))
 
-    def substitutes(self, brief: Brief, shot: Shot, kind: ShotKind, *, part: int = 0) -> tuple[str, ...]:
-        """Prompts that can stand in for a shot, in the order in which they are sent; its parts begin differently."""
-        found = self._remapper.broll(shot.prompt, beside=_beside(brief, shot), look=self._look(brief))
+    def substitutes(
+        self, brief: Brief, shot: Shot, kind: ShotKind, *, part: int = 0, looks: Sequence[str] = ()
+    ) -> tuple[str, ...]:
+        """Prompts that can stand in for a shot, in the order in which they are sent; its parts begin differently.
+
+        `looks` are the light, palette, camera and pace of its scene.
+        """
+        found = self._remapper.broll(shot.prompt, beside=_beside(brief, shot), look=self._look(brief, looks))
         order = [one for one in _FIRST.get(kind, _ELSE) if one in found]
         turn = part % len(order) if order else 0
         return tuple(found[one] for one in order[turn:] + order[:turn])
 
-    def _look(self, brief: Brief) -> list[str]:
-        """The light, palette, camera and pace of a brief's shots. What a scene's bible says of them belongs here."""
-        style = [brief.style] if brief.style and not self._remapper.risks(brief.style) else []
-        clauses = [*style, *(words for entry in brief.bible for words in self._remapper.look(entry))]
+    def _look(self, brief: Brief, looks: Sequence[str]) -> list[str]:
+        """The light, palette, camera and pace of a brief's shots."""
+        said = [words for words in (brief.style, *looks) if words and not self._remapper.risks(words)]
+        clauses = [*said, *(words for entry in brief.bible for words in self._remapper.look(entry))]
         return list({words.casefold(): words for words in clauses}.values())
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from video_pipeline.briefs.bibles import NO_BIBLES, Bibles
 from video_pipeline.briefs.brief import Brief
 from video_pipeline.ledger import Ledger, Preference
 
@@ -52,15 +53,18 @@ class TakenBrief(Brief):
     """A row of the asset `briefs`: the brief as a person wrote it, and what was noted of it when it was taken in."""
 
     applied: AppliedGuidance | None = None
+    bibles: Bibles = NO_BIBLES
+    """What the bibles say of whom and what it names, and said when it was taken in."""
 
     @classmethod
-    def of(cls, brief: Brief, applied: AppliedGuidance | None) -> "TakenBrief":
-        return cls.model_validate(brief.model_dump(exclude_unset=True) | {"applied": applied})
+    def of(cls, brief: Brief, applied: AppliedGuidance | None, bibles: Bibles = NO_BIBLES) -> "TakenBrief":
+        noted: dict[str, Any] = {"applied": applied} | ({"bibles": bibles} if bibles != NO_BIBLES else {})
+        return cls.model_validate(brief.model_dump(exclude_unset=True) | noted)
 
     @property
     def brief(self) -> Brief:
         """The brief alone, which still knows what it did not say."""
-        return Brief.model_validate(self.model_dump(exclude={"applied"}, exclude_unset=True))
+        return Brief.model_validate(self.model_dump(exclude={"applied", "bibles"}, exclude_unset=True))
 
     @property
     def sha256(self) -> str:

@@ -14,8 +14,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from video_pipeline.briefs.bibles import CHARACTERS, NO_FOLDER, SCENES, BiblesFolder, read_bibles
 from video_pipeline.briefs.bounds import NotRead
-from video_pipeline.briefs.brief import Brief, KnownNames
+from video_pipeline.briefs.brief import BROKEN_BIBLE, Brief, KnownNames
 from video_pipeline.briefs.folder import LeftOut, contents_of, day_folders, readable_sha256, shown_name
 from video_pipeline.briefs.opening import bytes_of
 from video_pipeline.briefs.reading import SUFFIXES, read_pieces, reasons_of, shown_raw
@@ -27,12 +28,16 @@ _PATIENCE = 4
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A document that could not be taken: its file's name, where it stands there, why, and the document itself."""
+    """A document that could not be taken: its file's name, where it stands there, why, and the document itself.
+
+    `bible`: nothing is wrong with the document itself, only with the files of bibles that it names.
+    """
 
     file: str
     source: str
     reasons: tuple[str, ...]
     raw: str
+    bible: bool = False
 
     @property
     def sha256(self) -> str:
@@ -215,6 +220,11 @@ def wait_until_settled(
         time.sleep(min(settle_s / 10, 0.25))
 
 
+def example_bibles() -> BiblesFolder:
+    """The packaged bibles that the packaged briefs name."""
+    return read_bibles(Path(str(resources.files("video_pipeline.briefs").joinpath("examples", "bibles"))))
+
+
 def example_files() -> list[Path]:
     """The packaged day of example briefs."""
     folder = Path(str(resources.files("video_pipeline.briefs").joinpath("examples")))
@@ -237,15 +247,22 @@ def read_files(
     refusals: Refusals = none_refused,
     inbox: Path | None = None,
     claimed: Mapping[Path, str | None] | None = None,
+    bibles: BiblesFolder = NO_FOLDER,
 ) -> InboxReading:
     """Validate every document of every file.
 
     What is malformed is quarantined, as is the second brief with an id, and a brief that all of its platforms would
-    refuse. `platforms` are the names that a brief may give. Nothing is read that lies outside of `inbox`, and no file
-    that is not as it was `claimed`.
+    refuse. `platforms` are the names that a brief may give, as are the entries of `bibles`. Nothing is read that lies
+    outside of `inbox`, and no file that is not as it was `claimed`.
     """
     reading = InboxReading()
-    known = KnownNames(tuple(platforms))
+    known = KnownNames(
+        tuple(platforms),
+        characters=tuple(bibles.characters),
+        scenes=tuple(bibles.scenes),
+        broken_characters=bibles.broken_in(CHARACTERS),
+        broken_scenes=bibles.broken_in(SCENES),
+    )
     for path in files:
         reading.files += 1
         name, data = _name(path), None
@@ -263,11 +280,12 @@ def read_files(
             reading.quarantined.append(Quarantined(name, name, (str(error),), raw))
             continue
         for piece in pieces:
-            source = f"{name}{piece.place}"
+            source, bible = f"{name}{piece.place}", False
             try:
                 brief = Brief.model_validate(piece.document, context=known)
                 reasons = piece.reasons
             except ValidationError as error:
+                bible = not piece.reasons and all(found["type"] == BROKEN_BIBLE for found in error.errors())
                 # What was not read is wrong for that alone.
                 reasons = piece.reasons if not piece.document and piece.reasons else piece.reasons + reasons_of(error)
                 brief = None
@@ -277,7 +295,7 @@ def read_files(
             if brief and set(refused) == set(brief.platforms):
                 reasons += tuple(dict.fromkeys(reason for broken in refused.values() for reason in broken))
             if brief is None or reasons:
-                reading.quarantined.append(Quarantined(name, source, reasons, piece.raw))
+                reading.quarantined.append(Quarantined(name, source, reasons, piece.raw, bible))
                 continue
             reading.source_of[brief.brief_id] = source
             reading.file_of[brief.brief_id] = path

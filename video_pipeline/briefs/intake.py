@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from video_pipeline.alerts import Notifier
+from video_pipeline.briefs.bibles import NO_FOLDER, BiblesFolder
 from video_pipeline.briefs.brief import Brief, clip_id_of
 from video_pipeline.briefs.folder import shown_name
 from video_pipeline.briefs.guidance import AppliedGuidance, Guide, applied_guidance, no_guidance
@@ -23,7 +24,13 @@ from video_pipeline.briefs.inbox import (
     read_files,
     unread,
 )
-from video_pipeline.briefs.messages import briefs_in_doubt, briefs_quarantined, inbox_left_out, metadata_missing
+from video_pipeline.briefs.messages import (
+    bibles_broken,
+    briefs_in_doubt,
+    briefs_quarantined,
+    inbox_left_out,
+    metadata_missing,
+)
 from video_pipeline.ledger import Ledger
 
 
@@ -61,16 +68,17 @@ def take_in(
     settle_s: float = 0.0,
     refusals: Refusals = none_refused,
     guide: Guide = no_guidance,
+    bibles: BiblesFolder = NO_FOLDER,
 ) -> DayIntake:
     """The briefs of `day` from `inbox`, or from `examples` when the day's inbox is empty.
 
     Every brief and every quarantined document is in the ledger when this returns, and the briefs' clips wait there.
     A brief that another day has with the same content is left to that day. So a corrected file can be dropped again,
     and the rest of it is not made twice. A brief that money was spent on stays in its day although its file is gone.
-    `platforms` are the names that a brief may give. A file that was touched in the last `settle_s` seconds is left to
-    a later run. `refusals` says which platforms would refuse a brief. A brief that is public stays as it is, whatever
-    its file has come to say. `guide` has defaults for what a new brief leaves open; a brief that was taken in before
-    keeps those of then, or none.
+    `platforms` are the names that a brief may give, as are the entries of `bibles`. A file that was touched in the
+    last `settle_s` seconds is left to a later run. `refusals` says which platforms would refuse a brief. A brief
+    that is public stays as it is, whatever its file has come to say. `guide` has defaults for what a new brief leaves
+    open; a brief that was taken in before keeps those of then, or none.
     """
     begun_at = datetime.now(UTC)
     claimed = ledger.intake.claimed_files()
@@ -87,6 +95,7 @@ def take_in(
         refusals=refusals,
         examples=examples,
         settle_s=settle_s,
+        bibles=bibles,
     )
     # They arrive anew, also when they come to be again what they were.
     left = {arrival_name(path, inbox) for path in reading.left}
@@ -113,8 +122,11 @@ def take_in(
     ledger.intake.record_quarantined(day, [item.as_row() for item in reading.quarantined])
     by_file: dict[str, list[Quarantined]] = {}
     for item in reading.quarantined:
-        by_file.setdefault(item.file, []).append(item)
+        if not item.bible:
+            by_file.setdefault(item.file, []).append(item)
     alerts = [briefs_quarantined(file, items, day) for file, items in by_file.items()]
+    if bibles.broken:
+        alerts.append(bibles_broken(bibles.broken, [item.source for item in reading.quarantined if item.bible], day))
     if reading.doubts:
         alerts.append(briefs_in_doubt(reading.doubts, day))
     for alert in alerts:
@@ -160,6 +172,7 @@ def read_day(
     refusals: Refusals,
     examples: Sequence[Path],
     settle_s: float,
+    bibles: BiblesFolder = NO_FOLDER,
 ) -> tuple[InboxReading, Unread, bool]:
     """The briefs of `day`, what lies beside them and is not read, and whether they are the `examples`.
 
@@ -168,8 +181,8 @@ def read_day(
     files = claim_day_files(inbox, day, today=today, claimed=claimed, claim=claim, settle_s=settle_s)
     beside = unread(inbox, today, only=day, settle_s=settle_s)
     if examples and not files and not beside.names:
-        return read_files(examples, platforms=platforms, refusals=refusals), beside, True
-    reading = read_files(files, platforms=platforms, refusals=refusals, inbox=inbox, claimed=files)
+        return read_files(examples, platforms=platforms, refusals=refusals, bibles=bibles), beside, True
+    reading = read_files(files, platforms=platforms, refusals=refusals, inbox=inbox, claimed=files, bibles=bibles)
     _keep_what_is_public(ledger, day, reading)
     return reading, beside.and_left(reading.left, inbox), False
 

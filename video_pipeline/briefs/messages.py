@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from video_pipeline.alerts import Alert
+from video_pipeline.briefs.bibles import BrokenBible
 from video_pipeline.briefs.folder import LeftOut
 from video_pipeline.briefs.inbox import Quarantined, Unread
 from video_pipeline.days import zone_name
@@ -22,6 +23,22 @@ def briefs_quarantined(file: str, items: Sequence[Quarantined], day: date) -> Al
     more = f"; and {len(items) - _SHOWN_DOCUMENTS:,} more" if len(items) > _SHOWN_DOCUMENTS else ""
     return Alert(
         cause, f"{len(items):,} briefs could not be taken", f"{said}{more}. Correct them and drop {file} again."
+    )
+
+
+def bibles_broken(broken: Sequence[BrokenBible], waiting: Sequence[str], day: date) -> Alert:
+    """Files of bibles that give no entry, and the briefs that are `waiting` for them; once for the same and a day."""
+    said = "; ".join(one.sentence for one in broken[:_SHOWN_NAMES])
+    more = f"; and {len(broken) - _SHOWN_NAMES:,} more" if len(broken) > _SHOWN_NAMES else ""
+    content = hashlib.sha256("\n".join([*(one.sentence for one in broken), *waiting]).encode()).hexdigest()
+    nobody = f"No brief of {day} names them; correct them before one does."
+    verb = "waits" if len(waiting) == 1 else "wait"
+    needed = (
+        f"Of {day}, {_listed(waiting)} {verb} for them: correct them, then run the day once more with "
+        f"`video-pipeline run-day {day}`. `video-pipeline bibles` checks them."
+    )
+    return Alert(
+        f"bibles {day} {content[:12]}", "Bibles cannot be used", f"{said}{more}. {needed if waiting else nobody}"
     )
 
 

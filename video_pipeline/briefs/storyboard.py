@@ -3,14 +3,18 @@
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import zip_longest
 from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict
 
+from video_pipeline.briefs.bibles import CHARACTERS, NO_BIBLES, SCENES, Bible, Bibles, Character, EntryT, Scene
 from video_pipeline.briefs.brief import Brief, Quality, Shot, ShotKind, clip_id_of
 from video_pipeline.briefs.broll import BrollPlanner
+from video_pipeline.briefs.prompts import PromptPart, joined, prompt_parts
+from video_pipeline.errors import ConfigurationError
 from video_pipeline.orders import Orientation
 
 _LEAST_SHOT_S = 1.0
@@ -26,11 +30,36 @@ _ACTION = re.compile(
 _ESTABLISHING = re.compile(r"\b(wide|aerial|drone|skyline|panoram\w+|establishing|landscape|vista)\b", re.IGNORECASE)
 
 
+class UsedBible(BaseModel):
+    """An entry of the bibles that a shot was made with: `characters` or `scenes`, its id and its version."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    id: str
+    version: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.id} ({self.version})"
+
+
+class Reference(BaseModel):
+    """A picture that shows what a shot is to look like: the entry that names it, and where it lies in our store."""
+
+    model_config = ConfigDict(frozen=True)
+
+    of: str
+    key: str
+
+
 class StoryboardShot(BaseModel):
     """One thing to render: `prompt` with the bible entries in it, `duration_s` at most the cap.
 
     `broll` is the author's. Without any, `planned` has what was made for a shot that may be refused, and `risk` says
     why it may be.
+    Of a shot that uses bibles, `parts` is what the prompt is made of, and `references` are the pictures, the first
+    ones first to be sent.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,6 +71,9 @@ class StoryboardShot(BaseModel):
     broll: tuple[str, ...]
     planned: tuple[str, ...] = ()
     risk: str = ""
+    parts: tuple[PromptPart, ...] = ()
+    bibles: tuple[UsedBible, ...] = ()
+    references: tuple[Reference, ...] = ()
 
     @property
     def substitutes(self) -> tuple[str, ...]:
@@ -80,6 +112,7 @@ class Storyboard(BaseModel):
             str(self.brief.native_audio),
             self.brief.quality,
             str(self.brief.seed),
+            *(reference.key for reference in shot.references),
         )
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -96,11 +129,13 @@ def storyboard_of(
     draft_s: float | None = None,
     defaults: Mapping[str, str] = MappingProxyType({}),
     broll: BrollPlanner | None = None,
+    bibles: Bibles = NO_BIBLES,
 ) -> Storyboard:
     """Cut `brief` at its shot boundaries; a shot longer than `cap_s` seconds is cut into equal parts.
 
     A draft longer than `draft_s` seconds is cut short. `defaults` are what it is made with for fields that it leaves
-    open. With `broll` substitutes are planned for what may be refused; nothing else depends on them.
+    open. With `broll` substitutes are planned for what may be refused; nothing else depends on them. Raises
+    ConfigurationError when the brief names an entry that `bibles` does not have.
     """
     kept = brief
     if draft_s is not None and brief.quality is Quality.DRAFT and brief.total_s > draft_s:
@@ -109,8 +144,8 @@ def storyboard_of(
         clip_id=clip_id_of(day, brief.brief_id),
         day=day,
         brief=kept,
-        shots=_pieces(kept, cap_s, broll),
-        uncut=() if kept is brief else _pieces(brief, cap_s),
+        shots=_pieces(kept, cap_s, bibles, broll),
+        uncut=() if kept is brief else _pieces(brief, cap_s, bibles),
         defaults=dict(defaults),
     )
 
@@ -129,16 +164,22 @@ def _shortened(brief: Brief, length_s: float) -> Brief:
     return brief.model_copy(update={"shots": tuple(kept), "duration_s": None})
 
 
-def _pieces(brief: Brief, cap_s: float, broll: BrollPlanner | None = None) -> tuple[StoryboardShot, ...]:
+def _pieces(
+    brief: Brief, cap_s: float, bibles: Bibles, broll: BrollPlanner | None = None
+) -> tuple[StoryboardShot, ...]:
     shots = brief.shots or (Shot(prompt=brief.prompt or "", duration_s=brief.total_s, broll=brief.broll),)
     pieces: list[StoryboardShot] = []
     for shot in shots:
         parts = math.ceil(round(shot.duration_s / cap_s, 6))
+        cast, scene = _named(brief, shot, bibles)
+        used = (*cast, *([scene] if scene else []))
         for part in range(parts):
-            prompt, kind = _prompt(shot.prompt, brief.bible, part, parts), shot.kind or kind_of(shot.prompt)
+            told = prompt_parts(_own(shot.prompt, part, parts), cast, brief.bible, scene, audio=brief.native_audio)
+            prompt, kind = joined(told), shot.kind or kind_of(shot.prompt)
             own = shot.broll or brief.broll
             risk = broll.risk(prompt, kind) if broll else ""
             wanted = risk and brief.plan_broll and not own
+            looks = scene.entry.looks if scene else ()
             pieces.append(
                 StoryboardShot(
                     index=len(pieces),
@@ -146,11 +187,50 @@ def _pieces(brief: Brief, cap_s: float, broll: BrollPlanner | None = None) -> tu
                     duration_s=round(shot.duration_s / parts, 3),
                     kind=kind,
                     broll=own,
-                    planned=broll.substitutes(brief, shot, kind, part=part) if broll and wanted else (),
+                    planned=broll.substitutes(brief, shot, kind, part=part, looks=looks) if broll and wanted else (),
                     risk=risk,
+                    parts=told if used else (),
+                    bibles=tuple(_used(one) for one in used),
+                    references=_references(cast, scene),
                 )
             )
     return tuple(pieces)
+
+
+def _named(brief: Brief, shot: Shot, bibles: Bibles) -> tuple[list[Bible[Character]], Bible[Scene] | None]:
+    """Who is to be seen in a shot, and where. Raises ConfigurationError."""
+    names = brief.characters if shot.characters is None else shot.characters
+    scene = brief.scene if shot.scene is None else shot.scene
+    cast = [_entry(brief, CHARACTERS, name, bibles.characters) for name in names]
+    return cast, _entry(brief, SCENES, scene, bibles.scenes) if scene else None
+
+
+def _entry(brief: Brief, kind: str, id: str, known: Mapping[str, Bible[EntryT]]) -> Bible[EntryT]:
+    if id not in known:
+        raise ConfigurationError(
+            f"The brief {brief.brief_id} names {id}, and the bibles have no valid {kind}/{id}.yaml any more. Put it "
+            "back, or take the name out of the brief."
+        )
+    return known[id]
+
+
+def _used(bible: Bible[Character] | Bible[Scene]) -> UsedBible:
+    kind = CHARACTERS if isinstance(bible.entry, Character) else SCENES
+    return UsedBible(kind=kind, id=bible.id, version=bible.version)
+
+
+def _references(cast: Sequence[Bible[Character]], scene: Bible[Scene] | None) -> tuple[Reference, ...]:
+    """The pictures of who is to be seen, one of each before the second of any, and then those of the scene."""
+    of_each = [[Reference(of=one.id, key=picture.key) for picture in one.pictures] for one in cast]
+    by_turns = [reference for turn in zip_longest(*of_each) for reference in turn if reference is not None]
+    if scene is not None:
+        by_turns += [Reference(of=scene.id, key=picture.key) for picture in scene.pictures]
+    return tuple(dict.fromkeys(by_turns))
+
+
+def _own(prompt: str, part: int, parts: int) -> list[str]:
+    """A shot's own sentences."""
+    return [prompt, *([f"Part {part + 1} of {parts} of one continuous shot"] if parts > 1 else [])]
 
 
 def kind_of(prompt: str) -> ShotKind:
@@ -162,11 +242,3 @@ def kind_of(prompt: str) -> ShotKind:
     if _ESTABLISHING.search(prompt):
         return ShotKind.ESTABLISHING
     return ShotKind.DEFAULT
-
-
-def _prompt(prompt: str, bible: tuple[str, ...], part: int, parts: int) -> str:
-    sentences = [prompt.rstrip(". ")]
-    if parts > 1:
-        sentences.append(f"Part {part + 1} of {parts} of one continuous shot")
-    sentences += [entry.rstrip(". ") for entry in bible]
-    return ". ".join(sentences)

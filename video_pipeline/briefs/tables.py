@@ -13,7 +13,7 @@ from typing import Any
 
 from video_pipeline.briefs.bounds import MAX_FIELDS, MAX_UNPACKED_BYTES, Budget, NotRead
 
-_LIST_COLUMNS = ("platforms", "broll", "bible")
+_LIST_COLUMNS = ("platforms", "broll", "bible", "characters")
 _NUMBER_COLUMNS = ("duration_s", "visual_complexity")
 # What a sheet has in every row of a column, briefs or not: boxes, drop-down lists, numbers that were filled down.
 _FILLED_DOWN = ("platforms", "quality", "visual_complexity", "native_audio", "orientation", "duration_s", "seed")

@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from video_pipeline.alerts import FLUSH_S
 from video_pipeline.cli.alerts import alerts
+from video_pipeline.cli.bibles import bibles
 from video_pipeline.cli.console import complaints, escaped
 from video_pipeline.cli.guidance import guidance
 from video_pipeline.cli.model import model
@@ -42,6 +43,7 @@ for command in (
     upscale,
     webhooks,
     guidance,
+    bibles,
     waiting,
     review,
     decide,

@@ -80,6 +80,7 @@ def _briefs(services: Services, day: date) -> "tuple[InboxReading, str, list[str
         refusals=inbox.refusals,
         examples=inbox.examples,
         settle_s=inbox.settle_s,
+        bibles=inbox.bibles(),
     )
     past = days_not_taken_in(ledger, inbox.folder, today, besides=day, settle_s=inbox.settle_s)
     source = "the packaged examples (the inbox is empty)" if examples else "the inbox"
@@ -88,16 +89,29 @@ def _briefs(services: Services, day: date) -> "tuple[InboxReading, str, list[str
 
 
 def _with_defaults(services: Services, reading: "InboxReading", day: date) -> "list[TakenBrief]":
-    """The briefs with the defaults that they would be given now; what was taken in keeps those of then, or none."""
-    from video_pipeline.briefs import TakenBrief, applied_guidance, clip_id_of, guide_in_force
+    """The briefs with the defaults and bibles that they would be given now; what was taken in keeps those of then."""
+    from video_pipeline.briefs import (
+        NO_BIBLES,
+        TakenBrief,
+        applied_guidance,
+        bibles_in_force,
+        clip_id_of,
+        guide_in_force,
+    )
 
+    used = bibles_in_force(
+        services.ledger, services.store, reading.briefs, services.inbox.bibles(), day=day, today=days.today()
+    )
     guide = guide_in_force(services.ledger, holdout_share=services.policy.guidance.holdout_share)
     noted = applied_guidance(services.ledger, day)
     return [
         TakenBrief.of(
-            brief, noted[clip_id] if (clip_id := clip_id_of(day, brief.brief_id)) in noted else guide(brief)
+            brief,
+            noted[clip_id] if (clip_id := clip_id_of(day, brief.brief_id)) in noted else guide(brief),
+            used.of.get(brief.brief_id, NO_BIBLES),
         )
         for brief in reading.briefs
+        if brief.brief_id not in used.held
     ]
 
 
@@ -110,7 +124,8 @@ def _clip_plans(
     policy = services.policy
     cap_s, draft_s = policy.generation.max_segment_s, policy.routing.levers.draft_seconds
     boards = [
-        storyboard_of(taken.brief, day, cap_s=cap_s, draft_s=draft_s, defaults=taken.defaults) for taken in taken_in
+        storyboard_of(taken.brief, day, cap_s=cap_s, draft_s=draft_s, defaults=taken.defaults, bibles=taken.bibles)
+        for taken in taken_in
     ]
     return plan_day(
         services.ledger,

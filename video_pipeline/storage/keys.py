@@ -51,3 +51,8 @@ def tables_of(asset: str) -> str:
 def report_key(day: date | str, name: str) -> str:
     """Key of a page or picture made for people: `reports/2026-11-21/<name>`."""
     return check_key(f"reports/{day}/{name}")
+
+
+def reference_key(sha256: str, suffix: str) -> str:
+    """Key of a reference picture, which its content names: `references/<sha256>.jpg`."""
+    return check_key(f"references/{sha256}{suffix}")

@@ -13,12 +13,13 @@ import pytest
 from sqlalchemy import insert, select
 
 from video_pipeline.alerts import Alert, Delivery, Notifier
-from video_pipeline.briefs import Brief, DayIntake, example_files, take_in
+from video_pipeline.briefs import NO_FOLDER, BiblesFolder, Brief, DayIntake, example_files, read_bibles, take_in
 from video_pipeline.briefs import intake as intake_module
 from video_pipeline.ledger import Ledger, PublicationState
 from video_pipeline.ledger.schema import briefs, publications
 from video_pipeline.policy import load_policy
 from video_pipeline_tests.briefs.documents import PLATFORMS, a_document
+from video_pipeline_tests.briefs.test_bibles import write_bible
 from video_pipeline_tests.ledger.rows import a_job
 
 DAY = date(2026, 11, 21)
@@ -61,7 +62,11 @@ def take(ledger: Ledger, told: Recorder, inbox: Path) -> TakeIn:
     notifier = Notifier([told], ledger.alerts, soon)
 
     def take_day(
-        day: date = DAY, today: date | None = None, examples: list[Path] | None = None, settle_s: float = 0.0
+        day: date = DAY,
+        today: date | None = None,
+        examples: list[Path] | None = None,
+        settle_s: float = 0.0,
+        bibles: BiblesFolder = NO_FOLDER,
     ) -> DayIntake:
         intake = take_in(
             ledger,
@@ -72,6 +77,7 @@ def take(ledger: Ledger, told: Recorder, inbox: Path) -> TakeIn:
             today=today or day,
             examples=examples or [],
             settle_s=settle_s,
+            bibles=bibles,
         )
         notifier.flush(20)
         return intake
@@ -234,7 +240,7 @@ def test_a_file_that_becomes_a_link_out_of_the_inbox_is_not_read(
     assert (item.raw, intake.briefs) == ("not read", [])
 
 
-def _make_public(ledger: Ledger, clip_id: str, state: PublicationState = PublicationState.PUBLISHED) -> None:
+def make_public(ledger: Ledger, clip_id: str, state: PublicationState = PublicationState.PUBLISHED) -> None:
     with ledger.engine.begin() as connection:
         connection.execute(
             insert(publications).values(
@@ -259,7 +265,7 @@ def test_a_brief_that_is_edited_after_it_went_public_asks_and_stays_as_it_was(
 ):
     _drop(inbox / str(DAY), "a.json", a_document("one"), a_document("two"))
     before = take().briefs
-    _make_public(ledger, f"{DAY}/one")
+    make_public(ledger, f"{DAY}/one")
     _drop(inbox / str(DAY), "a.json", a_document("one", **edit), a_document("two", **edit))
     intake = take()
     assert intake.briefs[0] == before[0] and intake.briefs[1] != before[1]
@@ -275,7 +281,7 @@ def test_a_brief_that_is_edited_after_it_went_public_asks_and_stays_as_it_was(
 def test_a_brief_that_is_public_may_go_to_another_platform(ledger: Ledger, inbox: Path, take: TakeIn):
     _drop(inbox / str(DAY), "a.json", a_document("one"))
     take()
-    _make_public(ledger, f"{DAY}/one")
+    make_public(ledger, f"{DAY}/one")
     _drop(inbox / str(DAY), "a.json", a_document("one", platforms=["youtube_shorts", "tiktok"]))
     intake = take()
     assert (intake.briefs[0].platforms, intake.quarantined) == (("youtube_shorts", "tiktok"), [])
@@ -284,7 +290,7 @@ def test_a_brief_that_is_public_may_go_to_another_platform(ledger: Ledger, inbox
 def test_a_brief_whose_publication_has_failed_may_be_corrected(ledger: Ledger, inbox: Path, take: TakeIn):
     _drop(inbox / str(DAY), "a.json", a_document("one"))
     take()
-    _make_public(ledger, f"{DAY}/one", PublicationState.REFUSED)
+    make_public(ledger, f"{DAY}/one", PublicationState.REFUSED)
     _drop(inbox / str(DAY), "a.json", a_document("one", caption="Shorter"))
     assert take().briefs[0].caption == "Shorter"
 
@@ -464,3 +470,31 @@ def test_an_example_arrives_when_it_is_taken_in(ledger: Ledger, take: TakeIn):
     before = datetime.now(UTC)
     take(examples=example_files()[:1])
     assert {arrived is not None and arrived >= before for arrived in _arrivals(ledger).values()} == {True}
+
+
+def test_a_brief_names_only_entries_that_there_are(take: TakeIn, inbox: Path, tmp_path: Path):
+    write_bible(tmp_path, "characters/tom.yaml", {"name": "Tom", "appearance": "a boy"})
+    _drop(inbox, "a.json", a_document("tom", characters=["tom"]), a_document("ann", characters=["ann"], scene="quay"))
+    intake = take(bibles=read_bibles(tmp_path))
+    assert [brief.brief_id for brief in intake.briefs] == ["tom"]
+    [item] = intake.quarantined
+    assert item.reasons == (
+        "characters.0: there is no such character; there are tom (given: 'ann')",
+        "scene: there is no such scene; the folder of bibles has none in scenes/ (given: 'quay')",
+    )
+
+
+def test_a_broken_bible_holds_only_the_briefs_that_name_it_and_is_told_once(
+    take: TakeIn, told: Recorder, inbox: Path, tmp_path: Path
+):
+    write_bible(tmp_path, "characters/tom.yaml", {"name": "Tom"})
+    _drop(inbox, "a.json", a_document("tom", characters=["tom"]), a_document("ann"))
+    for _ in range(2):
+        intake = take(bibles=read_bibles(tmp_path))
+        assert [brief.brief_id for brief in intake.briefs] == ["ann"]
+        assert "characters/tom.yaml is no valid bible: appearance: Field required" in intake.quarantined[0].reasons[0]
+    [alert] = told.alerts
+    assert alert.title == "Bibles cannot be used"
+    assert "appearance: Field required. Of 2026-11-21, a.json#1 waits for them" in alert.text
+    write_bible(tmp_path, "characters/tom.yaml", {"name": "Tom", "appearance": "a boy"})
+    assert [brief.brief_id for brief in take(bibles=read_bibles(tmp_path)).briefs] == ["tom", "ann"]

@@ -17,6 +17,7 @@ import yaml
 
 from video_pipeline import checkpoints, days, sandbox
 from video_pipeline.ledger import Actor, ReviewState, TierState
+from video_pipeline_tests.briefs.test_bibles import HARBOUR, MARA, write_bible, write_picture
 from video_pipeline_tests.integration.conftest import House
 from video_pipeline_tests.integration.small_day import a_brief, drop, sandbox_books
 
@@ -64,6 +65,8 @@ _MONDAY_BRIEFS = (
         bible=["The light is golden"],
         seed=7,
     ),
+    # Everything that bibles can say.
+    a_brief("keeper", characters=["mara"], scene="harbour"),
     # Nothing but what it has to say.
     {
         "brief_id": "terse",
@@ -95,6 +98,7 @@ def live_through(house: House) -> None:
     """Run all the days in `house`, which has to be new."""
     folder = house.folder / "state" / "sandbox"
     folder.mkdir(parents=True)
+    _write_bibles(house.folder / "state" / "bibles")
     _write_prices(folder, "fps: 12", "fps: 7")
     for day, briefs in ((MONDAY, _MONDAY_BRIEFS), (TUESDAY, _TUESDAY_BRIEFS), (WEDNESDAY, _WEDNESDAY_BRIEFS)):
         drop(house.inbox, day, *(_said(brief) for brief in briefs))
@@ -139,6 +143,14 @@ def live_through(house: House) -> None:
     sandbox.ensure_running(folder)
     while not all(request["ended_at"] for request in sandbox_books(house.services.sandbox.base_url)["requests"]):
         time.sleep(0.2)
+
+
+def _write_bibles(folder: Path) -> None:
+    write_picture(folder / "characters" / "mara.png")
+    harbour = HARBOUR | {"approved_frames": ["../characters/mara.png"]}
+    mara = MARA | {"references": ["mara.png"], "voice": "low", "emotional_range": "calm"}
+    write_bible(folder, "characters/mara.yaml", mara)
+    write_bible(folder, "scenes/harbour.yaml", harbour)
 
 
 def _drop_loose(house: House) -> None:
