@@ -119,7 +119,8 @@ def _frames(take: Take, size: tuple[int, int], times: Array, image: bytes | None
     paint = scene_for(take.prompt, rng) if image is None else _animated(image, size, rng)
     grain = take.generator("grain")
     push, pan = float(rng.uniform(-0.018, 0.03)), float(rng.uniform(-0.012, 0.012))
-    vignette = (1 - 0.3 * (u**2 + (v * min(size) / height) ** 2))[..., None]
+    # A picture to start from is shown as it is.
+    vignette = (1 - (0.3 if image is None else 0.0) * (u**2 + (v * min(size) / height) ** 2))[..., None]
     for start in range(0, len(times), _FRAMES_AT_ONCE):
         t = times[start : start + _FRAMES_AT_ONCE]
         zoom = np.float32(1) / (1 + np.float32(push) * t)
@@ -139,11 +140,10 @@ def _opened(image: bytes) -> Image.Image:
 
 
 def _animated(image: bytes, size: tuple[int, int], rng: np.random.Generator) -> Paint:
-    """A camera that moves over a still image, with a slight sway in it and a sweep of light across it."""
+    """A camera that moves from a still image into it, with a slight sway in it and a sweep of light across it."""
     width, height = size
     opened = _opened(image)
-    margin = 1.12
-    scale = max(width * margin / opened.width, height * margin / opened.height)
+    scale = max(width / opened.width, height / opened.height)
     resized = opened.resize((max(1, round(opened.width * scale)), max(1, round(opened.height * scale))))
     source = np.asarray(resized, np.float32) / 255
     rows, columns = source.shape[:2]
@@ -151,10 +151,11 @@ def _animated(image: bytes, size: tuple[int, int], rng: np.random.Generator) -> 
 
     def paint(t: Array, u: Array, v: Array) -> Array:
         short = min(width, height)
-        zoom = 1 - 0.02 * (1 - np.exp(-t * 0.6))
+        zoom = 1 - 0.14 * (1 - np.exp(-t * 0.6))
         sway = 0.006 * (np.sin(v * 5 + t * 1.8 + phase) - np.sin(v * 5 + phase))
-        x = (u * zoom + way * 0.014 * t + sway) * short + columns / 2
-        y = v * zoom * short + rows / 2 + 0 * x
+        # The middle of a pixel is the middle of a pixel, so that the first frame is the image itself.
+        x = (u * zoom + way * 0.014 * t + sway) * short + (columns - 1) / 2
+        y = v * zoom * short + (rows - 1) / 2 + 0 * x
         x = np.clip(x + 0 * y, 0, columns - 1.001)
         y = np.clip(y, 0, rows - 1.001)
         left, upper = x.astype(np.int32), y.astype(np.int32)
