@@ -63,8 +63,8 @@ def led_to(job: Job, to: JobState) -> JobState:
 
 # What a move may change beside the state.
 _CHANGING = (
-    "failure_kind, failure_reason, retry_allowed, provider_job_id, receipt, media_url, media_key, media_sha256, "
-    "media_bytes, verdict, billed_usd, billed_s, cached_from, saved_usd, submitted_at, finished_at"
+    "failure_kind, failure_reason, retry_allowed, ending, provider_job_id, receipt, media_url, media_key, "
+    "media_sha256, media_bytes, verdict, billed_usd, billed_s, cached_from, saved_usd, submitted_at, finished_at"
 )
 # The leases are locked first, in one order for all. Without its lease a job is only moved by who wrote its intent.
 _MOVE = f"""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping, select
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.records import FailureKind, Job, JobKind, JobState
 from video_pipeline.ledger.schema import jobs
-from video_pipeline.orders import RenderOrder
+from video_pipeline.orders import Ending, RenderOrder
 
 # A job's fields and the columns that they are in; all but one have the same name.
 COLUMNS = {field.name: field.name for field in fields(Job)} | {"order": "render_order"}
@@ -39,6 +39,7 @@ def job_of(row: RowMapping) -> Job:
     values["state"] = JobState(row["state"])
     values["failure_kind"] = FailureKind(row["failure_kind"]) if row["failure_kind"] else None
     values["retry_allowed"] = bool(row["retry_allowed"])
+    values["ending"] = Ending(row["ending"]) if row["ending"] else None
     return Job(**values)
 
 

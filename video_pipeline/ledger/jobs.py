@@ -350,5 +350,6 @@ def _failure_values(failure: Failure) -> Values:
         "failure_kind": failure.kind,
         "failure_reason": failure.reason,
         "retry_allowed": failure.retry_allowed,
+        "ending": failure.ending,
         "finished_at": datetime.now(UTC),
     }

@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from video_pipeline.orders import RenderOrder
+from video_pipeline.orders import Ending, RenderOrder
 
 
 class JobKind(StrEnum):
@@ -213,11 +213,16 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job ended without a clip. `retry_allowed` is False where the provider says that the same would fail."""
+    """Why a job ended without a clip. `retry_allowed` is False where the provider says that the same would fail.
+
+    `ending` is there where the provider has ended it: of a refusal it says whether the prompt was refused, or what
+    was made of it.
+    """
 
     kind: FailureKind
     reason: str
     retry_allowed: bool = True
+    ending: Ending | None = None
 
 
 @dataclass(frozen=True)
@@ -280,6 +285,7 @@ class Job:
     billed_usd: Decimal = Decimal(0)
     billed_s: float = 0.0
     vendor_usd: Decimal | None = None
+    ending: Ending | None = None
     cached_from: str | None = None
     saved_usd: Decimal = Decimal(0)
     created_at: datetime | None = None

@@ -129,6 +129,8 @@ jobs = Table(
     Column("billed_s", Float, nullable=False, server_default="0"),
     # What the vendor's billing says, and `billed_usd` is then; none where that was not read.
     Column("vendor_usd", USD),
+    # How it ended without a file; none of those that an earlier release has ended.
+    Column("ending", String(16)),
     Column("cached_from", String(64)),
     Column("saved_usd", USD, nullable=False, server_default="0"),
     Column("run_id", Text, nullable=False),
