@@ -23,7 +23,7 @@ from benchmarks.refusals.briefs import DAY, LANGUAGES, LENGTH_S, Written, kept, 
 from video_pipeline.briefs import BrollPlanner
 from video_pipeline.generation.ladder import LADDER, Attempt, Done, Strategy, next_step
 from video_pipeline.ledger import FailureKind, Job, JobKind, JobState
-from video_pipeline.orders import Orientation, RenderOrder
+from video_pipeline.orders import Ending, Orientation, RenderOrder
 from video_pipeline.policy import GenerationPolicy, load_policy
 from video_pipeline.sandbox.moderation import Moderation, Part
 
@@ -42,6 +42,7 @@ class Verdict(NamedTuple):
 
     reason: str | None
     usd: Decimal
+    ending: Ending | None = None
 
 
 @dataclass
@@ -89,7 +90,8 @@ def judged(rules: Moderation, attempt: Attempt) -> Verdict:
     for part, said, usd in looks:
         reason = rules.refusal(part, said, makes=makes, drawn_by=f"{makes} {said}")
         if reason:
-            return Verdict(reason, usd)
+            ending = Ending.OUTPUT_REFUSED if part is Part.OUTPUT else Ending.PROMPT_REFUSED
+            return Verdict(reason, usd, ending)
     return Verdict(None, price)
 
 
@@ -142,6 +144,8 @@ def _row(attempt: Attempt, verdict: Verdict) -> Job:
         run_id="benchmark",
         failure_kind=FailureKind.MODERATION if verdict.reason else None,
         failure_reason=verdict.reason,
+        retry_allowed=False,
+        ending=verdict.ending,
         media_url="https://media.example/still.png",
     )
 

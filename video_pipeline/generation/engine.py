@@ -22,7 +22,7 @@ from video_pipeline.generation import messages, questions
 from video_pipeline.generation.assembly import Segment, assemble
 from video_pipeline.generation.clip_rows import clip_row, finished_row
 from video_pipeline.generation.job_driver import JobDriver, is_overdue
-from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, next_step, owed
+from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, may_be_chance, next_step, owed
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.outlook import NOT_HAPPENED
 from video_pipeline.generation.providers import Provider
@@ -282,7 +282,8 @@ class GenerationEngine:
                 continue
             rest = [job for job in history if job not in late]
             anchor = bool(rest) and self._switchboard.can_anchor(plan, decision, rest)
-            match next_step(shot, rest, self._policy, can_anchor=anchor):
+            passed = may_be_chance(rest) and await self._db(self._ledger.jobs.passed_before, rest[-1])
+            match next_step(shot, rest, self._policy, can_anchor=anchor, passed_before=passed):
                 case Done(job):
                     return _ShotOutcome(job, decision)
                 case Stop() as stop:

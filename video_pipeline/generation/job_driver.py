@@ -291,7 +291,8 @@ class JobDriver:
             refused = await self._db(self._jobs.known_refusal, job.request_sha256)
             if refused is not None:
                 reason = f"already refused: {refused.failure_reason}"
-                return await self._fail(job, Failure(FailureKind.MODERATION, reason))
+                known = Failure(FailureKind.MODERATION, reason, retry_allowed=False, ending=refused.ending)
+                return await self._fail(job, known)
             reservation = await self._db(
                 self._jobs.reserve,
                 job,
@@ -668,11 +669,12 @@ class JobDriver:
 
     async def _ended(self, job: Job, failed: JobFailed) -> Job:
         """End a job without a file, as the provider has said."""
-        failure = Failure(failed.kind, failed.reason, retry_allowed=failed.retry_allowed)
+        failure = Failure(failed.kind, failed.reason, retry_allowed=failed.retry_allowed, ending=failed.ending)
         return await self._fail(job, failure, bill=self._bill(job, failed), answer=failed.answer)
 
     async def _until_next_poll(self, job: Job, waited_s: float, known_calls: int) -> None:
-        cadence, early = self._cadences[job.provider], waited_s < self._policy.moderation_verdict_s
+        # A verdict's time begins when the job is sent: a provider that moderates at submit has used it by its answer.
+        cadence, early = self._cadences[job.provider], _age_s(job) < self._policy.moderation_verdict_s
         wait_s = cadence.wait_s(job.model, waited_s, self._poll_interval_s(job), early=early)
         wait_s = max(wait_s, self._least_poll_s(job))
         with cadence.waiting():
@@ -819,7 +821,8 @@ class JobDriver:
 
 
 def _refusal(error: NotAccepted) -> Failure:
-    return Failure(error.kind, error.reason[:_LONGEST_REASON], retry_allowed=error.retry_allowed)
+    ending = Ending.PROMPT_REFUSED if error.kind is FailureKind.MODERATION else None
+    return Failure(error.kind, error.reason[:_LONGEST_REASON], retry_allowed=error.retry_allowed, ending=ending)
 
 
 def _refusal_bill(error: NotAccepted) -> Bill:

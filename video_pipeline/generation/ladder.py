@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from video_pipeline.briefs import StoryboardShot
 from video_pipeline.ledger import OUTSIDE_THE_SHOT, FailureKind, Job, JobKind, JobState
+from video_pipeline.orders import Ending
 from video_pipeline.policy import GenerationPolicy
 from video_pipeline.quality import Consequence
 from video_pipeline.remapping import Degree, Variant, remapper_for
@@ -72,12 +73,20 @@ class Stop:
 Step = Attempt | Continue | Done | Stop
 
 
-def next_step(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, *, can_anchor: bool) -> Step:
+def next_step(
+    shot: StoryboardShot,
+    history: Sequence[Job],
+    policy: GenerationPolicy,
+    *,
+    can_anchor: bool,
+    passed_before: bool = False,
+) -> Step:
     """The next step for `shot` after `history`: its jobs, in order of attempts, without those that it is owed.
 
-    Which model serves an attempt is not said here (`serving.py`), only which ones do not.
+    `passed_before` says of a last job that `may_be_chance` that its model once took the very prompt. Which model
+    serves an attempt is not said here (`serving.py`), only which ones do not.
     """
-    step = _step(shot, history, policy, can_anchor=can_anchor)
+    step = _step(shot, history, policy, can_anchor=can_anchor, passed_before=passed_before)
     tried = {job.strategy for job in history}
     if not isinstance(step, Attempt) or Strategy.OTHER_MODEL not in {step.strategy, *tried}:
         return step
@@ -85,7 +94,9 @@ def next_step(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPo
     return replace(step, not_by=frozenset(job.model for job in refusals))
 
 
-def _step(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, *, can_anchor: bool) -> Step:
+def _step(
+    shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, *, can_anchor: bool, passed_before: bool
+) -> Step:
     if not history:
         return Attempt(0, Strategy.ORIGINAL, shot.prompt)
     last = history[-1]
@@ -99,7 +110,7 @@ def _step(shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy
     if last.state is not JobState.FAILED:
         return Continue(last)
     if last.failure_kind is FailureKind.MODERATION:
-        return _after_refusal(shot, judged, policy, can_anchor=can_anchor)
+        return _after_refusal(shot, judged, policy, can_anchor=can_anchor, passed_before=passed_before)
     if last.failure_kind is FailureKind.GENERATION:
         return _after_failure(judged, policy)
     return _once_more(history)
@@ -114,6 +125,16 @@ def owed(history: Sequence[Job], overdue: Callable[[Job], bool]) -> list[Job]:
     return [
         job for number, job in enumerate(history) if job.state in bought and (history[number + 1 :] or overdue(job))
     ]
+
+
+def may_be_chance(history: Sequence[Job]) -> bool:
+    """Whether the last job is a refusal that cost nothing, may be asked for again, and was not yet."""
+    if not history:
+        return False
+    last = history[-1]
+    refused = last.failure_kind is FailureKind.MODERATION and last.kind is JobKind.VIDEO
+    asked = sum(_request(job) == _request(last) for job in history if job.failure_kind not in OUTSIDE_THE_SHOT)
+    return refused and last.retry_allowed and not last.billed_usd and asked == 1
 
 
 def doubt(job: Job) -> str:
@@ -148,19 +169,22 @@ def _refused(history: Sequence[Job]) -> set[str]:
 
 
 def _after_refusal(
-    shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, *, can_anchor: bool
+    shot: StoryboardShot, history: Sequence[Job], policy: GenerationPolicy, *, can_anchor: bool, passed_before: bool
 ) -> Step:
     """The next rung that has something new to offer; then the next model, as what one refuses another may take.
 
-    A model that has refused a prompt is never sent it again as it was.
+    A model that has refused a prompt is never sent it again as it was, but once where it took it before.
     """
     last = history[-1]
     tried = {Strategy(job.strategy) for job in history}
     sent = {job.order.prompt for job in history}
-    reason = f"refused by {last.model}: {last.failure_reason}"
-    left = policy.max_ladder_attempts - _climbed(history)
+    reason = _told(last)
+    left = policy.max_ladder_attempts - _climbed(history) - _equal_tries(history)
     # A shot that has left its model does not climb the ladder a second time.
     if Strategy.OTHER_MODEL not in tried and left > 0:
+        if passed_before and may_be_chance(history):
+            told = f"{reason}; it took the same prompt before, and is asked once more"
+            return replace(_as_before(history), reason=told)
         substitute = next((prompt for prompt in shot.substitutes if prompt not in sent), None)
         anchor = can_anchor and Strategy.IMAGE_ANCHORING not in tried
         owed_first = substitute is not None and Strategy.SHOT_SUBSTITUTION not in tried
@@ -183,6 +207,29 @@ def _after_refusal(
     if len(others) < policy.max_other_models:
         return Attempt(last.attempt + 1, Strategy.OTHER_MODEL, soften(shot.prompt, policy), reason=reason)
     return Stop(refused_everywhere(history), person=True)
+
+
+def _told(refusal: Job) -> str:
+    """Who has refused what, and why."""
+    if refusal.ending is Ending.OUTPUT_REFUSED:
+        return f"{refusal.model} took the prompt, and what it made was refused: {refusal.failure_reason}"
+    return f"refused by {refusal.model}: {refusal.failure_reason}"
+
+
+def _equal_tries(history: Sequence[Job]) -> int:
+    """How many requests were made once more after they were refused."""
+    refused: set[tuple[str, ...]] = set()
+    again: set[tuple[str, ...]] = set()
+    for job in history:
+        again |= {_request(job)} & refused
+        if job.failure_kind is FailureKind.MODERATION:
+            refused.add(_request(job))
+    return len(again)
+
+
+def _request(job: Job) -> tuple[str, ...]:
+    """What a model was asked for, as its moderation sees it."""
+    return job.model, job.kind, job.order.prompt, job.order.start_image or ""
 
 
 def _climbed(history: Sequence[Job]) -> int:
@@ -215,6 +262,9 @@ def _softer(
     if remapped and attempts == 1 and last_words:
         return new[-1] if new else None
     least = {2: Degree.ALL, 3: Degree.NAMED}.get(min(attempts, 3), Degree.IMPERSONAL)
+    if history[-1].ending is Ending.OUTPUT_REFUSED:
+        # Its words passed: what is to be seen has to change.
+        least = Degree.IMPERSONAL
     milder = [one for one in new if one.degree < Degree.SCENE] or list(new)
     return next((one for one in milder if one.degree >= least), milder[-1] if milder else None)
 
@@ -222,7 +272,9 @@ def _softer(
 def refused_everywhere(history: Sequence[Job]) -> str:
     """Why a shot stops that no strategy has brought through, and no model."""
     tried = sorted({job.strategy for job in history if job.failure_kind not in OUTSIDE_THE_SHOT})
-    return f"refused by moderation under every strategy ({', '.join(tried)})"
+    made = sum(job.ending is Ending.OUTPUT_REFUSED for job in history)
+    seen = f"; {made} of them only when the clip was made" if made else ""
+    return f"refused by moderation under every strategy ({', '.join(tried)}){seen}"
 
 
 def _after_failure(history: Sequence[Job], policy: GenerationPolicy) -> Step:
@@ -273,10 +325,15 @@ def _once_more(history: Sequence[Job]) -> Attempt:
     """The same attempt, after one that failed outside the shot; from the same picture, where it had one."""
     last = history[-1]
     reason = f"the attempt before failed outside the shot ({last.failure_kind})"
-    picture = _picture_of(history)
-    if picture is None:
+    if _picture_of(history) is None:
         return _again(history, reason)
-    return Attempt(last.attempt + 1, Strategy(last.strategy), last.order.prompt, image=picture, reason=reason)
+    return replace(_as_before(history), reason=reason)
+
+
+def _as_before(history: Sequence[Job]) -> Attempt:
+    """The last clip once more, from the same picture, where it had one."""
+    last = history[-1]
+    return Attempt(last.attempt + 1, Strategy(last.strategy), last.order.prompt, image=_picture_of(history))
 
 
 def _picture_of(history: Sequence[Job]) -> Job | None:

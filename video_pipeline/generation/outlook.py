@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 
 from video_pipeline.generation.job_driver import is_overdue
-from video_pipeline.generation.ladder import Attempt, next_step, owed
+from video_pipeline.generation.ladder import Attempt, may_be_chance, next_step, owed
 from video_pipeline.generation.serving import can_anchor, never_by, stand_in, standing_in
 from video_pipeline.ledger import Job, JobState, Ledger
 from video_pipeline.policy import Policy
@@ -31,7 +31,8 @@ def shots_not_to_buy(
             late = owed(history, lambda job: is_overdue(job, policy.generation))
             rest = [job for job in history if job not in late]
             anchor = bool(rest) and can_anchor(plan, decision, rest, catalogue, policy.routing, state)
-            step = next_step(shot, rest, policy.generation, can_anchor=anchor)
+            passed = may_be_chance(rest) and ledger.jobs.passed_before(rest[-1])
+            step = next_step(shot, rest, policy.generation, can_anchor=anchor, passed_before=passed)
             if isinstance(step, Attempt):
                 out = never_by(step, history)
                 if stand_in(plan, decision, catalogue, policy.routing, state, out) is not None:

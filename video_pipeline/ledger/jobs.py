@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.errors import LedgerError
@@ -137,6 +137,22 @@ class Jobs:
         )
         with self._engine.connect() as connection:
             return [FirstAnswer(*row) for row in connection.execute(asked)]
+
+    def passed_before(self, job: Job) -> bool:
+        """Whether its model has once made something of the very prompt, from the very picture, for whichever clip."""
+        made = (JobState.RENDERED, JobState.STORED, JobState.ACCEPTED, JobState.REJECTED)
+        passed = exists().where(
+            jobs.c.provider == job.provider,
+            jobs.c.model == job.model,
+            jobs.c.kind == job.kind.value,
+            jobs.c.render_order["prompt"].astext == job.order.prompt,
+            jobs.c.render_order["start_image"].astext.is_not_distinct_from(job.order.start_image),
+            jobs.c.state.in_([state.value for state in made]),
+            jobs.c.cached_from.is_(None),
+            jobs.c.submitted_at.is_not(None),
+        )
+        with self._engine.connect() as connection:
+            return connection.execute(select(passed)).scalar_one()
 
     def in_state(self, *states: JobState) -> list[Job]:
         return self._where(jobs.c.state.in_([state.value for state in states]))

@@ -43,6 +43,7 @@ JOB_FAULTS = {
 READ_FAULTS = {
     "status_500": "a status read fails with 500",
     "unknown_status": "a status read gives a status word that nobody knows",
+    "retry_allowed": "a result without a file says that the same may be asked for again",
     "result_503": "a result read fails with 503",
     "listing_503": "the listing of requests fails with 503",
     "billing_503": "a read of the billing fails with 503",

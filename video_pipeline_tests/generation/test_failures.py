@@ -14,6 +14,7 @@ from video_pipeline.generation import PROVIDERS, find_unknown, resolve_unknown
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.ledger import FailureKind, Job, JobKind, JobState, Mark, ReviewState
 from video_pipeline.ledger.schema import clip_marks, jobs
+from video_pipeline.orders import Ending
 from video_pipeline.routing import Tier
 from video_pipeline_tests.contract.edge import usd
 from video_pipeline_tests.contract.orders import brief_of
@@ -127,6 +128,23 @@ def test_a_refusal_of_the_finished_clip_is_paid_for_and_climbs_the_ladder(stage:
     stage.edge.fault("refuse_output")
     clip = stage.one(brief_of("A man smiling at the sea"))
     assert (clip.status, clip.strategy, clip.billed_usd) == (ClipStatus.GENERATED, "prompt_remapping", 2 * PRICE)
+    refused, made = stage.jobs()
+    assert (refused.ending, made.ending) == (Ending.OUTPUT_REFUSED, None)
+    assert made.reason.startswith("sandbox/sprint took the prompt, and what it made was refused")
+
+
+def test_a_prompt_that_passed_before_is_asked_once_more_where_its_provider_allows_that(stage: Stage) -> None:
+    for fault in ("refuse_input", "retry_allowed"):
+        stage.edge.fault(fault)
+    clip = stage.one(brief_of(HARBOUR, brief_id="new"))
+    assert stage.jobs()[0].ending is Ending.PROMPT_REFUSED
+    assert clip.strategy != "original", "nothing says that it was chance"
+    stage.one(brief_of(HARBOUR, brief_id="passes", duration_s=2))
+    for fault in ("refuse_input", "retry_allowed"):
+        stage.edge.fault(fault)
+    clip = stage.one(brief_of(HARBOUR, brief_id="longer", duration_s=3))
+    assert (clip.status, clip.strategy, clip.attempts) == (ClipStatus.GENERATED, "original", 2)
+    assert clip.billed_usd == 3 * PRICE
 
 
 def test_a_refused_segment_climbs_and_the_other_does_not(stage: Stage) -> None:

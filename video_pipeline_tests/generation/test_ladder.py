@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Sequence
-from typing import NamedTuple
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import example, given, settings
@@ -17,10 +18,12 @@ from video_pipeline.generation.ladder import (
     Step,
     Stop,
     Strategy,
+    may_be_chance,
     next_step,
     soften,
 )
 from video_pipeline.ledger import OUTSIDE_THE_SHOT, FailureKind, Job, JobKind, JobState
+from video_pipeline.orders import Ending
 from video_pipeline.policy import GenerationPolicy, load_policy
 from video_pipeline_tests.generation.histories import MODELS, accepted, first, refused, rejected, row, shot_of
 
@@ -211,6 +214,46 @@ def test_a_clip_from_a_picture_that_failed_is_tried_once_more_from_it() -> None:
     history.append(row(attempt_at(SHOT, *history), JobState.FAILED, FailureKind.GENERATION))
     again = attempt_at(SHOT, *history)
     assert (again.strategy, again.kind, again.image) == (Strategy.MODIFIED_PROMPT, JobKind.VIDEO, history[3])
+
+
+def test_what_its_model_took_before_is_asked_once_more_where_that_costs_nothing_and_is_allowed() -> None:
+    chance = row(first(SHOT), JobState.FAILED, FailureKind.MODERATION)
+    again = next_step(SHOT, [chance], POLICY, can_anchor=True, passed_before=True)
+    assert isinstance(again, Attempt)
+    assert (again.number, again.strategy, again.prompt) == (1, Strategy.ORIGINAL, SHOT.prompt)
+    assert again.reason.endswith("because of moderation; it took the same prompt before, and is asked once more")
+    history = [chance, row(again, JobState.FAILED, FailureKind.MODERATION)]
+    assert not may_be_chance(history)
+    history += [refused(attempt_at(SHOT, *history))]
+    history += [refused(attempt_at(SHOT, *history))]
+    assert [job.strategy for job in history[2:]] == [Strategy.PROMPT_REMAPPING, Strategy.SHOT_SUBSTITUTION]
+    # It counts as one of the three.
+    assert attempt_at(SHOT, *history).strategy is Strategy.OTHER_MODEL
+
+
+@pytest.mark.parametrize(
+    "fields", [{"retry_allowed": False}, {"billed_usd": Decimal(1)}], ids=["not allowed", "billed"]
+)
+def test_what_may_not_be_asked_again_or_cost_something_is_not(fields: dict[str, Any]) -> None:
+    refusal = row(first(SHOT), JobState.FAILED, FailureKind.MODERATION, **fields)
+    assert not may_be_chance([refusal])
+    found = next_step(SHOT, [refusal], POLICY, can_anchor=True, passed_before=True)
+    assert isinstance(found, Attempt)
+    assert found.strategy is Strategy.PROMPT_REMAPPING
+
+
+def test_after_an_output_that_was_refused_what_is_to_be_seen_changes() -> None:
+    shot = shot_of("A sad fisherman mends a net by the harbour", broll=())
+    seen = row(first(shot), JobState.FAILED, FailureKind.MODERATION, ending=Ending.OUTPUT_REFUSED)
+    said = row(first(shot), JobState.FAILED, FailureKind.MODERATION, ending=Ending.PROMPT_REFUSED)
+    softer = attempt_at(shot, seen, can_anchor=False)
+    assert softer.prompt == "Medium shot, minimal expression, a distant figure mends a net by the harbour"
+    assert softer.prompt != attempt_at(shot, said, can_anchor=False).prompt
+    assert softer.reason.startswith("sandbox/sprint took the prompt, and what it made was refused: because of")
+    assert attempt_at(shot, said, can_anchor=False).reason.startswith("refused by sandbox/sprint: because of")
+    stop = step(shot, seen, policy=POLICY.model_copy(update={"max_ladder_attempts": 0, "max_other_models": 0}))
+    assert isinstance(stop, Stop)
+    assert stop.reason.endswith("; 1 of them only when the clip was made")
 
 
 @pytest.mark.parametrize("kind", sorted(OUTSIDE_THE_SHOT))

@@ -180,7 +180,7 @@ class Fal:
         http_status, body = self._answer(booked, booked.ending)
         headers = {"x-fal-request-id": booked.request_id}
         if http_status != 200:
-            headers["X-Fal-Retryable"] = "false"
+            headers["X-Fal-Retryable"] = "true" if self._faults.take("retry_allowed", *booked.subjects) else "false"
         return JSONResponse(body, http_status, headers=headers)
 
     def _cancel(self, booked: BookedRequest) -> JSONResponse:
