@@ -1,6 +1,7 @@
 """The adapters over real connections to the sandbox."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -32,6 +33,14 @@ def client(run: Run) -> Iterator[httpx.AsyncClient]:
     opened = httpx.AsyncClient(timeout=10, trust_env=False, verify=False)
     yield opened
     run(opened.aclose())
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that nobody listens on, held so that nobody else can either."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import httpx
 import pytest
 from PIL import Image
 
-from video_pipeline.errors import ConfigurationError, LedgerError
+from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation import PROVIDERS, check_wires
-from video_pipeline.generation.providers import JobFailed, NotAccepted, Rendered, SubmitUnknown, Undecided
+from video_pipeline.generation.providers import JobFailed, NotAccepted, SubmitUnknown, Undecided
 from video_pipeline.generation.providers.comfyui import VENDOR, ComfyUIProvider, ComfyUISection, ComfyUIWire, Queue
 from video_pipeline.ledger import FailureKind, Job
 from video_pipeline.media import probe
@@ -29,6 +29,7 @@ from video_pipeline_tests.contract.answering import answering
 from video_pipeline_tests.contract.conftest import Run, with_receipt
 from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of, job_of
+from video_pipeline_tests.contract.test_every_provider import booked, ended, submitted
 from video_pipeline_tests.contract.vendors import rendered_by_comfyui
 
 OWN = load_own_gpu_catalogue()
@@ -66,26 +67,11 @@ def job(request: pytest.FixtureRequest, own_catalogue: Catalogue, policy: Policy
     return job_of(brief_of(f"waves on a beach, {request.node.name}"), own_catalogue, policy)
 
 
-def submitted(run: Run, comfyui: ComfyUIProvider, job: Job) -> Job:
-    return with_receipt(job, run(comfyui.submit(job)))
-
-
-async def ended(comfyui: ComfyUIProvider, job: Job) -> Rendered:
-    async with asyncio.timeout(20):
-        while not await comfyui.poll(job):
-            await asyncio.sleep(0.02)
-        return await comfyui.result(job)
-
-
 def changed(job: Job, node: str, **inputs: Any) -> Job:
     """The job with other inputs of a node than its order asks for."""
     workflow = json.loads(json.dumps(job.request["arguments"]))
     workflow[node]["inputs"] |= inputs
     return replace(job, request=job.request | {"arguments": workflow})
-
-
-def booked(edge: Edge, job: Job) -> list[dict[str, Any]]:
-    return [request for request in edge.requests() if request["input"] == job.request["arguments"]]
 
 
 def test_a_workflow_is_rendered_once_for_nothing_and_its_seconds_are_told(
@@ -102,17 +88,6 @@ def test_a_workflow_is_rendered_once_for_nothing_and_its_seconds_are_told(
     assert info.video is not None
     assert (info.video.size, info.duration_s) == ((108, 192), pytest.approx(1, abs=0.1))
     assert rendered.gpu_s is not None and 0 < rendered.gpu_s < 20
-
-
-def test_nothing_is_rendered_where_the_last_moment_says_no(
-    run: Run, comfyui: ComfyUIProvider, edge: Edge, job: Job
-) -> None:
-    def lost() -> None:
-        raise LedgerError("another worker holds the clip")
-
-    with pytest.raises(LedgerError, match="another worker"):
-        run(comfyui.submit(job, before=lost))
-    assert booked(edge, job) == []
 
 
 def test_nothing_is_moderated(run: Run, comfyui: ComfyUIProvider, own_catalogue: Catalogue, policy: Policy) -> None:

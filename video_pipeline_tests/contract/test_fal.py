@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import json
-import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,13 +19,11 @@ from video_pipeline.generation.providers import (
     BilledLine,
     JobFailed,
     NotAccepted,
-    Rendered,
     SubmitUnknown,
     Undecided,
 )
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.ledger import FailureKind, Job, JobKind
-from video_pipeline.media import probe
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue
 from video_pipeline.wire import Bounds
@@ -34,20 +31,7 @@ from video_pipeline_tests.contract.answering import answering
 from video_pipeline_tests.contract.conftest import Run, with_receipt
 from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of, job_of
-
-
-def submitted(run: Run, fal: FalProvider, job: Job) -> Job:
-    return with_receipt(job, run(fal.submit(job)))
-
-
-async def ended(fal: FalProvider, job: Job, *, limit_s: float = 20.0) -> Rendered:
-    """Polls as the engine does, quicker."""
-    async with asyncio.timeout(limit_s):
-        while True:
-            with contextlib.suppress(Undecided):
-                if await fal.poll(job):
-                    return await fal.result(job)
-            await asyncio.sleep(0.02)
+from video_pipeline_tests.contract.test_every_provider import booked, ended, submitted
 
 
 def changed(job: Job, **arguments: Any) -> Job:
@@ -55,33 +39,10 @@ def changed(job: Job, **arguments: Any) -> Job:
     return replace(job, request=job.request | {"arguments": job.request["arguments"] | arguments})
 
 
-def requests_for(edge: Edge, job: Job) -> list[dict]:
-    return [request for request in edge.requests() if request["input"] == job.request["arguments"]]
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """A port that nobody listens on, held so that nobody else can either."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
-
-
-def test_a_submit_is_billed_once_and_ends_in_a_file(
-    run: Run, fal: FalProvider, client: httpx.AsyncClient, edge: Edge, job: Job, tmp_path
-) -> None:
+def test_a_receipt_tells_where_to_cancel(run: Run, fal: FalProvider, job: Job) -> None:
     bought = submitted(run, fal, job)
-    rendered = run(ended(fal, bought))
-    [booked] = requests_for(edge, job)
-    assert booked["request_id"] == bought.provider_job_id
-    assert Decimal(booked["usd"]) == job.expected_usd
     assert bought.receipt is not None
     assert bought.receipt["cancel_url"] == f"{bought.receipt['response_url']}/cancel"
-    clip = tmp_path / "clip.mp4"
-    clip.write_bytes(run(client.get(rendered.media_url)).content)
-    info = probe(clip)
-    assert info.video is not None
-    assert (info.video.size, info.duration_s) == ((108, 192), pytest.approx(1, abs=0.1))
 
 
 def test_a_picture_is_bought_the_same_way(
@@ -102,19 +63,7 @@ def test_a_refusal_for_now_is_transient_and_bought_nothing(
         run(fal.submit(job))
     assert (refused.value.kind, refused.value.retry_after_s) == (FailureKind.TRANSIENT, retry_after_s)
     assert refused.value.documented is False
-    assert requests_for(edge, job) == []
-
-
-@pytest.mark.parametrize(
-    ("fault", "bought"), [("submit_500", 0), ("drop_before_accept", 0), ("drop_after_accept", 1)]
-)
-def test_a_lost_answer_is_unknown_whether_it_was_bought_or_not(
-    run: Run, fal: FalProvider, edge: Edge, job: Job, fault: str, bought: int
-) -> None:
-    edge.fault(fault)
-    with pytest.raises(SubmitUnknown):
-        run(fal.submit(job))
-    assert len(requests_for(edge, job)) == bought
+    assert booked(edge, job) == []
 
 
 def test_an_answer_that_comes_too_late_is_unknown_and_was_bought(
@@ -130,26 +79,9 @@ def test_an_answer_that_comes_too_late_is_unknown_and_was_bought(
     with pytest.raises(SubmitUnknown):
         run(impatient())
     deadline = time.monotonic() + 10
-    while not requests_for(edge, job) and time.monotonic() < deadline:
+    while not booked(edge, job) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert len(requests_for(edge, job)) == 1
-
-
-def test_a_provider_that_nobody_reaches_has_bought_nothing(
-    run: Run, client: httpx.AsyncClient, job: Job, closed_port: int
-) -> None:
-    nowhere = f"http://127.0.0.1:{closed_port}"
-    fal = FalProvider(client, key="k", queue_url=nowhere, api_url=nowhere)
-    with pytest.raises(NotAccepted) as refused:
-        run(fal.submit(job))
-    assert refused.value.kind is FailureKind.TRANSIENT
-
-
-def test_a_receipt_that_cannot_be_read_is_unknown(run: Run, client: httpx.AsyncClient, job: Job) -> None:
-    with answering(200, b"<html>ok</html>") as server:
-        fal = FalProvider(client, key="k", queue_url=server.base_url, api_url=server.base_url)
-        with pytest.raises(SubmitUnknown):
-            run(fal.submit(job))
+    assert len(booked(edge, job)) == 1
 
 
 @pytest.mark.parametrize(
@@ -184,34 +116,7 @@ def test_a_key_that_no_header_can_carry_has_bought_nothing(
 ) -> None:
     with pytest.raises(NotAccepted):
         run(edge.fal(client, key=key).submit(job))
-    assert requests_for(edge, job) == []
-
-
-def test_a_model_that_is_not_there_makes_the_request_invalid(run: Run, fal: FalProvider, job: Job) -> None:
-    with pytest.raises(NotAccepted) as refused:
-        run(fal.submit(replace(job, request=job.request | {"endpoint": "sandbox/nobody/text-to-video"})))
-    assert refused.value.kind is FailureKind.INVALID
-
-
-@pytest.mark.parametrize(
-    ("fault", "kind", "billed"),
-    [
-        ("refuse_input", FailureKind.MODERATION, False),
-        ("refuse_output", FailureKind.MODERATION, True),
-        ("job_failed", FailureKind.GENERATION, False),
-    ],
-)
-def test_a_job_that_ends_without_a_file_says_why_and_whether_it_is_billed(
-    run: Run, fal: FalProvider, edge: Edge, job: Job, fault: str, kind: FailureKind, billed: bool
-) -> None:
-    edge.fault(fault)
-    with pytest.raises(JobFailed) as failed:
-        run(ended(fal, submitted(run, fal, job)))
-    assert (failed.value.kind, failed.value.ending in fal.terms.billed) == (kind, billed)
-    if kind is FailureKind.MODERATION:
-        assert failed.value.retry_allowed is False  # X-Fal-Retryable: false
-    [booked] = requests_for(edge, job)
-    assert (Decimal(booked["usd"]) > 0) is billed
+    assert booked(edge, job) == []
 
 
 @pytest.mark.parametrize(
@@ -232,40 +137,13 @@ def test_a_request_at_fault_is_invalid_and_would_be_again(run: Run, fal: FalProv
     assert (failed.value.kind, failed.value.ending in fal.terms.billed) == (FailureKind.INVALID, False)
 
 
-@pytest.mark.parametrize("fault", ["status_500", "unknown_status", "result_503"])
-def test_trouble_while_reading_is_not_the_end_of_a_job(
-    run: Run, fal: FalProvider, edge: Edge, job: Job, fault: str
-) -> None:
-    bought = submitted(run, fal, job)
-    edge.fault(fault, times=3)
-    assert run(ended(fal, bought)).media_url
-    assert len(requests_for(edge, job)) == 1
-
-
 def test_a_stuck_job_never_ends_and_can_be_given_up(run: Run, fal: FalProvider, edge: Edge, job: Job) -> None:
     edge.fault("stuck")
     bought = submitted(run, fal, job)
     assert [run(fal.poll(bought)) for _ in range(3)] == [False] * 3
     run(fal.cancel(bought))
-    [booked] = requests_for(edge, job)
-    assert booked["outcome"] == "canceled"
-
-
-def test_a_request_that_the_provider_does_not_know_is_asked_for_again(run: Run, fal: FalProvider, job: Job) -> None:
-    forgotten = with_receipt(job, fal.receipt(job, "00000000-0000-0000-0000-000000000000"))
-    with pytest.raises(Undecided, match="HTTP 404"):
-        run(fal.poll(forgotten))
-
-
-def test_a_network_that_fails_while_polling_is_not_an_end(
-    run: Run, client: httpx.AsyncClient, job: Job, closed_port: int
-) -> None:
-    nowhere = f"http://127.0.0.1:{closed_port}"
-    fal = FalProvider(client, key="k", queue_url=nowhere, api_url=nowhere)
-    bought = with_receipt(job, fal.receipt(job, "00000000-0000-0000-0000-000000000000"))
-    for read in (fal.poll, fal.result):
-        with pytest.raises(Undecided, match="could not be reached"):
-            run(read(bought))
+    [there] = booked(edge, job)
+    assert there["outcome"] == "canceled"
 
 
 @pytest.mark.parametrize("body", [b"<html>busy</html>", b"[]", b'"COMPLETED"'])
@@ -365,10 +243,10 @@ def lose(run: Run, fal: FalProvider, edge: Edge, job: Job, *, fault: str = "drop
 
 def test_a_lost_submit_is_found_by_its_input(run: Run, fal: FalProvider, edge: Edge, job: Job) -> None:
     lose(run, fal, edge, job)
-    [booked] = requests_for(edge, job)
+    [there] = booked(edge, job)
     found = run(fal.find(job, known_ids=frozenset()))
     assert found is not None
-    assert found.provider_job_id == booked["request_id"]
+    assert found.provider_job_id == there["request_id"]
     assert run(ended(fal, with_receipt(job, found))).media_url
 
 
@@ -432,7 +310,7 @@ def test_a_lost_submit_is_found_behind_a_page_of_others(run: Run, fal: FalProvid
     run(others())
     found = run(fal.find(job, known_ids=frozenset()))
     assert found is not None
-    assert [found.provider_job_id] == [request["request_id"] for request in requests_for(edge, job)]
+    assert [found.provider_job_id] == [request["request_id"] for request in booked(edge, job)]
 
 
 def billing(*events: dict[str, Any], **more: Any) -> bytes:

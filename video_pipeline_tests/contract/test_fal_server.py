@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from video_pipeline.clips import ClipStatus
-from video_pipeline.generation import PROVIDERS, check_wires
-from video_pipeline.generation.providers import JobFailed, NotAccepted
+from video_pipeline.generation import PROVIDERS
+from video_pipeline.generation.providers import NotAccepted
 from video_pipeline.generation.providers.fal import FalServer
 from video_pipeline.ledger import FailureKind, Job, Ledger
 from video_pipeline.policy import Policy
@@ -15,9 +15,10 @@ from video_pipeline.routing import Catalogue
 from video_pipeline.settings import Settings
 from video_pipeline.storage import LocalStore
 from video_pipeline_tests.contract.answering import answering
-from video_pipeline_tests.contract.conftest import Run, with_receipt
+from video_pipeline_tests.contract.conftest import Run
 from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of, job_of
+from video_pipeline_tests.contract.vendors import rendered_by_fal_server
 from video_pipeline_tests.generation.stage import Stage, quick
 
 URL = "VIDEO_PIPELINE_FAL_SERVER_URL"
@@ -26,9 +27,7 @@ VENDOR = PROVIDERS[FalServer.name]
 
 @pytest.fixture
 def catalogue(sandbox_catalogue: Catalogue) -> Catalogue:
-    """The sandbox's models at the server: an entry of fal's is one of the server's with another provider."""
-    models = tuple(model.model_copy(update={"provider": VENDOR.name}) for model in sandbox_catalogue.models)
-    return check_wires(sandbox_catalogue.model_copy(update={"models": models, "anchor": None}))
+    return rendered_by_fal_server(sandbox_catalogue)
 
 
 @pytest.fixture
@@ -74,14 +73,3 @@ def test_what_it_says_is_believed_as_nobody_is_on_the_way(run: Run, client: http
         with answering(status, b'{"detail": "no"}') as server, pytest.raises(NotAccepted) as refused:
             run(at(server.base_url, client).submit(job))
         assert (refused.value.kind, refused.value.documented) == (kind, True)
-
-
-def test_a_request_that_it_has_forgotten_is_made_again(
-    run: Run, edge: Edge, client: httpx.AsyncClient, job: Job
-) -> None:
-    server = VENDOR.connect_sandbox(edge.base_url, client)
-    forgotten = with_receipt(job, server.receipt(job, "00000000-0000-0000-0000-000000000000"))
-    with pytest.raises(JobFailed) as failed:
-        run(server.poll(forgotten))
-    assert failed.value.kind is FailureKind.TRANSIENT
-    assert failed.value.ending not in server.terms.billed

@@ -24,7 +24,7 @@ from video_pipeline.routing import Catalogue, Model, RoutingState, Tier, Unit, l
 from video_pipeline_tests.contract.conftest import Run
 from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of, plan_of
-from video_pipeline_tests.contract.test_fal import ended, requests_for, submitted
+from video_pipeline_tests.contract.test_every_provider import booked, ended, submitted
 
 REAL = load_catalogue(sandbox=False)
 PICTURE = "data:image/png;base64,AAAA"
@@ -135,10 +135,10 @@ def test_a_request_to_a_model_is_taken_and_booked_at_its_length(
     edge.fault("stuck")  # What is booked is known on acceptance; nothing need be rendered.
     job = job_for(model, policy)
     run(PROVIDERS[model.provider].connect_sandbox(edge.base_url, client).submit(job))
-    [booked] = requests_for(edge, job)
-    assert job.request["endpoint"] in booked["endpoint"]
-    assert float(booked["seconds"]) == pytest.approx(_booked_s(job, model), abs=1e-4)
-    assert Decimal(booked["usd"]) > 0
+    [there] = booked(edge, job)
+    assert job.request["endpoint"] in there["endpoint"]
+    assert float(there["seconds"]) == pytest.approx(_booked_s(job, model), abs=1e-4)
+    assert Decimal(there["usd"]) > 0
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def test_a_request_that_starts_from_a_picture_is_taken(
     if wire is not None:
         assert job.request["endpoint"] == wire.image_to_video
     run(PROVIDERS[model.provider].connect_sandbox(edge.base_url, client).submit(job))
-    [booked] = requests_for(edge, job)
-    assert float(booked["seconds"]) == pytest.approx(_booked_s(job, model), abs=1e-4)
+    [there] = booked(edge, job)
+    assert float(there["seconds"]) == pytest.approx(_booked_s(job, model), abs=1e-4)
 
 
 def test_the_picture_of_the_third_rung_is_taken(run: Run, fal: FalProvider, edge: Edge, policy: Policy) -> None:
@@ -175,8 +175,8 @@ def test_the_picture_of_the_third_rung_is_taken(run: Run, fal: FalProvider, edge
     endpoint = VENDOR.wire.model_validate(REAL.anchor_model.wire).text_to_image
     assert (job.request["endpoint"], job.expected_usd) == (endpoint, REAL.anchor_model.usd_per_image)
     run(fal.submit(job))
-    [booked] = requests_for(edge, job)
-    assert (Decimal(booked["seconds"]), Decimal(booked["usd"]) > 0) == (0, True)
+    [there] = booked(edge, job)
+    assert (Decimal(there["seconds"]), Decimal(there["usd"]) > 0) == (0, True)
 
 
 def test_a_request_to_a_real_model_renders_what_was_decided(

@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 
-from video_pipeline.generation import PROVIDERS
+from video_pipeline.generation import PROVIDERS, check_wires
 from video_pipeline.generation.providers import Recovery, comfyui
+from video_pipeline.generation.providers.fal import FalServer
 from video_pipeline.orders import Orientation
 from video_pipeline.publishing import PLATFORMS
 from video_pipeline.routing import Catalogue, Durations, Frames, Model, Price, Unit
@@ -36,6 +37,12 @@ def rendered_by_comfyui(catalogue: Catalogue) -> Catalogue:
     return catalogue.model_copy(update={"models": models, "anchor": None})
 
 
+def rendered_by_fal_server(catalogue: Catalogue) -> Catalogue:
+    """The catalogue at the team's own server: an entry of fal's is one of the server's with another provider."""
+    models = tuple(model.model_copy(update={"provider": FalServer.name}) for model in catalogue.models)
+    return check_wires(catalogue.model_copy(update={"models": models, "anchor": None}))
+
+
 def sold_by_kiln(catalogue: Catalogue) -> Catalogue:
     """The catalogue with every model bought through Kiln: its rows are what a stranger would write."""
     anchor = catalogue.anchor_model.model_copy(
@@ -62,6 +69,8 @@ def offered_by(catalogue: Catalogue, provider: str) -> Catalogue:
     """The sandbox's catalogue with every model at a provider, whether that sells it or is a server of one's own."""
     if provider == comfyui.VENDOR.name:
         return rendered_by_comfyui(catalogue)
+    if provider == FalServer.name:
+        return rendered_by_fal_server(catalogue)
     return sold_by(catalogue, provider) if provider in SOLD else catalogue
 
 
