@@ -17,6 +17,7 @@ from video_pipeline.policy import Policy, load_policy
 from video_pipeline.publishing import PLATFORMS
 from video_pipeline.routing import Catalogue, load_catalogue
 from video_pipeline.scratch import scratch_folder
+from video_pipeline_tests.clock import stay_in_the_day
 from video_pipeline_tests.contract import kiln, plaza
 from video_pipeline_tests.contract.edge import Edge, running_edge
 from video_pipeline_tests.contract.vendors import register
@@ -29,6 +30,9 @@ _LONG_FIRST = ("end_to_end", "crash", "integration", "upscaling")
 # here and in the processes that tests start.
 if os.environ.get("PYTEST_XDIST_WORKER"):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Modules say `DAY = today()`, and are run minutes later; what they test asks again.
+stay_in_the_day()
 
 # No deadline: how long an example takes says something of the machine, not of the law.
 settings.register_profile("suite", max_examples=60, deadline=None)

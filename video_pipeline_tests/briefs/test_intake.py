@@ -15,6 +15,7 @@ from sqlalchemy import insert, select
 from video_pipeline.alerts import Alert, Delivery, Notifier
 from video_pipeline.briefs import NO_FOLDER, BiblesFolder, Brief, DayIntake, example_files, read_bibles, take_in
 from video_pipeline.briefs import intake as intake_module
+from video_pipeline.days import today
 from video_pipeline.ledger import Ledger, PublicationState
 from video_pipeline.ledger.schema import briefs, publications
 from video_pipeline.policy import load_policy
@@ -460,7 +461,7 @@ def test_a_brief_arrives_when_its_file_does_whatever_time_is_copied_with_it(
 def test_a_brief_that_was_laid_into_a_day_to_come_arrives_when_the_day_begins(
     ledger: Ledger, inbox: Path, take: TakeIn
 ):
-    day = datetime.now(UTC).date() + timedelta(days=3)
+    day = today() + timedelta(days=3)
     _drop(inbox / str(day), "a.json", a_document("ahead"))
     take(day, today=day)
     assert _arrivals(ledger)["ahead"] == datetime.combine(day, datetime.min.time(), UTC)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from video_pipeline.cli.app import app
+from video_pipeline.days import today
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.feedback import ClipFact, RecordedDay
 from video_pipeline.ledger import Actor, FailureKind, JobState, Ledger, StandingStatus
@@ -112,7 +113,7 @@ def test_the_answer_is_a_table_and_sentences(house: Ledger, tmp_path: Path):
         ("2026-11-21..2026-11-20", "ends before it begins"),
         ("yesterday", "yesterday is not a day"),
         ("2026-11-20..", " is not a day"),
-        (f"2026-11-20..{date.today() + timedelta(days=2)}", "only past days"),
+        (f"2026-11-20..{today() + timedelta(days=2)}", "only past days"),
         ("2026-03-01..2026-03-09", "was ever planned"),
     ],
     ids=["backwards", "no day", "open end", "future", "never run"],

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from video_pipeline.alerts import Alert, Delivery, Notifier
 from video_pipeline.briefs.inbox import files_by_day
+from video_pipeline.days import today
 from video_pipeline.definitions import build_defs
 from video_pipeline.defs.assets.briefs import briefs
 from video_pipeline.defs.nights import ENDS, WEEK_ENDS, unscored_nights
@@ -53,10 +54,6 @@ from video_pipeline_tests.ledger.rows import a_job, accepted, reserved, submitte
 
 DEFS = build_defs()
 BRIEF = "brief_id: {name}\ntitle: T\nplatforms: [tiktok]\nprompt: A cup\nduration_s: 1\nquality: draft\n"
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()
 
 
 def _drop_brief(services: Services, name: str, folder: str = "") -> None:
@@ -131,7 +128,7 @@ class TestBriefArrival:
         first = self._tick(services, instance, None)
         assert isinstance(first, dg.SensorResult)
         (request,) = first.run_requests or []
-        assert request.partition_key == _today().isoformat()
+        assert request.partition_key == today().isoformat()
         assert isinstance(self._tick(services, instance, first.cursor), dg.SkipReason)
 
     def test_another_brief_starts_it_again_under_another_run_key(
@@ -139,14 +136,14 @@ class TestBriefArrival:
     ) -> None:
         _drop_brief(services, "cup")
         first = self._tick(services, instance, None)
-        _drop_brief(services, "saucer", folder=_today().isoformat())
+        _drop_brief(services, "saucer", folder=today().isoformat())
         assert isinstance(first, dg.SensorResult)
         second = self._tick(services, instance, first.cursor)
         assert isinstance(second, dg.SensorResult)
         assert [one.run_key for one in first.run_requests or []] != [one.run_key for one in second.run_requests or []]
 
     def test_briefs_of_another_day_are_not_todays(self, services: Services, instance: dg.DagsterInstance) -> None:
-        _drop_brief(services, "cup", folder=(_today() - timedelta(days=1)).isoformat())
+        _drop_brief(services, "cup", folder=(today() - timedelta(days=1)).isoformat())
         assert isinstance(self._tick(services, instance, None), dg.SkipReason)
 
     def test_a_file_that_is_still_written_starts_nothing_until_it_is_complete(
@@ -169,7 +166,7 @@ class TestBriefArrival:
         # The clock of the share runs ahead, so no file is ever old enough.
         behind = time.time() - 1000
         monkeypatch.setattr("video_pipeline.briefs.folder.time.time", lambda: behind)
-        day = _today().isoformat()
+        day = today().isoformat()
         ran = dg.materialize_to_memory([briefs], partition_key=day, instance=instance, resources=parts(services))
         assert [brief.brief_id for brief in ran.output_for_node("briefs")] == ["cup"]
 
@@ -218,9 +215,9 @@ class TestCostDrift:
         self, services: Services, instance: dg.DagsterInstance
     ) -> None:
         governance = services.ledger.governance
-        governance.set_tier("preview", TierState.FROZEN, by=Actor.DRIFT, day=_today(), evidence={})
+        governance.set_tier("preview", TierState.FROZEN, by=Actor.DRIFT, day=today(), evidence={})
         cursor = self._settle(services, instance)
-        governance.set_tier("preview", TierState.OPEN, by=Actor.PERSON, day=_today(), evidence={})
+        governance.set_tier("preview", TierState.OPEN, by=Actor.PERSON, day=today(), evidence={})
         answer = self._tick(services, instance, cursor)
         assert isinstance(answer, dg.SensorResult)
         (event,) = answer.asset_events
@@ -254,7 +251,7 @@ class TestSpendCeiling:
         self, services_with: ServicesWith, instance: dg.DagsterInstance, usd: str, titles: dict[str, int]
     ) -> None:
         services = services_with({"budget": {"daily_ceiling_usd": "1.00", "alert_share": 0.8}})
-        reserved(services.ledger, a_job(day=_today(), expected_usd=Decimal(usd)))
+        reserved(services.ledger, a_job(day=today(), expected_usd=Decimal(usd)))
         for _ in range(2):
             context = dg.build_sensor_context(instance=instance, resources=parts(services))
             answer = spend_ceiling_sensor(context)
@@ -268,14 +265,14 @@ class TestSpendCeiling:
         self, services_with: ServicesWith, instance: dg.DagsterInstance
     ) -> None:
         services = services_with({"budget": {"daily_ceiling_usd": "1.00"}})
-        reserved(services.ledger, a_job(day=_today() - timedelta(days=9), expected_usd=Decimal("1.00")))
+        reserved(services.ledger, a_job(day=today() - timedelta(days=9), expected_usd=Decimal("1.00")))
         with dg.build_sensor_context(instance=instance, resources=parts(services)) as context:
             spend_ceiling_sensor(context)
         assert _alerts(services) == {"The daily ceiling is reached": 1}
 
     def test_yesterdays_spend_is_not_todays(self, services_with: ServicesWith, instance: dg.DagsterInstance) -> None:
         services = services_with({"budget": {"daily_ceiling_usd": "1.00"}})
-        reserved(services.ledger, a_job(day=_today(), expected_usd=Decimal("1.00")))
+        reserved(services.ledger, a_job(day=today(), expected_usd=Decimal("1.00")))
         with services.ledger.engine.begin() as connection:
             connection.execute(text("UPDATE spend SET spent_on = spent_on - 1"))
         with dg.build_sensor_context(instance=instance, resources=parts(services)) as context:
@@ -284,7 +281,7 @@ class TestSpendCeiling:
 
 
 NOW = datetime.now(UTC)
-ANCIENT = _today() - timedelta(days=90)
+ANCIENT = today() - timedelta(days=90)
 
 
 class TestNightWatch:
@@ -316,7 +313,7 @@ class TestNightWatch:
         self, services_with: ServicesWith, instance: dg.DagsterInstance, ends: str
     ) -> None:
         services = services_with({"budget": {"daily_ceiling_usd": "1.00"}})
-        reserved(services.ledger, a_job(day=_today(), expected_usd=Decimal("0.95")))
+        reserved(services.ledger, a_job(day=today(), expected_usd=Decimal("0.95")))
         self._wait(services, Why(WaitCause.CEILING, "full", "day", Decimal("0.10")))
         with services.ledger.leases.held(f"generate {a_job().clip_id}", ttl_s=60):
             assert self._days(self._tick(services, instance)) == []
@@ -329,10 +326,10 @@ class TestNightWatch:
 
     def test_a_thaw_wakes_days_long_past(self, services: Services, instance: dg.DagsterInstance) -> None:
         governance = services.ledger.governance
-        governance.set_tier("preview", TierState.FROZEN, by=Actor.DRIFT, day=_today(), evidence={})
+        governance.set_tier("preview", TierState.FROZEN, by=Actor.DRIFT, day=today(), evidence={})
         self._wait(services, Why(WaitCause.FROZEN, "frozen", "preview"))
         assert self._days(self._tick(services, instance)) == []
-        governance.set_tier("preview", TierState.OPEN, by=Actor.PERSON, day=_today(), evidence={})
+        governance.set_tier("preview", TierState.OPEN, by=Actor.PERSON, day=today(), evidence={})
         assert self._days(self._tick(services, instance)) == [ANCIENT]
 
     def test_a_provider_that_works_again_wakes_a_clip_whoever_found_out(
@@ -348,7 +345,7 @@ class TestNightWatch:
             tried = "until = now(), tries = 9, tried_at = now() - interval '2 minutes'"
             connection.execute(text(f"UPDATE waits SET {tried}"))
         assert self._days(self._tick(services, instance)) == []
-        accepted(services.ledger, a_job("sent by another", day=_today()))
+        accepted(services.ledger, a_job("sent by another", day=today()))
         assert self._days(self._tick(services, instance)) == [ANCIENT]
 
     def test_a_quota_wakes_at_its_time(self, services: Services, instance: dg.DagsterInstance) -> None:
@@ -371,7 +368,7 @@ class TestNightWatch:
     def test_an_identical_job_of_another_run_wakes_it_by_its_end(
         self, services: Services, instance: dg.DagsterInstance
     ) -> None:
-        twin = submitted(services.ledger, a_job("twin", day=_today()))
+        twin = submitted(services.ledger, a_job("twin", day=today()))
         self._wait(services, Why(WaitCause.TWIN, "identical", twin.key))
         with services.ledger.leases.held(f"generate {twin.clip_id}", ttl_s=60):
             assert self._days(self._tick(services, instance)) == []
@@ -381,7 +378,7 @@ class TestNightWatch:
     def test_a_plan_over_its_cap_is_made_again_when_briefs_are_taken_out_of_it(
         self, services: Services, instance: dg.DagsterInstance
     ) -> None:
-        day = _today() - timedelta(days=1)
+        day = today() - timedelta(days=1)
         for name in ("kept", "moved"):
             _drop_brief(services, name, folder=day.isoformat())
         folder = services.inbox.folder
@@ -403,11 +400,11 @@ class TestNightWatch:
         assert caplog.text.count("Nothing is read from 26.11.2026: it is no day's folder; name it 2026-11-26.") == 1
 
     def test_files_of_a_day_that_is_over_are_not_lost(self, services: Services, instance: dg.DagsterInstance) -> None:
-        yesterday = _today() - timedelta(days=1)
+        yesterday = today() - timedelta(days=1)
         _drop_brief(services, "late", folder=yesterday.isoformat())
         assert self._days(self._tick(services, instance)) == [yesterday]
         services.ledger.waits.take_up(
-            yesterday, [], files=files_by_day(services.inbox.folder, _today(), {})[yesterday]
+            yesterday, [], files=files_by_day(services.inbox.folder, today(), {})[yesterday]
         )
         assert self._said(self._tick(services, instance)) == "Nothing waits."
 
@@ -493,7 +490,7 @@ class TestNightWatch:
     def test_days_that_are_no_partitions_are_not_asked_for(
         self, services: Services, instance: dg.DagsterInstance
     ) -> None:
-        for day in (date(2020, 1, 1), _today() + timedelta(days=1)):
+        for day in (date(2020, 1, 1), today() + timedelta(days=1)):
             self._wait(services, Why(WaitCause.RUN, "new"), day=day)
         assert self._said(self._tick(services, instance)) == "Waiting: 2 run."
         with services.ledger.engine.begin() as connection:
@@ -505,14 +502,14 @@ class TestNightWatch:
     def test_a_job_that_waits_for_nobody_is_not_stuck(
         self, services: Services, instance: dg.DagsterInstance, state: JobState
     ) -> None:
-        job = a_job("old", day=_today())
+        job = a_job("old", day=today())
         services.ledger.jobs.plan(job) if state is JobState.PLANNED else accepted(services.ledger, job)
         self._age(services, "old", hours=1)
         assert isinstance(self._tick(services, instance), dg.SkipReason)
         assert _alerts(services) == {}
 
     def test_silence_is_alerted_once_a_day(self, services: Services, instance: dg.DagsterInstance) -> None:
-        accepted(services.ledger, a_job("last", day=_today()))
+        accepted(services.ledger, a_job("last", day=today()))
         with services.ledger.engine.begin() as connection:
             connection.execute(text("UPDATE jobs SET finished_at = now() - interval '27 hours'"))
         for _ in range(2):
@@ -520,7 +517,7 @@ class TestNightWatch:
         assert _alerts(services) == {"The pipeline is silent": 2}
 
     def test_the_partitions_asked_for_exist(self, services: Services, instance: dg.DagsterInstance) -> None:
-        self._wait(services, Why(WaitCause.RUN, "new"), day=_today())
+        self._wait(services, Why(WaitCause.RUN, "new"), day=today())
         partitions = DEFS.resolve_job_def("production_day").partitions_def
         assert partitions is not None
         (day,) = self._days(self._tick(services, instance))

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from video_pipeline import sandbox
+from video_pipeline.days import use_zone, zone_name
 from video_pipeline.ledger import Ledger, open_ledger
+from video_pipeline_tests.clock import ZONE
 from video_pipeline_tests.conftest import NewDatabase, stop_embedded
 from video_pipeline_tests.disks import small_disk
 from video_pipeline_tests.integration.small_day import write_policy
@@ -51,6 +53,7 @@ class Machine:
             "DAGSTER_HOME": str(folder / "dagster"),
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "PYTHONUNBUFFERED": "1",
+            "VIDEO_PIPELINE_TIME_ZONE": ZONE,
             "TMPDIR": str(temporary),
         }
         if ledger_url:
@@ -112,6 +115,15 @@ class Machine:
 
 
 NewMachine = Callable[..., Machine]
+
+
+@pytest.fixture(scope="package", autouse=True)
+def in_the_zone_of_the_machines() -> Iterator[None]:
+    """What a test writes into a machine's ledger is of the machine's day."""
+    before = zone_name()
+    use_zone(ZONE)
+    yield
+    use_zone(before)
 
 
 @pytest.fixture(scope="session")

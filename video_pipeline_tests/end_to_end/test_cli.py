@@ -24,10 +24,11 @@ import yaml
 from video_pipeline import cli
 from video_pipeline.ledger import Actor, JobState, TierState
 from video_pipeline.sandbox import stop
+from video_pipeline_tests.clock import today
 from video_pipeline_tests.disks import NO_FILE_AT_ALL, small_disk
 from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, assert_one_sentence, told
 from video_pipeline_tests.generation.stage import let_settle
-from video_pipeline_tests.integration.small_day import a_brief, drop, today, write_policy
+from video_pipeline_tests.integration.small_day import a_brief, drop, write_policy
 from video_pipeline_tests.ledger.rows import a_job, reserved
 from video_pipeline_tests.processes import kill_group
 
@@ -79,7 +80,10 @@ class TestPlan:
     def test_json_is_json_and_buys_and_claims_nothing(self, machine: Machine) -> None:
         result = machine.run("plan", "today", "--json")
         document = json.loads(result.stdout)
-        assert [clip["clip_id"] for clip in document["clips"]] == [f"{today()}/kettle", f"{today()}/lantern"]
+        assert [clip["clip_id"] for clip in document["clips"]] == [
+            f"{today()}/kettle",
+            f"{today()}/lantern",
+        ]
         assert float(document["total"]["expected_usd"]) > 0.04
         ledger = machine.ledger()
         assert ledger.jobs.in_state(*JobState) == []
@@ -330,7 +334,11 @@ class TestPeople:
     def test_review_lists_the_clip_and_decide_takes_it_off(self, held: Machine) -> None:
         assert f"{today()}/rally" in held.run("review").stdout
         (waits,) = json.loads(held.run("waiting", "--json").stdout)["waiting"]
-        assert (waits["subject"], waits["day"], waits["cause"]) == (f"{today()}/rally", str(today()), "person")
+        assert (waits["subject"], waits["day"], waits["cause"]) == (
+            f"{today()}/rally",
+            str(today()),
+            "person",
+        )
         assert "--reject" in waits["command"] and not waits["can_go_on"]
         assert "Nothing can go on now." in held.run("run-day", "--all").stdout
         approved = held.run("decide", f"{today()}/rally", "--approve", "--by", "kim")

@@ -26,8 +26,9 @@ from video_pipeline.defs.dead_runs import (
     process_tags,
 )
 from video_pipeline.ledger import Ledger, place
+from video_pipeline_tests.clock import today
 from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine
-from video_pipeline_tests.integration.small_day import a_brief, drop, today
+from video_pipeline_tests.integration.small_day import a_brief, drop
 from video_pipeline_tests.processes import kill_group
 
 pytestmark = pytest.mark.crash

@@ -15,9 +15,10 @@ import psutil
 import pytest
 
 from video_pipeline.ledger import PublicationState
+from video_pipeline_tests.clock import today
 from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine
 from video_pipeline_tests.end_to_end.days import PATIENCE_S, assert_nothing_twice_nothing_lost, finish
-from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, today
+from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop
 from video_pipeline_tests.processes import Command, kill_group
 
 pytestmark = pytest.mark.crash

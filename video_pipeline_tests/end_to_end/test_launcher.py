@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
+from video_pipeline_tests.clock import today
 from video_pipeline_tests.end_to_end.conftest import NewMachine, assert_one_sentence
-from video_pipeline_tests.integration.small_day import a_brief, drop, today, write_policy
+from video_pipeline_tests.integration.small_day import a_brief, drop, write_policy
 
 
 def test_after_a_failure_only_the_stage_that_failed_is_heard_of(new_machine: NewMachine) -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from video_pipeline_tests.clock import today
 from video_pipeline_tests.disks import fill
 from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine, assert_one_sentence
 from video_pipeline_tests.end_to_end.days import PATIENCE_S, assert_nothing_twice_nothing_lost, finish
 from video_pipeline_tests.end_to_end.outages import Outage, bytes_again, no_more_bytes, send
-from video_pipeline_tests.integration.small_day import a_brief, drop, today
+from video_pipeline_tests.integration.small_day import a_brief, drop
 from video_pipeline_tests.processes import kill_group
 
 pytestmark = pytest.mark.crash

@@ -21,8 +21,9 @@ from playwright.sync_api import Page, sync_playwright
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.definitions import build_defs
 from video_pipeline.storage import open_store, read_rows, table_key
+from video_pipeline_tests.clock import today
 from video_pipeline_tests.end_to_end.conftest import Machine, NewMachine
-from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, today
+from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop
 
 pytestmark = pytest.mark.browser
 

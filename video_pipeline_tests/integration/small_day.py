@@ -24,10 +24,6 @@ SMALL_POLICY: dict[str, dict[str, Any]] = {
 }
 
 
-def today() -> date:
-    return datetime.now(UTC).date()
-
-
 def a_brief(name: str, **fields: Any) -> dict[str, Any]:
     """A second of a cheap clip for one platform; its prompt, and so its picture, is its own."""
     return {

@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import delete
 
+from video_pipeline import days
 from video_pipeline.generation import PROVIDERS
 from video_pipeline.ledger.schema import breakers
 from video_pipeline.publishing import PLATFORMS
@@ -27,7 +28,7 @@ from video_pipeline.publishing.platforms import youtube as adapter
 from video_pipeline.wire import Secrets
 from video_pipeline_tests.contract.edge import Edge, plain_client
 from video_pipeline_tests.integration.conftest import House, NewHouse
-from video_pipeline_tests.integration.small_day import a_brief, drop, today
+from video_pipeline_tests.integration.small_day import a_brief, drop
 from video_pipeline_tests.wire import answers as wild
 from video_pipeline_tests.wire.canaries import canaries_in, canaries_under, held_in
 from video_pipeline_tests.wire.conftest import CANARIES, CLIENT_SECRET, FAL_KEY, REFRESH_TOKEN
@@ -232,7 +233,7 @@ class _Kept(logging.Handler):
 def test_a_day_that_hears_its_secrets_keeps_none_of_them(
     office: Office, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    day = today()
+    day = days.today()
     office.brief(day, _MADE, _INVALID, _UNSAFE, _FAILED, _UNPUBLISHED)
     rules = office.rules(day)
     with office.proxy.under(*rules):
@@ -250,7 +251,7 @@ def test_a_day_that_hears_its_secrets_keeps_none_of_them(
 
     # The search would find them: here nothing is redacted.
     monkeypatch.setattr(Secrets, "redacted", lambda _, text: text)
-    day = today() - timedelta(days=1)
+    day = days.today() - timedelta(days=1)
     with office.house.services.ledger.engine.begin() as connection:
         connection.execute(delete(breakers))
     office.brief(day, _INVALID, _FAILED)

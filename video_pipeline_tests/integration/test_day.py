@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 from PIL import Image
 
+from video_pipeline import days
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.definitions import build_defs
 from video_pipeline.feedback import ClipFact
@@ -20,9 +21,9 @@ from video_pipeline.publishing import PublishRecord
 from video_pipeline.settings import Mode
 from video_pipeline.storage import report_key, table_key
 from video_pipeline_tests.integration.conftest import House, NewHouse
-from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, sandbox_books, today
+from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, sandbox_books
 
-DAY = today()
+DAY = days.today()
 BRIEFS = (
     a_brief("lantern"),
     # The very same request: served from the store.

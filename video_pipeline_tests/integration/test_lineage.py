@@ -5,14 +5,14 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
+from video_pipeline import days
 from video_pipeline.definitions import build_defs
 from video_pipeline.defs.external import report_editorial_guidance, report_routing_policy
 from video_pipeline.ledger import Actor, TierState
 from video_pipeline.settings import Mode
 from video_pipeline_tests.integration.conftest import House, NewHouse
-from video_pipeline_tests.integration.small_day import today
 
-DAY = today()
+DAY = days.today()
 
 
 @pytest.fixture

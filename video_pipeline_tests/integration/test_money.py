@@ -5,12 +5,13 @@ from decimal import Decimal
 import httpx
 import pytest
 
+from video_pipeline import days
 from video_pipeline.clips import ClipStatus, GeneratedClip, ReviewedClip
 from video_pipeline.ledger import JobState, WaitCause
 from video_pipeline_tests.integration.conftest import House, NewHouse
-from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, sandbox_books, today
+from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, sandbox_books
 
-DAY = today()
+DAY = days.today()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The catalogue: sourced prices, sentences for what is wrong in it, and the sandbox's own price list."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import yaml
 from hypothesis import given
 
 import video_pipeline.sandbox
+from video_pipeline.days import today
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation import PROVIDERS
 from video_pipeline.orders import Orientation, RenderOrder
@@ -36,9 +36,8 @@ def _document(catalogue: Catalogue) -> dict[str, Any]:
 
 @packaged
 def test_every_packaged_price_has_a_source_and_a_day(catalogue: Catalogue):
-    today = datetime.now(UTC).date()
     for entry in (*catalogue.models, catalogue.anchor_model):
-        assert entry.price_source.strip() and entry.price_checked_on <= today
+        assert entry.price_source.strip() and entry.price_checked_on <= today()
 
 
 @packaged
