@@ -189,7 +189,10 @@ class BrollWords(_Data):
 
 
 class LanguageData(_Data):
-    """One language's file."""
+    """One language's file.
+
+    Of the prepositions, `no_places` never say where something is, and `vague_places` do where a place follows them.
+    """
 
     name: str
     script: Literal["latin", "han"] = "latin"
@@ -206,6 +209,8 @@ class LanguageData(_Data):
     determiners: dict[str, Words]
     contractions: dict[str, tuple[str, str]] = {}
     prepositions: dict[str, Words]
+    no_places: Words = ()
+    vague_places: Words = ()
     topics: Words = ()
     links: Words
     conjunctions: Annotated[Words, Field(min_length=1)]

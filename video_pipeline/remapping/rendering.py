@@ -1,5 +1,6 @@
 """A sentence said more softly: its phrases taken out or put otherwise, and what is left made whole again."""
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -53,6 +54,13 @@ class _Piece:
     @property
     def says_something(self) -> bool:
         return self.unit is not None and self.unit.content
+
+    @property
+    def preposition(self) -> str:
+        """The preposition that it is, or that an article has grown together with."""
+        if self.unit is None:
+            return ""
+        return self.unit.entry.prefix or " ".join(token.key for token in self.unit.tokens)
 
     def is_a(self, *roles: Role) -> bool:
         """Whether it is a function word of one of the roles, and nothing else."""
@@ -280,12 +288,12 @@ def _clauses(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
 
 
 def _place(language: Language, pieces: Sequence[_Piece]) -> Sequence[_Piece]:
-    """Where something is that a clause says of people: what the first preposition behind them begins."""
+    """Where something is that a clause says of people: what the first word for a place behind them begins."""
     taken = [at for at, piece in enumerate(pieces) if piece.span is not None and _is_of_people(piece.span)]
     if not taken:
         return pieces
     behind = range(taken[0] if language.data.script == "han" else taken[-1], len(pieces))
-    start = next((at for at in behind if pieces[at].is_a(Role.PREPOSITION)), len(pieces))
+    start = next((at for at in _starts(language, pieces) if at in behind), len(pieces))
     if language.data.script != "han":
         return pieces[start:]
     # In Chinese the place stands before what is done there, with a word for in or on at its end.
@@ -302,18 +310,30 @@ def _places_between(language: Language, pieces: Sequence[_Piece]) -> list[Sequen
         else:
             runs[-1].append(piece)
     # A face that no risk was seen in is none of a thing for certain.
-    found = [run[_starts(run)[0] :] for run in runs if _starts(run) and not _is_unsure(run)]
+    found = [run[starts[0] :] for run in runs if (starts := _starts(language, run)) and not _is_unsure(run)]
     return [_within_place(language, run) for run in found]
 
 
 def _last_place(language: Language, pieces: Sequence[_Piece]) -> Sequence[_Piece]:
-    """What the last preposition of a clause begins; nothing where it has none."""
-    starts = _starts(pieces)
+    """What the last word for a place begins; nothing where a clause has none."""
+    starts = _starts(language, pieces)
     return _within_place(language, pieces[starts[-1] :]) if starts else ()
 
 
-def _starts(pieces: Sequence[_Piece]) -> list[int]:
-    return [at for at, piece in enumerate(pieces) if piece.is_a(Role.PREPOSITION)]
+def _starts(language: Language, pieces: Sequence[_Piece]) -> list[int]:
+    """Where a place begins: at prepositions that say where; at vague ones only where none of the others stands."""
+    every = [at for at, piece in enumerate(pieces) if piece.is_a(Role.PREPOSITION)]
+    led: list[int] = []
+    sure: list[int] = []
+    for at, end in itertools.pairwise([*every, len(pieces)]):
+        word = pieces[at].preposition
+        if word in language.data.no_places:
+            continue
+        led.append(at)
+        names_place = any(piece.unit and Role.PLACE in piece.unit.roles for piece in pieces[at:end])
+        if names_place or word not in language.data.vague_places:
+            sure.append(at)
+    return sure or led
 
 
 def _within_place(language: Language, pieces: Sequence[_Piece]) -> Sequence[_Piece]:

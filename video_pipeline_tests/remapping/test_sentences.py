@@ -47,6 +47,33 @@ def test_who_does_what_only_people_do_is_taken_for_one(prompt: str, impersonal: 
     assert said.get(Degree.IMPERSONAL) == impersonal
 
 
+@pytest.mark.parametrize(
+    ("prompt", "place"),
+    [
+        ("A soldier running from a fire through a burning street", "through a burning street"),
+        ("A singer performing for a crowd under neon lights", "under neon lights"),
+        ("A dancer dressed as a swan on a dark stage", "on a dark stage"),
+        ("An old man staring into the distance on a bench by the river", "on a bench by the river"),
+        ("A girl laughing at a joke in a garden", "in a garden"),
+        ("A child crying for its dog at a station in the rain", "at a station in the rain"),
+        ("Un soldado gritando durante la noche en una calle mojada", "en una calle mojada"),
+        ("Un hombre llorando sin abrigo sobre un lago helado", "sobre un lago helado"),
+        ("Ein Soldat schreit während der Nacht auf einer nassen Straße", "auf einer nassen Straße"),
+        ("Une femme sourit sans manteau sur un lac gelé", "sur un lac gelé"),
+        ("Um soldado gritando durante a noite em uma rua molhada", "numa rua molhada"),
+        ("一个女人为了火车在小车站里哭泣", "在小车站里"),
+    ],
+)
+def test_the_scene_is_where_the_people_are_and_not_what_they_are_at(prompt: str, place: str) -> None:
+    [scene] = [one.prompt for one in REMAPPER.variants(prompt) if one.degree is Degree.SCENE]
+    assert scene.replace("，", ", ").split(", ")[-1] == place
+
+
+def test_a_scene_without_a_place_is_a_setting() -> None:
+    [scene] = [one.prompt for one in REMAPPER.variants("一名士兵从火中跑过街道") if one.degree is Degree.SCENE]
+    assert scene == "安静的环境"
+
+
 def test_variants_change_more_and_more_and_say_what() -> None:
     variants = REMAPPER.variants("Close-up of a woman crying in the rain")
     assert [(one.degree, one.prompt) for one in variants] == [
