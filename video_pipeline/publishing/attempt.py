@@ -158,7 +158,7 @@ class Attempt:
                     status = self._status(session)
         except UploadRefused as error:
             self.stopped_by = error
-            self._fail(str(error), lasting=error.lasting, answer=error.answer)
+            self._fail(str(error), lasting=error.lasting, answer=error.answer, cause=error.cause)
         except UploadInterrupted as error:
             self._undecided(error)
         except UploadLost as error:
@@ -191,15 +191,19 @@ class Attempt:
                     self._doubt(error, f", and nothing has been decided for {undecided_s / 3600:.0f} hours")
                     return
         if self._publication.state is PublicationState.PUBLISHING:
-            self._notifier.notify(messages.upload_interrupted(self._publication, str(error)))
+            refusal = error.__cause__
+            cause = refusal.cause if isinstance(refusal, UploadRefused) else ""
+            self._notifier.notify(messages.upload_interrupted(self._publication, str(error), cause=cause))
 
     def _doubt(self, error: UploadLost | UploadInterrupted, more: str = "") -> None:
         reason = f"{error}{more}"
         self._publication = self._moves.unknown(self._publication, reason, answer=error.answer)
         self._notifier.notify(messages.in_doubt(self._publication, reason))
 
-    def _fail(self, reason: str, *, lasting: bool = False, answer: dict[str, Any] | None = None) -> None:
-        self._notifier.notify(messages.not_published(self._publication, reason))
+    def _fail(
+        self, reason: str, *, lasting: bool = False, answer: dict[str, Any] | None = None, cause: str = ""
+    ) -> None:
+        self._notifier.notify(messages.not_published(self._publication, reason, cause=cause))
         move = self._moves.refused if lasting else self._moves.failed
         self._publication = move(self._publication, reason, answer=answer)
 
@@ -241,7 +245,7 @@ class Attempt:
                 try:
                     status, said = self._sent(session, path), "the platform says that bytes are still missing"
                 except UploadInterrupted as error:
-                    if wait_s is None:
+                    if wait_s is None or _is_refusal_to_tell(error):
                         raise
                     self._publication = self._moves.undecided(self._publication, str(error), answer=error.answer)
                     status, said = Missing(), str(error)

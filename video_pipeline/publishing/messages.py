@@ -5,14 +5,17 @@ from video_pipeline.ledger import Publication
 from video_pipeline.wire import clean
 
 
-def not_published(publication: Publication, reason: str) -> Alert:
-    """A clip that broke a rule, whose file is damaged, or that the platform refused."""
-    return _alert(publication, "A clip was not published", reason)
+def not_published(publication: Publication, reason: str, *, cause: str = "") -> Alert:
+    """A clip that broke a rule, whose file is damaged, or that the platform refused.
+
+    With a `cause` that holds for the whole account it is one alert for all of its clips.
+    """
+    return _alert(publication, "A clip was not published", reason, cause)
 
 
-def upload_interrupted(publication: Publication, reason: str) -> Alert:
-    """An upload that is only begun; the next run asks its session and goes on."""
-    return _alert(publication, "An upload is interrupted", f"{reason}; it is resumed by the next run")
+def upload_interrupted(publication: Publication, reason: str, *, cause: str = "") -> Alert:
+    """An upload that is only begun; the next run asks its session and goes on. `cause`: as in `not_published`."""
+    return _alert(publication, "An upload is interrupted", f"{reason}; it is resumed by the next run", cause)
 
 
 def in_doubt(publication: Publication, reason: str) -> Alert:
@@ -36,6 +39,10 @@ def stumbled(clip_id: str, platform: str, reason: str) -> Alert:
     )
 
 
-def _alert(publication: Publication, title: str, reason: str) -> Alert:
-    text = f"{publication.clip_id} on {publication.platform}: {clean(reason, 500)}"
+def _alert(publication: Publication, title: str, reason: str, cause: str = "") -> Alert:
+    reason = clean(reason, 500)
+    if cause:
+        text = f"{publication.platform}: {reason}. It holds for every clip that is to go there, not one alone."
+        return Alert(f"publish to {publication.platform} {cause}", title, text, severity="critical")
+    text = f"{publication.clip_id} on {publication.platform}: {reason}"
     return Alert(f"publish {publication.key} {title}", title, text, severity="critical")

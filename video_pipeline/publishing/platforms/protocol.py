@@ -29,7 +29,7 @@ _Count = Annotated[int, Field(strict=True, ge=0, le=10**13)]
 
 @dataclass(frozen=True)
 class Missing:
-    """The platform has not got everything: it is to be sent."""
+    """The platform waits for us: for bytes, or for the word to publish what it has. `send` gives it either."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ class UploadRefused(VendorError):
     """The platform refused a call in words of its own documents: rules, quota or credentials.
 
     `lasting` means what it means in `Failed`. `not_before` is when a quota or a limit lets the next call through.
+    `cause` names what keeps the whole account from it, such as a quota or its credentials; empty for one clip's.
     """
 
     def __init__(
@@ -89,11 +90,13 @@ class UploadRefused(VendorError):
         *,
         lasting: bool = False,
         not_before: datetime | None = None,
+        cause: str = "",
         answer: RawAnswer = None,
     ) -> None:
         super().__init__(reason)
         self.lasting = lasting
         self.not_before = not_before
+        self.cause = cause
         self.answer = answer
 
 
@@ -158,7 +161,10 @@ class Platform(Protocol):
         ...
 
     def send(self, session: Session, path: Path, *, before: Before = None) -> Status:
-        """Send what is missing of the file at `path`. Raises UploadInterrupted, UploadRefused or UploadLost.
+        """Send what is missing of the file at `path`, or the word to publish it.
+
+        Raises UploadInterrupted, UploadRefused or UploadLost. One that is interrupted because of a refusal that
+        passes is raised from that, and goes on in its session.
 
         However often it is called for a session, the clip becomes public at most once. It ends within
         `longest_send_s`.

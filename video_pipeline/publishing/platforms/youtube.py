@@ -429,7 +429,7 @@ class YouTubeShorts:
             kept = {"status": answer.status}
             try:
                 if answer.status in (400, 401) and (word := answer.read(_TokenError).error) in _CREDENTIALS_REFUSED:
-                    raise UploadRefused(f"YouTube refused the credentials ({word})", answer=kept)
+                    raise UploadRefused(f"YouTube refused the credentials ({word})", cause="credentials", answer=kept)
                 if answer.status != 200:
                     raise UploadInterrupted(f"YouTube's token service answered {answer.status}", answer=kept)
                 token = answer.read(_Token)
@@ -493,8 +493,10 @@ def _refusal(answer: Answer) -> UploadRefused | None:
     if error is None or answer.status not in _REFUSING or reason not in _ABOUT_THE_CLIP | _ABOUT_THE_CHANNEL:
         return None
     said = f"YouTube refused it ({reason}: {clean(error.message, 300)})"
+    lasting = reason in _ABOUT_THE_CLIP
     not_before = _freed_at(reason, answer.retry_after_s)
-    return UploadRefused(said, lasting=reason in _ABOUT_THE_CLIP, not_before=not_before, answer=answer.kept())
+    cause = "" if lasting else reason
+    return UploadRefused(said, lasting=lasting, not_before=not_before, cause=cause, answer=answer.kept())
 
 
 def _freed_at(reason: str, retry_after_s: float | None) -> datetime | None:
