@@ -149,7 +149,7 @@ def ledger_books(services: Services, day: date) -> Books:
 
 
 def sandbox_books(base_url: str, day: date) -> Books:
-    """The sandbox's side, as it tells it itself: an identical request or clip taken twice is a double."""
+    """The sandbox's side, as it tells it itself: an identical request is a double, and a clip twice on a platform."""
     answer = httpx.get(f"{base_url}/_sandbox/books", params={"day": day.isoformat()}, timeout=30, trust_env=False)
     answer.raise_for_status()
     books = answer.json()
@@ -161,7 +161,7 @@ def sandbox_books(base_url: str, day: date) -> Books:
         double_billed=_doubles(
             (request["endpoint"], json.dumps(request["input"], sort_keys=True)) for request in billed
         ),
-        double_published=_doubles(video["clip_id"] for video in books["videos"]),
+        double_published=_doubles((video["wire"], video["clip_id"]) for video in books["videos"]),
     )
 
 

@@ -42,7 +42,8 @@ class Limits(BaseModel):
     """What a platform takes.
 
     `title` is in characters. `description` is in characters, or in bytes of UTF-8 where `description_in_bytes` says
-    so. `forbidden` are characters that neither may hold. `vertical` asks for pictures that are not wider than high.
+    so, and holds so many `hashtags` and `mentions` at most. `forbidden` are characters that neither may hold.
+    `vertical` asks for pictures that are not wider than high.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,6 +51,8 @@ class Limits(BaseModel):
     title: int
     description: int
     description_in_bytes: bool = False
+    hashtags: int | None = None
+    mentions: int | None = None
     forbidden: str = ""
     min_s: float
     max_s: float
@@ -130,6 +133,10 @@ def check_rules(request: PublishRequest, limits: Limits) -> list[str]:
     if length > limits.description:
         unit = "bytes" if limits.description_in_bytes else "characters"
         broken.append(f"the description is longer than the {limits.description} {unit} allowed")
+    for most, sign, what in ((limits.hashtags, "#", "hashtags"), (limits.mentions, "@", "mentions")):
+        count = len(re.findall(rf"(?<![\w{sign}]){sign}\w", request.description))
+        if most is not None and count > most:
+            broken.append(f"the description has {count} {what}, {request.platform} allows {most}")
     if set(limits.forbidden) & set(request.title + request.description):
         broken.append(f"{request.platform} takes no {' or '.join(limits.forbidden)} in title and description")
     if not limits.min_s <= request.duration_s <= limits.max_s:

@@ -50,6 +50,12 @@ CREATE TABLE IF NOT EXISTS uploads (
     started_at TEXT NOT NULL,
     expired INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE IF NOT EXISTS taken_in (
+    session TEXT PRIMARY KEY,
+    at TEXT NOT NULL,
+    processing_s REAL NOT NULL,
+    failed INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS videos (
     video_id TEXT PRIMARY KEY,
     session TEXT NOT NULL UNIQUE,

@@ -22,10 +22,12 @@ from video_pipeline.sandbox.pricelist import PriceList
 
 PROCESSING_S = 1.0
 """Age in seconds from which a video has been processed."""
+BEFORE_PUBLISHING_S = 0.2
+"""The same of a film that is processed before it is published."""
 
 
 class Processing(StrEnum):
-    """What the channel has made of a published file."""
+    """What the channel has made of a file."""
 
     RUNNING = "running"
     READY = "ready"
@@ -166,6 +168,33 @@ class Channel:
                     raise UploadCut
         return first + written
 
+    def take_in(self, session: Session, post: Post) -> None:
+        """The session's file is whole: it is processed from now on, and published when a wire says so."""
+        with self._books.transaction():
+            slow = self._faults.take("slow_processing", *post.subjects)
+            failed = self._faults.take("processing_error", *post.subjects) is not None
+            self._books.insert(
+                "taken_in",
+                session=session.session_id,
+                at=stamp(now()),
+                processing_s=slow.value_or(5.0) if slow else BEFORE_PUBLISHING_S,
+                failed=failed or not self.is_film(session),
+            )
+
+    def processing(self, session: Session) -> Processing | None:
+        """How far a file is that was taken in; None for one that was not."""
+        row = self._books.one("SELECT * FROM taken_in WHERE session = ?", session.session_id)
+        if row is None:
+            return None
+        if (now() - parse_stamp(row["at"])).total_seconds() < row["processing_s"]:
+            return Processing.RUNNING
+        return Processing.FAILED if row["failed"] else Processing.READY
+
+    def is_film(self, session: Session) -> bool:
+        """Whether the session's file begins as an MP4 does."""
+        with self._file(session.session_id).open("rb") as file:
+            return file.read(8)[4:] == b"ftyp"
+
     def publish(self, session: Session, post: Post) -> Published:
         """Publishes the session's file; a session that has published already gives the same video again."""
         video_id = self.video_id(session.session_id)
@@ -188,7 +217,7 @@ class Channel:
                 contains_synthetic_media=post.synthetic,
                 sha256=hashlib.sha256(content).hexdigest(),
                 bytes=len(content),
-                playable=content[4:8] == b"ftyp",
+                playable=self.is_film(session),
                 published_at=stamp(now()),
                 processing_s=slow.value_or(5.0) if slow else PROCESSING_S,
                 brief_id=_line(post.description, "Brief"),

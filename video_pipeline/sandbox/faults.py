@@ -59,7 +59,11 @@ PLATFORM_FAULTS = {
     "upload_limit": "an upload cannot be started because the account has uploaded too much",
     "quota_exceeded": "an upload cannot be started because the account has called too often",
     "session_expired": "the upload session is gone from now on",
-    "slow_processing": "a published video is processed for `value` (5) seconds",
+    "slow_processing": "a video is processed for `value` (5) seconds",
+    "processing_error": "the processing of an uploaded video ends in an error of the platform's own",
+    "not_ready": "the word to publish what was uploaded is answered as too early",
+    "publish_limit": "what was uploaded cannot be published because the account has published too much",
+    "error_in_200": "a call is answered with 200 and an error in its body",
     "token_401": "the access token is not accepted",
 }
 WEBHOOK_FAULTS = {

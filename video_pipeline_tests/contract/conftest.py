@@ -12,6 +12,7 @@ import pytest
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.ledger import Job, Receipt
 from video_pipeline.policy import Policy
+from video_pipeline.publishing.platforms.instagram import InstagramReels
 from video_pipeline.publishing.platforms.youtube import YouTubeShorts
 from video_pipeline.routing import Catalogue
 from video_pipeline_tests.contract.edge import Edge
@@ -51,6 +52,11 @@ def fal(edge: Edge, client: httpx.AsyncClient) -> FalProvider:
 @pytest.fixture
 def youtube(edge: Edge) -> YouTubeShorts:
     return edge.youtube()
+
+
+@pytest.fixture
+def instagram(edge: Edge) -> InstagramReels:
+    return edge.instagram()
 
 
 @pytest.fixture

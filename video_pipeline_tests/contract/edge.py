@@ -1,6 +1,7 @@
 """The sandbox as the adapters meet it: started with quick models, told to misbehave, its books read."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,6 +12,7 @@ import httpx
 
 import video_pipeline.sandbox
 from video_pipeline.generation.providers.fal import FalProvider
+from video_pipeline.publishing.platforms.instagram import InstagramReels
 from video_pipeline.publishing.platforms.youtube import YouTubeShorts
 from video_pipeline.sandbox import ensure_running, stop
 
@@ -41,6 +43,9 @@ class Edge:
         """Every video that was published, oldest first."""
         return self.client.get(f"{self.base_url}/_sandbox/books").json()["videos"]
 
+    def videos_of(self, clip_id: str) -> list[dict[str, Any]]:
+        return [video for video in self.videos() if video["clip_id"] == clip_id]
+
     def fal(
         self, client: httpx.AsyncClient, *, key: str = "sandbox", admin_key: str = "admin", trusted: bool = True
     ) -> FalProvider:
@@ -65,14 +70,36 @@ class Edge:
             "token_url": f"{self.base_url}/oauth2/token",
             "watch_url": f"{self.base_url}/shorts/{{video_id}}",
         }
-        # It knows no certificates, as reading them takes longer than most tests.
-        client = httpx.AsyncClient(trust_env=False, verify=False)
-        return YouTubeShorts(**(wiring | overrides), client=client)
+        return YouTubeShorts(**(wiring | overrides), client=_client())
+
+    def instagram(self, **overrides: Any) -> InstagramReels:
+        """The adapter as `Services` wires it, but more impatient."""
+        wiring = {
+            "access_token": "sandbox",
+            "user_id": "1784",
+            "graph_url": f"{self.base_url}/instagram",
+            "watch_url": f"{self.base_url}/reel/{{shortcode}}",
+            "processing_waits_s": (0.1,) * 20,
+        }
+        return InstagramReels(**(wiring | overrides), client=_client())
+
+
+def _client() -> httpx.AsyncClient:
+    """One that knows no certificates, as reading them takes longer than most tests."""
+    return httpx.AsyncClient(trust_env=False, verify=False)
 
 
 def usd(requests: list[dict[str, Any]]) -> Decimal:
     """What the sandbox billed for `requests`, in US dollars."""
     return sum((Decimal(request["usd"]) for request in requests), Decimal(0))
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    """Ask until it is so, for twenty seconds at most."""
+    deadline = time.monotonic() + 20
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def plain_client(timeout_s: float = 10) -> httpx.Client:

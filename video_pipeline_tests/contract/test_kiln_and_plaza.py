@@ -1,6 +1,5 @@
 """The wires of Kiln and Plaza, asked in plain HTTP: what their files say is what they do."""
 
-import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -8,18 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from video_pipeline_tests.contract.edge import Edge
+from video_pipeline_tests.contract.edge import Edge, wait_for
 
 CUT = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 FILM = b"\x00\x00\x00\x20ftypisom" + bytes(range(256)) * 100
 Order = Callable[..., httpx.Response]
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 # --- Kiln ----------------------------------------------------------------------------------------------------------

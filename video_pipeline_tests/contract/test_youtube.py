@@ -51,10 +51,6 @@ def request_(request: pytest.FixtureRequest) -> PublishRequest:
     )
 
 
-def published(edge: Edge, request: PublishRequest) -> list[dict]:
-    return [video for video in edge.videos() if video["clip_id"] == request.clip_id]
-
-
 def resumed(youtube: YouTubeShorts, session: Session, clip: Path) -> Status:
     """What the publisher does after an interruption: ask, and send only what is not there."""
     status = youtube.status(session)
@@ -72,7 +68,7 @@ def test_a_clip_goes_public_with_its_disclosure_and_its_brief(
     session = youtube.open_session(request_)
     assert youtube.status(session) == Missing()
     uploaded = youtube.send(session, clip)
-    [video] = published(edge, request_)
+    [video] = edge.videos_of(request_.clip_id)
     assert uploaded == Uploaded(video["video_id"], f"{edge.base_url}/shorts/{video['video_id']}")
     assert video["containsSyntheticMedia"] is True
     assert (video["brief_id"], video["tags"], video["model"]) == ("the-brief", ["brief-the-brief"], "sandbox/grand")
@@ -88,7 +84,7 @@ def test_a_session_that_is_sent_to_twice_publishes_once(
 ) -> None:
     session = youtube.open_session(request_)
     assert youtube.send(session, clip) == youtube.send(session, clip)
-    assert len(published(edge, request_)) == 1
+    assert len(edge.videos_of(request_.clip_id)) == 1
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
@@ -101,7 +97,7 @@ def test_an_upload_that_broke_off_is_resumed_in_its_session(
         youtube.send(session, clip)
     assert youtube.status(session) == Missing()
     resumed(youtube, session, clip)
-    [video] = published(edge, request_)
+    [video] = edge.videos_of(request_.clip_id)
     assert video["sha256"] == hashlib.sha256(clip.read_bytes()).hexdigest()
 
 
@@ -113,7 +109,7 @@ def test_a_clip_whose_answer_was_lost_is_found_in_its_session(
     with pytest.raises(UploadInterrupted):
         youtube.send(session, clip)
     uploaded = youtube.status(session)
-    [video] = published(edge, request_)
+    [video] = edge.videos_of(request_.clip_id)
     assert isinstance(uploaded, Uploaded)
     assert uploaded.remote_id == video["video_id"]
 
@@ -126,7 +122,7 @@ def test_a_server_error_is_an_interruption(
     with pytest.raises(UploadInterrupted):
         youtube.send(session, clip)
     resumed(youtube, session, clip)
-    assert len(published(edge, request_)) == 1
+    assert len(edge.videos_of(request_.clip_id)) == 1
 
 
 @pytest.mark.parametrize("when", ["asked", "sent to"])
@@ -166,7 +162,7 @@ def test_a_token_that_has_run_out_is_refreshed(
     edge.fault("token_401")
     session = youtube.open_session(request_)
     youtube.send(session, clip)
-    assert len(published(edge, request_)) == 1
+    assert len(edge.videos_of(request_.clip_id)) == 1
 
 
 def test_a_token_that_runs_out_before_the_file_is_sent_loses_nothing(
@@ -178,7 +174,7 @@ def test_a_token_that_runs_out_before_the_file_is_sent_loses_nothing(
         youtube.send(session, clip)
     except UploadInterrupted:
         resumed(youtube, session, clip)
-    assert len(published(edge, request_)) == 1
+    assert len(edge.videos_of(request_.clip_id)) == 1
 
 
 def test_an_answer_without_an_id_is_no_reason_to_send_again(

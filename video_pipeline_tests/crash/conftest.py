@@ -16,6 +16,7 @@ import pytest
 from video_pipeline.briefs import Brief
 from video_pipeline.generation.providers import Recovery
 from video_pipeline.ledger import FailureKind, Job, JobState, Ledger, PublicationState, open_ledger
+from video_pipeline.publishing import PLATFORMS
 from video_pipeline_tests.conftest import NewDatabase
 from video_pipeline_tests.contract import kiln, plaza
 from video_pipeline_tests.contract.edge import Edge
@@ -126,15 +127,20 @@ def _purchase(request: dict[str, Any]) -> str:
 
 
 def small_day(number: int, platform: str) -> tuple[Brief, ...]:
-    """A clip whose prompt is refused and remapped, and a clip of two segments: four submits, three renders."""
+    """A clip whose prompt is refused and remapped, and a clip of two segments: four submits, three renders.
+
+    They are as short as the platform takes them, and the segments too.
+    """
+    duration_s = max(1.0, PLATFORMS[platform].limits.min_s) if platform in PLATFORMS else 1
     segments = (
-        {"prompt": f"a barn at noon, field {number}", "duration_s": 1},
-        {"prompt": f"a night sea, bay {number}", "duration_s": 1},
+        {"prompt": f"a barn at noon, field {number}", "duration_s": duration_s},
+        {"prompt": f"a night sea, bay {number}", "duration_s": duration_s},
     )
     return (
         brief_of(
             f"Close-up of CEO speaking with confidence, hall number {number}",
             brief_id="refused",
+            duration_s=duration_s,
             platforms=(platform,),
         ),
         brief_of(shots=segments, brief_id="joined", platforms=(platform,)),

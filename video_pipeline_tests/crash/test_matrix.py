@@ -13,6 +13,7 @@ idempotency keys: nothing of it is ever in doubt.
 import re
 from collections import Counter
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,8 @@ REUSING = "generation.reusing"
 IN_DOUBT = "generation.submitting"
 ANY_VENDORS = pytest.mark.parametrize("vendors", [PACKAGED, FROM_OUTSIDE], ids=["packaged", "from outside"])
 EVERY_OTHER = sorted({*SOLD, "comfyui"} - {FROM_OUTSIDE[0]})
+# They take the bytes first, and are told to publish them when they have processed them.
+EVERY_OTHER_PLATFORM = [(PACKAGED[0], "instagram_reels")]
 # The first time, the second (another shot is under way by then) and the last.
 SINGLES = [(name, nth) for name, times in POINTS.items() for nth in sorted({1, 2, times})]
 # The second kill hits what the first one left half-way.
@@ -118,6 +121,27 @@ def test_every_other_provider_is_paid_once_however_a_day_is_killed(
         assert not trial.run()
         if all(job.state.final for job in trial.jobs()):
             break
+    trial.compare_books()
+
+
+@pytest.mark.parametrize("vendors", EVERY_OTHER_PLATFORM, ids=itemgetter(1))
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("publishing.session", 1), ("publishing.sent", 1)),
+        (("publishing.sent", 1), ("publishing.sent", 1)),
+        # Its bytes are sent, and then the word to publish them.
+        (("publishing.sent", 2), ("publishing.intent", 1)),
+    ],
+)
+def test_every_other_platform_gets_a_clip_once_however_a_day_is_killed(
+    trial: Trial, first: tuple[str, int], second: tuple[str, int]
+) -> None:
+    trial.briefs = trial.briefs[:1]
+    trial.orders = replace(trial.orders, briefs=trial.orders.briefs[:1])
+    assert trial.run(*first)
+    assert trial.run(*second)
+    assert not trial.run()
     trial.compare_books()
 
 

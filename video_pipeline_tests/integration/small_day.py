@@ -73,5 +73,5 @@ def assert_books_agree(ledger: Ledger, base_url: str) -> None:
     assert len(set(inputs)) == len(inputs), "the same clip was bought twice"
     published = ledger.publications.in_state(PublicationState.PUBLISHED)
     assert sorted(row.remote_id or "" for row in published) == sorted(video["video_id"] for video in books["videos"])
-    clips = [video["clip_id"] for video in books["videos"]]
+    clips = [(video["wire"], video["clip_id"]) for video in books["videos"]]
     assert len(set(clips)) == len(clips), "a clip was published twice"

@@ -60,7 +60,7 @@ def test_a_sandboxed_pipeline_asks_for_no_variable(
     services = _services(tmp_path, "sandbox")
     services.__dict__["sandbox"] = SandboxAddress(edge.base_url)
     connected = {name: platform.connected for name, platform in services.platforms.items()}
-    assert connected == {"youtube_shorts": True, "instagram_reels": False, "tiktok": False}
+    assert connected == {"youtube_shorts": True, "instagram_reels": True, "tiktok": False}
 
 
 def test_a_proxy_of_the_machine_has_no_part_in_publishing(
