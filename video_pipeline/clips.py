@@ -23,7 +23,8 @@ class GeneratedClip(BaseModel):
 
     `model` and `strategy` name every one that is in the clip, joined by `+`. `expected_s` is what the brief asks for,
     whatever the models rendered. `fall_over` says which model stood in for which, why, and what more it cost.
-    `stills` are the keys of the pictures that its shots start from.
+    `stills` are the keys of the pictures that its shots start from. `seams` says what was found and done where
+    segments of one shot meet, `seam_faults` what could not be mended.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,6 +52,8 @@ class GeneratedClip(BaseModel):
     expected_s: float = 0.0
     audio: bool = False
     audio_expected: bool = False
+    seams: tuple[str, ...] = ()
+    seam_faults: tuple[str, ...] = ()
 
 
 class UpscaledClip(GeneratedClip):

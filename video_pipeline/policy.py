@@ -210,8 +210,25 @@ class TechnicalThresholds(MeasurementThresholds):
     length_slack_frames: int = Field(ge=0)
 
 
+class SeamThresholds(_Section):
+    """What is said of the seam between two segments of one shot; see `quality.measure_seam`."""
+
+    neighbours: int = Field(ge=3)
+    repeat_share: float = Field(gt=0, lt=1)
+    most_repeats: int = Field(ge=1)
+    still: float = Field(ge=0)
+    jump_factor: float = Field(gt=1)
+    jump_frames: int = Field(ge=2)
+    colour_free: float = Field(ge=0)
+    colour_corrected: float = Field(ge=0)
+    loudness_free_db: float = Field(ge=0)
+    loudness_corrected_db: float = Field(ge=0)
+    loudness_s: float = Field(gt=0)
+
+
 class QualityPolicy(_Section):
     technical: TechnicalThresholds
+    seams: SeamThresholds
 
 
 class UpscalingPolicy(_Section):

@@ -57,7 +57,7 @@ class StoryboardShot(BaseModel):
     """One thing to render: `prompt` with the bible entries in it, `duration_s` at most the cap.
 
     `broll` is the author's. Without any, `planned` has what was made for a shot that may be refused, and `risk` says
-    why it may be.
+    why it may be. A shot over the cap is rendered in segments: this is number `segment`, from 0 on, of `segments`.
     Of a shot that uses bibles, `parts` is what the prompt is made of, and `references` are the pictures, the first
     ones first to be sent.
     """
@@ -74,6 +74,8 @@ class StoryboardShot(BaseModel):
     parts: tuple[PromptPart, ...] = ()
     bibles: tuple[UsedBible, ...] = ()
     references: tuple[Reference, ...] = ()
+    segment: int = 0
+    segments: int = 1
 
     @property
     def substitutes(self) -> tuple[str, ...]:
@@ -192,6 +194,8 @@ def _pieces(
                     parts=told if used else (),
                     bibles=tuple(_used(one) for one in used),
                     references=_references(cast, scene),
+                    segment=part,
+                    segments=parts,
                 )
             )
     return tuple(pieces)

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from video_pipeline.clips import ClipStatus, GeneratedClip
+from video_pipeline.generation.assembly import Assembled
 from video_pipeline.ledger import Job, JobKind, JobState
-from video_pipeline.media import MediaInfo
 from video_pipeline.routing import ClipPlan
-from video_pipeline.storage import StoredObject
 
 
 def clip_row(plan: ClipPlan, history: Sequence[Job], status: ClipStatus, reason: str = "") -> GeneratedClip:
@@ -35,10 +34,9 @@ def clip_row(plan: ClipPlan, history: Sequence[Job], status: ClipStatus, reason:
     )
 
 
-def finished_row(
-    plan: ClipPlan, history: Sequence[Job], jobs: Sequence[Job], stored: StoredObject, info: MediaInfo
-) -> GeneratedClip:
-    """A generated clip: `jobs` are the accepted ones, one a shot, and `stored` is what they were joined into."""
+def finished_row(plan: ClipPlan, history: Sequence[Job], jobs: Sequence[Job], made: Assembled) -> GeneratedClip:
+    """A generated clip: `jobs` are the accepted ones, one a shot, and `made` is what they were joined into."""
+    stored, info = made.stored, made.info
     return clip_row(plan, history, ClipStatus.GENERATED).model_copy(
         update={
             "media_key": stored.key,
@@ -53,6 +51,12 @@ def finished_row(
             "strategy": "+".join(dict.fromkeys(job.strategy for job in jobs)),
             "model": "+".join(dict.fromkeys(job.model for job in jobs)),
             "model_version": "+".join(dict.fromkeys(job.model_version for job in jobs)),
+            "seams": tuple(f"segments {at} and {at + 1}: {seam.told}" for at, seam in made.seams.items()),
+            "seam_faults": tuple(
+                f"between segments {at} and {at + 1} {fault}"
+                for at, seam in made.seams.items()
+                for fault in seam.faults
+            ),
         }
     )
 

@@ -16,6 +16,7 @@ import httpx
 
 from video_pipeline import checkpoints
 from video_pipeline.alerts import Notifier
+from video_pipeline.briefs import StoryboardShot
 from video_pipeline.clips import ClipStatus, GeneratedClip
 from video_pipeline.errors import LedgerError, VideoPipelineError
 from video_pipeline.generation import messages, questions
@@ -99,6 +100,7 @@ class GenerationEngine:
         self._store = store
         self._catalogue = catalogue
         self._policy = policy.generation
+        self._seams = policy.quality.seams
         self._notifier = notifier
         self._run_id = run_id
         self._on_clip = on_clip
@@ -369,16 +371,17 @@ class GenerationEngine:
 
     async def _joined(self, plan: ClipPlan, history: Sequence[Job], jobs: list[Job]) -> GeneratedClip:
         storyboard = plan.storyboard
-        stored, info = await asyncio.to_thread(
+        made = await asyncio.to_thread(
             assemble,
             self._store,
             day=storyboard.day,
             brief_id=storyboard.brief.brief_id,
-            segments=[_segment(job, storyboard.shots[job.shot].duration_s) for job in jobs],
+            segments=[_segment(job, storyboard.shots[job.shot]) for job in jobs],
             audio=any(decision.audio for decision in plan.decisions),
+            thresholds=self._seams,
         )
         checkpoints.reached("generation.assembled")
-        return finished_row(plan, history, jobs, stored, info)
+        return finished_row(plan, history, jobs, made)
 
     async def _history(self, plan: ClipPlan) -> list[Job]:
         """Every attempt at every shot of the clip, in order."""
@@ -392,9 +395,10 @@ class GenerationEngine:
         ]
 
 
-def _segment(job: Job, wanted_s: float) -> Segment:
-    """What a shot of `wanted_s` seconds uses of its job's render."""
-    return Segment(job, wanted_s if job.requested_s > wanted_s else None)
+def _segment(job: Job, shot: StoryboardShot) -> Segment:
+    """What a shot uses of its job's render, and how that is to follow the shot before it."""
+    length_s = shot.duration_s if job.requested_s > shot.duration_s else None
+    return Segment(job, length_s, goes_on=shot.segment > 0)
 
 
 async def _all_ended(work: Iterable[Awaitable[_T]]) -> list[_T]:

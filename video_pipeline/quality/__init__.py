@@ -1,12 +1,13 @@
 """Quality gates: whether a clip's file is what was ordered, told as data (Q1).
 
 A bad clip raises nothing: each check says what was measured, what was expected, and a sentence. `CHECKS` is the table
-of them. Importing this package loads neither a decoder nor numpy; `check_clip` does when it is called.
+of them. Importing this package loads neither a decoder nor numpy; `check_clip` and `measure_seam` do when called.
 """
 
 from video_pipeline.quality.checks import CHECKS, CheckRow
 from video_pipeline.quality.gate import check_clip
 from video_pipeline.quality.review import review_clip, review_stage
+from video_pipeline.quality.seams import Seam, measure_seam
 from video_pipeline.quality.verdict import Check, CheckName, ClipVerdict, Consequence, Expectation, Gate
 
 __all__ = [
@@ -18,7 +19,9 @@ __all__ = [
     "Consequence",
     "Expectation",
     "Gate",
+    "Seam",
     "check_clip",
+    "measure_seam",
     "review_clip",
     "review_stage",
 ]

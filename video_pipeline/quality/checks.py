@@ -114,4 +114,11 @@ CHECKS: tuple[CheckRow, ...] = (
         _of("noisy_correlation", "jump_correlation", "max_garbled_share"),
         _BY_WORDS,
     ),
+    CheckRow(
+        CheckName.SEAMS,
+        "segments of a shot go on where they meet",
+        technical.seams,
+        tuple(f"quality.seams.{name}" for name in ("jump_factor", "colour_corrected", "loudness_corrected_db")),
+        _BY_LUCK,
+    ),
 )

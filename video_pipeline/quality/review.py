@@ -41,6 +41,7 @@ def review_clip(
         duration_s=clip.expected_s,
         audio=clip.audio_expected,
         tolerance=policy.routing.duration_tolerance,
+        seam_faults=clip.seam_faults,
     )
     with store.local_copy(clip.final_key) as path:
         verdict = check_clip(path, expected, policy.quality.technical, stills=stills)

@@ -181,3 +181,14 @@ def garbled(clip: Evidence) -> Answer:
             f"resemble the picture before."
         ),
     )
+
+
+def seams(clip: Evidence) -> Answer:
+    """What was measured as the segments were joined; in the joined file they cannot be told apart any more."""
+    faults = clip.expected.seam_faults
+    return Answer(
+        passed=not faults,
+        measured="; ".join(faults) or "none with a fault",
+        expected="segments that go on in picture, colour and sound",
+        message=f"Where segments of a shot meet: {'; '.join(faults)}." if faults else "No seam has a fault.",
+    )

@@ -36,13 +36,15 @@ class CheckName(StrEnum):
     BLACK = "black"
     FROZEN = "frozen"
     GARBLED = "garbled"
+    SEAMS = "seams"
 
 
 class Expectation(_Data):
     """What was ordered: `size` is (width, height) as displayed; `tolerance` is of the duration.
 
     `shaped` says that the picture has to have the shape of `size`, too, and not only as many pixels. `wanted_s` is
-    what the brief asks for, of which no more may be missing where less than that was ordered.
+    what the brief asks for, of which no more may be missing where less than that was ordered. `seam_faults` is what
+    was found where segments meet and could not be mended, a sentence each.
     """
 
     size: tuple[int, int]
@@ -51,6 +53,7 @@ class Expectation(_Data):
     wanted_s: float = Field(default=0.0, ge=0)
     audio: bool
     tolerance: float = Field(default=0.10, gt=0, lt=1)
+    seam_faults: tuple[str, ...] = ()
 
 
 class Check(_Data):

@@ -230,6 +230,9 @@ def test_a_long_shot_is_cut_into_equal_parts(stage: Stage) -> None:
     # Models render whole seconds, here two of 2 s; the clip is what was asked for.
     assert (clip.billed_usd, clip.expected_s) == (4 * PRICE, 3)
     assert clip.duration_s == pytest.approx(3, abs=0.01)
+    # What is said of the seam is kept with the file, which is made once.
+    assert (len(clip.seams), clip.seam_faults) == (1, ())
+    assert stage.one(brief_of(HARBOUR, duration_s=3)) == clip
 
 
 def test_sound_is_bought_and_kept_through_the_join(stage: Stage) -> None:

@@ -18,7 +18,7 @@ from video_pipeline_tests.quality.conftest import Make
 THRESHOLDS = load_policy().quality.technical.model_copy(update={"min_bytes": 1})
 ORDER = Expectation(size=(320, 180), duration_s=2.0, audio=True)
 MOVING = ("-f", "lavfi", "testsrc2=size=320x180:rate=24")
-NAMES = ["playable", "resolution", "duration", "file_size", "audio", "black", "frozen", "garbled"]
+NAMES = ["playable", "resolution", "duration", "file_size", "audio", "black", "frozen", "garbled", "seams"]
 
 
 def check_clip(path: Path, expected: Expectation, thresholds: TechnicalThresholds = THRESHOLDS) -> ClipVerdict:
@@ -352,3 +352,11 @@ def test_what_follows_is_said_by_the_gate(make: Make):
 def test_a_verdict_of_an_earlier_release_is_read():
     old = {"name": "black", "passed": False, "measured": "1", "expected": "0", "message": "It is black."}
     assert ClipVerdict.model_validate({"checks": [old]}).useless
+
+
+def test_a_fault_where_segments_meet_is_the_clips(make: Make) -> None:
+    path = make("clip.mp4", *MOVING)
+    order = ORDER.model_copy(update={"seam_faults": ("between segments 1 and 2 the picture jumps",)})
+    [failed] = check_clip(path, order).failures
+    assert (failed.name, failed.follows) == ("seams", Consequence.PERSON)
+    assert failed.message == "Where segments of a shot meet: between segments 1 and 2 the picture jumps."

@@ -6,7 +6,7 @@ import dagster as dg
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, GeneratedClip
-from video_pipeline.defs.beside import table
+from video_pipeline.defs.beside import listed, table
 from video_pipeline.defs.breakers import left_alone
 from video_pipeline.defs.partitions import DAILY, day_of
 from video_pipeline.defs.pools import GPU, PROVIDER_API
@@ -50,6 +50,7 @@ def generated_clips(
     )
     causes = ledger.waits.causes(day_of(context.partition_key), What.CLIP)
     count = {status: sum(clip.status is status for clip in clips) for status in ClipStatus}
+    seams = [f"{clip.clip_id}: {seam}" for clip in clips for seam in clip.seams]
     return dg.MaterializeResult(
         value=clips,
         metadata={
@@ -61,6 +62,7 @@ def generated_clips(
             "billed_usd": float(sum(clip.billed_usd for clip in clips)),
             "moved_to_another_model": sum(bool(clip.fall_over) for clip in clips),
             **left_alone(ledger),
+            **({"seams": listed(seams)} if seams else {}),
             "saved_by_cache_usd": float(sum(clip.saved_usd for clip in clips)),
             **({"stills": table(stills)} if (stills := _stills(clips, store)) else {}),
         },
