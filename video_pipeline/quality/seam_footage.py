@@ -24,6 +24,8 @@ _RATE = 48_000
 # Levels are taken of blocks of this length; blocks so far under the loudest are pauses, and under the floor silence.
 _BLOCK = _RATE // 10
 _PAUSE_DB, _SILENT_DB = 20.0, -50.0
+# Half a second, in blocks.
+_STEP = 5
 # Linear sRGB to CIE XYZ, and its white, D65 (IEC 61966-2-1).
 _TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]], np.float64)
 _WHITE = np.array([0.9505, 1.0, 1.0890], np.float64)
@@ -42,6 +44,14 @@ class Look:
     luma: _Plane
     lab: tuple[float, float, float]
     codes: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level in dB of full scale, pauses left out, and the most it changes by from one half second to the next."""
+
+    db: float
+    change_db: float
 
 
 def distance(one: Look, other: Look) -> float:
@@ -102,8 +112,8 @@ class Film:
             except av.error.FFmpegError as error:
                 raise MediaError(f"{self.info.path} cannot be decoded; the file is damaged.") from error
 
-    def level_db(self, from_s: float, to_s: float) -> float | None:
-        """The level between two moments in dB of full scale, pauses left out; None of silence. Raises MediaError."""
+    def level(self, from_s: float, to_s: float) -> Level | None:
+        """The level between two moments; None of silence. Raises MediaError."""
         if self.info.sound is None:
             return None
         samples = self._samples(self.info.sound)[max(0, round(from_s * _RATE)) : round(to_s * _RATE)]
@@ -112,7 +122,11 @@ class Film:
         loudest = float(powers.max(initial=0.0))
         if loudest <= 10 ** (_SILENT_DB / 10):
             return None
-        return float(10 * np.log10(powers[powers > loudest * 10 ** (-_PAUSE_DB / 10)].mean()))
+        heard = powers[powers > loudest * 10 ** (-_PAUSE_DB / 10)]
+        floor = 10 ** (_SILENT_DB / 10)
+        parts = powers[: len(powers) // _STEP * _STEP].reshape(-1, _STEP).mean(axis=1)
+        changes = np.abs(np.diff(10 * np.log10(np.maximum(parts, floor))))
+        return Level(float(10 * np.log10(heard.mean())), float(changes.max(initial=0.0)))
 
     def _samples(self, sound: AudioStream) -> _Plane:
         """The sound mixed to one channel, as it is joined: its first sample is at the film's zero."""

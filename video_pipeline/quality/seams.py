@@ -140,14 +140,14 @@ def _loudness(
     films: "tuple[Film, Film]", end_s: float, start_s: float, rules: SeamThresholds, faults: list[str]
 ) -> dict[str, object]:
     before, after = (
-        film.level_db(from_s, from_s + rules.loudness_s)
+        film.level(from_s, from_s + rules.loudness_s)
         for film, from_s in zip(films, (end_s - rules.loudness_s, start_s), strict=True)
     )
     if before is None or after is None:
         return {}
-    step = after - before
+    step = after.db - before.db
     found: dict[str, object] = {"loudness_db": round(step, 2)}
-    if abs(step) <= rules.loudness_free_db:
+    if abs(step) <= max(rules.loudness_free_db, before.change_db, after.change_db):
         return found
     if abs(step) > rules.loudness_corrected_db:
         faults.append(f"the sound is {step:+.1f} dB after the seam, too much to be corrected")
