@@ -38,8 +38,8 @@ class RenderOrder(BaseModel):
 
     `duration_s` is 0 for a picture; `frames` and `fps` say it in frames to a model that counts them. `resolution` is
     one that the catalogue names for the model; `size` is (width, height) for one that is paid by the pixel.
-    `start_image` and `references` are addresses that the provider can fetch. A field added later needs a default: see
-    `document`.
+    `start_image` and `references` are addresses that the provider can fetch; `store:KEY` is a frame in our own store,
+    which is sent as a data URI. A field added later needs a default: see `document`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -45,6 +45,14 @@ class Levers(_Section):
     off_peak_wait_h: float = Field(ge=0, le=24)
 
 
+class Continuation(StrEnum):
+    """When a further segment of a shot starts from the last frame of the one before."""
+
+    WHERE_FREE = "where_free"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 class RoutingThresholds(_Section):
     adequate_fidelity: dict[str, float]
     plain_complexity: dict[str, float]
@@ -53,6 +61,7 @@ class RoutingThresholds(_Section):
     max_upscale_factor: float = Field(ge=1)
     delivered_short_side: int = Field(gt=0, multiple_of=2)
     duration_tolerance: float = Field(gt=0, lt=0.5)
+    continue_segments: Continuation
     levers: Levers
 
     @property

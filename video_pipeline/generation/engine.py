@@ -22,6 +22,7 @@ from video_pipeline.errors import LedgerError, VideoPipelineError
 from video_pipeline.generation import messages, questions
 from video_pipeline.generation.assembly import Segment, assemble
 from video_pipeline.generation.clip_rows import clip_row, finished_row
+from video_pipeline.generation.continuation import goes_on, is_kept, keep_last_frame
 from video_pipeline.generation.job_driver import JobDriver, is_overdue
 from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, may_be_chance, next_step, owed
 from video_pipeline.generation.ledger_threads import LedgerThreads
@@ -234,8 +235,25 @@ class GenerationEngine:
             await self._db(leases.release, lease)
 
     async def _shots(self, plan: ClipPlan, lease: Lease) -> list[_ShotOutcome]:
-        """Every shot ends before the error of one is raised, so that no purchase is left half-way."""
-        return await _all_ended(self._shot(plan, decision, lease) for decision in plan.decisions)
+        """Every shot ends before the error of one is raised, so that no purchase is left half-way.
+
+        Shots go side by side; segments that continue one wait for the one before.
+        """
+        chains: list[list[Decision]] = []
+        for decision in plan.decisions:
+            if decision.continues and chains:
+                chains[-1].append(decision)
+            else:
+                chains.append([decision])
+        outcomes = await _all_ended(self._chain(plan, chain, lease) for chain in chains)
+        return [outcome for chain in outcomes for outcome in chain]
+
+    async def _chain(self, plan: ClipPlan, decisions: Sequence[Decision], lease: Lease) -> list[_ShotOutcome]:
+        outcomes: list[_ShotOutcome] = []
+        for decision in decisions:
+            before = outcomes[-1] if outcomes else None
+            outcomes.append(await self._shot(plan, decision, lease, before))
+        return outcomes
 
     async def _end_under_way(self, plan: ClipPlan, held: str, lease: Lease) -> None:
         """Finish what a held clip has at its providers, which is paid for, and buy nothing."""
@@ -250,9 +268,16 @@ class GenerationEngine:
             if job not in reserved
         )
 
-    async def _shot(self, plan: ClipPlan, decision: Decision, lease: Lease) -> _ShotOutcome:
-        """Climb the ladder for one shot until there is a clip or a reason."""
+    async def _shot(
+        self, plan: ClipPlan, decision: Decision, lease: Lease, before: _ShotOutcome | None
+    ) -> _ShotOutcome:
+        """Climb the ladder for one shot until there is a clip or a reason; `before` is the segment that it continues.
+
+        What is bought already is used, whatever has become of that one; without its clip nothing more is bought.
+        """
         driver = self._driver.under(lease)
+        held = why_over_cap(plan.over_cap) if plan.over_cap else before.why if before else None
+        frame: str | None = None
         shot = plan.storyboard.shots[decision.shot]
         looked_at: set[str] = set()
         begun = False
@@ -290,14 +315,23 @@ class GenerationEngine:
                     return _ShotOutcome(job, decision)
                 case Stop() as stop:
                     return _ShotOutcome(None, decision, why_stopped(stop))
-                case Continue(job) if plan.over_cap is None or job.state is not JobState.RESERVED:
+                case Continue(job) if job.state is not JobState.RESERVED:
                     job = await self._went_on(driver, job, decision)
-                case Continue(job):
-                    await driver.close(job, "not bought: the day is over its cap")
+                case Continue(job) if held is not None:
+                    await driver.close(job, f"not bought: {held.reason}")
                     continue
-                case Attempt() if plan.over_cap is not None:
-                    return _ShotOutcome(None, decision, why_over_cap(plan.over_cap))
+                case Continue(job):
+                    frame = frame or await self._frame(plan, before)
+                    if is_kept(job.order.start_image) and job.order.start_image != frame:
+                        await driver.close(job, "not bought: the segment before it is another now")
+                        continue
+                    job = await self._went_on(driver, job, decision)
+                case Attempt() if held is not None:
+                    return _ShotOutcome(None, decision, held)
                 case Attempt() as attempt:
+                    if goes_on(attempt, rest):
+                        frame = frame or await self._frame(plan, before)
+                        attempt = replace(attempt, frame=frame)
                     if late and attempt.image is None:
                         number = max(attempt.number, *(job.attempt + 1 for job in late))
                         attempt = replace(attempt, number=number)
@@ -326,6 +360,15 @@ class GenerationEngine:
                 return _ShotOutcome(None, decision, why)
             if not job.state.final:
                 looked_at.add(job.key)
+
+    async def _frame(self, plan: ClipPlan, before: _ShotOutcome | None) -> str | None:
+        """The address of the last frame of the segment before, in our store; None where none is continued."""
+        if before is None or before.job is None:
+            return None
+        shot = plan.storyboard.shots[before.decision.shot]
+        frame = await asyncio.to_thread(keep_last_frame, self._store, before.job, _used_s(before.job, shot))
+        checkpoints.reached("generation.frame_kept")
+        return frame
 
     async def _reused(self, driver: JobDriver, plan: ClipPlan, decision: Decision) -> Job | None:
         """The shot as its approved preview has it; None when that is gone."""
@@ -397,8 +440,12 @@ class GenerationEngine:
 
 def _segment(job: Job, shot: StoryboardShot) -> Segment:
     """What a shot uses of its job's render, and how that is to follow the shot before it."""
-    length_s = shot.duration_s if job.requested_s > shot.duration_s else None
-    return Segment(job, length_s, goes_on=shot.segment > 0)
+    return Segment(job, _used_s(job, shot), goes_on=shot.segment > 0, continued=is_kept(job.order.start_image))
+
+
+def _used_s(job: Job, shot: StoryboardShot) -> float | None:
+    """How many seconds of its job's render a shot uses; None for all."""
+    return shot.duration_s if job.requested_s > shot.duration_s else None
 
 
 async def _all_ended(work: Iterable[Awaitable[_T]]) -> list[_T]:

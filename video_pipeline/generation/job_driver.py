@@ -19,6 +19,7 @@ from video_pipeline.alerts import Alert, Notifier
 from video_pipeline.errors import ConfigurationError, LedgerError, VendorError
 from video_pipeline.generation import messages
 from video_pipeline.generation.cadence import Cadence, look_again_in
+from video_pipeline.generation.continuation import as_sent
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.media_collector import MediaCollector
 from video_pipeline.generation.providers import (
@@ -429,7 +430,7 @@ class JobDriver:
                 if silent := await self._unreachable(self._provider(job)):
                     raise NotAccepted(FailureKind.TRANSIENT, silent)
                 receipt = await self._provider(job).submit(
-                    job, before=intent.goes_out, webhook=self._webhooks.address(job)
+                    await self._as_sent(job), before=intent.goes_out, webhook=self._webhooks.address(job)
                 )
             except NotAccepted as error:
                 self._unanswered(job.provider, error)
@@ -456,6 +457,9 @@ class JobDriver:
                 checkpoints.reached("generation.accepted")
                 return await self._submitted(job, receipt)
         raise AssertionError("the last try returns")
+
+    async def _as_sent(self, job: Job) -> Job:
+        return await asyncio.to_thread(as_sent, self._store, job)
 
     async def _taken_all_the_same(self, job: Job, error: NotAccepted) -> tuple[Receipt, str] | None:
         """The receipt of a job whose answer only sounded like a refusal, and how it was found.
@@ -537,7 +541,7 @@ class JobDriver:
         for wait_s in (*self._policy.backoff_s, None):
             try:
                 receipt = await self._provider(job).submit(
-                    job, before=self._lease.check, webhook=self._webhooks.address(job)
+                    await self._as_sent(job), before=self._lease.check, webhook=self._webhooks.address(job)
                 )
             except TooDear as error:
                 return await self._in_doubt(job, f"{why}; {error.reason}", error.answer)
@@ -574,7 +578,7 @@ class JobDriver:
                     return told, _TOLD
             known = await self._db(self._jobs.provider_ids, job.provider)
             try:
-                found = await provider.find(job, known_ids=known)
+                found = await provider.find(await self._as_sent(job), known_ids=known)
             except Undecided as error:
                 self._unanswered(job.provider, error)
                 if look:

@@ -36,7 +36,8 @@ LADDER = (Strategy.PROMPT_REMAPPING, Strategy.SHOT_SUBSTITUTION, Strategy.IMAGE_
 
 @dataclass(frozen=True)
 class Attempt:
-    """Buy one: a picture to anchor on, or the shot itself (from `image` when there is one).
+    """Buy one: a picture to anchor on, or the shot itself (from `image` when there is one, or from `frame`, the
+    address of the last frame of the segment before it).
 
     `not_by` names the models that have refused the shot, once it is for others to make.
     """
@@ -46,6 +47,7 @@ class Attempt:
     prompt: str
     kind: JobKind = JobKind.VIDEO
     image: Job | None = None
+    frame: str | None = None
     reason: str = ""
     not_by: frozenset[str] = frozenset()
 

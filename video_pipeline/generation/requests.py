@@ -24,14 +24,15 @@ def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: C
         model, usd = catalogue.anchor_model, catalogue.anchor_model.usd_per_image
     else:
         model, usd = catalogue.named(decision.model or ""), decision.attempt_usd
-        if attempt.image is not None:
-            usd += model.price.start_image_usd
+        start_image = attempt.image.media_url if attempt.image else attempt.frame if decision.continues else None
+        # The decision has the price of a frame to start from, where it is to be one.
+        usd += model.price.start_image_usd * (bool(start_image) - decision.continues)
         length = model.durations.at(decision.requested_s)
         order = model.ordered(order, length, decision.resolution, decision.size).model_copy(
             update={
                 "duration_s": decision.requested_s,
                 "audio": decision.audio,
-                "start_image": attempt.image.media_url if attempt.image else None,
+                "start_image": start_image,
             }
         )
     identity = {"provider": model.provider, "model": model.model, "version": model.version}

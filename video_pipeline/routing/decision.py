@@ -103,7 +103,8 @@ class Decision(BaseModel):
     probability with which the shot was first given to its model, under the state and the budgets that were in force,
     1 where nothing was drawn. `draw` is what was drawn. With `reuse` nothing is bought; the rest of the decision is
     what holds should that file be gone. `upscale_usd` is the electricity that upscales the accepted clip, and `saves`
-    what each lever is expected to save of its cost.
+    what each lever is expected to save of its cost. `continues`: the shot is a further segment of the one before it
+    and starts from that one's last frame, which `attempt_usd` counts.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -129,6 +130,7 @@ class Decision(BaseModel):
     chance: float = 1.0
     draw: Draw | None = None
     reuse: Reuse | None = None
+    continues: bool = False
 
     @property
     def accepted_usd(self) -> float:

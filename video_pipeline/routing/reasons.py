@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
+from video_pipeline.policy import Continuation
 from video_pipeline.routing.catalogue import Tier
 from video_pipeline.routing.decision import Draw, Purpose
 from video_pipeline.routing.levers import Lever
@@ -18,6 +19,23 @@ def why_rounded(asked: Question, chosen: Option, saves: Mapping[Lever, Decimal])
     said = f"{asked.shot.duration_s:g} s are bought as {bought_s:g} s"
     longest = f"the longest that {chosen.model.model} renders"
     return (f"{said}, which saves ${saved:.4f} an accepted clip" if saved else f"{said}, {longest}",)
+
+
+def why_continued(asked: Question, chosen: Option) -> tuple[bool, tuple[str, ...]]:
+    """Whether a further segment of a shot starts from the last frame of the one before, and why."""
+    shot, model, when = asked.shot, chosen.model, asked.policy.continue_segments
+    if shot.segment == 0:
+        return False, ()
+    usd, which = model.price.start_image_usd, f"segment {shot.segment + 1} of {shot.segments} of its shot"
+    apart = f"{which} is rendered beside the others"
+    if when is Continuation.NEVER:
+        return False, (f"{apart}, as routing.continue_segments is {when}",)
+    if not model.image_to_video:
+        return False, (f"{apart}, as {model.model} starts from no picture",)
+    if usd and when is Continuation.WHERE_FREE:
+        return False, (f"{apart}, as a picture to start from costs ${usd:.4f} at {model.model}",)
+    price = f"for ${usd:.4f} more" if usd else "at no extra price"
+    return True, (f"{which} goes on from the last frame of segment {shot.segment}, {price}",)
 
 
 def why_size(asked: Question, chosen: Option, saves: Mapping[Lever, Decimal]) -> str:

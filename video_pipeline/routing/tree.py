@@ -33,6 +33,7 @@ from video_pipeline.routing.options import (
 from video_pipeline.routing.reasons import (
     price_words,
     why_best,
+    why_continued,
     why_dearer,
     why_given,
     why_own,
@@ -77,6 +78,7 @@ def decide_by(serving: Serving, asked: Question) -> Decision:
         )
     saves = _saves(asked, chosen)
     as_given = given.model in (None, chosen.model.model)
+    continues, how_continued = why_continued(asked, chosen)
     return Decision(
         shot=asked.shot.index,
         tier=tier,
@@ -87,11 +89,15 @@ def decide_by(serving: Serving, asked: Question) -> Decision:
         audio=asked.with_audio,
         requested_s=chosen.length.seconds,
         wanted_s=asked.shot.duration_s,
-        attempt_usd=chosen.usd,
+        attempt_usd=chosen.usd + (chosen.model.price.start_image_usd if continues else 0),
         acceptance=chosen.acceptance,
         upscale_usd=chosen.upscale_usd,
         saves=saves,
-        reasons=(*reasons, serving.why, *why_rounded(asked, chosen, saves), why_size(asked, chosen, saves)),
+        reasons=(
+            *(*reasons, serving.why, *why_rounded(asked, chosen, saves)),
+            *(why_size(asked, chosen, saves), *how_continued),
+        ),
+        continues=continues,
         alternatives=alternatives,
         chance=given.chance if as_given else 1.0,
         draw=given.draw if as_given else None,

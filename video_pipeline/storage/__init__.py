@@ -3,7 +3,15 @@
 The ledger says *what* is stored and why; this room only keeps bytes under keys, with their checksums.
 """
 
-from video_pipeline.storage.keys import check_key, clip_key, reference_key, report_key, table_key, tables_of
+from video_pipeline.storage.keys import (
+    check_key,
+    clip_key,
+    frame_key,
+    reference_key,
+    report_key,
+    table_key,
+    tables_of,
+)
 from video_pipeline.storage.local import LocalStore
 from video_pipeline.storage.opening import open_store
 from video_pipeline.storage.s3 import S3Store
@@ -17,6 +25,7 @@ __all__ = [
     "StoredObject",
     "check_key",
     "clip_key",
+    "frame_key",
     "open_store",
     "read_partition",
     "read_rows",

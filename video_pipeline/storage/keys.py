@@ -38,6 +38,11 @@ def clip_key(day: date | str, brief_id: str, stage: str, name: str) -> str:
     return check_key(f"clips/{day}/{brief_id}/{stage}/{name}")
 
 
+def frame_key(sha256: str) -> str:
+    """Key of a single frame that a clip goes on from: `frames/<sha256 of what it shows>.png`."""
+    return check_key(f"frames/{sha256}.png")
+
+
 def table_key(asset: str, partition: str) -> str:
     """Key of an asset's table for one partition: `tables/<asset>/<partition>.parquet`."""
     return check_key(f"{tables_of(asset)}{partition}.parquet")

@@ -20,9 +20,11 @@ import pytest
 
 import video_pipeline
 from video_pipeline.briefs import Brief
+from video_pipeline.ledger import JobState
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.contract.vendors import SOLD
 from video_pipeline_tests.crash.conftest import FROM_OUTSIDE, PACKAGED, PRICE, Trial, small_day
+from video_pipeline_tests.generation.stage import check_books
 
 pytestmark = pytest.mark.crash
 
@@ -45,6 +47,8 @@ POINTS = {
 ON_TROUBLE = ("generation.reported", "generation.rerouted", "generation.called_off")
 # What costs nothing: an approved preview serves.
 REUSING = "generation.reusing"
+# A further segment of a shot starts from the last frame of the one before.
+CONTINUING = "generation.frame_kept"
 IN_DOUBT = "generation.submitting"
 ANY_VENDORS = pytest.mark.parametrize("vendors", [PACKAGED, FROM_OUTSIDE], ids=["packaged", "from outside"])
 EVERY_OTHER = sorted({*SOLD, "comfyui"} - {FROM_OUTSIDE[0]})
@@ -80,7 +84,7 @@ def test_every_named_point_is_in_the_matrix() -> None:
         for path in (package / room).rglob("*.py")
         for name in re.findall(r'checkpoints\.reached\("([^"]+)"\)', path.read_text())
     }
-    assert named == {*POINTS, *ON_TROUBLE, REUSING}
+    assert named == {*POINTS, *ON_TROUBLE, REUSING, CONTINUING}
 
 
 @ANY_VENDORS
@@ -232,6 +236,23 @@ def test_a_day_that_is_killed_while_a_preview_is_reused_buys_nothing_for_it(tria
     assert len(trial.requests) == 1
     [reused] = [job for job in trial.jobs() if job.clip_id.endswith("/final")]
     assert reused.strategy == "approved_preview" and reused.billed_usd == 0
+
+
+def test_a_segment_that_continues_another_is_bought_once_from_the_same_frame_however_it_is_killed(
+    trial: Trial,
+) -> None:
+    long = brief_of(f"a tram in a street, line {trial.orders.day}", brief_id="long", duration_s=2)
+    trial.briefs = (long,)
+    trial.orders = replace(trial.orders, briefs=(_as_json(long),), max_segment_s=1.0)
+    for name in (CONTINUING, "generation.reserved", "generation.accepted", "generation.stored"):
+        assert trial.run(name, 1)
+    assert not trial.run()
+    first, second = sorted(trial.jobs(), key=lambda job: job.shot)
+    assert [job.state for job in (first, second)] == [JobState.ACCEPTED, JobState.ACCEPTED]
+    frames = [path.relative_to(trial.orders.store) for path in Path(trial.orders.store).glob("frames/*.png")]
+    assert [second.order.start_image] == [f"store:{frame}" for frame in frames]
+    assert [request["request_id"] for request in trial.requests] == [first.provider_job_id, second.provider_job_id]
+    check_books(trial.ledger, trial.jobs(), trial.requests)
 
 
 def _as_json(brief: Brief) -> str:

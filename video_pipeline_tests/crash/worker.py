@@ -47,6 +47,7 @@ class Orders:
     nth: int = 1
     by: int = signal.SIGKILL
     lease_s: float = 5.0
+    max_segment_s: float = 15.0
     reached: str = ""
 
 
@@ -58,7 +59,12 @@ def work(orders: Orders) -> None:
     register()
     ledger = open_ledger(orders.ledger_url, embedded_dir=Path("unused"))
     store, notifier = LocalStore(Path(orders.store)), Notifier([], ledger.alerts)
-    policy = quick(load_policy(), concurrency=orders.concurrency, lease_s=orders.lease_s)
+    policy = quick(
+        load_policy(),
+        concurrency=orders.concurrency,
+        lease_s=orders.lease_s,
+        max_segment_s=orders.max_segment_s,
+    )
     catalogue = offered_by(load_catalogue(sandbox=True), orders.provider)
     briefs = [Brief.model_validate_json(brief) for brief in orders.briefs]
     boards = [storyboard_of(brief, orders.day, cap_s=policy.generation.max_segment_s) for brief in briefs]

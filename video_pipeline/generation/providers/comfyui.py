@@ -300,7 +300,8 @@ class ComfyUIProvider:
         if address is None:
             return
         image = await picture_at(self._client, address, trusted_origins=self.trusted_origins)
-        name = _image_name(address)
+        # The order as it is sent may have the picture itself, which the workflow was not named after.
+        name = job.request.get("start_image") or _image_name(address)
         boundary = uuid.uuid4().hex
         parts = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="overwrite"\r\n\r\ntrue\r\n'
@@ -501,16 +502,18 @@ def _request(order: RenderOrder, wire: ComfyUIWire) -> dict[str, Any]:
         "frames": order.frames,
         "file_name": f"video-pipeline/{sha256_of(order.document())[:16]}",
     }
+    image = _image_name(order.start_image) if order.start_image else None
     optional: dict[InputName, Any] = {
         "negative_prompt": order.negative_prompt,
         "fps": None if order.fps is None else float(order.fps),
         "seed": order.seed,
-        "start_image": _image_name(order.start_image) if order.start_image else None,
+        "start_image": image,
     }
     values |= {name: value for name, value in optional.items() if value is not None}
     if order.start_image and "start_image" not in workflow.inputs:
         raise ValueError(f"the workflow {named} does not say where the start image goes")
-    return {"arguments": workflow.filled(values), "output": workflow.output}
+    request = {"arguments": workflow.filled(values), "output": workflow.output}
+    return request | ({"start_image": image} if image else {})
 
 
 @lru_cache(maxsize=64)
