@@ -39,7 +39,8 @@ class RenderOrder(BaseModel):
     `duration_s` is 0 for a picture; `frames` and `fps` say it in frames to a model that counts them. `resolution` is
     one that the catalogue names for the model; `size` is (width, height) for one that is paid by the pixel.
     `start_image` and `references` are addresses that the provider can fetch; `store:KEY` is a frame in our own store,
-    which is sent as a data URI. A field added later needs a default: see `document`.
+    which is sent as a data URI. `left_out` is the end of the prompt that the model leaves no room for. A field added
+    later needs a default: see `document`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,6 +57,12 @@ class RenderOrder(BaseModel):
     seed: int | None = None
     start_image: str | None = None
     references: tuple[str, ...] = ()
+    left_out: str = ""
+
+    @property
+    def asked(self) -> str:
+        """The whole prompt, however much of it the model takes."""
+        return self.prompt + self.left_out
 
     def document(self) -> dict[str, Any]:
         """The order as JSON without its defaults, so that a field added later changes no hash of before."""

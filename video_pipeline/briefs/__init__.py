@@ -38,7 +38,7 @@ from video_pipeline.briefs.inbox import (
 )
 from video_pipeline.briefs.intake import DayIntake, days_not_taken_in, read_day, take_in
 from video_pipeline.briefs.messages import inbox_left_out, said_of
-from video_pipeline.briefs.prompts import PromptPart, fitted, left_out
+from video_pipeline.briefs.prompts import PromptPart, fitted, left_out, prompt_length
 from video_pipeline.briefs.refused_kinds import broll_planner, refused_kinds
 from video_pipeline.briefs.storyboard import Reference, Storyboard, StoryboardShot, UsedBible, storyboard_of
 from video_pipeline.briefs.texts import seen_letters, shown_text
@@ -87,6 +87,7 @@ __all__ = [
     "keep_pictures",
     "left_out",
     "no_guidance",
+    "prompt_length",
     "read_bibles",
     "read_day",
     "read_files",

@@ -79,17 +79,17 @@ def joined(parts: Sequence[PromptPart]) -> str:
     return ". ".join(part.text for part in parts)
 
 
-def length_of(prompt: str) -> int:
+def prompt_length(prompt: str) -> int:
     """A prompt's length as vendors count it, who differ: in UTF-16 code units, of which no count is higher."""
     return len(prompt.encode("utf-16-le")) // 2
 
 
 def fitted(prompt: str, most: int | None) -> tuple[str, str]:
-    """As much of a prompt as a model takes, `most` by `length_of`, and the rest, which together are the prompt.
+    """As much of a prompt as a model takes, `most` by `prompt_length`, and the rest, which together are the prompt.
 
     It is cut behind a sentence, or else behind a word; never within one, unless a single word is too long.
     """
-    if most is None or length_of(prompt) <= most:
+    if most is None or prompt_length(prompt) <= most:
         return prompt, ""
     room = _room(prompt, most)
     ends = ([found.end() for found in end.finditer(prompt[: room + 1]) if found.end() <= room] for end in _ENDS)
@@ -104,8 +104,8 @@ def fitted(prompt: str, most: int | None) -> tuple[str, str]:
 def _room(prompt: str, most: int) -> int:
     """How many characters fit."""
     room = min(len(prompt), most)
-    while length_of(prompt[:room]) > most:
-        room -= max(1, (length_of(prompt[:room]) - most) // 2)
+    while prompt_length(prompt[:room]) > most:
+        room -= max(1, (prompt_length(prompt[:room]) - most) // 2)
     return room
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from video_pipeline.briefs import StoryboardShot
+from video_pipeline.briefs import StoryboardShot, fitted, prompt_length
 from video_pipeline.ledger import OUTSIDE_THE_SHOT, FailureKind, Job, JobKind, JobState
-from video_pipeline.orders import Ending
+from video_pipeline.orders import Ending, RenderOrder
 from video_pipeline.policy import GenerationPolicy
 from video_pipeline.quality import Consequence
 from video_pipeline.remapping import Degree, Variant, remapper_for
@@ -167,7 +167,7 @@ def _from_picture(shot: StoryboardShot, history: Sequence[Job], policy: Generati
 
 def _refused(history: Sequence[Job]) -> set[str]:
     """The prompts that moderation has refused."""
-    return {job.order.prompt for job in history if job.failure_kind is FailureKind.MODERATION}
+    return {job.order.asked for job in history if job.failure_kind is FailureKind.MODERATION}
 
 
 def _after_refusal(
@@ -179,7 +179,7 @@ def _after_refusal(
     """
     last = history[-1]
     tried = {Strategy(job.strategy) for job in history}
-    sent = {job.order.prompt for job in history}
+    sent = {job.order.asked for job in history}
     reason = _told(last)
     left = policy.max_ladder_attempts - _climbed(history) - _equal_tries(history)
     # A shot that has left its model does not climb the ladder a second time.
@@ -241,7 +241,7 @@ def _climbed(history: Sequence[Job]) -> int:
 
 def _words(job: Job) -> str:
     """What an attempt says; a picture and the clip from it are one rung, whatever they say."""
-    return "" if job.strategy == Strategy.IMAGE_ANCHORING else job.order.prompt
+    return "" if job.strategy == Strategy.IMAGE_ANCHORING else job.order.asked
 
 
 def _softer(
@@ -252,7 +252,7 @@ def _softer(
     The first attempt is always one of these. The fewer there are, the more each changes. The softest is left to a
     picture, unless none comes and these are the `last_words`.
     """
-    sent = [job.order.prompt for job in history]
+    sent = [job.order.asked for job in history]
     remapped = any(job.strategy == Strategy.PROMPT_REMAPPING for job in history)
     if remapped and attempts < 1:
         return None
@@ -285,9 +285,8 @@ def _after_failure(history: Sequence[Job], policy: GenerationPolicy) -> Step:
     modified = sum(job.strategy == Strategy.MODIFIED_PROMPT for job in history)
     if modified >= policy.max_modified_retries:
         return Stop(f"{last.model} failed again after a modified prompt: {last.failure_reason}", person=True)
-    sent = last.order.prompt
-    prompt = f"{sent}. Simple composition, steady camera"
-    reason = f"{last.model} failed on {sent!r}: {last.failure_reason}"
+    prompt = _besides(last.order, ["Simple composition, steady camera"])
+    reason = f"{last.model} failed on {last.order.prompt!r}: {last.failure_reason}"
     return Attempt(last.attempt + 1, Strategy.MODIFIED_PROMPT, prompt, image=_picture_of(history), reason=reason)
 
 
@@ -308,7 +307,8 @@ def _after_rejection(history: Sequence[Job], policy: GenerationPolicy) -> Step:
     again = _again(history, reason)
     # What a damaged file shows says nothing of the words. Verdicts of earlier releases do not say what follows.
     by_words = all(check.get("follows") == Consequence.CORRECTED_PROMPT for check in failed)
-    prompt = _corrected(again.prompt, [check["name"] for check in failed], policy)
+    sent = next(job.order for job in reversed(history) if job.order.asked == again.prompt)
+    prompt = _corrected(sent, [check["name"] for check in failed], policy)
     if not by_words or prompt == again.prompt:
         return again
     # A picture is bought anew, and what it was to show is in its own words.
@@ -316,11 +316,18 @@ def _after_rejection(history: Sequence[Job], policy: GenerationPolicy) -> Step:
     return replace(again, strategy=strategy, prompt=prompt)
 
 
-def _corrected(prompt: str, failed: Sequence[str], policy: GenerationPolicy) -> str:
+def _corrected(order: RenderOrder, failed: Sequence[str], policy: GenerationPolicy) -> str:
     """The prompt with what it asks for besides after those checks, unless it asks for that already."""
     words = [policy.corrections.get(name, "") for name in failed]
-    new = [one for one in words if one not in prompt]
-    return ". ".join([prompt.rstrip(". "), *new]) if new else prompt
+    new = [one for one in words if one not in order.asked]
+    return _besides(order, new) if new else order.asked
+
+
+def _besides(order: RenderOrder, new: Sequence[str]) -> str:
+    """What an order has sent, and more; where the model takes no more, that stands in the place of its end."""
+    more = ". ".join(["", *new])
+    sent = order.prompt.rstrip(". ")
+    return (fitted(sent, max(1, prompt_length(sent) - prompt_length(more)))[0] if order.left_out else sent) + more
 
 
 def _once_more(history: Sequence[Job]) -> Attempt:
@@ -335,7 +342,7 @@ def _once_more(history: Sequence[Job]) -> Attempt:
 def _as_before(history: Sequence[Job]) -> Attempt:
     """The last clip once more, from the same picture, where it had one."""
     last = history[-1]
-    return Attempt(last.attempt + 1, Strategy(last.strategy), last.order.prompt, image=_picture_of(history))
+    return Attempt(last.attempt + 1, Strategy(last.strategy), last.order.asked, image=_picture_of(history))
 
 
 def _picture_of(history: Sequence[Job]) -> Job | None:
@@ -351,5 +358,5 @@ def _again(history: Sequence[Job], reason: str) -> Attempt:
     last, strategy = history[-1], Strategy(history[-1].strategy)
     if strategy is Strategy.IMAGE_ANCHORING:
         picture = next(job for job in reversed(history) if job.kind is JobKind.IMAGE)
-        return Attempt(last.attempt + 1, strategy, picture.order.prompt, kind=JobKind.IMAGE, reason=reason)
-    return Attempt(last.attempt + 1, strategy, last.order.prompt, image=_picture_of(history), reason=reason)
+        return Attempt(last.attempt + 1, strategy, picture.order.asked, kind=JobKind.IMAGE, reason=reason)
+    return Attempt(last.attempt + 1, strategy, last.order.asked, image=_picture_of(history), reason=reason)

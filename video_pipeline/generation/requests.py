@@ -5,6 +5,7 @@ The *request hash* covers what decides the picture (provider, model, version and
 one, so that a lost submit can be told from others.
 """
 
+from video_pipeline.briefs import fitted
 from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.providers import PROVIDERS
 from video_pipeline.ledger import Job, JobKind, JobState
@@ -22,8 +23,10 @@ def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: C
     )
     if attempt.kind is JobKind.IMAGE:
         model, usd = catalogue.anchor_model, catalogue.anchor_model.usd_per_image
+        order = _cut(order, model.prompt_limit)
     else:
         model, usd = catalogue.named(decision.model or ""), decision.attempt_usd
+        order = _cut(order, model.prompt_limit)
         start_image = attempt.image.media_url if attempt.image else attempt.frame if decision.continues else None
         # The decision has the price of a frame to start from, where it is to be one.
         usd += model.price.start_image_usd * (bool(start_image) - decision.continues)
@@ -97,6 +100,12 @@ def as_ordered(job: Job, decision: Decision, catalogue: Catalogue) -> Decision:
     sizes = [one.size(job.order.orientation) for one in model.resolutions if one.name == job.order.resolution]
     size = sizes[0] if sizes else decision.size
     return decision.model_copy(update={"model": job.model, "size": size, "audio": job.order.audio})
+
+
+def _cut(order: RenderOrder, limit: int | None) -> RenderOrder:
+    """The order with as much of its prompt as the model takes."""
+    prompt, left_out = fitted(order.prompt, limit)
+    return order.model_copy(update={"prompt": prompt, "left_out": left_out}) if left_out else order
 
 
 def _brief_seed(plan: ClipPlan, attempt: Attempt) -> int | None:

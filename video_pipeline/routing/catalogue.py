@@ -100,6 +100,9 @@ class Model(_Entry):
     tier: Tier
     wire: dict[str, Any] = Field(description="The provider's own part: how its adapter asks for this model.")
     image_to_video: bool = Field(False, description="Whether it renders from a start image.")
+    prompt_limit: int | None = Field(
+        None, ge=100, description="The longest prompt, in characters as UTF-16 counts them; none where unknown."
+    )
     orientations: tuple[Orientation, ...] = tuple(Orientation)
     durations: Durations
     resolutions: tuple[Resolution, ...] = Field(min_length=1)
@@ -176,6 +179,7 @@ class ImageModel(_Entry):
     version: str
     provider: str
     wire: dict[str, Any] = Field(description="As of a model.")
+    prompt_limit: int | None = Field(None, ge=100, description="As of a model.")
     usd_per_image: Decimal = Field(ge=0)
     price_source: str
     price_checked_on: date

@@ -1,8 +1,9 @@
 """Why a shot goes to its model and not to another, in words that people read (G1.2)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
+from video_pipeline.briefs import StoryboardShot, left_out
 from video_pipeline.policy import Continuation
 from video_pipeline.routing.catalogue import Tier
 from video_pipeline.routing.decision import Draw, Purpose
@@ -50,6 +51,13 @@ def why_size(asked: Question, chosen: Option, saves: Mapping[Lever, Decimal]) ->
     least = Decimal("0.0001")
     cost = f"${chosen.upscale_usd:.4f}" if chosen.upscale_usd >= least else f"under ${least}"
     return f"{said} for {cost} of electricity{against}"
+
+
+def what_of_the_bibles(shot: StoryboardShot, chosen: Option) -> Iterator[str]:
+    """What of the shot's bibles the model does not take, in words."""
+    limit = chosen.model.prompt_limit
+    if limit and (cut := left_out(shot.parts, limit)):
+        yield f"{chosen.model.model} takes {limit:,} characters of a prompt, which leaves out {', '.join(cut)}"
 
 
 def why_own(asked: Question, chosen: Option, *, complex_shot: bool) -> str:

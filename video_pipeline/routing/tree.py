@@ -32,6 +32,7 @@ from video_pipeline.routing.options import (
 )
 from video_pipeline.routing.reasons import (
     price_words,
+    what_of_the_bibles,
     why_best,
     why_continued,
     why_dearer,
@@ -94,8 +95,8 @@ def decide_by(serving: Serving, asked: Question) -> Decision:
         upscale_usd=chosen.upscale_usd,
         saves=saves,
         reasons=(
-            *(*reasons, serving.why, *why_rounded(asked, chosen, saves)),
-            *(why_size(asked, chosen, saves), *how_continued),
+            *(*reasons, serving.why, *why_rounded(asked, chosen, saves), why_size(asked, chosen, saves)),
+            *(*how_continued, *what_of_the_bibles(asked.shot, chosen)),
         ),
         continues=continues,
         alternatives=alternatives,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from video_pipeline.briefs import Bibles, BrollPlanner, Storyboard, fitted, left_out, read_bibles, storyboard_of
-from video_pipeline.briefs.prompts import length_of
+from video_pipeline.briefs.prompts import prompt_length
 from video_pipeline.policy import load_policy
 from video_pipeline_tests.briefs.documents import a_brief
 from video_pipeline_tests.briefs.test_bibles import HARBOUR, MARA, write_bible, write_picture
@@ -100,7 +100,7 @@ def test_hashes_of_shots_without_bibles_are_those_of_before(bibles: Bibles):
 def test_what_is_kept_fits_and_with_the_rest_is_the_whole_prompt(prompt: str, most: int):
     kept, rest = fitted(prompt, most)
     assert kept + rest == prompt
-    assert length_of(kept) <= most
+    assert prompt_length(kept) <= most
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -464,3 +465,31 @@ def test_a_harmless_prompt_has_no_softer_words() -> None:
     assert soften("A lighthouse at dawn, waves breaking", POLICY) == "A lighthouse at dawn, waves breaking"
     shot = shot_of("A lighthouse at dawn, waves breaking")
     assert attempt_at(shot, refused(first(shot))).strategy is Strategy.SHOT_SUBSTITUTION
+
+
+# --- prompts that are longer than a model takes ------------------------------------------------------------------
+
+
+def cut(job: Job, most: int) -> Job:
+    """The row of an attempt whose prompt was cut to so many characters."""
+    prompt = job.order.prompt
+    return replace(job, order=job.order.model_copy(update={"prompt": prompt[:most], "left_out": prompt[most:]}))
+
+
+def test_a_softer_prompt_that_was_cut_is_not_sent_a_second_time() -> None:
+    history: list[Job] = []
+    while isinstance(found := step(SHOT, *history), Attempt) and len(history) < 20:
+        history.append(cut(refused(found), 9))
+    assert isinstance(found, Stop)
+    plain: list[Job] = []
+    while isinstance(found := step(SHOT, *plain), Attempt):
+        plain.append(refused(found))
+    assert [job.order.asked for job in history] == [job.order.asked for job in plain]
+
+
+def test_after_a_failure_what_is_asked_besides_stands_in_the_place_of_the_cut_end() -> None:
+    shot = shot_of("A quay at dawn. Gulls over the water. Slow waves and a boat that leaves the pier")
+    failed = row(first(shot), JobState.FAILED, FailureKind.GENERATION)
+    prompt = attempt_at(shot, cut(failed, 52)).prompt
+    assert len(prompt) <= 52
+    assert prompt.endswith(". Simple composition, steady camera")

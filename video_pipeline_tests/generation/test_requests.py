@@ -122,3 +122,16 @@ def test_a_picture_and_the_clip_from_it_are_two_purchases_at_two_prices() -> Non
     surcharged = build_job(plan, decision, moving, catalogue, run_id="a-run")
     plain = build_job(plan, decision, Attempt(0, Strategy.ORIGINAL, PROMPT), catalogue, run_id="a-run")
     assert (surcharged.expected_usd - clip.expected_usd, plain.expected_usd) == (Decimal("0.01"), clip.expected_usd)
+
+
+def test_a_prompt_is_cut_to_what_the_model_takes_and_the_order_keeps_the_rest() -> None:
+    first, *others = CATALOGUE.models
+    catalogue = CATALOGUE.model_copy(update={"models": (first.model_copy(update={"prompt_limit": 100}), *others)})
+    prompt = "A quay at dawn. " + "Slow waves and gulls over the water " * 5
+    attempt = Attempt(0, Strategy.ORIGINAL, prompt)
+    cut = job_of(brief_of(prompt), catalogue, POLICY, attempt=attempt)
+    whole = job_of(brief_of(prompt), CATALOGUE, POLICY, attempt=attempt)
+    assert len(cut.order.prompt) <= 100
+    assert cut.order.asked == whole.order.prompt == prompt
+    assert cut.request["arguments"]["prompt"] == cut.order.prompt
+    assert "left_out" not in whole.order.document()

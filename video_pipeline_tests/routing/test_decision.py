@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import example, given, settings
 
-from video_pipeline.briefs import Brief, Quality, ShotKind, StoryboardShot, storyboard_of
+from video_pipeline.briefs import Bible, Bibles, Brief, Quality, Scene, ShotKind, StoryboardShot, storyboard_of
 from video_pipeline.policy import Policy, RoutingThresholds
 from video_pipeline.routing import (
     Catalogue,
@@ -762,3 +762,16 @@ def test_a_model_that_renders_another_shape_is_left_out_and_said_so(policy: Poli
 def test_the_articles_clip_at_list_prices(policy: Policy, brief: dict, model: str, usd: str):
     decision = _one(a_brief(duration_s=5.2, **brief), PACKAGED[1], policy)
     assert (decision.model, decision.attempt_usd) == (model, Decimal(usd))
+
+
+def test_what_a_prompt_limit_leaves_out_of_the_bibles_is_a_reason(sandbox_catalogue: Catalogue, policy: Policy):
+    harbour = Bible[Scene](id="harbour", file="", entry=Scene(lighting="soft low light " * 6, camera="handheld"))
+    brief = a_brief(prompt="A quay at dawn", scene="harbour")
+    [shot] = storyboard_of(brief, DAY, cap_s=15, bibles=Bibles(scenes={"harbour": harbour})).shots
+    catalogue = _with(sandbox_catalogue, sprint={"prompt_limit": 100}, dash={"prompt_limit": 100})
+    assert decide(shot, brief, catalogue, policy.routing, _OPEN).reasons[-1] == (
+        "sandbox/sprint takes 100 characters of a prompt, which leaves out the end of harbour's lighting, "
+        "harbour's camera"
+    )
+    whole = decide(shot, brief, sandbox_catalogue, policy.routing, _OPEN)
+    assert not any("leaves out" in reason for reason in whole.reasons)
