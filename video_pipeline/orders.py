@@ -38,9 +38,10 @@ class RenderOrder(BaseModel):
 
     `duration_s` is 0 for a picture; `frames` and `fps` say it in frames to a model that counts them. `resolution` is
     one that the catalogue names for the model; `size` is (width, height) for one that is paid by the pixel.
-    `start_image` and `references` are addresses that the provider can fetch; `store:KEY` is a frame in our own store,
-    which is sent as a data URI. `left_out` is the end of the prompt that the model leaves no room for. A field added
-    later needs a default: see `document`.
+    `start_image` is an address that the provider can fetch, or `store:KEY` for a frame in our own store. `references`
+    are keys of pictures in our store. What is in our store stands in the request by its key until it is sent.
+    `left_out` is the end of the prompt that the model leaves no room for. A field added later needs a default: see
+    `document`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

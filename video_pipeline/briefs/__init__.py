@@ -3,6 +3,7 @@
 from video_pipeline.briefs.bibles import (
     NO_BIBLES,
     NO_FOLDER,
+    SCENES,
     Bible,
     Bibles,
     BiblesFolder,
@@ -46,6 +47,7 @@ from video_pipeline.briefs.texts import seen_letters, shown_text
 __all__ = [
     "NO_BIBLES",
     "NO_FOLDER",
+    "SCENES",
     "AppliedGuidance",
     "Bible",
     "Bibles",

@@ -22,11 +22,12 @@ from video_pipeline.errors import LedgerError, VideoPipelineError
 from video_pipeline.generation import messages, questions
 from video_pipeline.generation.assembly import Segment, assemble
 from video_pipeline.generation.clip_rows import clip_row, finished_row
-from video_pipeline.generation.continuation import goes_on, is_kept, keep_last_frame
+from video_pipeline.generation.continuation import goes_on, keep_last_frame
 from video_pipeline.generation.job_driver import JobDriver, is_overdue
 from video_pipeline.generation.ladder import Attempt, Continue, Done, Stop, may_be_chance, next_step, owed
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.outlook import NOT_HAPPENED
+from video_pipeline.generation.own_pictures import is_kept
 from video_pipeline.generation.providers import Provider
 from video_pipeline.generation.requests import as_ordered, reusing_job
 from video_pipeline.generation.resolution import clip_lease

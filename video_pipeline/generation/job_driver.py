@@ -19,9 +19,9 @@ from video_pipeline.alerts import Alert, Notifier
 from video_pipeline.errors import ConfigurationError, LedgerError, VendorError
 from video_pipeline.generation import messages
 from video_pipeline.generation.cadence import Cadence, look_again_in
-from video_pipeline.generation.continuation import as_sent
 from video_pipeline.generation.ledger_threads import LedgerThreads
 from video_pipeline.generation.media_collector import MediaCollector
+from video_pipeline.generation.own_pictures import PictureSender
 from video_pipeline.generation.providers import (
     Ambiguous,
     JobFailed,
@@ -128,6 +128,7 @@ class JobDriver:
         self._webhooks = webhooks
         self._db = threads
         self._store = store
+        self._pictures = PictureSender(store)
         self._providers = providers
         self._catalogue = catalogue
         self._policy = policy.generation
@@ -346,6 +347,8 @@ class JobDriver:
             if wait_s is None:
                 return await self._fail(job, Failure(FailureKind.TRANSIENT, f"{silent}; nothing was bought"))
             await asyncio.sleep(wait_s)
+        # Read before the intent: what our own store lacks leaves nothing in doubt.
+        await self._pictures.handed_over(job)
         intent = _Intent(self._lease)
         try:
             job = await self._db(self._jobs.submitting, job, intent.moment)
@@ -430,7 +433,9 @@ class JobDriver:
                 if silent := await self._unreachable(self._provider(job)):
                     raise NotAccepted(FailureKind.TRANSIENT, silent)
                 receipt = await self._provider(job).submit(
-                    await self._as_sent(job), before=intent.goes_out, webhook=self._webhooks.address(job)
+                    await self._pictures.handed_over(job),
+                    before=intent.goes_out,
+                    webhook=self._webhooks.address(job),
                 )
             except NotAccepted as error:
                 self._unanswered(job.provider, error)
@@ -457,9 +462,6 @@ class JobDriver:
                 checkpoints.reached("generation.accepted")
                 return await self._submitted(job, receipt)
         raise AssertionError("the last try returns")
-
-    async def _as_sent(self, job: Job) -> Job:
-        return await asyncio.to_thread(as_sent, self._store, job)
 
     async def _taken_all_the_same(self, job: Job, error: NotAccepted) -> tuple[Receipt, str] | None:
         """The receipt of a job whose answer only sounded like a refusal, and how it was found.
@@ -541,7 +543,9 @@ class JobDriver:
         for wait_s in (*self._policy.backoff_s, None):
             try:
                 receipt = await self._provider(job).submit(
-                    await self._as_sent(job), before=self._lease.check, webhook=self._webhooks.address(job)
+                    await self._pictures.handed_over(job),
+                    before=self._lease.check,
+                    webhook=self._webhooks.address(job),
                 )
             except TooDear as error:
                 return await self._in_doubt(job, f"{why}; {error.reason}", error.answer)
@@ -569,7 +573,7 @@ class JobDriver:
         The receipt, and how it was found; None when neither look finds it. Raises Undecided when neither does and
         the second could not be read: a request may be listed late.
         """
-        provider = self._provider(job)
+        provider, sent = self._provider(job), await self._pictures.handed_over(job)
         for look in range(2):
             if look:
                 await self._wait(job, self._policy.lookup_wait_s)
@@ -578,7 +582,7 @@ class JobDriver:
                     return told, _TOLD
             known = await self._db(self._jobs.provider_ids, job.provider)
             try:
-                found = await provider.find(await self._as_sent(job), known_ids=known)
+                found = await provider.find(sent, known_ids=known)
             except Undecided as error:
                 self._unanswered(job.provider, error)
                 if look:

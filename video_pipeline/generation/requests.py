@@ -5,12 +5,12 @@ The *request hash* covers what decides the picture (provider, model, version and
 one, so that a lost submit can be told from others.
 """
 
-from video_pipeline.briefs import fitted
+from video_pipeline.briefs import SCENES, StoryboardShot, fitted
 from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.providers import PROVIDERS
 from video_pipeline.ledger import Job, JobKind, JobState
 from video_pipeline.orders import RenderOrder, sha256_of
-from video_pipeline.routing import Catalogue, ClipPlan, Decision
+from video_pipeline.routing import Catalogue, ClipPlan, Decision, Model
 
 
 def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: Catalogue, *, run_id: str) -> Job:
@@ -36,6 +36,7 @@ def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: C
                 "duration_s": decision.requested_s,
                 "audio": decision.audio,
                 "start_image": start_image,
+                "references": _references(shot, attempt, model, decision.requested_s, beside=start_image),
             }
         )
     identity = {"provider": model.provider, "model": model.model, "version": model.version}
@@ -100,6 +101,18 @@ def as_ordered(job: Job, decision: Decision, catalogue: Catalogue) -> Decision:
     sizes = [one.size(job.order.orientation) for one in model.resolutions if one.name == job.order.resolution]
     size = sizes[0] if sizes else decision.size
     return decision.model_copy(update={"model": job.model, "size": size, "audio": job.order.audio})
+
+
+def _references(
+    shot: StoryboardShot, attempt: Attempt, model: Model, seconds: float, *, beside: str | None
+) -> tuple[str, ...]:
+    """The reference pictures that go with an attempt: none `beside` a start image, and none of people in B-roll."""
+    if beside is not None:
+        return ()
+    scenes = {used.id for used in shot.bibles if used.kind == SCENES}
+    broll = attempt.prompt in shot.substitutes
+    shown = [one.key for one in shot.references if not broll or one.of in scenes]
+    return tuple(shown[: model.pictures_taken(len(shown), seconds)])
 
 
 def _cut(order: RenderOrder, limit: int | None) -> RenderOrder:

@@ -91,6 +91,14 @@ def _with_price(document: dict[str, Any]) -> dict[str, Any]:
     return document | {"resolutions": kept, "price": price | rates | {"per": "second"}}
 
 
+class ReferencePictures(_Entry):
+    """How many pictures a model takes beside a prompt, with clips of at most `max_s` seconds, and what each costs."""
+
+    most: int = Field(ge=1, le=30)
+    max_s: float | None = Field(default=None, gt=0)
+    usd_each: Decimal = Field(default=Decimal(0), ge=0)
+
+
 class Model(_Entry):
     """One version of one model at one provider."""
 
@@ -100,6 +108,7 @@ class Model(_Entry):
     tier: Tier
     wire: dict[str, Any] = Field(description="The provider's own part: how its adapter asks for this model.")
     image_to_video: bool = Field(False, description="Whether it renders from a start image.")
+    references: ReferencePictures | None = Field(None, description="Which pictures it takes beside a prompt.")
     prompt_limit: int | None = Field(
         None, ge=100, description="The longest prompt, in characters as UTF-16 counts them; none where unknown."
     )
@@ -155,6 +164,15 @@ class Model(_Entry):
     ) -> Decimal:
         """What one clip costs in US dollars; `at` as of `Price.usd`."""
         return self.price.usd(resolution.name, resolution.size(orientation), length, audio=audio, at=at)
+
+    def pictures_taken(self, given: int, seconds: float) -> int:
+        """How many of so many reference pictures go with a clip of this length."""
+        takes = self.references
+        return 0 if takes is None or seconds > (takes.max_s or seconds) else min(given, takes.most)
+
+    def pictures_usd(self, given: int, seconds: float) -> Decimal:
+        """What those cost in US dollars."""
+        return self.pictures_taken(given, seconds) * self.references.usd_each if self.references else Decimal(0)
 
     def ordered(
         self, order: RenderOrder, length: Length, resolution: str | None, size: tuple[int, int] | None

@@ -42,7 +42,9 @@ def at_price_of(
         return decision
     resolution = next(one for one in model.resolutions if one.name == decision.resolution)
     length = model.durations.at(decision.requested_s)
+    pictures = len(board.shots[decision.shot].references)
     listed = model.usd(resolution, board.orientation, length, audio=decision.audio)
+    listed += model.pictures_usd(pictures, length.seconds)
     saved = ((listed - decision.attempt_usd) / Decimal(str(decision.acceptance))).quantize(_MICRODOLLAR)
     if saved <= 0:
         return decision

@@ -54,10 +54,25 @@ def why_size(asked: Question, chosen: Option, saves: Mapping[Lever, Decimal]) ->
 
 
 def what_of_the_bibles(shot: StoryboardShot, chosen: Option) -> Iterator[str]:
-    """What of the shot's bibles the model does not take, in words."""
-    limit = chosen.model.prompt_limit
+    """What of the shot's bibles the model does not take, and which pictures go with it, in words."""
+    model = chosen.model
+    limit, takes = model.prompt_limit, model.references
     if limit and (cut := left_out(shot.parts, limit)):
-        yield f"{chosen.model.model} takes {limit:,} characters of a prompt, which leaves out {', '.join(cut)}"
+        yield f"{model.model} takes {limit:,} characters of a prompt, which leaves out {', '.join(cut)}"
+    given = len(shot.references)
+    if not given:
+        return
+    of = ", ".join(dict.fromkeys(reference.of for reference in shot.references))
+    pictures = f"the {given} reference pictures of {of}" if given > 1 else f"the reference picture of {of}"
+    taken = model.pictures_taken(given, chosen.length.seconds)
+    if takes is None:
+        yield f"{model.model} takes no reference pictures, so {pictures} cannot go with it"
+    elif not taken:
+        yield f"{model.model} takes them with clips of at most {takes.max_s:g} s, so {pictures} cannot go with it"
+    elif taken < given:
+        yield f"{taken} of {pictures} go with it, as {model.model} takes no more"
+    else:
+        yield f"{pictures} {'go' if given > 1 else 'goes'} with it"
 
 
 def why_own(asked: Question, chosen: Option, *, complex_shot: bool) -> str:

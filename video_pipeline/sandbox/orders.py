@@ -107,3 +107,8 @@ class Ending:
             "size": tuple(document.get("size", (0, 0))),
         }
         return cls(**(document | read))
+
+
+def is_picture(address: Any) -> bool:
+    """Whether a vendor could get a picture at an address that it is given: on the web, or in a data URI."""
+    return isinstance(address, str) and address.startswith(("https://", "http://", "data:image/"))

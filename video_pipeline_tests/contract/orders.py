@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any
 
-from video_pipeline.briefs import Brief, storyboard_of
+from video_pipeline.briefs import Brief, Reference, storyboard_of
 from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.requests import build_job
 from video_pipeline.ledger import Job
@@ -28,9 +28,14 @@ def brief_of(prompt: str | None = None, **fields: Any) -> Brief:
     return Brief.model_validate(given | fields)
 
 
-def plan_of(brief: Brief, catalogue: Catalogue, policy: Policy, *, day: date = DAY) -> ClipPlan:
-    """The clip's plan while nothing is frozen or demoted."""
+def plan_of(
+    brief: Brief, catalogue: Catalogue, policy: Policy, *, day: date = DAY, references: tuple[str, ...] = ()
+) -> ClipPlan:
+    """The clip's plan while nothing is frozen or demoted; `references` are keys of pictures of `mara`."""
     storyboard = storyboard_of(brief, day, cap_s=policy.generation.max_segment_s)
+    shown = tuple(Reference(of="mara", key=key) for key in references)
+    shots = tuple(shot.model_copy(update={"references": shown}) for shot in storyboard.shots)
+    storyboard = storyboard.model_copy(update={"shots": shots})
     return plan_clip(storyboard, catalogue, policy.routing, RoutingState(), max_attempts=MAX_ATTEMPTS)
 
 

@@ -3,8 +3,11 @@
 The sandbox serves any endpoint id by one rule, with the sizes and lengths that such models have.
 """
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +16,7 @@ import pytest
 from video_pipeline.briefs import Quality
 from video_pipeline.generation import PROVIDERS
 from video_pipeline.generation.ladder import Attempt, Strategy
+from video_pipeline.generation.own_pictures import PictureSender
 from video_pipeline.generation.providers.endpoints import EndpointWire
 from video_pipeline.generation.providers.fal import VENDOR, FalProvider
 from video_pipeline.generation.requests import build_job
@@ -21,6 +25,8 @@ from video_pipeline.ledger import Job, JobKind
 from video_pipeline.media import probe
 from video_pipeline.policy import Policy
 from video_pipeline.routing import Catalogue, Model, RoutingState, Tier, Unit, load_catalogue
+from video_pipeline.storage import LocalStore
+from video_pipeline_tests.briefs.test_bibles import write_picture
 from video_pipeline_tests.contract.conftest import Run
 from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of, plan_of
@@ -70,6 +76,12 @@ ARGUMENTS = {
     "higgsfield/cinema-studio-4.0": {"duration": 4, "resolution": "480p", "generate_audio": True},
     "higgsfield/ltx-2.5-fast": {"duration": 6, "resolution": "720p", "generate_audio": True},
     "xai/grok-imagine-1.5": XAI | {"model": "grok-imagine-video-1.5", "resolution": "720p"},
+}
+KEYS = tuple(f"references/{number}.png" for number in range(4))
+REFERENCES: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "fal": ("reference_image_urls", str),
+    "xai": ("reference_images", lambda one: one["url"]),
+    "dashscope": ("media", lambda one: one["url"] if one["type"] == "reference_image" else ""),
 }
 # Where a vendor's wire differs: the field of the prompt, and of the start image.
 PROMPT_FIELD = {"runway": "promptText"}
@@ -165,6 +177,38 @@ def test_a_request_that_starts_from_a_picture_is_taken(
     run(PROVIDERS[model.provider].connect_sandbox(edge.base_url, client).submit(job))
     [there] = booked(edge, job)
     assert float(there["seconds"]) == pytest.approx(_booked_s(job, model), abs=1e-4)
+
+
+@pytest.mark.parametrize("model", [model for model in REAL.models if model.references], ids=lambda model: model.model)
+def test_reference_pictures_go_with_a_request_and_only_their_keys_into_the_ledger(
+    run: Run, client: httpx.AsyncClient, edge: Edge, policy: Policy, model: Model, store: LocalStore
+) -> None:
+    edge.fault("stuck")
+    alone = Catalogue(name="one model", models=(model,), anchor=None)
+    plan = plan_of(brief_of("a harbour", quality=_DIAL[model.tier], duration_s=4), alone, policy, references=KEYS)
+    assert model.references is not None
+    most = model.references.most
+    job = build_job(plan, plan.decisions[0], Attempt(0, Strategy.ORIGINAL, "a harbour"), alone, run_id="a-run")
+    assert job.order.references == KEYS[:most]
+    assert all(key in json.dumps(job.request) for key in KEYS[:most])
+    sent = run(PictureSender(store).handed_over(job))
+    assert "references/" not in json.dumps(sent.request)
+    field, shown = REFERENCES[model.provider]
+    pictures = [shown(one) for one in flat(sent)[field]]
+    assert len(pictures) == min(most, len(KEYS))
+    assert all(picture.startswith("data:image/jpeg;base64,") for picture in pictures)
+    run(PROVIDERS[model.provider].connect_sandbox(edge.base_url, client).submit(sent))
+    assert len(booked(edge, sent)) == 1
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    """One with the pictures of `KEYS`."""
+    store = LocalStore(tmp_path / "store")
+    for number, key in enumerate(KEYS):
+        write_picture(tmp_path / f"{number}.png", (640, 960), colour=("red", "green", "blue", "white")[number])
+        store.put_bytes(key, (tmp_path / f"{number}.png").read_bytes(), content_type="image/png")
+    return store
 
 
 def test_the_picture_of_the_third_rung_is_taken(run: Run, fal: FalProvider, edge: Edge, policy: Policy) -> None:

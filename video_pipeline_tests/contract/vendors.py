@@ -28,6 +28,7 @@ def rendered_by_comfyui(catalogue: Catalogue) -> Catalogue:
             update={
                 "provider": comfyui.VENDOR.name,
                 "wire": {"text_to_video": "fastwan_5b_text", "image_to_video": "fastwan_5b_image"},
+                "references": None,
                 "durations": Durations(frames=Frames(min=8, max=120, step=8, fps=8)),
                 "price": Price(per=Unit.MEGAPIXEL_FRAME, silent=dict.fromkeys(model.price.silent, Decimal("0.0001"))),
             }
@@ -54,7 +55,10 @@ def sold_by_kiln(catalogue: Catalogue) -> Catalogue:
 def sold_by(catalogue: Catalogue, provider: str) -> Catalogue:
     """The sandbox's catalogue with every model bought through a provider of `SOLD`; none of them is for pictures."""
     wire = SOLD[provider]
-    models = tuple(model.model_copy(update={"provider": provider, "wire": wire(model)}) for model in catalogue.models)
+    models = tuple(
+        model.model_copy(update={"provider": provider, "wire": wire(model), "references": None})
+        for model in catalogue.models
+    )
     return catalogue.model_copy(update={"models": models, "anchor": None})
 
 

@@ -14,7 +14,7 @@ from video_pipeline.generation.serving import can_anchor
 from video_pipeline.ledger import Job, JobKind
 from video_pipeline.orders import Orientation, RenderOrder
 from video_pipeline.policy import load_policy
-from video_pipeline.routing import RoutingState, load_catalogue
+from video_pipeline.routing import ReferencePictures, RoutingState, load_catalogue
 from video_pipeline_tests.contract.orders import DAY, brief_of, job_of, plan_of
 
 CATALOGUE, POLICY = load_catalogue(sandbox=True), load_policy()
@@ -135,3 +135,40 @@ def test_a_prompt_is_cut_to_what_the_model_takes_and_the_order_keeps_the_rest() 
     assert cut.order.asked == whole.order.prompt == prompt
     assert cut.request["arguments"]["prompt"] == cut.order.prompt
     assert "left_out" not in whole.order.document()
+
+
+def test_reference_pictures_go_with_what_they_show_and_count_in_what_decides_the_picture() -> None:
+    first, *others = CATALOGUE.models
+    takes = ReferencePictures(most=2, max_s=5, usd_each=Decimal("0.001"))
+    wire = first.wire | {"references_field": "reference_image_urls"}
+    catalogue = CATALOGUE.model_copy(
+        update={"models": (first.model_copy(update={"references": takes, "wire": wire}), *others)}
+    )
+    keys = ("references/a.jpg", "references/b.jpg", "references/c.jpg")
+    brief = brief_of(PROMPT, broll=["a red buoy"], quality="draft")
+    plan = plan_of(brief, catalogue, POLICY, references=keys)
+    [decision] = plan.decisions
+    made = build_job(plan, decision, Attempt(0, Strategy.ORIGINAL, PROMPT), catalogue, run_id="a-run")
+    assert made.model == first.model
+    assert made.order.references == keys[:2]
+    assert made.expected_usd == first.price.silent["108p"] + Decimal("0.002")
+    assert made.request_sha256 != job().request_sha256
+    assert decision.reasons[-1] == "2 of the 3 reference pictures of mara go with it, as sandbox/sprint takes no more"
+    broll = build_job(plan, decision, Attempt(1, Strategy.SHOT_SUBSTITUTION, "a red buoy"), catalogue, run_id="a-run")
+    assert broll.order.references == ()
+    kept = replace(made, media_url="https://media.example/still.png")
+    moving = Attempt(2, Strategy.IMAGE_ANCHORING, PROMPT, image=kept)
+    assert build_job(plan, decision, moving, catalogue, run_id="a-run").order.references == ()
+
+
+def test_a_model_that_takes_no_pictures_or_none_with_so_long_a_clip_says_so() -> None:
+    plan = plan_of(brief_of(PROMPT), CATALOGUE, POLICY, references=("references/a.jpg",))
+    said = plan.decisions[0].reasons[-1]
+    assert said == "sandbox/sprint takes no reference pictures, so the reference picture of mara cannot go with it"
+    made = build_job(plan, plan.decisions[0], Attempt(0, Strategy.ORIGINAL, PROMPT), CATALOGUE, run_id="a-run")
+    assert (made.order.references, made.request_sha256) == ((), job().request_sha256)
+    first, *others = CATALOGUE.models
+    takes = first.model_copy(update={"references": ReferencePictures(most=2, max_s=0.5)})
+    catalogue = CATALOGUE.model_copy(update={"models": (takes, *others)})
+    longer = plan_of(brief_of(PROMPT), catalogue, POLICY, references=("references/a.jpg",)).decisions[0].reasons[-1]
+    assert "takes them with clips of at most 0.5 s, so the reference picture of mara cannot" in longer

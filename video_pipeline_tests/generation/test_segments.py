@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from video_pipeline.clips import ClipStatus
-from video_pipeline.generation.continuation import is_kept
 from video_pipeline.generation.ladder import Attempt, Strategy
+from video_pipeline.generation.own_pictures import is_kept
 from video_pipeline.generation.requests import build_job
 from video_pipeline.ledger import Job, JobState
 from video_pipeline.media import last_frame

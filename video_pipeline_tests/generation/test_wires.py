@@ -6,7 +6,7 @@ import pytest
 
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation import check_wires
-from video_pipeline.routing import Catalogue, Durations, Frames, Price, Resolution, load_catalogue
+from video_pipeline.routing import Catalogue, Durations, Frames, Price, ReferencePictures, Resolution, load_catalogue
 
 
 @pytest.mark.parametrize("sandbox", [True, False])
@@ -25,6 +25,7 @@ def test_the_packaged_catalogues_are_right(sandbox: bool) -> None:
         ({"wire": {"text_to_video": "a/b", "duration_as": "nothing"}, "image_to_video": False}, "not say the length"),
         ({"wire": {"text_to_video": "a/b", "duration_as": "frames"}, "image_to_video": False}, "counts frames"),
         ({"durations": Durations(frames=Frames(min=81, max=81, fps=16))}, "takes whole seconds"),
+        ({"references": ReferencePictures(most=2)}, "no endpoint for such an order"),
     ],
     ids=[
         "provider",
@@ -34,6 +35,7 @@ def test_the_packaged_catalogues_are_right(sandbox: bool) -> None:
         "no length",
         "frames of a model without",
         "seconds of a model that counts frames",
+        "no field for reference pictures",
     ],
 )
 def test_a_wrong_entry_is_named(sandbox_catalogue: Catalogue, change: dict, said: str) -> None:

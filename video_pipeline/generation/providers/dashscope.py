@@ -87,6 +87,7 @@ class DashScopeWire(BaseModel):
 
     text_to_video: str
     image_to_video: str | None = None
+    reference_to_video: str | None = None
     audio: bool = False
     prompt_extend: bool = False
 
@@ -290,11 +291,12 @@ def _request(order: RenderOrder, wire: DashScopeWire) -> dict[str, Any]:
     if not order.duration_s:
         raise ValueError("no model of pictures is bought from DashScope")
     model = wire.image_to_video if order.start_image else wire.text_to_video
+    model = wire.reference_to_video if order.references else model
     if model is None:
         raise ValueError("the model's wire names no model for such an order")
     if order.duration_s != int(order.duration_s):
         raise ValueError("the model's wire takes whole seconds, and its durations are none")
-    given = {"prompt": order.prompt}
+    given: dict[str, Any] = {"prompt": order.prompt}
     if order.negative_prompt is not None:
         given["negative_prompt"] = order.negative_prompt
     parameters: dict[str, Any] = {
@@ -310,8 +312,10 @@ def _request(order: RenderOrder, wire: DashScopeWire) -> dict[str, Any]:
         ("seed", order.seed),
     )
     parameters |= {name: value for name, value in optional if value is not None}
-    media = {"media": [{"type": "first_frame", "url": order.start_image}]} if order.start_image else {}
-    return {"endpoint": model, "arguments": {"model": model, "input": given | media, "parameters": parameters}}
+    shown = [("first_frame", order.start_image), *(("reference_image", picture) for picture in order.references)]
+    media = [{"type": kind, "url": picture} for kind, picture in shown if picture]
+    given |= {"media": media} if media else {}
+    return {"endpoint": model, "arguments": {"model": model, "input": given, "parameters": parameters}}
 
 
 def _refused_submit(answer: Answer, told: _Error) -> NotAccepted | SubmitUnknown:

@@ -23,6 +23,7 @@ class EndpointWire(BaseModel):
     text_to_video: str | None = None
     image_to_video: str | None = None
     text_to_image: str | None = None
+    reference_to_video: str | None = None
     image_field: str = "image_url"
     duration_as: Literal["int", "string", "seconds_string", "frames", "nothing"] = "int"
     frames_field: str = "num_frames"
@@ -40,6 +41,9 @@ class EndpointWire(BaseModel):
 def video_request(order: RenderOrder, wire: EndpointWire) -> dict[str, Any]:
     """Endpoint and arguments of an order for a clip. Raises ValueError when the wire has none for such an order."""
     endpoint = wire.image_to_video if order.start_image else wire.text_to_video
+    if order.references:
+        # One that takes them with a plain prompt has no endpoint of its own for them.
+        endpoint = (wire.reference_to_video or wire.text_to_video) if wire.references_field else None
     if endpoint is None:
         raise ValueError("the model's wire names no endpoint for such an order")
     optional = (

@@ -72,6 +72,7 @@ class RunwayWire(BaseModel):
     model: str
     ratios: dict[str, dict[Orientation, str]]
     image_to_video: bool = True
+    references: bool = False
     audio: bool = False
     seed: bool = True
 
@@ -200,7 +201,7 @@ def _request(order: RenderOrder, wire: RunwayWire) -> dict[str, Any]:
     """Endpoint and arguments. Raises ValueError for an order that the model has no endpoint or size for."""
     if not order.duration_s:
         raise ValueError("no model of pictures is bought from Runway")
-    if order.start_image and not wire.image_to_video:
+    if (order.start_image and not wire.image_to_video) or (order.references and not wire.references):
         raise ValueError("the model's wire names no endpoint for such an order")
     ratio = wire.ratios.get(order.resolution or "", {}).get(order.orientation)
     if ratio is None:
@@ -215,6 +216,7 @@ def _request(order: RenderOrder, wire: RunwayWire) -> dict[str, Any]:
     }
     optional = (
         ("promptImage", order.start_image),
+        ("references", [{"uri": picture} for picture in order.references] or None),
         ("audio", order.audio if wire.audio else None),
         ("seed", order.seed if wire.seed else None),
         ("negativePrompt", order.negative_prompt),

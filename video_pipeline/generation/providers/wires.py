@@ -1,5 +1,7 @@
 """The providers' parts of a catalogue, checked when it is loaded and not when a clip is to be bought."""
 
+import json
+
 from pydantic import ValidationError
 
 from video_pipeline.errors import ConfigurationError
@@ -22,6 +24,7 @@ def check_wires(catalogue: Catalogue) -> Catalogue:
         from_picture = clip.model_copy(update={"start_image": _START_IMAGE})
         _check(catalogue, model, [clip, from_picture] if model.image_to_video else [clip])
         _check_told_apart(catalogue, model)
+        _check_references(catalogue, model, clip)
     if catalogue.anchor is not None:
         _check(catalogue, catalogue.anchor, [_PICTURE])
     return catalogue
@@ -46,6 +49,21 @@ def _check_told_apart(catalogue: Catalogue, model: Model) -> None:
                 f"The entry {model.model} of the catalogue {catalogue.name} has a wrong wire: its request does not "
                 f"say the {what}, and there are several."
             )
+
+
+def _check_references(catalogue: Catalogue, model: Model, clip: RenderOrder) -> None:
+    """Whether a request hands over as many pictures as the entry says that the model takes."""
+    if model.references is None:
+        return
+    keys = tuple(f"references/{number}.jpg" for number in range(model.references.most))
+    order = clip.model_copy(update={"references": keys})
+    _check(catalogue, model, [order])
+    sent = json.dumps(PROVIDERS[model.provider].translate(order, model.wire))
+    if not all(key in sent for key in keys):
+        raise ConfigurationError(
+            f"The entry {model.model} of the catalogue {catalogue.name} has a wrong wire: its request does not hand "
+            "over the reference pictures that it takes."
+        )
 
 
 def _check(catalogue: Catalogue, entry: Model | ImageModel, orders: list[RenderOrder]) -> None:

@@ -68,6 +68,7 @@ class XaiWire(BaseModel):
 
     model: str
     image_to_video: bool = True
+    references: bool = False
 
 
 class _Receipt(BaseModel):
@@ -211,7 +212,7 @@ def _request(order: RenderOrder, wire: XaiWire) -> dict[str, Any]:
     """Endpoint and arguments. Raises ValueError for an order that the model does not take."""
     if not order.duration_s:
         raise ValueError("no model of pictures is bought from xAI")
-    if order.start_image and not wire.image_to_video:
+    if (order.start_image and not wire.image_to_video) or (order.references and not wire.references):
         raise ValueError("the model's wire names no endpoint for such an order")
     if order.duration_s != int(order.duration_s):
         raise ValueError("the model's wire takes whole seconds, and its durations are none")
@@ -226,6 +227,8 @@ def _request(order: RenderOrder, wire: XaiWire) -> dict[str, Any]:
         arguments["image"] = {"url": order.start_image}
     else:
         arguments["aspect_ratio"] = order.orientation.aspect_ratio
+    if order.references:
+        arguments["reference_images"] = [{"url": picture} for picture in order.references]
     return {"endpoint": "generations", "arguments": arguments}
 
 

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from video_pipeline.sandbox.books import BookedRequest, Progress, parse_stamp
 from video_pipeline.sandbox.connection import Hangup
 from video_pipeline.sandbox.farm import Purchase
-from video_pipeline.sandbox.orders import Cause, Ending, Order, Outcome
+from video_pipeline.sandbox.orders import Cause, Ending, Order, Outcome, is_picture
 from video_pipeline.sandbox.pricelist import PricedModel
 from video_pipeline.sandbox.wires.protocol import Backend
 
@@ -188,8 +188,12 @@ class DashScope:
         given, parameters = body.get("input", {}), body.get("parameters", {})
         prompt, media = given.get("prompt"), given.get("media", [])
         frames = [item for item in media if item.get("type") == "first_frame"]
-        if len(frames) != len(media) or len(frames) > 1:
-            raise _Invalid("input.media takes one first_frame")
+        shown = [item.get("url") for item in media if item.get("type") == "reference_image"]
+        if len(frames) + len(shown) != len(media) or len(frames) > 1 or not all(map(is_picture, shown)):
+            raise _Invalid("input.media takes one first_frame, or reference images")
+        # Only of wan3 one model has all modes.
+        if "2v" in str(name) and bool(shown) is not str(name).endswith("-r2v"):
+            raise _Invalid("input.media does not suit the model")
         if not isinstance(prompt, str) or not prompt.strip():
             raise _Invalid("input.prompt is required")
         seconds, seed = parameters.get("duration", 5), parameters.get("seed")

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp
 from video_pipeline.sandbox.books import BookedRequest, Progress, now, parse_stamp, stamp
 from video_pipeline.sandbox.connection import Hangup
 from video_pipeline.sandbox.farm import Purchase
-from video_pipeline.sandbox.orders import Cause, Ending, InvalidOrder, Order, Outcome
+from video_pipeline.sandbox.orders import Cause, Ending, InvalidOrder, Order, Outcome, is_picture
 from video_pipeline.sandbox.pricelist import GENERIC, PricedModel, video_size
 from video_pipeline.sandbox.wires.protocol import Backend
 
@@ -455,6 +455,9 @@ def _video_order(
     image_url = body.get("image_url") or body.get("start_image_url")
     if from_image and not isinstance(image_url, str):
         raise _Invalid("image_url", "Field required", "missing", body)
+    shown = body.get("reference_image_urls")
+    if "reference-to-video" in endpoint and not (isinstance(shown, list) and shown and all(map(is_picture, shown))):
+        raise _Invalid("reference_image_urls", "Input should be a list of addresses", "list_type", shown)
     return Order(
         "video",
         prompt,

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from video_pipeline.sandbox.books import BookedRequest, Progress
 from video_pipeline.sandbox.connection import Hangup
 from video_pipeline.sandbox.farm import Purchase
-from video_pipeline.sandbox.orders import Cause, Ending, Order, Outcome
+from video_pipeline.sandbox.orders import Cause, Ending, Order, Outcome, is_picture
 from video_pipeline.sandbox.pricelist import PricedModel
 from video_pipeline.sandbox.wires.protocol import Backend
 
@@ -34,6 +34,7 @@ _FIELDS = {
     "model",
     "promptText",
     "promptImage",
+    "references",
     "ratio",
     "duration",
     "audio",
@@ -173,6 +174,9 @@ class Runway:
         image = body.get("promptImage")
         if (image is not None) is not from_image or not isinstance(image, str | None):
             raise _Invalid("promptImage")
+        shown = [one.get("uri") for one in body.get("references", ())]
+        if (shown and from_image) or not all(map(is_picture, shown)):
+            raise _Invalid("references")
         width, height = map(int, pixels.groups())
         order = Order(
             "video",

@@ -22,13 +22,14 @@ from starlette.types import ASGIApp
 from video_pipeline.sandbox.books import BookedRequest, Progress
 from video_pipeline.sandbox.connection import Hangup
 from video_pipeline.sandbox.farm import Purchase
-from video_pipeline.sandbox.orders import Cause, Ending, InvalidOrder, Order, Outcome
+from video_pipeline.sandbox.orders import Cause, Ending, InvalidOrder, Order, Outcome, is_picture
 from video_pipeline.sandbox.pricelist import PricedModel
 from video_pipeline.sandbox.wires.protocol import Backend
 
 BILLED = frozenset({Outcome.REFUSED_INPUT, Outcome.REFUSED_OUTPUT})
 RATIOS = ("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3", "21:9", "5:2")
 MAX_PROMPT = 4096
+MAX_REFERENCES = 7
 DEFAULT_SECONDS = 8
 EARLY = "gore"
 """A prompt with this word is refused at the submit, and billed."""
@@ -147,6 +148,7 @@ class Xai:
         resolution, seconds = body.get("resolution", "480p"), body.get("duration", DEFAULT_SECONDS)
         ratio = body.get("aspect_ratio", "16:9")
         address = image.get("url") if isinstance(image, dict) else None
+        shown = [one.get("url") for one in body.get("reference_images") or ()]
         wrong = ""
         if not isinstance(prompt, str) or not prompt.strip():
             wrong = "Prompt cannot be empty. Please provide a prompt."
@@ -160,6 +162,10 @@ class Xai:
             wrong = "The aspect ratio is not supported."
         elif image is not None and not isinstance(address, str):
             wrong = "The image has no url."
+        elif len(shown) > MAX_REFERENCES or not all(map(is_picture, shown)):
+            wrong = f"Up to {MAX_REFERENCES} reference images are taken, each with a url."
+        elif shown and image is not None:
+            wrong = "Reference images cannot be combined with an image."
         if wrong:
             return InvalidOrder(str(prompt or ""), wrong)
         wide, high = map(int, re.findall(r"\d+", ratio))
