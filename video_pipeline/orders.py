@@ -40,8 +40,9 @@ class RenderOrder(BaseModel):
     one that the catalogue names for the model; `size` is (width, height) for one that is paid by the pixel.
     `start_image` is an address that the provider can fetch, or `store:KEY` for a frame in our own store. `references`
     are keys of pictures in our store. What is in our store stands in the request by its key until it is sent.
-    `left_out` is the end of the prompt that the model leaves no room for. A field added later needs a default: see
-    `document`.
+    `left_out` is the end of the prompt that the model leaves no room for. `script` is what is said, by an `avatar`
+    with a `voice`, as the provider names them: how long the clip is follows from it, and `duration_s` is an estimate.
+    A field added later needs a default: see `document`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,6 +60,9 @@ class RenderOrder(BaseModel):
     start_image: str | None = None
     references: tuple[str, ...] = ()
     left_out: str = ""
+    script: str | None = None
+    avatar: str | None = None
+    voice: str | None = None
 
     @property
     def asked(self) -> str:

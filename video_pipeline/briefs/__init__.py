@@ -13,7 +13,7 @@ from video_pipeline.briefs.bibles import (
     Scene,
     read_bibles,
 )
-from video_pipeline.briefs.brief import Brief, Quality, Shot, ShotKind, clip_id_of
+from video_pipeline.briefs.brief import Brief, Presenter, Quality, Shot, ShotKind, clip_id_of
 from video_pipeline.briefs.broll import BrollPlanner
 from video_pipeline.briefs.guidance import (
     AppliedGuidance,
@@ -61,6 +61,7 @@ __all__ = [
     "Guide",
     "InboxReading",
     "Picture",
+    "Presenter",
     "PromptPart",
     "Quality",
     "Quarantined",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, cast
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from video_pipeline.briefs.speech import PACE_TOLERANCE, spoken_s
 from video_pipeline.briefs.texts import not_shown, seen_letters, without_width
 from video_pipeline.orders import Orientation
 
@@ -105,6 +106,10 @@ Characters = Annotated[tuple[CharacterId, ...], Field(max_length=8), AfterValida
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000), AfterValidator(_people_see_it)
 ]
+Script = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=5000), AfterValidator(_people_see_it)
+]
+PresenterName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[\w .:/-]{0,100}$")]
 
 MAX_CLIP_S = 180
 
@@ -129,12 +134,33 @@ class ShotKind(StrEnum):
     EMOTIONAL_CLOSE_UP = "emotional_close_up"
     ACTION = "action"
     ESTABLISHING = "establishing"
+    PRODUCT = "product"
+    TALKING = "talking"
+    """Somebody says a script. Only models that can are asked, and these are asked for nothing else."""
+
+
+class Presenter(BaseModel):
+    """Who says a script: names of the catalogue's, or a vendor's own ids; its usual one where nothing is said.
+
+    A name alone is that of both.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    avatar: PresenterName = ""
+    voice: PresenterName = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_name(cls, document: Any) -> Any:
+        return {"avatar": document, "voice": document} if isinstance(document, str) else document
 
 
 class Shot(BaseModel):
     """One shot of a brief that gives its own storyboard; durations in seconds.
 
-    `characters` and `scene` are the brief's where they are None; an empty one is nobody, or no scene.
+    `characters` and `scene` are the brief's where they are None; an empty one is nobody, or no scene. With a `script`
+    somebody says it, and `duration_s` may be left out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -145,9 +171,50 @@ class Shot(BaseModel):
     broll: tuple[Text, ...] = ()
     characters: Characters | None = None
     scene: SceneId | None = None
+    script: Script | None = None
+    presenter: Presenter | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_long_as_it_is_said(cls, document: Any) -> Any:
+        if not isinstance(document, dict):
+            return document
+        given = cast("dict[str, Any]", document)
+        script = given.get("script")
+        if isinstance(script, str) and given.get("duration_s") is None:
+            return given | {"duration_s": spoken_s(script)}
+        return given
+
+    @model_validator(mode="after")
+    def _said_by_somebody(self, info: ValidationInfo) -> "Shot":
+        if self.kind is ShotKind.TALKING and not self.script:
+            raise ValueError("a talking shot needs a script, which is what is said in it")
+        if self.script and self.kind not in (None, ShotKind.TALKING):
+            raise ValueError(f"a shot with a script is a talking one, not {self.kind}; leave its kind out")
+        if self.presenter and not self.script:
+            raise ValueError("a presenter needs a script to say")
+        _check_pace(self.script, self.duration_s, info)
+        return self
 
 
-_ADDED_LATER = {"preview_of": "", "plan_broll": True, "characters": (), "scene": ""}
+def _check_pace(script: str | None, duration_s: float | None, info: ValidationInfo) -> None:
+    """Refuse a script that comes in and is far too long or too short for the time that is asked."""
+    if not script or duration_s is None or not isinstance(info.context, KnownNames):
+        return
+    said_s = spoken_s(script)
+    if abs(said_s - duration_s) > PACE_TOLERANCE * duration_s:
+        amiss = "longer" if said_s > duration_s else "shorter"
+        raise PydanticCustomError(
+            "script_pace",
+            "the script takes about {said} s to say, far {amiss} than the {asked} s that are asked; change one of "
+            "them, or leave duration_s out",
+            {"said": f"{said_s:g}", "amiss": amiss, "asked": f"{duration_s:g}"},
+        )
+
+
+_SCRIPTED = {"script": None, "presenter": None}
+_ADDED_TO_SHOTS = {"characters": None, "scene": None} | _SCRIPTED
+_ADDED_LATER = {"preview_of": "", "plan_broll": True, "characters": (), "scene": ""} | _SCRIPTED
 
 _Dumped: TypeAlias = "str | float | dict[str, _Dumped] | tuple[_Dumped, ...] | None"
 
@@ -173,6 +240,8 @@ class Brief(BaseModel):
     caption: Annotated[str, AfterValidator(_people_see_it)] = Field("", max_length=2200)
     platforms: tuple[PlatformName, ...] = Field(min_length=1)
     prompt: Text | None = None
+    script: Script | None = Field(None, description="What somebody says to the camera; then no prompt is needed.")
+    presenter: Presenter | None = Field(None, description="Who says the scripts of the brief.")
     shots: tuple[Shot, ...] = ()
     duration_s: float | None = Field(None, ge=1, le=MAX_CLIP_S)
     quality: Quality = Quality.DRAFT
@@ -212,14 +281,23 @@ class Brief(BaseModel):
     def _one_story(self) -> "Brief":
         if self.prompt and self.shots:
             raise ValueError("give either a prompt or shots, not both")
-        if not self.prompt and not self.shots:
-            raise ValueError("a prompt or a list of shots is needed")
-        if self.prompt and self.duration_s is None:
+        if self.script and self.shots:
+            raise ValueError("give the script to those of the shots that say it")
+        if not self.prompt and not self.shots and not self.script:
+            raise ValueError("a prompt, a script or a list of shots is needed")
+        if self.prompt and self.duration_s is None and not self.script:
             raise ValueError("duration_s is needed beside a prompt")
+        if self.presenter and not self.scripts:
+            raise ValueError("a presenter needs a script to say")
         if self.total_s > MAX_CLIP_S:
             raise ValueError(f"the clip would be {self.total_s:g} s long, over {MAX_CLIP_S} s")
         if self.shots and self.duration_s is not None and abs(self.total_s - self.duration_s) > 0.05:
             raise ValueError(f"duration_s is {self.duration_s} but the shots add up to {self.total_s}")
+        return self
+
+    @model_validator(mode="after")
+    def _said_in_time(self, info: ValidationInfo) -> "Brief":
+        _check_pace(self.script, self.duration_s, info)
         return self
 
     @model_validator(mode="after")
@@ -231,7 +309,16 @@ class Brief(BaseModel):
     @property
     def total_s(self) -> float:
         """Length of the finished clip in seconds."""
-        return sum(shot.duration_s for shot in self.shots) if self.shots else float(self.duration_s or 0)
+        if self.shots:
+            return sum(shot.duration_s for shot in self.shots)
+        if self.duration_s is None and self.script:
+            return spoken_s(self.script)
+        return float(self.duration_s or 0)
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """What is said in the clip, in order."""
+        return tuple(one.script for one in (self, *self.shots) if one.script)
 
     @property
     def names_bibles(self) -> bool:
@@ -247,7 +334,9 @@ class Brief(BaseModel):
     def hidden(self) -> tuple[str, ...]:
         """A clause on each text that holds a character which shows as nothing where it stands."""
         texts = {"title": self.title, "caption": self.caption, "prompt": self.prompt or ""}
+        texts |= {"script": self.script or ""}
         texts |= {f"shots.{at}.prompt": shot.prompt for at, shot in enumerate(self.shots)}
+        texts |= {f"shots.{at}.script": shot.script or "" for at, shot in enumerate(self.shots)}
         texts |= {f"broll.{at}": text for at, text in enumerate(self.broll)}
         texts |= {f"bible.{at}": text for at, text in enumerate(self.bible)}
         texts |= {"hook": self.hook, "style": self.style}
@@ -262,7 +351,7 @@ class Brief(BaseModel):
         in_shots = {
             at: names
             for at, shot in enumerate(self.shots)
-            if (names := {name for name in ("characters", "scene") if getattr(shot, name) is None})
+            if (names := {name for name, unsaid in _ADDED_TO_SHOTS.items() if getattr(shot, name) == unsaid})
         }
         without |= {"shots": in_shots} if in_shots else {}
         return hashlib.sha256(self.model_dump_json(exclude=without).encode()).hexdigest()

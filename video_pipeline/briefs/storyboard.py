@@ -11,13 +11,16 @@ from types import MappingProxyType
 from pydantic import BaseModel, ConfigDict
 
 from video_pipeline.briefs.bibles import CHARACTERS, NO_BIBLES, SCENES, Bible, Bibles, Character, EntryT, Scene
-from video_pipeline.briefs.brief import Brief, Quality, Shot, ShotKind, clip_id_of
+from video_pipeline.briefs.brief import Brief, Presenter, Quality, Shot, ShotKind, clip_id_of
 from video_pipeline.briefs.broll import BrollPlanner
 from video_pipeline.briefs.prompts import PromptPart, joined, prompt_parts
+from video_pipeline.briefs.speech import spoken_s
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.orders import Orientation
 
 _LEAST_SHOT_S = 1.0
+# What is seen of a script that comes with no prompt.
+_SPEAKER = "A presenter speaks to the camera"
 _CLOSE_UP = re.compile(r"\bclose[- ]?ups?\b", re.IGNORECASE)
 _PEOPLE = re.compile(
     r"\b(face|faces|portrait|man|woman|person|people|ceo|founder|child|eyes|smil\w+|cry\w+|tear\w*|emotion\w*)\b",
@@ -60,6 +63,7 @@ class StoryboardShot(BaseModel):
     why it may be. A shot over the cap is rendered in segments: this is number `segment`, from 0 on, of `segments`.
     Of a shot that uses bibles, `parts` is what the prompt is made of, and `references` are the pictures, the first
     ones first to be sent.
+    A talking one has the `script`, whole, and is as long as that is estimated to take.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -81,6 +85,9 @@ class StoryboardShot(BaseModel):
     def substitutes(self) -> tuple[str, ...]:
         """The prompts that can stand in for the shot, in the order in which they are sent."""
         return self.broll or self.planned
+
+    script: str | None = None
+    presenter: Presenter | None = None
 
 
 class Storyboard(BaseModel):
@@ -106,15 +113,18 @@ class Storyboard(BaseModel):
 
     def shot_sha256(self, shot: StoryboardShot) -> str:
         """Identity of what is to be rendered: any change to it starts a new history of attempts."""
+        said = () if shot.script is None else (shot.script, *_presented_by(shot.presenter))
         parts = (
             shot.prompt,
             f"{shot.duration_s:.3f}",
-            shot.kind,
+            # Before there were product shots, theirs were default ones, and may have been bought as such.
+            ShotKind.DEFAULT if shot.kind is ShotKind.PRODUCT else shot.kind,
             self.brief.orientation,
             str(self.brief.native_audio),
             self.brief.quality,
             str(self.brief.seed),
             *(reference.key for reference in shot.references),
+            *said,
         )
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -135,9 +145,9 @@ def storyboard_of(
 ) -> Storyboard:
     """Cut `brief` at its shot boundaries; a shot longer than `cap_s` seconds is cut into equal parts.
 
-    A draft longer than `draft_s` seconds is cut short. `defaults` are what it is made with for fields that it leaves
-    open. With `broll` substitutes are planned for what may be refused; nothing else depends on them. Raises
-    ConfigurationError when the brief names an entry that `bibles` does not have.
+    What is said is never cut. A draft longer than `draft_s` seconds is cut short. `defaults` are what it is made with
+    for fields that it leaves open. With `broll` substitutes are planned for what may be refused; nothing else depends
+    on them. Raises ConfigurationError when the brief names an entry that `bibles` does not have.
     """
     kept = brief
     if draft_s is not None and brief.quality is Quality.DRAFT and brief.total_s > draft_s:
@@ -153,7 +163,9 @@ def storyboard_of(
 
 
 def _shortened(brief: Brief, length_s: float) -> Brief:
-    """The first `length_s` seconds of a brief; a second of a shot is the least that is shown."""
+    """The first `length_s` seconds of a brief; a second of a shot is the least that is shown, a script all of it."""
+    if brief.script:
+        return brief
     if not brief.shots:
         return brief.model_copy(update={"duration_s": length_s})
     kept: list[Shot] = []
@@ -161,7 +173,8 @@ def _shortened(brief: Brief, length_s: float) -> Brief:
     for shot in brief.shots:
         if left_s < _LEAST_SHOT_S:
             break
-        kept.append(shot.model_copy(update={"duration_s": min(shot.duration_s, left_s)}))
+        shown_s = shot.duration_s if shot.script else min(shot.duration_s, left_s)
+        kept.append(shot.model_copy(update={"duration_s": shown_s}))
         left_s -= shot.duration_s
     return brief.model_copy(update={"shots": tuple(kept), "duration_s": None})
 
@@ -169,24 +182,26 @@ def _shortened(brief: Brief, length_s: float) -> Brief:
 def _pieces(
     brief: Brief, cap_s: float, bibles: Bibles, broll: BrollPlanner | None = None
 ) -> tuple[StoryboardShot, ...]:
-    shots = brief.shots or (Shot(prompt=brief.prompt or "", duration_s=brief.total_s, broll=brief.broll),)
     pieces: list[StoryboardShot] = []
-    for shot in shots:
-        parts = math.ceil(round(shot.duration_s / cap_s, 6))
+    for shot in brief.shots or (_only_shot(brief),):
+        length_s = spoken_s(shot.script) if shot.script else shot.duration_s
+        parts = 1 if shot.script else math.ceil(round(length_s / cap_s, 6))
         cast, scene = _named(brief, shot, bibles)
         used = (*cast, *([scene] if scene else []))
         for part in range(parts):
             told = prompt_parts(_own(shot.prompt, part, parts), cast, brief.bible, scene, audio=brief.native_audio)
-            prompt, kind = joined(told), shot.kind or kind_of(shot.prompt)
+            prompt = joined(told)
+            kind = ShotKind.TALKING if shot.script else shot.kind or kind_of(shot.prompt)
             own = shot.broll or brief.broll
-            risk = broll.risk(prompt, kind) if broll else ""
+            # Nothing stands in for what is said.
+            risk = broll.risk(prompt, kind) if broll and not shot.script else ""
             wanted = risk and brief.plan_broll and not own
             looks = scene.entry.looks if scene else ()
             pieces.append(
                 StoryboardShot(
                     index=len(pieces),
                     prompt=prompt,
-                    duration_s=round(shot.duration_s / parts, 3),
+                    duration_s=round(length_s / parts, 3),
                     kind=kind,
                     broll=own,
                     planned=broll.substitutes(brief, shot, kind, part=part, looks=looks) if broll and wanted else (),
@@ -196,6 +211,8 @@ def _pieces(
                     references=_references(cast, scene),
                     segment=part,
                     segments=parts,
+                    script=shot.script,
+                    presenter=(shot.presenter or brief.presenter) if shot.script else None,
                 )
             )
     return tuple(pieces)
@@ -235,6 +252,16 @@ def _references(cast: Sequence[Bible[Character]], scene: Bible[Scene] | None) ->
 def _own(prompt: str, part: int, parts: int) -> list[str]:
     """A shot's own sentences."""
     return [prompt, *([f"Part {part + 1} of {parts} of one continuous shot"] if parts > 1 else [])]
+
+
+def _only_shot(brief: Brief) -> Shot:
+    """The shot of a brief that has no list of them."""
+    prompt = brief.prompt or _SPEAKER
+    return Shot(prompt=prompt, duration_s=brief.total_s, broll=brief.broll, script=brief.script)
+
+
+def _presented_by(presenter: Presenter | None) -> tuple[str, str]:
+    return (presenter.avatar, presenter.voice) if presenter else ("", "")
 
 
 def kind_of(prompt: str) -> ShotKind:

@@ -46,6 +46,8 @@ def finished_row(plan: ClipPlan, history: Sequence[Job], jobs: Sequence[Job], ma
             "stills": tuple(
                 key for shot, key in _stills(history).items() if any(_starts_from_one(job, shot) for job in jobs)
             ),
+            # A script is as long as it takes to say, whatever was asked.
+            **({"expected_s": info.duration_s} if plan.storyboard.brief.scripts else {}),
             "audio": bool(info.audio),
             "cached": all(job.cached_from for job in jobs),
             "strategy": "+".join(dict.fromkeys(job.strategy for job in jobs)),

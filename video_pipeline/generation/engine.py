@@ -445,8 +445,9 @@ def _segment(job: Job, shot: StoryboardShot) -> Segment:
 
 
 def _used_s(job: Job, shot: StoryboardShot) -> float | None:
-    """How many seconds of its job's render a shot uses; None for all."""
-    return shot.duration_s if job.requested_s > shot.duration_s else None
+    """How many seconds of its job's render a shot uses; None for all, as of what is said."""
+    longer = job.requested_s > shot.duration_s and job.order.script is None
+    return shot.duration_s if longer else None
 
 
 async def _all_ended(work: Iterable[Awaitable[_T]]) -> list[_T]:

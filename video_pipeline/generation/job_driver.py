@@ -77,6 +77,8 @@ _CAUSES = {
 }
 # How long a provider is asked that cannot tell what became of a submit, until a person is.
 _UNTOLD_S = 3 * 24 * 3600.0
+# What the ledger can hold of a dollar.
+_MICRODOLLAR = Decimal("0.000001")
 _TURNED_AWAY = "turned away: "
 # How long an answer shows that a provider can be reached, unless something goes unanswered meanwhile.
 _REACHED_S = 30.0
@@ -138,6 +140,7 @@ class JobDriver:
         self._electricity = policy.upscaling
         self._tolerance = policy.routing.duration_tolerance
         self._quality = policy.quality.technical
+        self._pace_tolerance = policy.routing.script_tolerance
         self._probes = policy.drift.probes_a_day
         self._notifier = notifier
         self._collector = MediaCollector(
@@ -757,10 +760,19 @@ class JobDriver:
         )
 
     def _bill_of_file(self, job: Job, rendered: Rendered) -> Bill:
-        """What a job has cost that has ended with a file: what is told of it, else the price of its order."""
+        """What a job has cost that has ended with a file: what is told of it, else the price of its order.
+
+        Where the file's own length decides, that is the price of so many seconds.
+        """
         if rendered.gpu_s is not None:
             return Bill(self._electricity.gpu_usd(rendered.gpu_s), job.requested_s)
-        return list_price(job) if rendered.usd is None else Bill(rendered.usd, job.requested_s)
+        seconds = rendered.billed_s or job.requested_s
+        if rendered.usd is not None:
+            return Bill(rendered.usd, seconds)
+        if rendered.billed_s is not None and job.requested_s > 0:
+            usd = job.expected_usd * Decimal(str(seconds)) / Decimal(str(job.requested_s))
+            return Bill(usd.quantize(_MICRODOLLAR), seconds)
+        return list_price(job)
 
     def _bill(self, job: Job, failed: JobFailed) -> Bill:
         """What a job has cost that has ended without a file: what is told of it, else what the terms say."""
@@ -786,13 +798,15 @@ class JobDriver:
         passed = True
         if job.kind is JobKind.VIDEO:
             # What the model was asked for: what the shot does not need is cut off at assembly.
+            said = job.order.script is not None
             expected = Expectation(
                 size=decision.size or (0, 0),
                 shaped=True,
-                duration_s=job.requested_s,
-                wanted_s=decision.wanted_s,
+                # What is said is as long as it is: the file has to be what was billed.
+                duration_s=job.billed_s if said and job.billed_s else job.requested_s,
+                wanted_s=0.0 if said else decision.wanted_s,
                 audio=decision.audio,
-                tolerance=self._tolerance,
+                tolerance=self._pace_tolerance if said else self._tolerance,
             )
             async with self._checks:
                 judged = await asyncio.to_thread(self._checked, job.media_key or "", expected)

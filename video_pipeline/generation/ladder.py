@@ -175,12 +175,16 @@ def _after_refusal(
 ) -> Step:
     """The next rung that has something new to offer; then the next model, as what one refuses another may take.
 
-    A model that has refused a prompt is never sent it again as it was, but once where it took it before.
+    A model that has refused a prompt is never sent it again as it was, but once where it took it before. A script
+    that was refused is a person's.
     """
     last = history[-1]
     tried = {Strategy(job.strategy) for job in history}
     sent = {job.order.asked for job in history}
     reason = _told(last)
+    if shot.script is not None:
+        # No other words for what is seen mend what is said, and none are put into anybody's mouth.
+        return Stop(f"{reason}; what is said is for a person to change, in the brief's script", person=True)
     left = policy.max_ladder_attempts - _climbed(history) - _equal_tries(history)
     # A shot that has left its model does not climb the ladder a second time.
     if Strategy.OTHER_MODEL not in tried and left > 0:

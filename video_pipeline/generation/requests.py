@@ -31,6 +31,8 @@ def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: C
         # The decision has the price of a frame to start from, where it is to be one.
         usd += model.price.start_image_usd * (bool(start_image) - decision.continues)
         length = model.durations.at(decision.requested_s)
+        if shot.script is not None:
+            order = model.spoken(order, shot.script, shot.presenter)
         order = model.ordered(order, length, decision.resolution, decision.size).model_copy(
             update={
                 "duration_s": decision.requested_s,

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from video_pipeline.briefs import ShotKind
+from video_pipeline.briefs import Presenter, ShotKind
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.orders import Orientation, RenderOrder
 from video_pipeline.policy import explain, read_yaml_mapping
@@ -25,6 +25,7 @@ _RATIOS: dict[Orientation, tuple[int, int]] = {
 }
 
 
+_DEFAULT_NAME = "default"
 # What a size said of its price when it held it itself.
 _OLD_PRICES = frozenset({"usd_per_s", "usd_per_s_audio"})
 
@@ -99,8 +100,29 @@ class ReferencePictures(_Entry):
     usd_each: Decimal = Field(default=Decimal(0), ge=0)
 
 
+class Talking(_Entry):
+    """What a model that says scripts knows: the ids of avatars and voices by the names that briefs may give.
+
+    `default` is whose they are where a brief names none.
+    """
+
+    avatars: dict[str, str] = Field(default_factory=dict)
+    voices: dict[str, str] = Field(default_factory=dict)
+
+    def ids_of(self, presenter: Presenter | None) -> tuple[str, str] | None:
+        """The ids of avatar and voice; a name that is not listed is an id itself. None where one of them is open."""
+        named = presenter or Presenter()
+        avatar, voice = named.avatar or _DEFAULT_NAME, named.voice or _DEFAULT_NAME
+        avatar, voice = self.avatars.get(avatar, named.avatar), self.voices.get(voice, named.voice)
+        return (avatar, voice) if avatar and voice else None
+
+
 class Model(_Entry):
-    """One version of one model at one provider."""
+    """One version of one model at one provider.
+
+    `fidelity` is by kind of shot; a kind that it leaves out is as `default`. Only a model that is `talking` is asked
+    for shots with a script, and for no others.
+    """
 
     model: str
     version: str
@@ -112,6 +134,7 @@ class Model(_Entry):
     prompt_limit: int | None = Field(
         None, ge=100, description="The longest prompt, in characters as UTF-16 counts them; none where unknown."
     )
+    talking: Talking | None = Field(None, description="The avatars and voices of a model that says scripts.")
     orientations: tuple[Orientation, ...] = tuple(Orientation)
     durations: Durations
     resolutions: tuple[Resolution, ...] = Field(min_length=1)
@@ -135,14 +158,16 @@ class Model(_Entry):
             raise ValueError(f"price.silent must name the sizes, {', '.join(names)}, and no other")
         if self.price.counts_frames and self.durations.frames is None:
             raise ValueError("a price that counts frames needs durations in frames")
+        if self.talking is not None and not self.price.sound:
+            raise ValueError("a model that says scripts needs price.sound")
         return self
 
-    @model_validator(mode="after")
-    def _every_kind(self) -> "Model":
-        missing = [kind.value for kind in ShotKind if kind not in self.fidelity]
-        if missing:
-            raise ValueError(f"fidelity is missing for {', '.join(missing)}")
-        return self
+    @field_validator("fidelity")
+    @classmethod
+    def _every_kind(cls, fidelity: dict[ShotKind, float]) -> dict[ShotKind, float]:
+        if ShotKind.DEFAULT not in fidelity:
+            raise ValueError("fidelity is missing for default, which stands for every kind that is not named")
+        return {kind: fidelity.get(kind, fidelity[ShotKind.DEFAULT]) for kind in ShotKind}
 
     @property
     def confirmed(self) -> bool:
@@ -152,6 +177,10 @@ class Model(_Entry):
     @property
     def offers_audio(self) -> bool:
         return bool(self.price.sound)
+
+    def suits(self, kind: ShotKind) -> bool:
+        """Whether it makes shots of that kind at all: those who talk make nothing else."""
+        return (self.talking is not None) is (kind is ShotKind.TALKING)
 
     def usd(
         self,
@@ -173,6 +202,13 @@ class Model(_Entry):
     def pictures_usd(self, given: int, seconds: float) -> Decimal:
         """What those cost in US dollars."""
         return self.pictures_taken(given, seconds) * self.references.usd_each if self.references else Decimal(0)
+
+    def spoken(self, order: RenderOrder, script: str, presenter: Presenter | None) -> RenderOrder:
+        """`order` as one for a clip in which `presenter` says `script`; ValueError when the model cannot."""
+        ids = self.talking.ids_of(presenter) if self.talking is not None else None
+        if ids is None:
+            raise ValueError(f"{self.model} does not know who is to say the script")
+        return order.model_copy(update={"script": script, "avatar": ids[0], "voice": ids[1]})
 
     def ordered(
         self, order: RenderOrder, length: Length, resolution: str | None, size: tuple[int, int] | None
@@ -209,6 +245,7 @@ class Catalogue(_Entry):
     name: str
     models: tuple[Model, ...] = Field(min_length=1)
     anchor: ImageModel | None
+    unconnected: tuple[Model, ...] = Field(default=(), exclude=True, description="What `served_by` has left out.")
 
     @model_validator(mode="after")
     def _unique(self) -> "Catalogue":
@@ -229,7 +266,8 @@ class Catalogue(_Entry):
         """What of the catalogue can be bought at `providers`; it may be left without models."""
         anchor = self.anchor if self.anchor is not None and self.anchor.provider in providers else None
         models = tuple(model for model in self.models if model.provider in providers)
-        return self.model_copy(update={"models": models, "anchor": anchor})
+        others = tuple(model for model in self.models if model.provider not in providers)
+        return self.model_copy(update={"models": models, "anchor": anchor, "unconnected": others})
 
     def joined(self, other: "Catalogue") -> "Catalogue":
         """This catalogue with the models of another one behind its own."""

@@ -81,9 +81,26 @@ class Question:
         return cls(shot, brief, tier_of(brief, policy)[0], catalogue, policy, state)
 
     @cached_property
+    def models(self) -> tuple[Model, ...]:
+        """Those that make such shots at all."""
+        return tuple(model for model in self.catalogue.models if model.suits(self.shot.kind))
+
+    @property
+    def of_tier(self) -> tuple[Model, ...]:
+        """Those of `models` that are of the tier."""
+        return tuple(model for model in self.models if model.tier is self.tier)
+
+    @cached_property
     def with_audio(self) -> bool:
-        """Whether the clip is to have sound; it is silent where no model of the tier has any."""
-        return self.brief.native_audio and any(model.offers_audio for model in self.catalogue.of_tier(self.tier))
+        """Whether the shot is to have sound; it is silent where no model of the tier has any."""
+        if self.shot.script is not None:
+            return True
+        return self.brief.native_audio and any(model.offers_audio for model in self.of_tier)
+
+    @property
+    def round_within(self) -> float:
+        """By what share the shot may be bought shorter than it is: what is said, not at all."""
+        return 0.0 if self.shot.script is not None else self.policy.round_within
 
     @property
     def needed(self) -> float:
@@ -136,6 +153,10 @@ def why_unfit(model: Model, asked: Question) -> str:
     """Why the model cannot render this shot, in words; empty when it can."""
     if model.model in asked.state.benched:
         return f"{model.model} is benched by hand"
+    if not model.suits(asked.shot.kind):
+        return f"{model.model} says scripts only" if model.talking else f"{model.model} says no script"
+    if model.talking and model.talking.ids_of(asked.shot.presenter) is None:
+        return f"{model.model} knows nobody to say it: name an avatar and a voice as presenter"
     if asked.brief.orientation not in model.orientations:
         return f"{model.model} renders only {' and '.join(model.orientations)}"
     if asked.with_audio and not model.offers_audio:
@@ -168,7 +189,7 @@ def cheapest_size(model: Model, asked: Question) -> Option:
             clip_usd = model.usd(resolution, brief.orientation, length, audio=asked.with_audio, at=state.priced_at)
             return clip_usd + model.pictures_usd(len(shot.references), length.seconds)
 
-        length = model.durations.rendered(shot.duration_s, within=policy.round_within, cost=usd)
+        length = model.durations.rendered(shot.duration_s, within=asked.round_within, cost=usd)
         length = length or model.durations.lengths[-1]
         return usd(length), length
 

@@ -73,7 +73,7 @@ def decide_by(serving: Serving, asked: Question) -> Decision:
     chosen = serving.chosen
     alternatives = _alternatives(asked, serving)
     if chosen is None:
-        held = f"no model of the {tier} tier can serve this shot"
+        held = _why_nobody(asked)
         return Decision(
             shot=asked.shot.index, tier=tier, reasons=(*reasons, held), held=held, alternatives=alternatives
         )
@@ -103,6 +103,22 @@ def decide_by(serving: Serving, asked: Question) -> Decision:
         chance=given.chance if as_given else 1.0,
         draw=given.draw if as_given else None,
     )
+
+
+def _why_nobody(asked: Question) -> str:
+    """Why no model can serve the shot, and what would change that."""
+    if asked.shot.script is None:
+        return f"no model of the {asked.tier} tier can serve this shot"
+    if asked.of_tier:
+        why = "; ".join(dict.fromkeys(why_unfit(model, asked) for model in asked.of_tier))
+        return f"no model of the {asked.tier} tier can say this script{f': {why}' if why else ''}"
+    if asked.models:
+        return f"no model of the {asked.tier} tier says scripts; the clip waits until the catalogue has one"
+    sellers = sorted({model.provider for model in asked.catalogue.unconnected if model.suits(asked.shot.kind)})
+    if not sellers:
+        return f"no model of the catalogue {asked.catalogue.name} says scripts; the clip waits until it has one"
+    said = "no connected provider has a model that says scripts"
+    return f"{said}; the clip waits until {' or '.join(sellers)} is connected"
 
 
 def _saves(asked: Question, chosen: Option) -> dict[Lever, Decimal]:
@@ -220,7 +236,7 @@ def _options(asked: Question) -> tuple[list[Option], list[Option], list[Option],
     able: list[Option] = []
     if asked.brief.native_audio and not asked.with_audio:
         notes.append("sound is asked for, but no model of this tier has any: the clip will be silent")
-    for model in asked.catalogue.of_tier(asked.tier):
+    for model in asked.of_tier:
         unfit = why_unfit(model, asked)
         if unfit:
             notes.append(unfit)
@@ -257,7 +273,7 @@ def _candidates(asked: Question) -> tuple[Option, ...]:
     """
     return tuple(
         cheapest_size(model, asked)
-        for model in asked.catalogue.models
+        for model in asked.models
         if model.model in asked.state.candidates
         and asked.state.belief_in(model) is not None
         and model.tier.above is asked.tier
@@ -272,7 +288,7 @@ def _promoted(asked: Question) -> tuple[list[Option], list[str]]:
     """The models that are promoted to `tier` and can serve this shot as it would be served there (G1.4)."""
     notes: list[str] = []
     able: list[Option] = []
-    for model in asked.catalogue.models:
+    for model in asked.models:
         promotion = promotion_of(model, asked)
         if promotion is None:
             continue
@@ -298,7 +314,7 @@ def _dearer(asked: Question) -> tuple[list[Option], list[Option]]:
     """
     adequate = [
         model
-        for model in asked.catalogue.models
+        for model in asked.models
         if asked.tier in model.tier.cheaper
         and model.fidelity[asked.shot.kind] >= asked.needed
         and reachable(model, asked)
@@ -368,7 +384,7 @@ def _alternatives(asked: Question, serving: Serving) -> tuple[Alternative, ...]:
     chosen = serving.chosen
     options = [
         cheapest_size(model, asked)
-        for model in asked.catalogue.models
+        for model in asked.models
         if (model.tier is asked.tier or asked.tier in model.tier.cheaper or promotion_of(model, asked))
         and not (chosen and model is chosen.model)
         and not why_unfit(model, asked)

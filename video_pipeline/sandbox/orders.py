@@ -55,6 +55,8 @@ class Order:
     audio: bool = False
     images: int = 0
     """How many images; 0 for a video."""
+    shows: str = ""
+    """What is seen, where the prompt is what is said."""
     start_image: str | None = None
     """The image that a video starts from: a data URI, or the address of an image that this server rendered."""
 

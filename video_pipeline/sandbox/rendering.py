@@ -36,7 +36,7 @@ class Studio:
         """
         order = request.order
         seed = order.seed if order.seed is not None else _int_hash(request.request_id)
-        take = footage.Take(request.endpoint, order.prompt, seed, order.size)
+        take = footage.Take(request.endpoint, order.shows or order.prompt, seed, order.size)
         try:
             return self._images(take, request) if order.kind == "image" else self._video(take, request)
         except _ImageNotFetched as error:

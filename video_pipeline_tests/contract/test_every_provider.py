@@ -31,8 +31,8 @@ from video_pipeline.routing import Catalogue
 from video_pipeline_tests.contract.answering import answering
 from video_pipeline_tests.contract.conftest import Run, with_receipt
 from video_pipeline_tests.contract.edge import Edge
-from video_pipeline_tests.contract.orders import brief_of, job_of
-from video_pipeline_tests.contract.vendors import offered_by
+from video_pipeline_tests.contract.orders import job_of
+from video_pipeline_tests.contract.vendors import TALKING, brief_for, offered_by
 
 NAMES = sorted(PROVIDERS)
 Vendor = ProviderVendor[Any, Any]
@@ -63,9 +63,9 @@ def provider(vendor: Vendor, edge: Edge, client: httpx.AsyncClient) -> Provider:
 
 
 @pytest.fixture
-def job(request: pytest.FixtureRequest, catalogue: Catalogue, policy: Policy) -> Job:
-    """A planned one-second video that no other test has ordered."""
-    return job_of(brief_of(f"waves on a beach, {request.node.name}"), catalogue, policy)
+def job(request: pytest.FixtureRequest, vendor: Vendor, catalogue: Catalogue, policy: Policy) -> Job:
+    """A planned video of a second, or of some words, that no other test has ordered."""
+    return job_of(brief_for(vendor.name, f"waves on a beach, {request.node.name}"), catalogue, policy)
 
 
 def submitted(run: Run, provider: Provider, job: Job) -> Job:
@@ -124,14 +124,17 @@ def test_a_submit_is_billed_once_and_ends_in_the_clip_that_was_ordered(
     rendered = run(ended(provider, bought))
     [request] = booked(edge, job)
     assert (request["request_id"], request["wire"]) == (bought.provider_job_id, WIRES.get(vendor.name, vendor.name))
-    assert Decimal(request["usd"]) == price(vendor, job)
+    # What is said is as long as it takes, which is told with the file.
+    length_s = rendered.billed_s or job.requested_s
+    assert float(request["usd"]) == pytest.approx(float(price(vendor, job)) * length_s / job.requested_s)
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(run(client.get(rendered.media_url)).content)
     info = probe(clip)
     assert info.video is not None
-    assert (info.video.size, info.duration_s) == ((108, 192), pytest.approx(1, abs=0.1))
+    assert (info.video.size, info.duration_s) == ((108, 192), pytest.approx(length_s, abs=0.1))
 
 
+@at_all_but(*TALKING)
 def test_a_clip_starts_from_a_picture(
     run: Run, provider: Provider, vendor: Vendor, catalogue: Catalogue, edge: Edge, job: Job
 ) -> None:
@@ -143,9 +146,15 @@ def test_a_clip_starts_from_a_picture(
 
 @at_all_but(WORKFLOWS)
 def test_sound_is_made_where_it_was_ordered(
-    run: Run, provider: Provider, client: httpx.AsyncClient, catalogue: Catalogue, policy: Policy, tmp_path: Any
+    run: Run,
+    provider: Provider,
+    vendor: Vendor,
+    client: httpx.AsyncClient,
+    catalogue: Catalogue,
+    policy: Policy,
+    tmp_path: Any,
 ) -> None:
-    brief = brief_of("rain on a roof", quality="standard", native_audio=True)
+    brief = brief_for(vendor.name, "rain on a roof", quality="standard", native_audio=True)
     rendered = run(ended(provider, submitted(run, provider, job_of(brief, catalogue, policy))))
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(run(client.get(rendered.media_url)).content)
@@ -177,11 +186,11 @@ def test_a_job_that_ends_without_a_file_says_why_and_is_billed_as_the_vendor_doe
 WIRES = {"fal_server": "fal"}
 """Whose wire a vendor speaks, where it has none of its own."""
 
-UNTOLD = {("higgsfield", Ending.OUTPUT_REFUSED): (Ending.PROMPT_REFUSED,)}
+UNTOLD = {(name, Ending.OUTPUT_REFUSED): (Ending.PROMPT_REFUSED,) for name in ("heygen", "higgsfield")}
 """Where a vendor does not tell a refused input from a refused output: what is taken for it."""
 
 
-@at_all_but(WORKFLOWS)
+@at_all_but(WORKFLOWS, *TALKING)
 def test_a_start_image_is_refused_by_what_it_shows(
     run: Run, provider: Provider, vendor: Vendor, catalogue: Catalogue, edge: Edge, job: Job
 ) -> None:
@@ -194,7 +203,7 @@ def test_a_start_image_is_refused_by_what_it_shows(
     assert (Decimal(request["usd"]) > 0) is is_billed(provider, failed.value)
 
 
-@at_all_but(WORKFLOWS)
+@at_all_but(WORKFLOWS, *TALKING)
 def test_a_start_image_that_is_none_makes_the_request_invalid(
     run: Run, provider: Provider, vendor: Vendor, catalogue: Catalogue, edge: Edge, job: Job
 ) -> None:
@@ -289,7 +298,8 @@ def test_no_prompt_makes_the_request_invalid_and_is_not_billed(
     run: Run, provider: Provider, vendor: Vendor, catalogue: Catalogue, edge: Edge, job: Job
 ) -> None:
     """Some say so at once, some only in the end."""
-    empty = job.order.model_copy(update={"prompt": ""})
+    nothing = {"script": " "} if vendor.name in TALKING else {"prompt": ""}
+    empty = job.order.model_copy(update=nothing)
     wrong = replace(job, request=vendor.translate(empty, catalogue.named(job.model).wire))
     with pytest.raises((NotAccepted, JobFailed)) as refused:
         run(ended(provider, submitted(run, provider, wrong)))

@@ -38,6 +38,13 @@ _DIAL = {Tier.PREVIEW: Quality.DRAFT, Tier.PRODUCTION: Quality.STANDARD, Tier.CI
 
 XAI = {"duration": 3, "generate_audio": True, "aspect_ratio": "9:16"}
 _ALIBABA = {"prompt_extend": False, "watermark": False}
+_AVATAR = {
+    "type": "avatar",
+    "avatar_id": "an-avatar",
+    "voice_id": "a-voice",
+    "aspect_ratio": "9:16",
+    "output_format": "mp4",
+}
 ARGUMENTS = {
     "fal-ai/minimax/h3": {"duration": 4, "resolution": "480P"},
     "fal-ai/ltx-2.3-fast": {"duration": 6, "resolution": "1080p", "generate_audio": True},
@@ -75,6 +82,11 @@ ARGUMENTS = {
     "xai/grok-imagine-1.5-lite": XAI | {"model": "grok-imagine-video-1.5-lite", "resolution": "480p"},
     "higgsfield/cinema-studio-4.0": {"duration": 4, "resolution": "480p", "generate_audio": True},
     "higgsfield/ltx-2.5-fast": {"duration": 6, "resolution": "720p", "generate_audio": True},
+    "heygen/avatar-iii": _AVATAR | {"resolution": "1080p", "engine": {"type": "avatar_iii"}},
+    "heygen/avatar-iv": _AVATAR
+    | {"resolution": "1080p", "engine": {"type": "avatar_iv"}, "motion_prompt": "a harbour"},
+    "heygen/avatar-iv-4k": _AVATAR
+    | {"resolution": "4k", "engine": {"type": "avatar_iv"}, "motion_prompt": "a harbour"},
     "xai/grok-imagine-1.5": XAI | {"model": "grok-imagine-video-1.5", "resolution": "720p"},
 }
 KEYS = tuple(f"references/{number}.png" for number in range(4))
@@ -84,13 +96,16 @@ REFERENCES: dict[str, tuple[str, Callable[[Any], str]]] = {
     "dashscope": ("media", lambda one: one["url"] if one["type"] == "reference_image" else ""),
 }
 # Where a vendor's wire differs: the field of the prompt, and of the start image.
-PROMPT_FIELD = {"runway": "promptText"}
+PROMPT_FIELD = {"runway": "promptText", "heygen": "script"}
 START_IMAGE = {
     "runway": ("promptImage", PICTURE),
     "xai": ("image", {"url": PICTURE}),
     "dashscope": ("media", [{"type": "first_frame", "url": PICTURE}]),
 }
-NO_SEED = {"runway/gemini-omni-flash", "xai/grok-imagine-1.5-lite", "xai/grok-imagine-1.5"}
+NO_SEED = {
+    *("runway/gemini-omni-flash", "xai/grok-imagine-1.5-lite", "xai/grok-imagine-1.5"),
+    *(model.model for model in REAL.models if model.talking),
+}
 
 
 def job_for(model: Model, policy: Policy, **brief: object) -> Job:
@@ -102,6 +117,8 @@ def job_for(model: Model, policy: Policy, **brief: object) -> Job:
         "native_audio": model.offers_audio,
         "orientation": model.orientations[0],
     }
+    if model.talking is not None:
+        given |= {"script": "a harbour", "presenter": {"avatar": "an-avatar", "voice": "a-voice"}, "duration_s": None}
     plan = plan_of(brief_of(f"a harbour at dawn, {model.model}", **(given | brief)), alone, policy)
     return build_job(plan, plan.decisions[0], Attempt(0, Strategy.ORIGINAL, "a harbour"), alone, run_id="a-run")
 
@@ -119,7 +136,7 @@ def flat(job: Job) -> dict[str, Any]:
 
 
 def _booked_s(job: Job, model: Model) -> float:
-    """The length at the sandbox, which knows one default and no model's own."""
+    """The length at the sandbox, which knows one default and no model's own, and how long two words take."""
     wire = endpoint_wire(model)
     return 5.0 if wire is not None and wire.duration_as == "nothing" else job.requested_s
 

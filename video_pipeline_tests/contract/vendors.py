@@ -6,13 +6,15 @@ from typing import Any
 
 import httpx
 
+from video_pipeline.briefs import Brief
 from video_pipeline.generation import PROVIDERS, check_wires
 from video_pipeline.generation.providers import Recovery, comfyui
 from video_pipeline.generation.providers.fal import FalServer
 from video_pipeline.orders import Orientation
 from video_pipeline.publishing import PLATFORMS
-from video_pipeline.routing import Catalogue, Durations, Frames, Model, Price, Unit
+from video_pipeline.routing import Catalogue, Durations, Frames, Model, Price, Talking, Unit
 from video_pipeline_tests.contract import kiln, plaza
+from video_pipeline_tests.contract.orders import brief_of
 
 
 def register() -> None:
@@ -34,13 +36,15 @@ def rendered_by_comfyui(catalogue: Catalogue) -> Catalogue:
             }
         )
         for model in catalogue.models
+        if model.talking is None
     )
     return catalogue.model_copy(update={"models": models, "anchor": None})
 
 
 def rendered_by_fal_server(catalogue: Catalogue) -> Catalogue:
     """The catalogue at the team's own server: an entry of fal's is one of the server's with another provider."""
-    models = tuple(model.model_copy(update={"provider": FalServer.name}) for model in catalogue.models)
+    shown = (model for model in catalogue.models if model.talking is None)
+    models = tuple(model.model_copy(update={"provider": FalServer.name}) for model in shown)
     return check_wires(catalogue.model_copy(update={"models": models, "anchor": None}))
 
 
@@ -54,12 +58,26 @@ def sold_by_kiln(catalogue: Catalogue) -> Catalogue:
 
 def sold_by(catalogue: Catalogue, provider: str) -> Catalogue:
     """The sandbox's catalogue with every model bought through a provider of `SOLD`; none of them is for pictures."""
-    wire = SOLD[provider]
+    wire, talking = SOLD[provider], _SPEAKERS if provider in TALKING else None
     models = tuple(
-        model.model_copy(update={"provider": provider, "wire": wire(model), "references": None})
+        model.model_copy(
+            update={
+                "provider": provider,
+                "wire": wire(model),
+                "talking": talking,
+                "references": None,
+                "price": model.price.model_copy(update={"sound": model.price.silent}) if talking else model.price,
+            }
+        )
         for model in catalogue.models
+        if talking or model.talking is None
     )
     return catalogue.model_copy(update={"models": models, "anchor": None})
+
+
+def brief_for(provider: str, prompt: str, **fields: Any) -> Brief:
+    """As `brief_of`; the prompt is what is said where nothing else is sold."""
+    return brief_of(prompt, **({"script": prompt} if provider in TALKING else {}), **fields)
 
 
 def recovery_at(provider: str) -> Recovery:
@@ -85,6 +103,10 @@ def _pixels(model: Model) -> dict[str, dict[str, str]]:
     }
 
 
+TALKING = frozenset({"heygen"})
+"""Those whose models say scripts, and make nothing else."""
+_SPEAKERS = Talking(avatars={"default": "a-presenter"}, voices={"default": "a-voice"})
+
 SOLD: dict[str, Callable[[Model], dict[str, Any]]] = {
     kiln.VENDOR.name: lambda model: {"model": model.model},
     "dashscope": lambda model: {"text_to_video": model.model, "image_to_video": model.model, "audio": True},
@@ -100,5 +122,6 @@ SOLD: dict[str, Callable[[Model], dict[str, Any]]] = {
         "audio_field": "generate_audio",
     },
     "xai": lambda model: {"model": model.model, "image_to_video": model.image_to_video},
+    "heygen": lambda model: {"engine": model.model, "motion": True},
 }
 """How a catalogue entry of each provider names a model of the sandbox."""

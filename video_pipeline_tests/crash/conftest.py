@@ -21,7 +21,7 @@ from video_pipeline_tests.conftest import NewDatabase
 from video_pipeline_tests.contract import kiln, plaza
 from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of
-from video_pipeline_tests.contract.vendors import recovery_at
+from video_pipeline_tests.contract.vendors import TALKING, recovery_at
 from video_pipeline_tests.crash.worker import Orders, work
 from video_pipeline_tests.generation.stage import check_books, sent
 from video_pipeline_tests.processes import preloaded
@@ -126,16 +126,18 @@ def _purchase(request: dict[str, Any]) -> str:
     return json.dumps(request, sort_keys=True)
 
 
-def small_day(number: int, platform: str) -> tuple[Brief, ...]:
+def small_day(number: int, platform: str, *, talking: bool = False) -> tuple[Brief, ...]:
     """A clip whose prompt is refused and remapped, and a clip of two segments: four submits, three renders.
 
-    They are as short as the platform takes them, and the segments too.
+    They are as short as the platform takes them, and the segments too. A script that is refused is a person's: where
+    only those are sold, none is.
     """
     duration_s = max(1.0, PLATFORMS[platform].limits.min_s) if platform in PLATFORMS else 1
-    segments = (
-        {"prompt": f"a barn at noon, field {number}", "duration_s": duration_s},
-        {"prompt": f"a night sea, bay {number}", "duration_s": duration_s},
-    )
+    prompts = (f"a barn at noon, field {number}", f"a night sea, bay {number}")
+    if talking:
+        scripts = tuple({"prompt": prompt, "script": prompt} for prompt in prompts)
+        return (brief_of(shots=scripts, brief_id="joined", platforms=(platform,)),)
+    segments = tuple({"prompt": prompt, "duration_s": duration_s} for prompt in prompts)
     return (
         brief_of(
             f"Close-up of CEO speaking with confidence, hall number {number}",
@@ -171,7 +173,8 @@ def trial(
 ) -> Iterator[Trial]:
     number = next(_DAYS)
     provider, platform = vendors
-    day, briefs = date(2026, 11, 21) + timedelta(days=number), small_day(number, platform)
+    day = date(2026, 11, 21) + timedelta(days=number)
+    briefs = small_day(number, platform, talking=provider in TALKING)
     orders = Orders(
         ledger_url=room_database,
         store=str(tmp_path / "store"),

@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 
 import video_pipeline.sandbox
+from video_pipeline.briefs import Presenter
 from video_pipeline.days import today
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation import PROVIDERS
@@ -45,6 +46,8 @@ def test_a_packaged_model_that_sells_sound_can_be_asked_for_it(catalogue: Catalo
     for model in catalogue.models:
         size = model.resolutions[0]
         order = RenderOrder(prompt="rain", orientation=Orientation.PORTRAIT)
+        if model.talking is not None:
+            order = model.spoken(order, "Hello.", Presenter(avatar="an-avatar", voice="a-voice"))
         order = model.ordered(order, model.durations.lengths[-1], size.name, size.size(Orientation.PORTRAIT))
         loud, silent = (
             PROVIDERS[model.provider].translate(order.model_copy(update={"audio": audio}), model.wire)
@@ -84,7 +87,8 @@ def test_a_catalogue_that_is_written_out_loads_as_it_was(catalogue: Catalogue, t
 def test_the_sandboxs_catalogue_is_the_sandboxs_own_price_list(sandbox_catalogue: Catalogue):
     prices = PriceList(Path(video_pipeline.sandbox.__file__).with_name("models.yaml"))
     for model in sandbox_catalogue.models:
-        for endpoint in (model.wire["text_to_video"], model.wire["image_to_video"]):
+        names = ("engine",) if model.talking else ("text_to_video", "image_to_video")
+        for endpoint in (model.wire[name] for name in names):
             sold = prices.model(endpoint)
             assert sold is not None and sold.name == model.model
             (resolution,) = model.resolutions
@@ -115,14 +119,14 @@ def test_every_wrong_entry_is_named_at_once(sandbox_catalogue: Catalogue, tmp_pa
     document["models"][1]["tier"] = "luxury"
     del document["models"][2]["price_source"]
     document["models"][3]["colour"] = "blue"
-    del document["models"][4]["fidelity"]["action"]
+    del document["models"][4]["fidelity"]["default"]
     said = _refusal(tmp_path, document)
     for part in (
         "models.0.price.silent.108p: Input should be greater than or equal to 0",
         "models.1.tier: Input should be 'preview'",
         "models.2.price_source: Field required",
         "models.3.colour: Extra inputs are not permitted",
-        "models.4: Value error, fidelity is missing for action",
+        "models.4.fidelity: Value error, fidelity is missing for default",
     ):
         assert part in said
 

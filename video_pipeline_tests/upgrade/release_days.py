@@ -67,6 +67,23 @@ _MONDAY_BRIEFS = (
     ),
     # Everything that bibles can say.
     a_brief("keeper", characters=["mara"], scene="harbour"),
+    # Everything that a script can say, and a shot whose kind changes its model.
+    a_brief(
+        "welcome",
+        prompt=None,
+        duration_s=None,
+        quality="standard",
+        visual_complexity=0.9,
+        shots=[
+            {
+                "prompt": "At the bench",
+                "script": "Hello, and welcome.",
+                "presenter": {"avatar": "anna", "voice": "warm"},
+            },
+            {"prompt": "Waves of light, splashing", "duration_s": 1},
+        ],
+        presenter="ben",
+    ),
     # Nothing but what it has to say.
     {
         "brief_id": "terse",

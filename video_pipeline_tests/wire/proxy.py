@@ -263,8 +263,9 @@ class Proxy:
         if asked.call is Call.SUBMIT:
             with suppress(ValueError):
                 told = json.loads(content)
-                told = told.get("output", told)
-                given = next((told[name] for name in ("task_id", "request_id", "piece", "id") if name in told), "")
+                told = told.get("output") or told.get("data") or told
+                ids = ("task_id", "request_id", "video_id", "piece", "id")
+                given = next((told[name] for name in ids if name in told), "")
                 self._subjects[str(given)] = asked.subject
         if asked.call is Call.OPEN and (
             session := parse_qs(urlsplit(headers.get("location", "")).query).get("upload_id")
@@ -279,7 +280,7 @@ _ID = re.compile(
 
 
 # The wires of vendors whose result comes with the status.
-_RESULT_WITH_STATUS = ("/kiln/", "/runway/", "/xai/", "/higgsfield/", "/dashscope/")
+_RESULT_WITH_STATUS = ("/kiln/", "/runway/", "/xai/", "/higgsfield/", "/dashscope/", "/heygen/")
 
 
 def _call(method: str, target: str, headers: Mapping[str, str]) -> Call:

@@ -22,8 +22,8 @@ from video_pipeline.ledger import Job, JobState
 from video_pipeline.policy import Policy, ProviderLimits
 from video_pipeline.routing import Catalogue
 from video_pipeline_tests.contract.answering import Answering as Stranger
-from video_pipeline_tests.contract.orders import brief_of, job_of
-from video_pipeline_tests.contract.vendors import recovery_at, sold_by
+from video_pipeline_tests.contract.orders import job_of
+from video_pipeline_tests.contract.vendors import brief_for, recovery_at, sold_by
 from video_pipeline_tests.generation.stage import let_probe
 from video_pipeline_tests.wire import answers as wild
 from video_pipeline_tests.wire.canaries import held_in
@@ -49,6 +49,11 @@ GOOD: dict[str, dict[str, dict[str, Any]]] = {
         "submit": {"request_id": "a-request"},
         "poll": {"status": "done"},
         "result": {"status": "done", "video": {"url": "https://media.example/x.mp4"}},
+    },
+    "heygen": {
+        "submit": {"data": {"video_id": "a-video"}},
+        "poll": {"data": {"status": "completed"}},
+        "result": {"data": {"status": "completed", "video_url": "https://media.example/x.mp4"}},
     },
     "dashscope": {
         "submit": {"output": {"task_id": "a-task"}},
@@ -82,7 +87,7 @@ def test_no_wild_answer_decides_anything(
     policy: Policy,
 ) -> None:
     call, ask = QUESTIONS[question]
-    job = job_of(brief_of("A lake"), sold_by(sandbox_catalogue, name), policy)
+    job = job_of(brief_for(name, "A lake"), sold_by(sandbox_catalogue, name), policy)
     stranger.asked.clear()
     cells = [
         (kind, told, answer, str(uuid.uuid4()))
@@ -187,8 +192,9 @@ def test_a_wild_answer_to_a_submit_buys_nothing_twice(vendor_stage: VendorStage,
     prompt = f"A tide mill, {answer}"
     rule = Rule(Call.SUBMIT, wild.NONSENSE[answer], passed_on=True, subject=prompt)
     [name] = vendor_stage.providers
+    brief = brief_for(name, prompt)
     with vendor_stage.proxy.under(rule):
-        clip = vendor_stage.one(brief_of(prompt))
+        clip = vendor_stage.one(brief)
     assert rule.used == 1
     vendor_stage.check_money()
     [job] = vendor_stage.jobs()
@@ -198,14 +204,14 @@ def test_a_wild_answer_to_a_submit_buys_nothing_twice(vendor_stage: VendorStage,
     elif recovery_at(name) is Recovery.SEARCH:
         for _ in range(40):
             let_probe(vendor_stage.ledger)
-            if vendor_stage.one(brief_of(prompt)).status is ClipStatus.GENERATED:
+            if vendor_stage.one(brief).status is ClipStatus.GENERATED:
                 break
         assert vendor_stage.job(prompt).state is JobState.ACCEPTED
         vendor_stage.check_books()
     else:
         assert (clip.status, job.state) == (ClipStatus.REVIEW, JobState.UNKNOWN)
         vendor_stage.a_person_looks()
-        assert vendor_stage.one(brief_of(prompt)).status is ClipStatus.GENERATED
+        assert vendor_stage.one(brief).status is ClipStatus.GENERATED
         vendor_stage.check_books()
     assert len(vendor_stage.bought(prompt)) == 1
 
@@ -218,7 +224,7 @@ def test_a_wild_answer_to_a_read_is_asked_again(vendor_stage: VendorStage, call:
     prompt = f"A weir, {call}, {answer}"
     rule = Rule(call, wild.NONSENSE[answer], 2, passed_on=True, subject=prompt)
     with vendor_stage.proxy.under(rule):
-        clip = vendor_stage.one(brief_of(prompt))
+        clip = vendor_stage.one(brief_for(vendor_stage.providers[0], prompt))
     assert rule.used == 2
     assert clip.status is ClipStatus.GENERATED
     vendor_stage.check_books()

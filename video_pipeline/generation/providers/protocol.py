@@ -62,12 +62,14 @@ class Rendered:
 
     `gpu_s` is told by a server of the team's own: seconds that its GPU was at work, which are paid as electricity.
     `usd` is what the provider says that the job has cost; without it the price is that of the order.
+    `billed_s` is told where the clip's own length decides on its price: the seconds that are billed.
     """
 
     media_url: str
     size_bytes: int | None = None
     gpu_s: float | None = None
     usd: Decimal | None = None
+    billed_s: float | None = None
 
 
 Kept = dict[str, Any]

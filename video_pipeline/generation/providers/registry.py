@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from video_pipeline.generation.providers import comfyui, dashscope, fal, higgsfield, runway, xai
+from video_pipeline.generation.providers import comfyui, dashscope, fal, heygen, higgsfield, runway, xai
 from video_pipeline.generation.providers.protocol import ProviderVendor
 
 PROVIDERS: dict[str, ProviderVendor[Any, Any]] = {
@@ -14,6 +14,7 @@ PROVIDERS: dict[str, ProviderVendor[Any, Any]] = {
         runway.VENDOR,
         xai.VENDOR,
         dashscope.VENDOR,
+        heygen.VENDOR,
         comfyui.VENDOR,
     )
 }

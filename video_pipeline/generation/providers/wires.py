@@ -4,12 +4,14 @@ import json
 
 from pydantic import ValidationError
 
+from video_pipeline.briefs import Presenter
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.generation.providers.registry import PROVIDERS
 from video_pipeline.orders import Orientation, RenderOrder
 from video_pipeline.policy import explain
 from video_pipeline.routing import Catalogue, ImageModel, Length, Model, Resolution
 
+_PRESENTER = Presenter(avatar="an-avatar", voice="a-voice")
 _PICTURE = RenderOrder(prompt="a picture", orientation=Orientation.PORTRAIT)
 _START_IMAGE = "https://media.example/still.png"
 
@@ -31,12 +33,17 @@ def check_wires(catalogue: Catalogue) -> Catalogue:
 
 
 def _clip(model: Model, length: Length, resolution: Resolution) -> RenderOrder:
-    return model.ordered(_PICTURE, length, resolution.name, resolution.size(_PICTURE.orientation))
+    order = model.ordered(_PICTURE, length, resolution.name, resolution.size(_PICTURE.orientation))
+    return order if model.talking is None else model.spoken(order, "Hello.", _PRESENTER)
 
 
 def _check_told_apart(catalogue: Catalogue, model: Model) -> None:
-    """Whether a request says its size and its length: what is left out is the vendor's default, often dearer."""
+    """Whether a request says its size and its length: what is left out is the vendor's default, often dearer.
+
+    How long a script takes to say is not for a request to tell.
+    """
     lengths, sizes = model.durations.lengths, model.resolutions
+    lengths = lengths if model.talking is None else lengths[:1]
     vendor = PROVIDERS[model.provider]
     for what, choices in (
         ("size", [(lengths[0], size) for size in sizes]),
@@ -75,7 +82,9 @@ def _check(catalogue: Catalogue, entry: Model | ImageModel, orders: list[RenderO
         )
     try:
         for order in orders:
-            vendor.translate(order, entry.wire)
+            request = vendor.translate(order, entry.wire)
+            if order.script is not None and order.script not in json.dumps(request):
+                raise ValueError(f"{entry.provider} does not say scripts, and the entry is `talking`")
     except ValidationError as error:
         raise ConfigurationError(f"{where} has a wrong wire: {explain(error)}.") from error
     except ValueError as error:
