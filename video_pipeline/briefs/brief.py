@@ -138,6 +138,21 @@ class ShotKind(StrEnum):
     TALKING = "talking"
     """Somebody says a script. Only models that can are asked, and these are asked for nothing else."""
 
+    @property
+    def words(self) -> str:
+        """A shot of this kind, as people say it."""
+        return _KINDS[self]
+
+
+_KINDS = {
+    ShotKind.DEFAULT: "an ordinary shot",
+    ShotKind.EMOTIONAL_CLOSE_UP: "an emotional close-up",
+    ShotKind.ACTION: "an action shot",
+    ShotKind.ESTABLISHING: "an establishing shot",
+    ShotKind.PRODUCT: "a product shot",
+    ShotKind.TALKING: "a talking shot",
+}
+
 
 class Presenter(BaseModel):
     """Who says a script: names of the catalogue's, or a vendor's own ids; its usual one where nothing is said.

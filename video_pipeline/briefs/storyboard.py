@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import zip_longest
@@ -14,6 +13,7 @@ from video_pipeline.briefs.bibles import CHARACTERS, NO_BIBLES, SCENES, Bible, B
 from video_pipeline.briefs.brief import Brief, Presenter, Quality, Shot, ShotKind, clip_id_of
 from video_pipeline.briefs.broll import BrollPlanner
 from video_pipeline.briefs.prompts import PromptPart, joined, prompt_parts
+from video_pipeline.briefs.shot_kinds import kind_of
 from video_pipeline.briefs.speech import spoken_s
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.orders import Orientation
@@ -21,16 +21,6 @@ from video_pipeline.orders import Orientation
 _LEAST_SHOT_S = 1.0
 # What is seen of a script that comes with no prompt.
 _SPEAKER = "A presenter speaks to the camera"
-_CLOSE_UP = re.compile(r"\bclose[- ]?ups?\b", re.IGNORECASE)
-_PEOPLE = re.compile(
-    r"\b(face|faces|portrait|man|woman|person|people|ceo|founder|child|eyes|smil\w+|cry\w+|tear\w*|emotion\w*)\b",
-    re.IGNORECASE,
-)
-_ACTION = re.compile(
-    r"\b(run\w*|jump\w*|race|racing|explo\w+|splash\w*|skat\w+|surf\w*|danc\w+|crash\w*|fast|chase|throw\w*)\b",
-    re.IGNORECASE,
-)
-_ESTABLISHING = re.compile(r"\b(wide|aerial|drone|skyline|panoram\w+|establishing|landscape|vista)\b", re.IGNORECASE)
 
 
 class UsedBible(BaseModel):
@@ -262,14 +252,3 @@ def _only_shot(brief: Brief) -> Shot:
 
 def _presented_by(presenter: Presenter | None) -> tuple[str, str]:
     return (presenter.avatar, presenter.voice) if presenter else ("", "")
-
-
-def kind_of(prompt: str) -> ShotKind:
-    """The kind of a shot from its words; a close-up of a thing is an ordinary shot."""
-    if _CLOSE_UP.search(prompt) and _PEOPLE.search(prompt):
-        return ShotKind.EMOTIONAL_CLOSE_UP
-    if _ACTION.search(prompt):
-        return ShotKind.ACTION
-    if _ESTABLISHING.search(prompt):
-        return ShotKind.ESTABLISHING
-    return ShotKind.DEFAULT

@@ -166,6 +166,11 @@ def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, quarantin
     if total.saves:
         each = ", ".join(f"{lever} ${usd:.4f}" for lever, usd in total.saves.items())
         console.print(f"What the levers are expected to save: {each}.")
+    for one in clips:
+        for decision in one.decisions:
+            if decision.by_kind:
+                name = f"{one.storyboard.brief.brief_id} #{decision.shot}"
+                console.print(escaped(f"{name}: {decision.for_its_kind}."), highlight=False)
     if quarantined:
         are = "brief is" if len(quarantined) == 1 else "briefs are"
         console.print(f"{len(quarantined)} {are} malformed and would be quarantined.")

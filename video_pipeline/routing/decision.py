@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from video_pipeline.briefs import ShotKind
 from video_pipeline.routing.catalogue import Tier
 from video_pipeline.routing.levers import Lever
 from video_pipeline.routing.value import LEAST_ACCEPTANCE
@@ -92,6 +93,23 @@ class Alternative(BaseModel):
     why_not: str
 
 
+class ByKind(BaseModel):
+    """What the kind of a shot has changed: which `model` would have served an ordinary one, and how it would do here.
+
+    `usd` is an attempt's price with it, in US dollars, and `acceptance` what is believed of it on such shots.
+    `fidelity` and `usual_fidelity` are those of the model that serves and of `model`, for the kind.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: ShotKind
+    model: str
+    usd: Decimal
+    acceptance: float
+    fidelity: float
+    usual_fidelity: float
+
+
 class Decision(BaseModel):
     """Where a shot goes and what that is expected to cost; `held` says why it goes nowhere for now, `until` how long.
 
@@ -99,12 +117,13 @@ class Decision(BaseModel):
     the one with the cheapest accepted clip first.
     `requested_s` is what is bought, `wanted_s` the shot's own length (0 in decisions of older releases).
     A shot that a freeze holds keeps the price and the acceptance that it would have without the freeze.
-    `fell_over` is there while another model stands in for the one that the shot was first given. `chance` is the
-    probability with which the shot was first given to its model, under the state and the budgets that were in force,
-    1 where nothing was drawn. `draw` is what was drawn. With `reuse` nothing is bought; the rest of the decision is
-    what holds should that file be gone. `upscale_usd` is the electricity that upscales the accepted clip, and `saves`
-    what each lever is expected to save of its cost. `continues`: the shot is a further segment of the one before it
-    and starts from that one's last frame, which `attempt_usd` counts.
+    `by_kind` is there where the shot's kind has changed its model. `fell_over` is there while another model stands in
+    for the one that the shot was first given. `chance` is the probability with which the shot was first given to its
+    model, under the state and the budgets that were in force, 1 where nothing was drawn. `draw` is what was drawn.
+    With `reuse` nothing is bought; the rest of the decision is what holds should that file be gone. `upscale_usd` is
+    the electricity that upscales the accepted clip, and `saves` what each lever is expected to save of its cost.
+    `continues`: the shot is a further segment of the one before it and starts from that one's last frame, which
+    `attempt_usd` counts.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -131,6 +150,7 @@ class Decision(BaseModel):
     draw: Draw | None = None
     reuse: Reuse | None = None
     continues: bool = False
+    by_kind: ByKind | None = None
 
     @property
     def accepted_usd(self) -> float:
@@ -150,6 +170,20 @@ class Decision(BaseModel):
         more = self.attempt_usd - self.fell_over.usd
         price = f"${abs(more):.4f} {'more' if more >= 0 else 'less'} an attempt"
         return f"{self.model} instead of {self.fell_over.model}, as {self.fell_over.why}; {price}"
+
+    @property
+    def for_its_kind(self) -> str:
+        """What its kind has changed, by how much, in words; empty where it changed nothing."""
+        usual = self.by_kind
+        if usual is None:
+            return ""
+        more = self.attempt_usd - usual.usd
+        price = f"${abs(more):.4f} {'more' if more >= 0 else 'less'} an attempt" if more else "at the same price"
+        return (
+            f"as it is {usual.kind.words}, {self.model} instead of {usual.model}, which would make an ordinary one: "
+            f"{price}, fidelity {usual.fidelity:.2f} against {usual.usual_fidelity:.2f}, "
+            f"{self.acceptance:.0%} against {usual.acceptance:.0%} accepted"
+        )
 
     @property
     def instead(self) -> str:

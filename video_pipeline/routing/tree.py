@@ -12,10 +12,10 @@ The tree draws nothing. Who gives a clip to another model than the best value, t
 from dataclasses import replace
 from decimal import Decimal
 
-from video_pipeline.briefs import Brief, StoryboardShot
+from video_pipeline.briefs import Brief, ShotKind, StoryboardShot
 from video_pipeline.policy import RoutingThresholds
 from video_pipeline.routing.catalogue import Catalogue, Tier
-from video_pipeline.routing.decision import FREE, MAX_ALTERNATIVES, Alternative, Decision, Purpose
+from video_pipeline.routing.decision import FREE, MAX_ALTERNATIVES, Alternative, ByKind, Decision, Purpose
 from video_pipeline.routing.levers import Lever, without
 from video_pipeline.routing.options import (
     Option,
@@ -68,6 +68,7 @@ def decide_by(serving: Serving, asked: Question) -> Decision:
             reasons=(*reasons, held),
             held=held,
         )
+    own_choice = serving.chosen
     serving = _as_given(asked, serving)
     reasons += serving.notes
     chosen = serving.chosen
@@ -80,7 +81,7 @@ def decide_by(serving: Serving, asked: Question) -> Decision:
     saves = _saves(asked, chosen)
     as_given = given.model in (None, chosen.model.model)
     continues, how_continued = why_continued(asked, chosen)
-    return Decision(
+    decision = Decision(
         shot=asked.shot.index,
         tier=tier,
         model=chosen.model.model,
@@ -94,14 +95,35 @@ def decide_by(serving: Serving, asked: Question) -> Decision:
         acceptance=chosen.acceptance,
         upscale_usd=chosen.upscale_usd,
         saves=saves,
-        reasons=(
-            *(*reasons, serving.why, *why_rounded(asked, chosen, saves), why_size(asked, chosen, saves)),
-            *(*how_continued, *what_of_the_bibles(asked.shot, chosen)),
-        ),
         continues=continues,
         alternatives=alternatives,
         chance=given.chance if as_given else 1.0,
         draw=given.draw if as_given else None,
+        by_kind=_by_kind(asked, chosen) if chosen is own_choice else None,
+    )
+    told = (decision.for_its_kind,) if decision.by_kind else ()
+    reasons += (serving.why, *told, *why_rounded(asked, chosen, saves), why_size(asked, chosen, saves))
+    reasons += (*how_continued, *what_of_the_bibles(asked.shot, chosen))
+    return decision.model_copy(update={"reasons": reasons})
+
+
+def _by_kind(asked: Question, chosen: Option) -> ByKind | None:
+    """Who would serve the shot were it an ordinary one, where that is another model."""
+    kind = asked.shot.kind
+    if kind in (ShotKind.DEFAULT, ShotKind.TALKING):
+        return None
+    ordinary = asked.shot.model_copy(update={"kind": ShotKind.DEFAULT})
+    usual = weigh(replace(asked, shot=ordinary)).chosen
+    if usual is None or usual.model is chosen.model:
+        return None
+    here = cheapest_size(usual.model, asked)
+    return ByKind(
+        kind=kind,
+        model=usual.model.model,
+        usd=here.usd,
+        acceptance=here.acceptance,
+        fidelity=chosen.fidelity(asked.shot),
+        usual_fidelity=here.fidelity(asked.shot),
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from video_pipeline.briefs import Brief, ShotKind, storyboard_of
-from video_pipeline.briefs.storyboard import kind_of
+from video_pipeline.briefs.shot_kinds import kind_of
 from video_pipeline_tests.briefs.documents import BRIEFS, a_brief
 
 DAY = date(2026, 11, 21)
@@ -105,10 +105,39 @@ def test_a_shots_own_broll_goes_before_the_briefs():
         ("City skyline at night", ShotKind.ESTABLISHING),
         ("A worldwide known person", ShotKind.DEFAULT),
         ("Hands typing on a laptop", ShotKind.DEFAULT),
+        ("Product shot of a watch", ShotKind.PRODUCT),
+        ("A perfume bottle rotating on a pedestal", ShotKind.PRODUCT),
+        ("Close-up of a lipstick", ShotKind.PRODUCT),
+        ("A bottle floating in the sea", ShotKind.DEFAULT),
+        ("Sneakers splashing through a puddle, product shot", ShotKind.ACTION),
+        ("Primer plano de una mujer que sonríe", ShotKind.EMOTIONAL_CLOSE_UP),
+        ("Un niño corre por la playa", ShotKind.ACTION),
+        ("Plano de producto de un frasco", ShotKind.PRODUCT),
+        ("Nahaufnahme: eine Frau weint", ShotKind.EMOTIONAL_CLOSE_UP),
+        ("Ein Hund rennt durch den Schnee", ShotKind.ACTION),
+        ("Ein Parfümflakon? Nein: ein Flakon auf einem Sockel", ShotKind.PRODUCT),
+        ("Luftaufnahme der Küste", ShotKind.ESTABLISHING),
+        ("Gros plan sur le visage d'une femme", ShotKind.EMOTIONAL_CLOSE_UP),
+        ("Une bouteille de parfum sur fond blanc", ShotKind.PRODUCT),
+        ("Plan d'ensemble d'un village", ShotKind.ESTABLISHING),
+        ("Plano geral de uma cidade", ShotKind.ESTABLISHING),
+        ("Uma menina pulando corda", ShotKind.ACTION),
+        ("女人微笑的特写", ShotKind.EMOTIONAL_CLOSE_UP),
+        ("香水瓶特写，白色背景", ShotKind.PRODUCT),
+        ("少年在海边奔跑", ShotKind.ACTION),
+        ("城市航拍", ShotKind.ESTABLISHING),
+        ("一只猫在睡觉", ShotKind.DEFAULT),
     ],
 )
 def test_the_words_of_a_prompt_tell_the_kind_of_shot(prompt: str, kind: ShotKind):
     assert kind_of(prompt) is kind
+
+
+def test_a_product_shot_is_the_shot_that_it_was_before_there_were_any():
+    board = storyboard_of(a_brief(), DAY, cap_s=15)
+    shot = board.shots[0].model_copy(update={"kind": ShotKind.PRODUCT})
+    assert board.shots[0].kind is ShotKind.DEFAULT
+    assert board.shot_sha256(shot) == board.shot_sha256(board.shots[0])
 
 
 def test_a_kind_that_the_brief_gives_is_kept():

@@ -282,4 +282,4 @@ def test_the_packaged_day_at_list_prices(policy: Policy):
     # A draft and an approved clip, 2 s each, both at a price a video.
     assert usd["coffee-hook"] == Decimal("0.015228")
     assert usd["founder-story"] == Decimal("0.058794")
-    assert price_day(DAY, plans, max_attempts=4).expected_usd == Decimal("1.186859")
+    assert price_day(DAY, plans, max_attempts=4).expected_usd == Decimal("1.077221")

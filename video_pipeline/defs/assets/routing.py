@@ -80,6 +80,20 @@ def generation_plan(
         for plan in plans
         for decision in plan.decisions
     ]
+    by_kind = [
+        {
+            "shot": f"{plan.storyboard.brief.brief_id} #{decision.shot}",
+            "kind": decision.by_kind.kind.value,
+            "model": decision.model or "",
+            "instead of": decision.by_kind.model,
+            "usd more": float(decision.attempt_usd - decision.by_kind.usd),
+            "fidelity": f"{decision.by_kind.fidelity:.2f} against {decision.by_kind.usual_fidelity:.2f}",
+            "accepted": f"{decision.acceptance:.0%} against {decision.by_kind.acceptance:.0%}",
+        }
+        for plan in plans
+        for decision in plan.decisions
+        if decision.by_kind
+    ]
     return dg.MaterializeResult(
         value=plans,
         tags=policy_read,
@@ -95,6 +109,7 @@ def generation_plan(
             "catalogue": catalogue.name,
             **left_alone(ledger),
             **({"decisions": table(decisions)} if decisions else {}),
+            **({"changed_by_kind_of_shot": table(by_kind)} if by_kind else {}),
         },
     )
 
