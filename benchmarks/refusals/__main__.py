@@ -7,6 +7,7 @@ those whose B-roll was planned come through. Run `python -m benchmarks.refusals`
 """
 
 import argparse
+import itertools
 import json
 import sys
 from collections import Counter
@@ -61,7 +62,8 @@ class Row:
     """All briefs against one vendor's rules; counts are of briefs that it refuses as they are written."""
 
     rules: str
-    substitutes: bool
+    seed: int
+    planned_broll: bool
     refused: int = 0
     delivered: int = 0
     by_strategy: Counter[str] = field(default_factory=Counter[str])
@@ -150,13 +152,13 @@ def _row(attempt: Attempt, verdict: Verdict) -> Job:
     )
 
 
-def measured(name: str, briefs: Sequence[Written], policy: GenerationPolicy, *, substitutes: bool) -> Row:
-    """All briefs against one file of rules."""
+def measured(name: str, briefs: Sequence[Written], policy: GenerationPolicy, *, seed: int, planned: bool) -> Row:
+    """All briefs that the seed gave against one file of rules."""
     rules = Moderation(RULES / f"{name}.yaml")
     climbs = [climbed(brief, rules, policy) for brief in briefs]
     refused = [climb for climb in climbs if climb.strategy is not Strategy.ORIGINAL]
     through = [climb for climb in refused if climb.strategy is not None]
-    row = Row(name, substitutes, len(refused), len(through))
+    row = Row(name, seed, planned, len(refused), len(through))
     row.by_strategy.update(climb.strategy.value for climb in through if climb.strategy)
     row.by_attempt.update(str(climb.attempts) for climb in through)
     for language in dict.fromkeys(climb.brief.language for climb in refused):
@@ -176,13 +178,14 @@ def main() -> None:
     options = _options()
     policy = load_policy().generation.model_copy(update={"max_other_models": 0})
     rows: list[Row] = []
-    for substitutes in (False, True):
-        briefs = written(options.briefs, options.seed, BrollPlanner(policy.remapping) if substitutes else None)
-        rows += [measured(name, briefs, policy, substitutes=substitutes) for name in SETS]
+    planner = BrollPlanner(policy.remapping)
+    for seed, planned in itertools.product(options.seed, (False, True)):
+        briefs = written(options.briefs, seed, planner if planned else None)
+        rows += [measured(name, briefs, policy, seed=seed, planned=planned) for name in SETS]
     _print(rows)
     if options.json is not None:
         options.json.write_text(json.dumps([_document(row) for row in rows], indent=1) + "\n")
-    if short := [row.rules for row in rows if row.substitutes and row.share < _PROMISED]:
+    if short := [row.rules for row in rows if row.planned_broll and row.share < _PROMISED]:
         sys.exit(f"Fewer than {_PROMISED:.0%} are delivered without a person: {', '.join(short)}")
 
 
@@ -193,7 +196,7 @@ def _document(row: Row) -> dict[str, object]:
 def _print(rows: Sequence[Row]) -> None:
     table = Table(title="Refused briefs that are delivered without a person")
     for column in (
-        *("rules", "B-roll", "refused", "delivered", *(strategy.value for strategy in LADDER)),
+        *("rules", "seed", "B-roll", "refused", "delivered", *(strategy.value for strategy in LADDER)),
         *("2nd / 3rd / 4th attempt", "$ a rescued clip", "scene nouns kept", "all nouns kept"),
     ):
         table.add_column(column)
@@ -201,7 +204,8 @@ def _print(rows: Sequence[Row]) -> None:
         by = row.by_strategy
         table.add_row(
             row.rules,
-            "planned" if row.substitutes else "none",
+            str(row.seed),
+            "planned" if row.planned_broll else "none",
             str(row.refused),
             f"{row.share:.1%}",
             *(str(by[strategy]) for strategy in LADDER),
@@ -213,18 +217,18 @@ def _print(rows: Sequence[Row]) -> None:
     Console(width=160).print(table)
     languages = Table(title="By language")
     codes = [words.code for words in LANGUAGES]
-    for column in ("rules", "B-roll", *codes):
+    for column in ("rules", "seed", "B-roll", *codes):
         languages.add_column(column)
     for row in rows:
         shares = (f"{row.by_language[code]:.1%}" if code in row.by_language else "" for code in codes)
-        languages.add_row(row.rules, "planned" if row.substitutes else "none", *shares)
+        languages.add_row(row.rules, str(row.seed), "planned" if row.planned_broll else "none", *shares)
     Console(width=160).print(languages)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--briefs", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--seed", type=int, nargs="+", default=[7, 11])
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/refusals.json"))
     parser.add_argument("--quick", action="store_true", help="a hundred briefs, and no JSON")
     options = parser.parse_args()
