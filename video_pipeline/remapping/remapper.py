@@ -152,8 +152,8 @@ class Remapper:
         if words is None:
             return {}
         scenes = [self._scene(text), *(self._scene(normalised(other)) for other in beside)]
-        # The last one of each: what stands further in front may be of people in words that no lexicon knows.
-        places = next((scene.places for scene in scenes if scene.places), scenes[0].perhaps[:1])[-1:]
+        own = scenes[0].places or scenes[0].perhaps[:1]
+        places = next((places for places in (own, *(scene.places for scene in scenes[1:])) if places), ())[-1:]
         things = next((scene.things for scene in scenes if scene.things), ())[-1:]
         hands = words.hands.get(scenes[0].group, words.hands["any"])
         shots = {
@@ -165,6 +165,7 @@ class Remapper:
 
     def _safe(self, language: Language, parts: Sequence[str], look: Sequence[str]) -> str:
         """The parts and the look as one sentence, or as much of it as has no risk; empty where all of it has."""
+        parts = [part for part in parts if not any(part in other for other in parts if other != part)]
         seen = {part.casefold() for part in parts}
         look = [words for words in look if words.casefold() not in seen][:_MOST_LOOK]
         for said in ([*parts, *look], parts, [parts[0], *look], parts[:1]):

@@ -128,7 +128,8 @@ def impersonal(
 class Scene:
     """What a sentence shows beside people: where it is, and which things are there; `group` is of who is in it.
 
-    `perhaps` are places of clauses that may say what somebody does there.
+    The last place and thing are those that are surest to be no person's, or what the sentence is about. `perhaps` are
+    places of clauses that may say what somebody does there.
     """
 
     places: tuple[str, ...] = ()
@@ -152,6 +153,9 @@ def scene_of(language: Language, text: str, units: Sequence[Unit], spans: Sequen
             words = _clause(language, _without_tail(language, clause), led=True)
             (places if clause[0].is_a(Role.PREPOSITION) else things).append(words)
             perhaps.append(_clause(language, _last_place(language, clause), led=True))
+    if not any(span.category for span in spans) and not any(_is_unsure(clause) for clause in _clauses(pieces)):
+        # It is about what stands first. Beside people that may be more of them, in words that no lexicon knows.
+        things.reverse()
     group = next((span.group for span in spans if span.kind is Kind.PERSON and span.group), "")
     places, perhaps, things = ([words for words in found if words] for found in (places, perhaps, things))
     return Scene(tuple(places), tuple(perhaps), tuple(things), group)

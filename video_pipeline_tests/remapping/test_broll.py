@@ -75,8 +75,12 @@ def test_it_is_made_of_the_shots_own_place_and_things(prompt: str, hands: str, w
 
 
 def test_what_a_shot_lacks_is_taken_from_the_nearest_one_beside_it() -> None:
-    found = REMAPPER.broll("A founder smiles", beside=["A lamp on an oak desk", "A ferry in the fog"])
-    assert found[BrollKind.OBJECT] == "Detail shot, A lamp on an oak desk"
+    beside = ["The Aurora lamp on an oak desk, a brick wall behind, in a loft", "A ferry in the fog"]
+    found = REMAPPER.broll("A founder smiles", beside=beside)
+    # Where nobody is, the first thing is what a shot is about.
+    assert found[BrollKind.OBJECT] == "Detail shot, The Aurora lamp on an oak desk, in a loft"
+    assert REMAPPER.broll("She walks on stage", beside=beside)[BrollKind.HANDS] == "Hands at work, on stage"
+    assert REMAPPER.broll("A lamp on an oak desk")[BrollKind.OBJECT] == "Detail shot, A lamp on an oak desk"
 
 
 def test_each_has_the_look_and_a_look_with_a_risk_is_left_out() -> None:
