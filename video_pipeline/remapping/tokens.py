@@ -16,7 +16,8 @@ _LONGEST_TITLE = 8
 # In a lexicon's phrase it stands for any number.
 ANY_NUMBER = "0"
 _APOSTROPHES = frozenset("'’ʼ＇")
-_HYPHENS = frozenset("-‐‑")
+# The dot stands between the parts of a foreign name in Chinese and Japanese.
+_HYPHENS = frozenset("-‐‑·・")
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,44 @@ def test_who_does_what_only_people_do_is_taken_for_one(prompt: str, impersonal: 
 
 
 @pytest.mark.parametrize(
+    ("prompt", "softer"),
+    [
+        ("Giorgia Meloni at a desk", "Someone at a desk"),
+        ("Timothée Chalamet in the desert", "Someone in the desert"),
+        ("Sha'Carri Richardson on a track", "Someone on a track"),
+        ("Wladimir Putin auf einem Pferd", "Eine Gestalt auf einem Pferd"),
+        ("Jürgen Klopp am Rand", "Eine Gestalt am Rand"),
+        ("Volodímir Zelenski en una oficina", "Una silueta en una oficina"),
+        ("Vladimir Poutine dans un bureau", "Une silhouette dans un bureau"),
+        ("Luiz Inácio Lula da Silva em um palco", "Uma silhueta num palco"),
+        ("泰勒·斯威夫特在舞台上", "一个身影在舞台上"),
+        ("谷爱凌在雪山上", "一个身影在雪山上"),
+    ],
+)
+def test_people_in_office_on_stage_and_in_sport_are_known_as_each_language_spells_them(
+    prompt: str, softer: str
+) -> None:
+    assert REMAPPER.variants(prompt)[0].prompt == softer
+    assert {risk.category for risk in REMAPPER.risks(prompt)} == {"name"}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "A drake on a pond",
+        "五月天的雪山",
+        "新郎平静地看海",
+        "四周迅速变暗",
+        "本科比例的图表",
+        "Long, long roads",
+        "A senna bush",
+    ],
+)
+def test_common_words_are_nobodys_names(prompt: str) -> None:
+    assert "name" not in {risk.category for risk in REMAPPER.risks(prompt)}
+
+
+@pytest.mark.parametrize(
     ("prompt", "place"),
     [
         ("A soldier running from a fire through a burning street", "through a burning street"),
