@@ -6,6 +6,7 @@ once each time it takes effect, in the same transaction as the effect itself. So
 whatever is concurrent or killed.
 """
 
+import asyncio
 import sqlite3
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -131,6 +132,20 @@ class Faults:
                 else:
                     self._database.execute("UPDATE faults SET times = times - 1 WHERE id = ?", (row["id"],))
                 return Fault(name, row["match"], row["times"], row["value"])
+        return None
+
+    async def at_submit(self, *subjects: str) -> tuple[int, float] | None:
+        """What stands in a submit's way: an HTTP status (429, 503 or 500), and after how many seconds to come again.
+
+        None when nothing does, after the delay that was ordered.
+        """
+        delay = self.take("submit_delay", *subjects)
+        if delay:
+            await asyncio.sleep(delay.value_or(1.0))
+        for status in (429, 503, 500):
+            fault = self.take(f"submit_{status}", *subjects)
+            if fault:
+                return status, fault.value_or(1.0)
         return None
 
     def in_force(self) -> list[Fault]:

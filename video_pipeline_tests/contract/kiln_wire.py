@@ -57,7 +57,6 @@ Faults: those of submits at the POST; `status_500` and `unknown_status` (the sta
 at a GET of a piece that has ended.
 """
 
-import asyncio
 import json
 from decimal import Decimal
 from typing import Any
@@ -139,17 +138,15 @@ class Kiln:
         return JSONResponse(self._document(accepted.request), 200 if accepted.repeated else 201)
 
     async def _refused(self, subjects: tuple[str, str]) -> JSONResponse | None:
-        delay = self._faults.take("submit_delay", *subjects)
-        if delay:
-            await asyncio.sleep(delay.value_or(1.0))
-        busy = self._faults.take("submit_429", *subjects)
-        if busy:
-            return _error(429, "slow_down", "Too many orders.", wait_ms=round(busy.value_or(1.0) * 1000))
-        if self._faults.take("submit_503", *subjects):
-            return _error(503, "closed", "Kiln is closed.")
-        if self._faults.take("submit_500", *subjects):
-            return _error(500, "cracked", "Something went wrong.")
-        return None
+        match await self._faults.at_submit(*subjects):
+            case 429, retry_after_s:
+                return _error(429, "slow_down", "Too many orders.", wait_ms=round(retry_after_s * 1000))
+            case 503, _:
+                return _error(503, "closed", "Kiln is closed.")
+            case status, _:
+                return _error(status, "cracked", "Something went wrong.")
+            case None:
+                return None
 
     async def _piece(self, request: Request) -> ASGIApp:
         if not request.headers.get("x-kiln-token"):

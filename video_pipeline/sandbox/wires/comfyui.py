@@ -7,7 +7,6 @@ A workflow becomes an order by what its nodes are for: the text that `positive` 
 height and a `length` (or `batch_size`), the rate of `CreateVideo`, the seed of the sampler, the image of `LoadImage`.
 """
 
-import asyncio
 import base64
 import email.parser
 import email.policy
@@ -122,13 +121,10 @@ class ComfyUI:
             )
         read = _Read(workflow, self._images)
         subjects = (read.endpoint, read.prompt)
-        delay = self._faults.take("submit_delay", *subjects)
-        if delay:
-            await asyncio.sleep(delay.value_or(1.0))
-        for code, fault in ((429, "submit_429"), (503, "submit_503"), (500, "submit_500")):
-            if taken := self._faults.take(fault, *subjects):
-                # No such words are ComfyUI's: they are a proxy's, before it.
-                return PlainTextResponse("busy", code, headers={"Retry-After": f"{taken.value_or(1.0):g}"})
+        if fault := await self._faults.at_submit(*subjects):
+            # No such words are ComfyUI's: they are a proxy's, before it.
+            status, retry_after_s = fault
+            return PlainTextResponse("busy", status, headers={"Retry-After": f"{retry_after_s:g}"})
         if self._faults.take("drop_before_accept", *subjects):
             return Hangup(request)
         chosen = not request.url.path.startswith(CHOOSES_IDS) and body.get("prompt_id")

@@ -6,7 +6,6 @@ moderation refuses is a task that fails. Refusals and failures cost nothing. An 
 UNKNOWN. The list tells no prompts; a task that has succeeded does.
 """
 
-import asyncio
 import json
 import uuid
 from decimal import Decimal
@@ -87,17 +86,15 @@ class DashScope:
         return _answer({"output": {"task_id": accepted.request.request_id, "task_status": "PENDING"}})
 
     async def _refused(self, subjects: tuple[str, ...]) -> JSONResponse | None:
-        delay = self._faults.take("submit_delay", *subjects)
-        if delay:
-            await asyncio.sleep(delay.value_or(1.0))
-        busy = self._faults.take("submit_429", *subjects)
-        if busy:
-            headers = {"Retry-After": f"{busy.value_or(1.0):g}"}
-            return _error(429, "Throttling.RateQuota", "Requests rate limit exceeded.", headers)
-        for status, code in ((503, "ServiceUnavailable"), (500, "InternalError")):
-            if self._faults.take(f"submit_{status}", *subjects):
+        match await self._faults.at_submit(*subjects):
+            case 429, retry_after_s:
+                headers = {"Retry-After": f"{retry_after_s:g}"}
+                return _error(429, "Throttling.RateQuota", "Requests rate limit exceeded.", headers)
+            case status, _:
+                code = "ServiceUnavailable" if status == 503 else "InternalError"
                 return _error(status, code, "An internal error has occurred.")
-        return None
+            case None:
+                return None
 
     async def _task(self, request: Request) -> ASGIApp:
         refused = _unauthorized(request)

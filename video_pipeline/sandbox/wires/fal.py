@@ -4,7 +4,6 @@ Shapes follow the queue API of fal (https://fal.ai/docs/documentation/model-apis
 at fault is accepted all the same. What is wrong with it comes out at the result, as a list of pydantic details.
 """
 
-import asyncio
 import base64
 import hashlib
 import json
@@ -111,10 +110,7 @@ class Fal:
         if not isinstance(body, dict):
             return _flat(422, "The body must be a JSON object")
         subjects = (endpoint, str(body.get("prompt", "")))
-        delay = self._faults.take("submit_delay", *subjects)
-        if delay:
-            await asyncio.sleep(delay.value_or(1.0))
-        refused = self._refused_submit(subjects)
+        refused = await self._refused_submit(subjects)
         if refused:
             return refused
         if self._faults.take("drop_before_accept", *subjects):
@@ -143,16 +139,15 @@ class Fal:
         }
         return JSONResponse(answer, headers={"x-fal-request-id": purchase.request_id})
 
-    def _refused_submit(self, subjects: tuple[str, ...]) -> JSONResponse | None:
-        fault = self._faults.take("submit_429", *subjects)
-        if fault:
-            return JSONResponse(
-                {"detail": "Too Many Requests"}, 429, headers={"Retry-After": f"{fault.value_or(1.0):g}"}
-            )
-        for code, text in ((503, "Service Unavailable"), (500, "Internal Server Error")):
-            if self._faults.take(f"submit_{code}", *subjects):
-                return _flat(code, text)
-        return None
+    async def _refused_submit(self, subjects: tuple[str, ...]) -> JSONResponse | None:
+        match await self._faults.at_submit(*subjects):
+            case 429, retry_after_s:
+                headers = {"Retry-After": f"{retry_after_s:g}"}
+                return JSONResponse({"detail": "Too Many Requests"}, 429, headers=headers)
+            case status, _:
+                return _flat(status, "Service Unavailable" if status == 503 else "Internal Server Error")
+            case None:
+                return None
 
     def _status(self, booked: BookedRequest) -> JSONResponse:
         if self._faults.take("status_500", *booked.subjects):

@@ -5,7 +5,6 @@ nobody knows. `nsfw` is a refused input or output, and like a failure it costs n
 the same request, and another body under it a 422. What a request would cost is told for nothing.
 """
 
-import asyncio
 import json
 import uuid
 from decimal import Decimal
@@ -121,15 +120,13 @@ class Higgsfield:
         return model, order, body
 
     async def _refused(self, subjects: tuple[str, ...]) -> JSONResponse | None:
-        delay = self._faults.take("submit_delay", *subjects)
-        if delay:
-            await asyncio.sleep(delay.value_or(1.0))
-        if self._faults.take("submit_429", *subjects):
-            return _error(400, "Maximum number of concurrent requests (4) has been reached")
-        for code, words in ((503, "The model is not ready"), (500, "Internal Server Error")):
-            if self._faults.take(f"submit_{code}", *subjects):
-                return _error(code, words)
-        return None
+        match await self._faults.at_submit(*subjects):
+            case 429, _:
+                return _error(400, "Maximum number of concurrent requests (4) has been reached")
+            case status, _:
+                return _error(status, "The model is not ready" if status == 503 else "Internal Server Error")
+            case None:
+                return None
 
     async def _status(self, request: Request) -> ASGIApp:
         booked = self._booked(request)

@@ -6,7 +6,6 @@ tells its `cost` once it has ended. The account renders `LIMIT` tasks at a time;
 task that is deleted is refunded, and a deleted one is not known any more.
 """
 
-import asyncio
 import json
 import re
 import uuid
@@ -101,17 +100,14 @@ class Runway:
         return JSONResponse({"id": booked.request_id, "estimatedCost": {"credits": _credits(booked.usd)}})
 
     async def _refused(self, subjects: tuple[str, ...]) -> JSONResponse | None:
-        delay = self._faults.take("submit_delay", *subjects)
-        if delay:
-            await asyncio.sleep(delay.value_or(1.0))
-        capped = self._faults.take("submit_429", *subjects)
-        if capped:
-            headers = {"Retry-After": f"{capped.value_or(1.0):g}"}
-            return _error(429, "You have reached the daily task limit for this model", headers)
-        for code, words in ((503, "The service is overloaded"), (500, "An error has occurred")):
-            if self._faults.take(f"submit_{code}", *subjects):
-                return _error(code, words)
-        return None
+        match await self._faults.at_submit(*subjects):
+            case 429, retry_after_s:
+                headers = {"Retry-After": f"{retry_after_s:g}"}
+                return _error(429, "You have reached the daily task limit for this model", headers)
+            case status, _:
+                return _error(status, "The service is overloaded" if status == 503 else "An error has occurred")
+            case None:
+                return None
 
     async def _task(self, request: Request) -> ASGIApp:
         refused = _unauthorized(request)

@@ -7,7 +7,6 @@ do it: it is refused, and billed as well. While a request waits, the answer is 2
 image has the image's shape.
 """
 
-import asyncio
 import json
 import re
 import uuid
@@ -92,17 +91,15 @@ class Xai:
         return JSONResponse({"request_id": accepted.request.request_id})
 
     async def _refused(self, subjects: tuple[str, ...]) -> JSONResponse | None:
-        delay = self._faults.take("submit_delay", *subjects)
-        if delay:
-            await asyncio.sleep(delay.value_or(1.0))
-        busy = self._faults.take("submit_429", *subjects)
-        if busy:
-            headers = {"Retry-After": f"{busy.value_or(1.0):g}"}
-            return _error(429, "resource-exhausted", "Too many requests for this model.", headers)
-        for status, code in ((503, "unavailable"), (500, "internal")):
-            if self._faults.take(f"submit_{status}", *subjects):
+        match await self._faults.at_submit(*subjects):
+            case 429, retry_after_s:
+                headers = {"Retry-After": f"{retry_after_s:g}"}
+                return _error(429, "resource-exhausted", "Too many requests for this model.", headers)
+            case status, _:
+                code = "unavailable" if status == 503 else "internal"
                 return _error(status, code, "The service is having trouble.")
-        return None
+            case None:
+                return None
 
     async def _video(self, request: Request) -> ASGIApp:
         refused = _unauthorized(request)
