@@ -4,6 +4,7 @@ Nothing here knows of briefs or money. Importing this package loads no decoder; 
 """
 
 from video_pipeline.media.boxes import box_in, boxes_in, film_head, outer_boxes, tables_of
+from video_pipeline.media.encoding import encode
 from video_pipeline.media.ffmpeg import INPUT_GUARD, MAX_PIXELS, ffmpeg_exe, run_ffmpeg
 from video_pipeline.media.frames import (
     Stills,
@@ -43,6 +44,7 @@ __all__ = [
     "codec_name",
     "codec_of",
     "cut",
+    "encode",
     "ffmpeg_exe",
     "film_head",
     "fitted",

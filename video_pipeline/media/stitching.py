@@ -16,9 +16,9 @@ from video_pipeline.media.probing import AudioStream, MediaInfo, VideoStream, ma
 
 _SAMPLE_RATE = 48_000
 # x264 gives the same bytes only for the same number of threads.
-_THREADS = 4
+THREADS = 4
 # Near-transparent: the clip is scaled up and coded again after this.
-_CRF = 16
+CRF = 16
 # Codecs whose packets an MP4 holds as they are.
 _COPIED = frozenset({"h264", "hevc", "av1", "vp9"})
 # A fade of 20 ms is heard neither as a click nor as a fade.
@@ -63,7 +63,7 @@ def stitch(
         raise MediaError(f"There is no segment to make {target} of.")
     lengths_s = lengths_s or [None] * len(segments)
     fittings = fittings or [Fitting()] * len(segments)
-    with _whole_or_not_at_all(target) as temporary:
+    with whole_or_not_at_all(target) as temporary:
         if len(segments) == 1 and lengths_s[0] is None:
             shutil.copyfile(segments[0], temporary)
             return
@@ -108,7 +108,7 @@ def cut(
             timeout_s=timeout_s,
         )
         return
-    with _whole_or_not_at_all(target) as temporary:
+    with whole_or_not_at_all(target) as temporary:
         run_ffmpeg(
             [
                 *_inputs([source]),
@@ -289,14 +289,14 @@ def _outputs(graph: str, target: Path, *, with_audio: bool) -> list[str]:
     audio = ("-map", "[audio]", "-c:a", "aac", "-b:a", "192k") if with_audio else ("-an",)
     return [
         *("-filter_complex", graph, "-map", "[video]", *audio),
-        *("-c:v", "libx264", "-preset", "medium", "-crf", str(_CRF), "-threads", str(_THREADS)),
+        *("-c:v", "libx264", "-preset", "medium", "-crf", str(CRF), "-threads", str(THREADS)),
         *("-map_metadata", "-1", "-fflags", "+bitexact", "-flags", "+bitexact"),
         *("-movflags", "+faststart", "-f", "mp4", "-y", str(target)),
     ]
 
 
 @contextmanager
-def _whole_or_not_at_all(target: Path) -> Iterator[Path]:
+def whole_or_not_at_all(target: Path) -> Iterator[Path]:
     """A temporary file beside `target` that takes its name when the block succeeds, and is removed otherwise."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
