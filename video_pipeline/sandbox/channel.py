@@ -22,7 +22,7 @@ from video_pipeline.sandbox.pricelist import PriceList
 
 PROCESSING_S = 1.0
 """Age in seconds from which a video has been processed."""
-BEFORE_PUBLISHING_S = 0.2
+BEFORE_PUBLISHING_S = 0.1
 """The same of a film that is processed before it is published."""
 
 

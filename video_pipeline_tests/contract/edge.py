@@ -79,7 +79,7 @@ class Edge:
             "user_id": "1784",
             "graph_url": f"{self.base_url}/instagram",
             "watch_url": f"{self.base_url}/reel/{{shortcode}}",
-            "processing_waits_s": (0.1,) * 20,
+            "processing_waits_s": (0.05,) * 40,
         }
         return InstagramReels(**(wiring | overrides), client=_client())
 

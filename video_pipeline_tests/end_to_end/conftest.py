@@ -25,7 +25,7 @@ from video_pipeline_tests.routing.catalogues import ONE_VENDOR
 
 COMMAND = (sys.executable, "-m", "video_pipeline.cli")
 # Nothing of the developer's own settings may reach a child.
-_OURS = ("VIDEO_PIPELINE_", "FAL_", "YOUTUBE_", "DAGSTER_")
+_OURS = ("VIDEO_PIPELINE_", "FAL_", "YOUTUBE_", "INSTAGRAM_", "DAGSTER_")
 
 
 class Machine:

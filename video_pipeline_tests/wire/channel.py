@@ -14,7 +14,7 @@ from video_pipeline.storage import LocalStore
 from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.publishing.conftest import MEDIA
-from video_pipeline_tests.wire.conftest import CLIENT_SECRET, REFRESH_TOKEN, behind
+from video_pipeline_tests.wire.conftest import CLIENT_SECRET, GRAPH_TOKEN, REFRESH_TOKEN, behind
 from video_pipeline_tests.wire.proxy import Proxy
 
 NAME = "youtube_shorts"
@@ -22,7 +22,7 @@ NAME = "youtube_shorts"
 
 @dataclass
 class Channel:
-    """One day's clips, one for each of `words`; `videos` are those of this day."""
+    """One day's clips for a platform, one for each of `words`; `videos` are those of this day."""
 
     ledger: Ledger
     store: LocalStore
@@ -30,10 +30,17 @@ class Channel:
     proxy: Proxy
     day: date
     words: tuple[str, ...] = ("Wild", "Plain")
+    name: str = NAME
 
     @property
     def youtube(self) -> Platform:
         return behind(self.proxy, self.edge).youtube(client_secret=CLIENT_SECRET, refresh_token=REFRESH_TOKEN)
+
+    @property
+    def platform(self) -> Platform:
+        return (
+            self.youtube if self.name == NAME else behind(self.proxy, self.edge).instagram(access_token=GRAPH_TOKEN)
+        )
 
     @property
     def titles(self) -> tuple[str, ...]:
@@ -55,7 +62,7 @@ class Channel:
         publisher = Publisher(
             ledger=self.ledger,
             store=self.store,
-            platforms={NAME: self.youtube},
+            platforms={self.name: self.platform},
             notifier=Notifier([], self.ledger.alerts),
         )
         briefs = {f"{self.day}/{brief.brief_id}": brief for brief in map(self._brief, self.titles)}
@@ -65,7 +72,7 @@ class Channel:
         return time.monotonic() - begun
 
     def _brief(self, title: str) -> Brief:
-        return brief_of("waves", brief_id=title.split()[0].lower(), title=title)
+        return brief_of("waves", brief_id=title.split()[0].lower(), title=title, platforms=(self.name,))
 
     def _clip(self, brief: Brief) -> ReviewedClip:
         key = f"clips/{self.day}/{brief.brief_id}/final/{brief.brief_id}.mp4"

@@ -30,7 +30,8 @@ CLIENT_SECRET = "canary-client-8d31b6f7"
 REFRESH_TOKEN = "canary-refresh-04fe77a9"
 # As the sandbox makes it from the refresh token.
 ACCESS_TOKEN = f"sandbox.{hashlib.sha256(REFRESH_TOKEN.encode()).hexdigest()[:32]}"
-CANARIES = (FAL_KEY, CLIENT_SECRET, REFRESH_TOKEN, ACCESS_TOKEN)
+GRAPH_TOKEN = "canary-graph-61d0be3f"
+CANARIES = (FAL_KEY, CLIENT_SECRET, REFRESH_TOKEN, ACCESS_TOKEN, GRAPH_TOKEN)
 # What one question may take in these tests, in seconds.
 PATIENCE_S = 0.5
 _HELD = (JobState.RESERVED, JobState.SUBMITTING, JobState.SUBMITTED, JobState.PROCESSING, JobState.UNKNOWN)

@@ -31,6 +31,9 @@ class Call(StrEnum):
     OPEN = "open"
     SEND = "send"
     ASK = "ask"
+    LIMIT = "limit"
+    PUBLISH = "publish"
+    LATEST = "latest"
     METRICS = "metrics"
     ANALYTICS = "analytics"
     OTHER = "other"
@@ -224,8 +227,10 @@ class Proxy:
             bought = bought.get("input", bought)
             return next((str(bought[name]) for name in ("prompt", "promptText", "text") if name in bought), "")
         if call is Call.OPEN:
-            return str(json.loads(body)["snippet"]["title"])
-        found = _ID.search(target)
+            if body.startswith(b"{"):
+                return str(json.loads(body)["snippet"]["title"])
+            return parse_qs(body.decode())["caption"][0].split("\n")[0]
+        found = _ID.search(body.decode() if call is Call.PUBLISH else target)
         return self._subjects.get(found["id"], "") if found else ""
 
     # --- the sandbox ---------------------------------------------------------------------------------------------
@@ -271,10 +276,13 @@ class Proxy:
             session := parse_qs(urlsplit(headers.get("location", "")).query).get("upload_id")
         ):
             self._subjects[session[0]] = asked.subject
+        elif asked.call is Call.OPEN:
+            with suppress(ValueError, LookupError):
+                self._subjects[json.loads(content)["id"]] = asked.subject
 
 
 _ID = re.compile(
-    r"(?:/requests/|/media/|/pieces/|/tasks/|/videos/|upload_id=)"
+    r"(?:/requests/|/media/|/pieces/|/tasks/|/videos/|/instagram/|/instagram-uploads/|upload_id=|creation_id=)"
     r"(?P<id>[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32}|\d+$)"
 )
 
@@ -305,7 +313,12 @@ def _call(method: str, target: str, headers: Mapping[str, str]) -> Call:
         if method == "POST":
             return Call.OPEN
         return Call.ASK if headers.get("content-range", "").startswith("bytes */") else Call.SEND
+    if path.startswith("/instagram/"):
+        ends = {"limit": Call.LIMIT, "publish": Call.PUBLISH, "insights": Call.METRICS}
+        ends["media"] = Call.OPEN if method == "POST" else Call.LATEST
+        return next((call for end, call in ends.items() if path.endswith(end)), Call.ASK)
     starts = {
+        "/instagram-uploads/": Call.SEND,
         "/fal-api/v1/models/requests/": Call.HISTORY,
         "/fal-api/v1/models/pricing": Call.PRICES,
         "/media/": Call.DOWNLOAD,

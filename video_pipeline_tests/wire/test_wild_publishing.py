@@ -1,6 +1,6 @@
 """Wild answers on the way to the public: no clip goes there twice, none is lost, none stops another.
 
-What Google does not document decides nothing. The session is asked again, by the next run if need be, and nothing is
+What a platform does not document decides nothing. The session is asked again, by the next run if need be, and nothing is
 sent to it before it has said what it has.
 """
 
@@ -17,6 +17,7 @@ import pytest
 from video_pipeline.ledger import Ledger, PublicationState
 from video_pipeline.publishing import attempt as attempts
 from video_pipeline.publishing import collect_engagement, resolve_publication
+from video_pipeline.publishing.platforms import instagram
 from video_pipeline.publishing.platforms import youtube as adapter
 from video_pipeline.storage import LocalStore
 from video_pipeline_tests.contract.answering import Answering as Stranger
@@ -38,7 +39,7 @@ class End(Enum):
     PUBLIC = "public"
     OPEN = "public, or under way and asked again by the next run"
     UNDER_WAY = "under way, and asked again by the next run"
-    FAILED = "refused in Google's words, and tried again by the next run"
+    FAILED = "refused in the platform's words, and tried again by the next run"
     IN_DOUBT = "in doubt, and only a person can say"
 
 
@@ -53,7 +54,7 @@ _STATES = {
 
 @dataclass(frozen=True)
 class Row:
-    """`unheard`: the answer to the upload is lost, so that the session is asked."""
+    """`unheard`: the answer to what makes the clip public is lost, so that the session is asked."""
 
     call: Call
     name: str
@@ -62,10 +63,12 @@ class Row:
     times: int | None = 1
     passed_on: bool = True
     unheard: bool = False
+    platform: str = NAME
 
     def __str__(self) -> str:
         often = "always" if self.times is None else "once"
-        return f"{self.call}-{self.name.replace(' ', '_')}-{often}-{'sent' if self.passed_on else 'kept'}"
+        of = "" if self.platform == NAME else f"{self.platform}-"
+        return f"{of}{self.call}-{self.name.replace(' ', '_')}-{often}-{'sent' if self.passed_on else 'kept'}"
 
 
 def _rows(call: Call, answers: Answers, end: End, names: str = "", **more: Any) -> list[Row]:
@@ -143,11 +146,43 @@ ROWS = [
     *_rows(Call.TOKEN, _ANY, End.OPEN, "200 empty, 522 html, gzip bomb, echo 400"),
     Row(Call.TOKEN, "400 grant", made(wild.status(400, b'{"error": "invalid_grant"}')), End.FAILED, passed_on=False),
 ]
+_CONTAINER: Answers = {
+    "uri elsewhere": WithAddress(lambda to: wild.put("uri", f"{to}/upload")),
+    "uri javascript": wild.put("uri", "javascript:alert(1)"),
+    "id object": wild.put("id", {"a": 1}),
+    "id markup": wild.put("id", '"><script>alert(1)</script>'),
+    "unknown word": wild.put("status_code", "SOARING"),
+    "200 error": wild.status(200, b'{"error": {"code": 2, "message": "x", "is_transient": true}}'),
+    "307 elsewhere": WithAddress(lambda to: wild.redirect(307, f"{to}/upload")),
+    "unfit words": wild.unfit_words,
+}
+
+
+def _reels(call: Call, answers: Answers, end: End, names: str, **more: Any) -> list[Row]:
+    return _rows(call, answers, end, names, platform="instagram_reels", **more)
+
+
+ROWS += [
+    *_reels(Call.LIMIT, _ANY, End.UNDER_WAY, "200 {}", times=None),
+    *_reels(Call.OPEN, _CONTAINER, End.OPEN, "uri javascript, id object, 200 error"),
+    *_reels(Call.OPEN, _CONTAINER, End.UNDER_WAY, "uri elsewhere", times=None),
+    *_reels(Call.SEND, _ANY, End.PUBLIC, "200 html, hangs up"),
+    *_reels(Call.SEND, _ANY, End.PUBLIC, "401 html", passed_on=False),
+    # Whatever the answer to the word to publish says, the container knows whether it is public.
+    *_reels(Call.PUBLISH, _CONTAINER, End.PUBLIC, "id object, id markup, 200 error, 307 elsewhere"),
+    *_reels(Call.PUBLISH, _ANY, End.PUBLIC, "200 html, never", times=None),
+    *_reels(Call.PUBLISH, _ANY, End.UNDER_WAY, "403 html", times=None, passed_on=False),
+    *_reels(Call.ASK, _CONTAINER, End.UNDER_WAY, "unknown word", times=None),
+    *_reels(Call.ASK, _ANY, End.OPEN, "200 html"),
+    # A container that is public does not say as what.
+    *_reels(Call.LATEST, _ANY, End.UNDER_WAY, "200 {}, 404 html", times=None, unheard=True),
+]
 
 
 @pytest.fixture(autouse=True)
 def _at_once(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter, "_RETRIES_S", (0.0,))
+    monkeypatch.setattr(instagram, "_RETRIES_S", (0.0,))
     monkeypatch.setattr(attempts, "_SEND_RETRIES_S", (0.0, 0.0))
 
 
@@ -170,10 +205,12 @@ def calm(said: list[str]) -> Iterator[None]:
 def test_a_wild_answer_publishes_nothing_twice_and_loses_nothing(
     channel: Channel, row: Row, stranger: Stranger
 ) -> None:
+    channel.name = row.platform
     wild_title, plain_title = channel.titles
     rules = [Rule(row.call, row.make(stranger.base_url), row.times, passed_on=row.passed_on, subject=wild_title)]
     if row.unheard:
-        rules.append(Rule(Call.SEND, wild.hangs_up, passed_on=True, subject=wild_title))
+        goes_public = Call.SEND if row.platform == NAME else Call.PUBLISH
+        rules.append(Rule(goes_public, wild.hangs_up, passed_on=True, subject=wild_title))
     stranger.asked.clear()
     with channel.proxy.under(*rules):
         took_s = channel.run()
@@ -183,14 +220,15 @@ def test_a_wild_answer_publishes_nothing_twice_and_loses_nothing(
     assert len(channel.videos(wild_title)) <= 1
     publication = channel.publication(wild_title)
     assert publication.state in _STATES[row.end], publication.reason
-    if row.call is not Call.TOKEN or row.end is End.OPEN:
+    # Of the account, and not of one clip.
+    if row.call not in (Call.TOKEN, Call.LIMIT, Call.LATEST) or row.end is End.OPEN:
         assert channel.publication(plain_title).state is PublicationState.PUBLISHED, "another clip was harmed"
     if row.end is End.IN_DOUBT:
         channel.run()
         publication = channel.publication(wild_title)
         assert publication.state is PublicationState.UNKNOWN
         [video] = channel.videos(wild_title)
-        resolve_publication(channel.ledger, channel.youtube, publication, found=video["video_id"])
+        resolve_publication(channel.ledger, channel.platform, publication, found=video["video_id"])
 
     # A machine under load may not answer within the short time that these tests allow; the run after it asks again.
     for _ in range(5):
