@@ -36,6 +36,7 @@ def books(content: dict[str, list[dict[str, Any]]], faults: list[dict[str, Any]]
     video_rows = [
         (
             escape(entry["published_at"][:19].replace("T", " ")),
+            escape(entry["wire"]),
             f'<a href="/published/{escape(entry["video_id"])}">{escape(entry["title"])}</a>',
             escape(entry["model"] or ""),
             escape(entry["privacyStatus"]),
@@ -45,9 +46,9 @@ def books(content: dict[str, list[dict[str, Any]]], faults: list[dict[str, Any]]
     ]
     fault_rows = [tuple(escape(str(value)) for value in fault.values()) for fault in faults]
     sections = [
-        f"<h1>Sandbox</h1><p>Stands in for the video providers and the platform. {len(requests)} requests accepted, "
+        f"<h1>Sandbox</h1><p>Stands in for the video providers and the platforms. {len(requests)} requests accepted, "
         f"{billed} USD billed (play money), {len(videos)} videos published.</p>",
-        _table("Published", ("when (UTC)", "title", "model", "privacy", "kB"), video_rows),
+        _table("Published", ("when (UTC)", "platform", "title", "model", "privacy", "kB"), video_rows),
         _table("Requests", ("when (UTC)", "endpoint", "prompt", "s", "USD", "outcome"), request_rows),
         _table("Faults in force", ("fault", "match", "times", "value"), fault_rows),
     ]

@@ -1,7 +1,7 @@
 """Wild answers on the way to the public: no clip goes there twice, none is lost, none stops another.
 
-What a platform does not document decides nothing. The session is asked again, by the next run if need be, and nothing is
-sent to it before it has said what it has.
+What a platform does not document decides nothing. The session is asked again, by the next run if need be, and
+nothing is sent to it before it has said what it has.
 """
 
 import json

@@ -50,7 +50,7 @@ _NUMBERS = ("views,likes,comments,shares", "likes,comments,shares")
 """Metrics of a reel. One that an account has not got fails the whole call, so that fewer are asked for then."""
 
 # Meta's error codes (developers.facebook.com, Graph API and content publishing, "Error codes").
-_TOKEN = frozenset({102, 190, 463, 467})
+_TOKEN = frozenset({102, 190})
 _PERMISSION = frozenset({3, 10, *range(200, 300)})
 _RATE = frozenset({4, 17, 32, 613, 80002})
 _INVALID = 100
@@ -105,7 +105,7 @@ class _VideoStatus(BaseModel):
 
 class _Container(BaseModel):
     status_code: Literal["IN_PROGRESS", "FINISHED", "ERROR", "EXPIRED", "PUBLISHED"]
-    status: str = ""
+    status: str | int = ""
     video_status: _VideoStatus | None = None
 
 
@@ -157,9 +157,9 @@ class _Numbers(BaseModel):
 
 class _Error(BaseModel):
     code: int
-    error_subcode: int = 0
-    message: str = ""
-    error_user_msg: str = ""
+    error_subcode: int | None = None
+    message: str | None = None
+    error_user_msg: str | None = None
     is_transient: bool = False
 
 
@@ -187,7 +187,7 @@ class InstagramReels:
         graph_url: str,
         share_to_feed: bool = True,
         watch_url: str = "https://www.instagram.com/reel/{shortcode}/",
-        processing_waits_s: Sequence[float] = (5, 10, 15, 30),
+        processing_waits_s: Sequence[float] = (5, 10, 15),
         client: httpx.AsyncClient | None = None,
     ) -> None:
         self._graph_url, self._user = graph_url.rstrip("/"), user_id
@@ -289,8 +289,9 @@ class InstagramReels:
                     )
                 return reel
             case "ERROR":
-                subcodes = {int(word) for word in _SUBCODE.findall(container.status)}
-                said = clean(container.status, 300) or "it does not say why"
+                status = str(container.status)
+                subcodes = {int(word) for word in _SUBCODE.findall(status)}
+                said = clean(status, 300) or "it does not say why"
                 return Failed(
                     f"Instagram could not process the reel ({said})",
                     lasting=bool(subcodes & _ABOUT_THE_CLIP),
@@ -468,7 +469,7 @@ def _refusal(answer: Answer) -> UploadRefused | None:
     if not cause and not about_the_clip and error.code != _INVALID:
         return None
     number = f"{error.code}/{error.error_subcode}" if error.error_subcode else str(error.code)
-    said = clean(error.error_user_msg or error.message, 300)
+    said = clean(error.error_user_msg or error.message or "without words", 300)
     what = "Instagram refused the access token" if cause == "access token" else "Instagram refused it"
     return UploadRefused(
         f"{what} ({number}: {said})",
