@@ -1,6 +1,7 @@
 """The Instagram adapter against the sandbox's wire: a container goes public once, and says whether it has."""
 
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,7 +22,10 @@ from video_pipeline.publishing.platforms import (
 )
 from video_pipeline.publishing.platforms import instagram as adapter
 from video_pipeline.publishing.platforms.instagram import InstagramReels
+from video_pipeline.wire import Bounds
 from video_pipeline_tests.contract.edge import Edge, wait_for
+from video_pipeline_tests.contract.strange import ANYWHERE
+from video_pipeline_tests.wire.raw_server import http, raw_server
 
 FILM = b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 800
 
@@ -252,6 +256,50 @@ def test_a_refusal_on_the_way_leaves_the_container_as_it_was(
     assert isinstance(caught.value.__cause__, UploadRefused)
     assert isinstance(instagram.send(session, clip), Uploaded)
     assert len(edge.videos_of(request_.clip_id)) == 1
+
+
+@pytest.mark.parametrize("answer", ANYWHERE.values(), ids=ANYWHERE)
+def test_what_is_not_documented_decides_nothing(
+    edge: Edge, clip: Path, request_: PublishRequest, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "_RETRIES_S", ())
+    monkeypatch.setattr(adapter, "_CALL", Bounds(total_s=2, max_bytes=1_000_000))
+    with raw_server([answer]) as server:
+        instagram = edge.instagram(graph_url=server.base_url, access_token="canary-token-0123456789")
+        session = {"container": "1", "url": f"{server.base_url}/1", "size_bytes": len(FILM), "caption": "A film"}
+        for call in (
+            lambda: instagram.open_session(request_),
+            lambda: instagram.status(session),
+            lambda: instagram.send(session, clip),
+            lambda: instagram.metrics(["1"]),
+        ):
+            with pytest.raises(UploadInterrupted) as caught:
+                call()
+            assert "canary" not in f"{caught.value} {caught.value.answer}"
+
+
+@pytest.mark.parametrize(
+    ("code", "subcode", "cause", "lasting"),
+    [
+        (190, 463, "access token", False),
+        (200, None, "permission", False),
+        (613, None, "rate limit", False),
+        (9, 2207042, "publishing limit", False),
+        (4, 2207051, "blocked as spam", False),
+        (25, 2207050, "restricted account", False),
+        (352, 2207026, "", True),
+        (36003, 2207009, "", True),
+        (100, None, "", False),
+    ],
+)
+def test_the_documents_words_for_a_no_are_one(
+    edge: Edge, request_: PublishRequest, code: int, subcode: int | None, cause: str, lasting: bool
+) -> None:
+    error = {"message": "no", "type": "OAuthException", "code": code, "error_subcode": subcode}
+    with raw_server([http(400, json.dumps({"error": error}).encode())]) as server:
+        with pytest.raises(UploadRefused) as caught:
+            edge.instagram(graph_url=server.base_url).open_session(request_)
+        assert (caught.value.cause, caught.value.lasting) == (cause, lasting)
 
 
 def test_a_caption_that_is_too_long_is_a_refusal_that_lasts(
