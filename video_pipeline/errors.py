@@ -6,6 +6,7 @@ Those that only one room raises are in that room, below one of these:
         BrokenRules
         BudgetExceeded
         ConfigurationError
+            UnfitPipeline
         LedgerError
             ChangeUndone
             LeaseLost

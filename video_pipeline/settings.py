@@ -22,7 +22,7 @@ from video_pipeline.errors import ConfigurationError
 _PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
-def _default_state_dir() -> Path:
+def default_state_dir() -> Path:
     """Beside the checkout when run from one, else in the working directory."""
     root = _PROJECT_ROOT if (_PROJECT_ROOT / "pyproject.toml").exists() else Path.cwd()
     return root / ".state"
@@ -139,7 +139,7 @@ class Settings(BaseSettings):
     mode: Mode = Field(
         Mode.SANDBOX, description="`sandbox`: the stand-in serves everything; `live`: real vendors do."
     )
-    state_dir: Path = Field(default_factory=_default_state_dir, description="Local state; ignored by git.")
+    state_dir: Path = Field(default_factory=default_state_dir, description="Local state; ignored by git.")
     inbox_dir: Path | None = Field(None, description="Folder that briefs are dropped in.")
     bibles_dir: Path | None = Field(None, description="Folder of the character and scene bibles.")
     time_zone: str = Field("UTC", description="Time zone of production days, such as Europe/Berlin.")
@@ -179,8 +179,14 @@ class Settings(BaseSettings):
         return given.rstrip("/")
 
     def section(self, section: type[_SectionT]) -> _SectionT:
-        """A vendor's own settings, read from the environment and the `.env` file now."""
-        return section()
+        """A vendor's own settings, read from the environment and the `.env` file now.
+
+        Raises ConfigurationError naming every variable that is wrong.
+        """
+        try:
+            return section()
+        except ValidationError as error:
+            raise _not_valid(error) from None
 
     @property
     def inbox(self) -> Path:
@@ -223,6 +229,11 @@ def keep_ray_quiet() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
+def keep_hub_quiet() -> None:
+    """What is loaded by path asks no model hub for anything; to be called before its client is imported."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
 def environment_with(**variables: str) -> dict[str, str]:
     """The environment of this process with `variables` in it, for a child."""
     return os.environ | variables
@@ -237,11 +248,15 @@ def get_settings() -> Settings:
     try:
         settings = Settings()  # pyright: ignore[reportCallIssue]  # every field comes from the environment
     except ValidationError as error:
-        wrong = "; ".join(f"{_variable(str(item['loc'][0]))}: {item['msg']}" for item in error.errors())
-        # Without the cause, which quotes what was given.
-        raise ConfigurationError(f"The settings are not valid: {wrong}.") from None
+        raise _not_valid(error) from None
     use_zone(settings.time_zone)
     return settings
+
+
+def _not_valid(error: ValidationError) -> ConfigurationError:
+    """What is wrong with which variable; raised without its cause, which quotes what was given."""
+    wrong = "; ".join(f"{_variable(str(item['loc'][0]))}: {item['msg']}" for item in error.errors())
+    return ConfigurationError(f"The settings are not valid: {wrong}.")
 
 
 def _variable(field: str) -> str:

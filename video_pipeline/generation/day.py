@@ -1,7 +1,8 @@
 """A day's generation as one call: the engine with its HTTP client, from plans to clips."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import date
 
 import httpx
@@ -47,11 +48,14 @@ def generate_day(
 
     async def run() -> list[GeneratedClip]:
         # No proxy from the environment: media addresses are checked before they are fetched, and pinned.
-        async with httpx.AsyncClient(timeout=_TIMEOUT, limits=_LIMITS, trust_env=False) as client:
+        async with (
+            httpx.AsyncClient(timeout=_TIMEOUT, limits=_LIMITS, trust_env=False) as client,
+            _entered(providers(client)) as connected,
+        ):
             engine = GenerationEngine(
                 ledger=ledger,
                 store=store,
-                providers=providers(client),
+                providers=connected,
                 client=client,
                 catalogue=catalogue,
                 policy=policy,
@@ -64,3 +68,13 @@ def generate_day(
             return await engine.generate(plans, days)
 
     return asyncio.run(run())
+
+
+@asynccontextmanager
+async def _entered(providers: Mapping[str, Provider]) -> AsyncGenerator[Mapping[str, Provider], None]:
+    """The providers, and for so long what some of them hold of this machine."""
+    async with AsyncExitStack() as held:
+        for provider in providers.values():
+            if isinstance(provider, AbstractAsyncContextManager):
+                await held.enter_async_context(provider)
+        yield providers

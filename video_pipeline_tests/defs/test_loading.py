@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "video_pipeline"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = {"torch", "pandas", "duckdb", "av", "altair", "numpy", "pyarrow", "PIL"}
+HEAVY = {"torch", "pandas", "duckdb", "av", "altair", "numpy", "pyarrow", "PIL", "diffusers", "transformers"}
 
 _LOAD = """
 import json, sys

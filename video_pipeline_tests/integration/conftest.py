@@ -31,8 +31,13 @@ class House:
             state_dir=folder / "state",
             inbox_dir=self.inbox,
             ledger_url=ledger_url,
-            catalogue_file=ONE_VENDOR,
-            **{"mode": Mode.SANDBOX, "slack_webhook_url": None, "discord_webhook_url": None} | settings,
+            **{
+                "mode": Mode.SANDBOX,
+                "catalogue_file": ONE_VENDOR,
+                "slack_webhook_url": None,
+                "discord_webhook_url": None,
+            }
+            | settings,
         )
         self.instance = dg.DagsterInstance.ephemeral()
         self.services = self.under({})

@@ -162,8 +162,12 @@ class Provider(Protocol):
 
     A job's `request` is what the vendor's `translate` made of its order; `receipt` is what `submit` gave. Nobody else
     reads them. `trusted_origins` are the only origins that a download may reach although they are not public: the
-    sandbox's, and that of a server of the team's own. `media_origins` are the hosts that it keeps files on, such as
-    `https://*.example`; empty where any public host may be one.
+    sandbox's, that of a server of the team's own, and `file:///folder` where it renders into a folder here.
+    `media_origins` are the hosts that it keeps files on, such as `https://*.example`; empty where any public host may
+    be one.
+
+    One that holds something of this machine for the length of a run, such as a model in memory, is an async context
+    manager, too: `generate_day` enters it before the run and leaves it after.
     """
 
     @property

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from video_pipeline.generation.providers import comfyui, dashscope, fal, heygen, higgsfield, runway, xai
+from video_pipeline.generation.providers import comfyui, dashscope, diffusers, fal, heygen, higgsfield, runway, xai
 from video_pipeline.generation.providers.protocol import ProviderVendor
 
 PROVIDERS: dict[str, ProviderVendor[Any, Any]] = {
@@ -16,6 +16,7 @@ PROVIDERS: dict[str, ProviderVendor[Any, Any]] = {
         dashscope.VENDOR,
         heygen.VENDOR,
         comfyui.VENDOR,
+        diffusers.VENDOR,
     )
 }
 """Every provider by its name in the catalogue. A new one is its own file and its name here."""
