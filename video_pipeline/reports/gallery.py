@@ -90,7 +90,8 @@ class DayGallery:
             reason = reason or "The file cannot be shown."
         if self._thumbnail is None and stills.pictures:
             self._thumbnail = self._inline(stills.pictures[len(stills.pictures) // 3])
-        started = self._started_from(clip)
+        # Without a clip the card says why there is none.
+        started = self._started_from(clip) if stills.pictures else []
         subtitle = f"{clip.tier} · {clip.model or 'no model'} · ${clip.billed_usd:.4f}"
         subtitle += " · from a picture, shown first" if started else ""
         return SheetEntry([*started, *stills.pictures], clip.brief_id, subtitle, clip.status.value, reason)

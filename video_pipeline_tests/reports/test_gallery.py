@@ -62,14 +62,20 @@ def test_a_clip_whose_file_is_gone_or_no_clip_has_a_card_all_the_same(tmp_path: 
     assert (shown.preview or "").startswith("data:image/jpeg") and shown.thumbnail is None
 
 
-@pytest.mark.parametrize("shown", [True, False], ids=["a picture", "no picture"])
-def test_the_picture_that_a_clip_starts_from_is_on_its_card(tmp_path: Path, shown: bool):
+@pytest.mark.parametrize(
+    ("picture", "frames", "shown"),
+    [(True, 1, True), (False, 1, False), (True, 0, False)],
+    ids=["a picture", "no picture", "no clip"],
+)
+def test_the_picture_that_a_clip_starts_from_is_on_its_card(tmp_path: Path, picture: bool, frames: int, shown: bool):
     store, red = LocalStore(tmp_path), io.BytesIO()
     Image.new("RGB", (90, 160), "red").save(red, "PNG")
-    store.put_bytes("stills/one.png", red.getvalue() if shown else b"<html>", content_type="image/png")
+    store.put_bytes("stills/one.png", red.getvalue() if picture else b"<html>", content_type="image/png")
     gallery = DayGallery(store, day=DAY, clips=1)
     clip = {"clip_id": "one", "brief_id": "one", "day": DAY, "tier": "preview", "status": "waiting"}
-    gallery.add(ReviewedClip.model_validate(clip | {"stills": ("stills/one.png",)}), sheet_stills())
+    stills = sheet_stills()
+    stills.begun, stills.pictures = True, [Image.new("RGB", (90, 160), "blue")] * frames
+    gallery.add(ReviewedClip.model_validate(clip | {"stills": ("stills/one.png",)}), stills)
     gallery.finish()
     with Image.open(tmp_path / report_key(DAY, "contact-sheet.jpg")) as sheet:
         pixels = np.asarray(sheet.convert("RGB")).reshape(-1, 3)
