@@ -161,7 +161,7 @@ def _broll(board: Storyboard) -> list[dict[str, Any]]:
             "brief": board.brief.brief_id,
             "shot": shot.index,
             "may_be_refused": shot.risk,
-            "by": "the author" if shot.broll else "planned",
+            "by": "the author" if shot.broll else "planned" if shot.planned else "nobody",
             "broll": listed(shot.substitutes),
         }
         for shot in board.shots
