@@ -133,6 +133,14 @@ def test_a_refusal_of_the_finished_clip_is_paid_for_and_climbs_the_ladder(stage:
     assert made.reason.startswith("sandbox/sprint took the prompt, and what it made was refused")
 
 
+def test_the_time_of_a_verdict_cuts_off_neither_a_submit_nor_a_refusal_that_comes_later(stage: Stage) -> None:
+    assert stage.policy.generation.moderation_verdict_s == 0.2
+    stage.edge.fault("submit_delay", value=0.4, times=2)
+    clip = stage.one(brief_of(CEO))
+    assert (clip.status, clip.strategy, clip.attempts) == (ClipStatus.GENERATED, "prompt_remapping", 2)
+    assert len(stage.requests) == 2
+
+
 def test_a_prompt_that_passed_before_is_asked_once_more_where_its_provider_allows_that(stage: Stage) -> None:
     for fault in ("refuse_input", "retry_allowed"):
         stage.edge.fault(fault)
