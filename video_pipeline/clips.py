@@ -23,6 +23,7 @@ class GeneratedClip(BaseModel):
 
     `model` and `strategy` name every one that is in the clip, joined by `+`. `expected_s` is what the brief asks for,
     whatever the models rendered. `fall_over` says which model stood in for which, why, and what more it cost.
+    `bibles` names the entries that its shots use, with their versions.
     `stills` are the keys of the pictures that its shots start from. `seams` says what was found and done where
     segments of one shot meet, `seam_faults` what could not be mended.
     """
@@ -39,6 +40,7 @@ class GeneratedClip(BaseModel):
     model_version: str | None = None
     strategy: str = ""
     fall_over: str = ""
+    bibles: str = ""
     attempts: int = 0
     segments: int = 0
     cached: bool = False

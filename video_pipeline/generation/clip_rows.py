@@ -24,6 +24,7 @@ def clip_row(plan: ClipPlan, history: Sequence[Job], status: ClipStatus, reason:
         model_version=last.model_version if last else decision.model_version,
         strategy=history[-1].strategy if history else "",
         fall_over="; ".join(dict.fromkeys(filter(None, (one.fall_over for one in plan.decisions)))),
+        bibles=", ".join(dict.fromkeys(used.name for shot in plan.storyboard.shots for used in shot.bibles)),
         attempts=sum(job.kind is JobKind.VIDEO and job.submitted_at is not None for job in history),
         segments=len(plan.decisions),
         stills=tuple(_stills(history).values()),

@@ -12,7 +12,7 @@ import httpx
 from sqlalchemy import func, select, update
 
 from video_pipeline.alerts import Notifier
-from video_pipeline.briefs import Brief, storyboard_of
+from video_pipeline.briefs import NO_BIBLES, Bibles, Brief, storyboard_of
 from video_pipeline.clips import GeneratedClip
 from video_pipeline.generation import NO_WEBHOOKS, PROVIDERS, GenerationEngine, Provider, Webhooks
 from video_pipeline.ledger import Job, JobState, Ledger
@@ -87,11 +87,16 @@ class Stage:
     def requests(self) -> list[dict[str, Any]]:
         return self.edge.requests()[self._before :]
 
-    def plan(self, *briefs: Brief, day: date | None = None, state: RoutingState | None = None) -> list[ClipPlan]:
+    def plan(
+        self,
+        *briefs: Brief,
+        day: date | None = None,
+        state: RoutingState | None = None,
+        bibles: Bibles = NO_BIBLES,
+    ) -> list[ClipPlan]:
         """The day's plans as production makes them; nothing is frozen or demoted unless `state` says so."""
-        boards = [
-            storyboard_of(brief, day or self.day, cap_s=self.policy.generation.max_segment_s) for brief in briefs
-        ]
+        cap_s = self.policy.generation.max_segment_s
+        boards = [storyboard_of(brief, day or self.day, cap_s=cap_s, bibles=bibles) for brief in briefs]
         return plan_day(
             self.ledger,
             boards,
