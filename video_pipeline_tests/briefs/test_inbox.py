@@ -16,7 +16,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 
-from video_pipeline.briefs import Brief, InboxReading, arrived_days, example_files
+from video_pipeline.briefs import Brief, InboxReading, arrived_days, example_bibles, example_files
 from video_pipeline.briefs import read_files as read_files_for
 from video_pipeline.briefs.bounds import MAX_FILE_BYTES
 from video_pipeline.briefs.inbox import claim_day_files, files_by_day
@@ -28,8 +28,11 @@ _UNREADABLE = Path("/proc/self/mem")
 _HEADER = "brief_id,title,platforms,prompt,duration_s"
 
 
+EXAMPLE_BIBLES = example_bibles()
+
+
 def read_files(files: list[Path]) -> InboxReading:
-    return read_files_for(files, platforms=PLATFORMS)
+    return read_files_for(files, platforms=PLATFORMS, bibles=EXAMPLE_BIBLES)
 
 
 def _read(folder: Path, name: str, content: str | bytes) -> InboxReading:

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from video_pipeline.alerts import Alert, Delivery, Notifier
-from video_pipeline.briefs import NO_FOLDER, BiblesFolder, Brief, DayIntake, example_files, read_bibles, take_in
+from video_pipeline.briefs import BiblesFolder, Brief, DayIntake, example_bibles, example_files, read_bibles, take_in
 from video_pipeline.briefs import intake as intake_module
 from video_pipeline.days import today
 from video_pipeline.ledger import Ledger, PublicationState
@@ -25,6 +25,7 @@ from video_pipeline_tests.ledger.rows import a_job
 
 DAY = date(2026, 11, 21)
 TOMORROW = DAY + timedelta(days=1)
+EXAMPLE_BIBLES = example_bibles()
 TakeIn = Callable[..., DayIntake]
 
 
@@ -67,7 +68,7 @@ def take(ledger: Ledger, told: Recorder, inbox: Path) -> TakeIn:
         today: date | None = None,
         examples: list[Path] | None = None,
         settle_s: float = 0.0,
-        bibles: BiblesFolder = NO_FOLDER,
+        bibles: BiblesFolder = EXAMPLE_BIBLES,
     ) -> DayIntake:
         intake = take_in(
             ledger,

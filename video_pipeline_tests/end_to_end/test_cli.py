@@ -579,10 +579,10 @@ def test_the_packaged_examples_are_planned_when_the_inbox_is_empty(new_machine: 
 
 def test_the_examples_are_as_varied_as_promised() -> None:
     """Each tier, each platform, a duplicate, segments, native audio, one malformed."""
-    from video_pipeline.briefs import example_files, read_files
+    from video_pipeline.briefs import example_bibles, example_files, read_files
     from video_pipeline.publishing import PLATFORMS
 
-    reading = read_files(example_files(), platforms=PLATFORMS)
+    reading = read_files(example_files(), platforms=PLATFORMS, bibles=example_bibles())
     assert len(reading.briefs) + len(reading.quarantined) >= 8
     assert len(reading.quarantined) == 1
     assert {platform for brief in reading.briefs for platform in brief.platforms} == {

@@ -9,7 +9,16 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from video_pipeline.briefs import Brief, Quality, ShotKind, Storyboard, example_files, read_files, storyboard_of
+from video_pipeline.briefs import (
+    Brief,
+    Quality,
+    ShotKind,
+    Storyboard,
+    example_bibles,
+    example_files,
+    read_files,
+    storyboard_of,
+)
 from video_pipeline.errors import BudgetExceeded
 from video_pipeline.ledger import JobState, Ledger
 from video_pipeline.policy import Policy
@@ -46,7 +55,9 @@ def _board(brief_id: str = "a-brief", **fields: object) -> Storyboard:
 
 
 def _examples() -> list[Storyboard]:
-    return [storyboard_of(brief, DAY, cap_s=15) for brief in read_files(example_files(), platforms=PLATFORMS).briefs]
+    bibles = example_bibles()
+    briefs = read_files(example_files(), platforms=PLATFORMS, bibles=bibles).briefs
+    return [storyboard_of(brief, DAY, cap_s=15, bibles=bibles) for brief in briefs]
 
 
 @pytest.mark.parametrize("acceptance", [0.0, 0.3, 0.6, 0.85, 1.0])
