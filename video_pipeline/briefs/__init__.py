@@ -2,7 +2,6 @@
 
 from video_pipeline.briefs.bibles import (
     NO_BIBLES,
-    NO_FOLDER,
     SCENES,
     Bible,
     Bibles,
@@ -46,7 +45,6 @@ from video_pipeline.briefs.texts import seen_letters, shown_text
 
 __all__ = [
     "NO_BIBLES",
-    "NO_FOLDER",
     "SCENES",
     "AppliedGuidance",
     "Bible",
