@@ -126,12 +126,14 @@ def test_the_newest_night_before_is_what_a_night_goes_by(catalogue: Catalogue, t
 def test_the_catalogue_of_the_sandbox_is_confirmed_and_another_price_differs(
     sandbox_catalogue: Catalogue, edge: Edge
 ):
+    # The others that sell there tell no prices.
+    sold = sandbox_catalogue.served_by(["fal"])
     enquiries = Enquiries(lambda client: {"fal": edge.fal(client)})
-    rows = listed_prices(NIGHTS[0], sandbox_catalogue, enquiries, [], stale_days=STALE_DAYS)
+    rows = listed_prices(NIGHTS[0], sold, enquiries, [], stale_days=STALE_DAYS)
     assert {row.state for row in rows} == {PriceState.CONFIRMED}
-    first, *others = sandbox_catalogue.models
+    first, *others = sold.models
     price = first.price.model_copy(update={"silent": dict.fromkeys(first.price.silent, Decimal(9)), "sound": {}})
-    changed = sandbox_catalogue.model_copy(update={"models": (first.model_copy(update={"price": price}), *others)})
+    changed = sold.model_copy(update={"models": (first.model_copy(update={"price": price}), *others)})
     dear, *same = listed_prices(NIGHTS[1], changed, enquiries, rows, stale_days=STALE_DAYS)
     assert (dear.state, dear.since) == (PriceState.DIFFERS, NIGHTS[1]) and dear.listed_usd is not None
     assert {row.state for row in same} == {PriceState.CONFIRMED}
