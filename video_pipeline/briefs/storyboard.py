@@ -17,10 +17,20 @@ from video_pipeline.briefs.shot_kinds import kind_of
 from video_pipeline.briefs.speech import spoken_s
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.orders import Orientation
+from video_pipeline.remapping import language_of
 
 _LEAST_SHOT_S = 1.0
 # What is seen of a script that comes with no prompt.
 _SPEAKER = "A presenter speaks to the camera"
+# What a segment of a longer shot says of itself, by the language of its prompt.
+_PART_OF = {
+    "en": "Part {} of {} of one continuous shot",
+    "de": "Teil {} von {} einer durchgehenden Einstellung",
+    "es": "Parte {} de {} de una toma continua",
+    "fr": "Partie {} sur {} d'un plan continu",
+    "pt": "Parte {} de {} de um plano contínuo",
+    "zh": "一个连续镜头的第{}部分，共{}部分",
+}
 
 
 class UsedBible(BaseModel):
@@ -104,8 +114,12 @@ class Storyboard(BaseModel):
     def shot_sha256(self, shot: StoryboardShot) -> str:
         """Identity of what is to be rendered: any change to it starts a new history of attempts."""
         said = () if shot.script is None else (shot.script, *_presented_by(shot.presenter))
+        prompt, segment = shot.prompt, (shot.segment + 1, shot.segments)
+        for words in _PART_OF.values() if shot.segments > 1 else ():
+            # Earlier releases said it in English, whatever the language.
+            prompt = prompt.replace(words.format(*segment), _PART_OF["en"].format(*segment))
         parts = (
-            shot.prompt,
+            prompt,
             f"{shot.duration_s:.3f}",
             # Before there were product shots, theirs were default ones, and may have been bought as such.
             ShotKind.DEFAULT if shot.kind is ShotKind.PRODUCT else shot.kind,
@@ -240,8 +254,8 @@ def _references(cast: Sequence[Bible[Character]], scene: Bible[Scene] | None) ->
 
 
 def _own(prompt: str, part: int, parts: int) -> list[str]:
-    """A shot's own sentences."""
-    return [prompt, *([f"Part {part + 1} of {parts} of one continuous shot"] if parts > 1 else [])]
+    """A shot's own sentences, in its language."""
+    return [prompt, *([_PART_OF[language_of(prompt)].format(part + 1, parts)] if parts > 1 else [])]
 
 
 def _only_shot(brief: Brief) -> Shot:

@@ -94,6 +94,11 @@ class Remapper:
         text = normalised(prompt)
         return any(is_unsure(read.units, read.spans) for read in self._read(text))
 
+    def language_of(self, prompt: str) -> str:
+        """The code of the language that most of the prompt's sentences are in."""
+        codes = Counter(read.language.code for read in self._read(normalised(prompt)))
+        return max(codes, key=lambda code: codes[code], default=_DEFAULT)
+
     def variants(self, prompt: str, refusal: str = "") -> tuple[Variant, ...]:
         """Softer prompts, the one that changes least first; none for a prompt without a risk.
 
@@ -295,6 +300,11 @@ def _within(text: str, limit: int) -> str:
 def remapper_for(policy: RemappingPolicy) -> Remapper:
     """The remapper of a policy; its lexicons are read once a process. ConfigurationError as `load_languages`."""
     return _remapper(policy.categories, policy.lexicons)
+
+
+def language_of(prompt: str) -> str:
+    """The code of the language that a prompt is in, by the packaged lexicons; English where no word tells it."""
+    return _remapper((), None).language_of(prompt)
 
 
 _remapper = lru_cache(maxsize=8)(Remapper)

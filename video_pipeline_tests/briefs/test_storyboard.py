@@ -50,6 +50,26 @@ def test_the_same_brief_is_always_cut_the_same(brief: Brief, cap_s: float):
     assert [first.shot_sha256(shot) for shot in first.shots] == [second.shot_sha256(shot) for shot in second.shots]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("Ein Fluss im Wald bei Nacht.", "Teil 2 von 2 einer durchgehenden Einstellung"),
+        ("Un río en el bosque con la luna.", "Parte 2 de 2 de una toma continua"),
+        ("Une rivière dans la forêt sous la lune.", "Partie 2 sur 2 d'un plan continu"),
+        ("Um rio na floresta com uma mulher.", "Parte 2 de 2 de um plano contínuo"),
+        ("森林里的一条河", "一个连续镜头的第2部分，共2部分"),
+    ],
+)
+def test_a_part_says_so_in_the_language_of_its_prompt_and_stays_the_same_shot(prompt: str, said: str):
+    board = storyboard_of(a_brief(prompt=prompt, duration_s=20), DAY, cap_s=10)
+    shot = board.shots[1]
+    assert shot.prompt == f"{prompt.rstrip('.')}. {said}"
+    # As earlier releases said it, so that what they have bought of it is found.
+    english = f"{prompt.rstrip('.')}. Part 2 of 2 of one continuous shot"
+    older = shot.model_copy(update={"prompt": english, "segment": 0, "segments": 1})
+    assert board.shot_sha256(shot) == board.shot_sha256(older)
+
+
 def test_a_long_shot_is_cut_into_equal_parts_that_say_so():
     board = storyboard_of(a_brief(prompt="A river.", duration_s=40), DAY, cap_s=15)
     assert [shot.duration_s for shot in board.shots] == [13.333] * 3

@@ -112,6 +112,8 @@ _HISTORY_PAGE, _LARGEST_PAGE = 100, 1000
 _BILLING_PAGES = 50
 _NANO_USD = Decimal("1e-9")
 _HISTORY_BOUNDS = Bounds(total_s=60.0, max_bytes=4 * 1024 * 1024, max_values=50_000)
+# Requests that start from a frame of ours come back with it, at two thirds of a megabyte each.
+_SEARCH_BOUNDS = Bounds(total_s=60.0, max_bytes=64 * 1024 * 1024, max_values=50_000)
 # A call that was signed longer ago, or for a later time, may be an old one sent again.
 _CALL_AGE_S = 300
 _IMAGE_SIZES = {
@@ -350,7 +352,7 @@ class FalProvider:
         same: list[str] = []
         for _ in range(_HISTORY_PAGES):
             answer = await self._line.read(
-                f"{self._api_url}/v1/models/requests/by-endpoint", "history", params=query, bounds=_HISTORY_BOUNDS
+                f"{self._api_url}/v1/models/requests/by-endpoint", "history", params=query, bounds=_SEARCH_BOUNDS
             )
             if answer.status != 200:
                 raise self._line.undecided(answer, "history")
