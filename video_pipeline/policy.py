@@ -227,6 +227,7 @@ class SeamThresholds(_Section):
     repeat_share: float = Field(gt=0, lt=1)
     most_repeats: int = Field(ge=1)
     still: float = Field(ge=0)
+    least_jump: float = Field(gt=0)
     jump_factor: float = Field(gt=1)
     jump_frames: int = Field(ge=2)
     colour_free: float = Field(ge=0)

@@ -86,7 +86,8 @@ def measure_seam(
     moving = tail, head[rules.most_repeats :]
     steps = _apart(moving, 1) or [0.0]
     least, largest = min(steps), max(steps)
-    limit = max(rules.jump_factor * max(largest, rules.still), median(_apart(moving, rules.jump_frames) or [0.0]))
+    far = median(_apart(moving, rules.jump_frames) or [0.0])
+    limit = max(rules.least_jump, rules.jump_factor * largest, far)
     across = [distance(tail[-1], look) for look in head]
     # What does not begin with the frame that it was given repeats nothing; where the picture stands, nothing can.
     given = continued and across[0] <= limit

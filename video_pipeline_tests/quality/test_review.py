@@ -58,3 +58,15 @@ def test_a_clip_that_a_person_has_rejected_is_not_asked_for_again(
     assert "1.00 s" in asked.reason
     ledger.reviews.decide(clip.clip_id, asked.stage, ReviewState.REJECTED, by="ada")
     assert review(ledger, store, clip) is ClipStatus.REJECTED
+
+
+def test_a_clip_whose_segments_do_not_go_on_waits_for_a_person(ledger: Ledger, store: LocalStore, make: Make) -> None:
+    path = make("jump.mp4", "-f", "lavfi", "testsrc2=size=320x180:rate=24", length_s=2)
+    stored = store.put_file("upscaled/jump.mp4", path, content_type="video/mp4")
+    faults = ("between segments 1 and 2 the picture jumps",)
+    clip = a_clip(status="upscaled", final_key=stored.key, final_sha256=stored.sha256, seam_faults=faults)
+    assert review(ledger, store, clip) is ClipStatus.REVIEW
+    [asked] = ledger.reviews.waiting()
+    assert "between segments 1 and 2 the picture jumps" in asked.reason
+    ledger.reviews.decide(clip.clip_id, asked.stage, ReviewState.APPROVED, by="ada")
+    assert review(ledger, store, clip) is ClipStatus.PASSED
