@@ -149,6 +149,9 @@ def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, quarantin
     table.add_column("why")
     for one in clips:
         first = one.decisions[0]
+        others = f"\nOthers: {first.instead}." if first.instead else ""
+        # Why further segments of a shot go on from the one before, or do not.
+        further = (other.reasons[-1] for other in one.decisions if one.storyboard.shots[other.shot].segment)
         table.add_row(
             one.storyboard.brief.brief_id,
             first.tier,
@@ -157,7 +160,7 @@ def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, quarantin
             "yes" if first.audio else "",
             f"{one.expected_usd:.4f}",
             f"{one.p90_usd:.4f}",
-            escaped("; ".join(first.reasons) + (f"\nOthers: {first.instead}." if first.instead else "")),
+            escaped(f"{'; '.join(dict.fromkeys((*first.reasons, *further)))}{others}"),
         )
     console.print(table)
     per_tier = ", ".join(f"{tier} ${usd:.4f}" for tier, usd in total.by_tier.items())

@@ -81,8 +81,8 @@ def _joined(
     thresholds: SeamThresholds,
 ) -> Assembled:
     name = _joined_name(segments, audio=audio)
-    key, notes = (clip_key(day, brief_id, "raw", f"{stem}-{name}") for stem in ("stitched", "seams"))
-    key, notes = f"{key}.mp4", f"{notes}.json"
+    key = clip_key(day, brief_id, "raw", f"stitched-{name}.mp4")
+    notes = clip_key(day, brief_id, "raw", f"seams-{name}.json")
     if store.exists(key):
         return Assembled(*_described(store, key), _noted(store, notes))
     with scratch_folder("assembly") as folder:
@@ -147,7 +147,7 @@ def _noted(store: ObjectStore, key: str) -> dict[int, Seam]:
 def _joined_name(segments: Sequence[Segment], *, audio: bool) -> str:
     parts = [segment.job.media_sha256 or "" for segment in segments]
     cuts = [] if all(segment.length_s is None for segment in segments) else [_cuts(segments)]
-    marks = "".join("cg-"[2 - segment.goes_on - segment.continued] for segment in segments)
+    marks = "".join(f"{segment.goes_on:d}{segment.continued:d} " for segment in segments)
     seams = [f"seams {marks}"] if any(segment.goes_on for segment in segments) else []
     return _short_hash(*parts, str(audio), *cuts, *seams)
 
