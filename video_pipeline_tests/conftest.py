@@ -17,7 +17,7 @@ from video_pipeline.policy import Policy, load_policy
 from video_pipeline.publishing import PLATFORMS
 from video_pipeline.routing import Catalogue, load_catalogue
 from video_pipeline.scratch import scratch_folder
-from video_pipeline_tests.clock import stay_in_the_day
+from video_pipeline_tests.clock import wait_for_midnight
 from video_pipeline_tests.contract import kiln, plaza
 from video_pipeline_tests.contract.edge import Edge, running_edge
 from video_pipeline_tests.contract.vendors import register
@@ -26,13 +26,12 @@ NewDatabase = Callable[[], str]
 
 # Workers begin with the files that take longest, so that at the end only short ones are left to share.
 _LONG_FIRST = ("end_to_end", "crash", "integration", "upscaling")
+# Whose tests ask which day it is, and mean the same one in the end.
+_OF_A_DAY = ("integration", "defs", "cli", "feedback", "briefs")
 # Each worker has a core: with a thread for every core they would only wait for each other. Torch reads it on import,
 # here and in the processes that tests start.
 if os.environ.get("PYTEST_XDIST_WORKER"):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-# Modules say `DAY = today()`, and are run minutes later; what they test asks again.
-stay_in_the_day()
 
 # No deadline: how long an example takes says something of the machine, not of the law.
 settings.register_profile("suite", max_examples=60, deadline=None)
@@ -45,6 +44,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     places = {room: place for place, room in enumerate(_LONG_FIRST)}
     items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test of a production day begins and ends on the same one."""
+    if item.path.parent.name in _OF_A_DAY:
+        wait_for_midnight()
 
 
 @pytest.hookimpl(wrapper=True)

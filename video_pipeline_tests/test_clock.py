@@ -1,5 +1,6 @@
-"""The clock of the tests: the production day that they have begun in outlasts midnight."""
+"""Midnight, as the tests meet it."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,14 +9,12 @@ from video_pipeline import days
 from video_pipeline_tests import clock
 
 
-def test_the_day_stays_when_midnight_has_passed(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun_on = datetime.now(UTC) - timedelta(days=2)
-    monkeypatch.setattr(clock, "_LAST_MOMENT", begun_on)
-    assert days.today() == begun_on.date()
-    assert days.begins_at(days.today()) < begun_on
-
-
-def test_before_midnight_it_is_the_real_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "_LAST_MOMENT", datetime.max.replace(tzinfo=UTC))
-    before = datetime.now(UTC).date()
-    assert before <= days.today() <= datetime.now(UTC).date()
+@pytest.mark.parametrize(("left_s", "waits"), [(10, True), (3600, False)])
+def test_a_test_that_would_not_end_before_midnight_begins_after_it(
+    monkeypatch: pytest.MonkeyPatch, left_s: int, waits: bool
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(days, "begins_at", lambda day: datetime.now(UTC) + timedelta(seconds=left_s))
+    clock.wait_for_midnight()
+    assert [round(seconds) for seconds in slept] == [left_s] * waits

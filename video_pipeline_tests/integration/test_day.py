@@ -24,6 +24,15 @@ from video_pipeline_tests.integration.conftest import House, NewHouse
 from video_pipeline_tests.integration.small_day import a_brief, assert_books_agree, drop, sandbox_books
 
 DAY = days.today()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def day_of_the_test() -> None:
+    """Collected before midnight, it may be run after it."""
+    global DAY
+    DAY = days.today()
+
+
 BRIEFS = (
     a_brief("lantern"),
     # The very same request: served from the store.

@@ -15,6 +15,13 @@ from video_pipeline_tests.integration.conftest import House, NewHouse
 DAY = days.today()
 
 
+@pytest.fixture(autouse=True)
+def day_of_the_test() -> None:
+    """Collected before midnight, it may be run after it."""
+    global DAY
+    DAY = days.today()
+
+
 @pytest.fixture
 def house(new_house: NewHouse, monkeypatch: pytest.MonkeyPatch) -> House:
     """A live pipeline that has run a day without briefs, so that nobody is called."""

@@ -14,6 +14,13 @@ from video_pipeline_tests.integration.small_day import a_brief, assert_books_agr
 DAY = days.today()
 
 
+@pytest.fixture(autouse=True)
+def day_of_the_test() -> None:
+    """Collected before midnight, it may be run after it."""
+    global DAY
+    DAY = days.today()
+
+
 @pytest.fixture
 def house(new_house: NewHouse) -> House:
     built = new_house()
