@@ -16,8 +16,8 @@ ServicesWith = Callable[[dict], Services]
 
 
 def parts(services: Services) -> dict[str, Any]:
-    """What sensors may ask for, as Dagster hands it to them."""
-    return {name: getattr(services, name) for name in ("inbox", "ledger", "policy", "notifier")}
+    """What sensors and the first stage ask for, as Dagster hands it to them."""
+    return {name: getattr(services, name) for name in ("inbox", "ledger", "store", "policy", "notifier")}
 
 
 @pytest.fixture
