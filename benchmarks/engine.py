@@ -93,7 +93,7 @@ def run_engine(load: Load, base_url: str, folder: Path, profile: Path | None) ->
     """The product's own engine over the load's jobs."""
     ledger, store = open_ledger(None, embedded_dir=folder / "ledger"), LocalStore(folder / "store")
     policy, catalogue = policy_for(load), load_catalogue(sandbox=True)
-    cast(Any, job_driver).check_clip = passed
+    cast(Any, job_driver).pass_gate = passed
 
     def generate(plans: Sequence[ClipPlan]) -> list[GeneratedClip]:
         return generate_day(

@@ -259,12 +259,12 @@ def stub_pixels(films: Films) -> Generator[None, None, None]:
         target.write_bytes(films.film(length_s or probe(source).duration_s, audio=with_audio))
 
     driver, assembling = cast(Any, job_driver), cast(Any, assembly)
-    whole = driver.check_clip, assembling.cut
-    driver.check_clip, assembling.cut = _check_length, cut
+    whole = driver.pass_gate, assembling.cut
+    driver.pass_gate, assembling.cut = _check_length, cut
     try:
         yield
     finally:
-        driver.check_clip, assembling.cut = whole
+        driver.pass_gate, assembling.cut = whole
 
 
 def _check_length(path: Path, expected: Expectation, *_: object, **__: object) -> ClipVerdict:

@@ -71,6 +71,13 @@ class UpscaledClip(GeneratedClip):
 
 
 class ReviewedClip(UpscaledClip):
-    """A row of `reviewed_clips`; `failed_checks` names the technical checks that the file did not pass."""
+    """A row of `reviewed_clips`; `failed_checks` names the checks that the clip did not pass.
+
+    `safety` is what the safety classifiers' scores came to, and `safety_score` the highest of them (0..1). The
+    verdict with every score lies in the store under `verdict_key`.
+    """
 
     failed_checks: tuple[str, ...] = ()
+    safety: str = ""
+    safety_score: float | None = None
+    verdict_key: str | None = None

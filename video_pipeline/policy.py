@@ -5,12 +5,15 @@ from decimal import Decimal
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from video_pipeline.errors import ConfigurationError
+
+PACKAGED = "package:"
+"""How the path of a file begins that lies in an installed Python package."""
 
 # Keys of earlier releases, as (section, key), and what they are called now.
 _RENAMED = {
@@ -237,9 +240,64 @@ class SeamThresholds(_Section):
     loudness_s: float = Field(gt=0)
 
 
+class ClassifierPolicy(_Section):
+    """An ONNX network that says how unsafe a picture is, and how a picture is made ready for it.
+
+    `path` is a file, or `package:NAME/FILE` in an installed package; `sha256` is its content's. The picture is
+    brought to `resize` pixels, of both sides (`squash`) or of the shorter one (`crop`), and cut to `side` in the
+    middle; then it is (value - mean) / scale by channel, in the order of `channels`. What is unsafe is the sum of the
+    network's first output at `unsafe`, after a softmax where it gives none itself.
+    """
+
+    path: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    resize: int = Field(ge=1, le=4096)
+    side: int = Field(ge=1, le=4096)
+    fit: Literal["squash", "crop"] = "crop"
+    jpeg: bool = False
+    channels: Literal["rgb", "bgr"] = "rgb"
+    layout: Literal["nhwc", "nchw"] = "nchw"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: tuple[float, float, float] = (255.0, 255.0, 255.0)
+    softmax: bool = False
+    unsafe: tuple[int, ...] = Field(min_length=1)
+    person_from: float = Field(ge=0, le=1)
+    block_from: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "ClassifierPolicy":
+        if self.side > self.resize:
+            raise ValueError("side must not be over resize, of which it is cut out")
+        if self.block_from < self.person_from:
+            raise ValueError("block_from must not be under person_from")
+        if 0 in self.scale:
+            raise ValueError("scale must not hold a 0")
+        return self
+
+
+class SafetyPolicy(_Section):
+    frames: int = Field(ge=1)
+    every_s: float = Field(gt=0)
+    classifiers: dict[str, ClassifierPolicy | None]
+
+    @property
+    def in_use(self) -> dict[str, ClassifierPolicy]:
+        """The classifiers that are asked, by name; one that is null in the policy is not."""
+        return {name: one for name, one in self.classifiers.items() if one is not None}
+
+
+class RiskRule(_Section):
+    """Words by language, and names of the remapping's file of names, that make a clip a person's to approve."""
+
+    words: dict[str, tuple[str, ...]] = {}
+    names: Literal["public_figures", "brands"] | None = None
+
+
 class QualityPolicy(_Section):
     technical: TechnicalThresholds
     seams: SeamThresholds
+    safety: SafetyPolicy
+    risks: dict[str, RiskRule | None]
 
 
 class UpscalingPolicy(_Section):
@@ -435,13 +493,25 @@ def _check_names(changes: Mapping[str, Any], override: Path) -> None:
 
 
 def _beside(override: Path, changes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`changes` with its folder of lexicons told from the folder of the policy file, unless it is an absolute one."""
+    """`changes` with the files and folders that it names told from the policy file's, unless they are absolute."""
     match changes:
         case {"generation": {"remapping": {"lexicons": str(folder)}}}:
             place = str(override.parent / folder)
-            return _laid_over(changes, {"generation": {"remapping": {"lexicons": place}}})
+            changes = _laid_over(changes, {"generation": {"remapping": {"lexicons": place}}})
         case _:
-            return changes
+            pass
+    match changes:
+        case {"quality": {"safety": {"classifiers": dict(classifiers)}}}:
+            places = {
+                name: {"path": str(override.parent / path)}
+                for name, one in cast("dict[str, object]", classifiers).items()
+                if isinstance(one, dict) and isinstance(path := cast("dict[str, object]", one).get("path"), str)
+                if not path.startswith(PACKAGED)
+            }
+            changes = _laid_over(changes, {"quality": {"safety": {"classifiers": places}}})
+        case _:
+            pass
+    return changes
 
 
 def _laid_over(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:

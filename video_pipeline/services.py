@@ -70,6 +70,10 @@ class Services:
             from video_pipeline.remapping import remapper_for
 
             remapper_for(policy.generation.remapping)
+        if self.settings.policy_file is not None:
+            from video_pipeline.quality import check_rules
+
+            check_rules(policy)
         return policy
 
     @cached_property

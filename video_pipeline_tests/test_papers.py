@@ -129,4 +129,4 @@ def test_the_table_of_checks_is_in_the_papers_as_it_is() -> None:
             r"^\| `(\w+)` \| (?:[^|]+\|){2} (.+) \|$", (ROOT / "docs" / "quality.md").read_text(), re.MULTILINE
         )
     )
-    assert told == {row.name.value: " | ".join(row.follows[gate] for gate in Gate) for row in CHECKS}
+    assert told == {row.name.value: " | ".join(row.follows.get(gate, "not asked") for gate in Gate) for row in CHECKS}

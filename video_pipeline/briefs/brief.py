@@ -346,16 +346,24 @@ class Brief(BaseModel):
         return tuple(name for name in ("quality", "visual_complexity") if name not in self.model_fields_set)
 
     @property
-    def hidden(self) -> tuple[str, ...]:
-        """A clause on each text that holds a character which shows as nothing where it stands."""
+    def texts(self) -> dict[str, str]:
+        """Every text that a person has written, by its place in the brief."""
         texts = {"title": self.title, "caption": self.caption, "prompt": self.prompt or ""}
         texts |= {"script": self.script or ""}
         texts |= {f"shots.{at}.prompt": shot.prompt for at, shot in enumerate(self.shots)}
         texts |= {f"shots.{at}.script": shot.script or "" for at, shot in enumerate(self.shots)}
+        texts |= {
+            f"shots.{at}.broll.{n}": text for at, shot in enumerate(self.shots) for n, text in enumerate(shot.broll)
+        }
         texts |= {f"broll.{at}": text for at, text in enumerate(self.broll)}
         texts |= {f"bible.{at}": text for at, text in enumerate(self.bible)}
-        texts |= {"hook": self.hook, "style": self.style}
-        return tuple(f"{name} holds {letter}" for name, text in texts.items() if (letter := without_width(text)))
+        return texts | {"hook": self.hook, "style": self.style}
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """A clause on each text that holds a character which shows as nothing where it stands."""
+        found = ((name, without_width(text)) for name, text in self.texts.items())
+        return tuple(f"{name} holds {letter}" for name, letter in found if letter)
 
     @property
     def sha256(self) -> str:

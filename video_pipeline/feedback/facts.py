@@ -223,7 +223,9 @@ def build_facts(
     Storyboards, costs, expectations, times and applied guidance are by clip id. `own_tiers` maps a
     model to its tier in the catalogue.
     """
-    words = {review.clip_id: review for review in reviews if review.stage == ReviewStage.TECHNICAL}
+    on_files = (ReviewStage.RAW, ReviewStage.TECHNICAL)
+    # A stage has the hash of the file behind its name; the newest word comes last.
+    words = {review.clip_id: review for review in reviews if review.stage.partition(" ")[0] in on_files}
     jobs_of: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         jobs_of[job.clip_id].append(job)

@@ -57,6 +57,7 @@ from video_pipeline.ledger import (
     new_owner,
 )
 from video_pipeline.policy import Policy
+from video_pipeline.quality import review_raw
 from video_pipeline.routing import Catalogue, ClipPlan, Decision, RoutingState
 from video_pipeline.storage import ObjectStore
 
@@ -102,7 +103,7 @@ class GenerationEngine:
         self._store = store
         self._catalogue = catalogue
         self._policy = policy.generation
-        self._seams = policy.quality.seams
+        self._quality = policy.quality
         self._notifier = notifier
         self._run_id = run_id
         self._on_clip = on_clip
@@ -422,10 +423,18 @@ class GenerationEngine:
             brief_id=storyboard.brief.brief_id,
             segments=[_segment(job, storyboard.shots[job.shot]) for job in jobs],
             audio=any(decision.audio for decision in plan.decisions),
-            thresholds=self._seams,
+            thresholds=self._quality.seams,
         )
         checkpoints.reached("generation.assembled")
-        return finished_row(plan, history, jobs, made)
+        row = finished_row(plan, history, jobs, made)
+        verdicts = [job.verdict for job in jobs]
+        row = await asyncio.to_thread(
+            review_raw, self._ledger, self._store, self._notifier, row, verdicts, self._quality
+        )
+        if row.status is ClipStatus.REVIEW:
+            wait = Wait(What.CLIP, plan.clip_id, storyboard.day, Why(WaitCause.PERSON, row.reason))
+            await self._db(self._ledger.waits.note, [wait])
+        return row
 
     async def _history(self, plan: ClipPlan) -> list[Job]:
         """Every attempt at every shot of the clip, in order."""

@@ -55,7 +55,7 @@ from video_pipeline.ledger import (
 )
 from video_pipeline.orders import Ending
 from video_pipeline.policy import GenerationPolicy, Policy, ProviderLimits
-from video_pipeline.quality import ClipVerdict, Expectation, Gate, check_clip
+from video_pipeline.quality import ClipVerdict, Expectation, Gate, pass_gate
 from video_pipeline.routing import Catalogue, Decision
 from video_pipeline.storage import ObjectStore
 
@@ -139,7 +139,7 @@ class JobDriver:
         self._budget = policy.budget
         self._electricity = policy.upscaling
         self._tolerance = policy.routing.duration_tolerance
-        self._quality = policy.quality.technical
+        self._quality = policy.quality
         self._pace_tolerance = policy.routing.script_tolerance
         self._probes = policy.drift.probes_a_day
         self._notifier = notifier
@@ -815,7 +815,7 @@ class JobDriver:
 
     def _checked(self, key: str, expected: Expectation) -> ClipVerdict:
         with self._store.local_copy(key) as path:
-            return check_clip(path, expected, self._quality, gate=Gate.RAW)
+            return pass_gate(path, expected, self._quality, gate=Gate.RAW)
 
     async def _fail(
         self, job: Job, failure: Failure, *, bill: Bill = NOTHING_BILLED, answer: Kept | None = None

@@ -11,7 +11,7 @@ from video_pipeline.briefs import StoryboardShot, fitted, prompt_length
 from video_pipeline.ledger import OUTSIDE_THE_SHOT, FailureKind, Job, JobKind, JobState
 from video_pipeline.orders import Ending, RenderOrder
 from video_pipeline.policy import GenerationPolicy
-from video_pipeline.quality import Consequence
+from video_pipeline.quality import CheckName, Consequence
 from video_pipeline.remapping import Degree, Variant, remapper_for
 
 
@@ -322,6 +322,8 @@ def _after_rejection(history: Sequence[Job], policy: GenerationPolicy) -> Step:
 
 def _corrected(order: RenderOrder, failed: Sequence[str], policy: GenerationPolicy) -> str:
     """The prompt with what it asks for besides after those checks, unless it asks for that already."""
+    if CheckName.SAFETY in failed:
+        order = order.model_copy(update={"prompt": soften(order.prompt, policy)})
     words = [policy.corrections.get(name, "") for name in failed]
     new = [one for one in words if one not in order.asked]
     return _besides(order, new) if new else order.asked

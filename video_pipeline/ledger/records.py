@@ -175,10 +175,15 @@ class NightJudgement(StrEnum):
 
 
 class ReviewStage(StrEnum):
-    """Where a person is asked about a clip: before there is a file, or about one finished file."""
+    """Where a person is asked about a clip: before there is a file, about one raw or finished file, about its words.
+
+    The last three have the hash of what is asked about behind them.
+    """
 
     GENERATION = "generation"
+    RAW = "raw"
     TECHNICAL = "technical"
+    WORDING = "wording"
 
 
 class ReviewState(StrEnum):

@@ -8,6 +8,7 @@ from video_pipeline.media.encoding import encode
 from video_pipeline.media.ffmpeg import INPUT_GUARD, MAX_PIXELS, ffmpeg_exe, run_ffmpeg
 from video_pipeline.media.frames import (
     Stills,
+    Watcher,
     fitted,
     frames_at,
     jpeg_bytes,
@@ -15,6 +16,7 @@ from video_pipeline.media.frames import (
     look_through,
     picture_in,
     save_picture,
+    upright,
 )
 from video_pipeline.media.probing import (
     AudioStream,
@@ -38,6 +40,7 @@ __all__ = [
     "MediaInfo",
     "Stills",
     "VideoStream",
+    "Watcher",
     "box_in",
     "boxes_in",
     "carries_alpha",
@@ -63,4 +66,5 @@ __all__ = [
     "save_picture",
     "stitch",
     "tables_of",
+    "upright",
 ]

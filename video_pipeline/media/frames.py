@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media.ffmpeg import MAX_PIXELS
@@ -18,11 +18,24 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+class Watcher(Protocol):
+    """Sees the frames of a clip while somebody else decodes it, and raises nothing.
+
+    Who decodes calls `begin`, then `see` with each frame in the order of display, then `end`.
+    """
+
+    def begin(self, video: VideoStream) -> None: ...
+
+    def see(self, frame: "VideoFrame") -> None: ...
+
+    def end(self) -> None: ...
+
+
 class Stills:
     """Small pictures at shares (0..1) of a clip's length, taken while somebody else decodes it.
 
-    Who decodes calls `begin`, then `see` with each frame in the order of display, then `end`. One frame is held at a
-    time. What goes wrong here is kept in `error` and raises nothing: the decode is not for the pictures.
+    One frame is held at a time. What goes wrong here is kept in `error` and raises nothing: the decode is not for the
+    pictures (a Watcher).
     """
 
     def __init__(self, shares: Callable[[tuple[int, int]], Sequence[float]], *, side: int) -> None:
@@ -73,7 +86,7 @@ class Stills:
         try:
             scale = min(1.0, self._side / max(frame.width, frame.height))
             size = {name: max(1, round(getattr(frame, name) * scale)) for name in ("width", "height")}
-            self.pictures.append(_upright(frame, self._video, **size, interpolation="AREA"))
+            self.pictures.append(upright(frame, self._video, **size, interpolation="AREA"))
         except Exception as error:
             self.error, self._wanted_s = error, []
 
@@ -156,7 +169,7 @@ def _frames_shown(path: Path, video: VideoStream, moments_s: Sequence[float]) ->
             wanted_s = video.start_s + moment_s
             try:
                 container.seek(int(wanted_s / stream.time_base), stream=stream)
-                picture = _upright(_first_at(container.decode(stream), wanted_s), video)
+                picture = upright(_first_at(container.decode(stream), wanted_s), video)
             except (av.error.FFmpegError, StopIteration) as error:
                 raise MediaError(f"{path} cannot be decoded at {wanted_s:.2f} s; the file is damaged.") from error
             pictures.append(picture)
@@ -208,7 +221,7 @@ def _first_at(frames: "Iterator[VideoFrame]", wanted_s: float) -> "VideoFrame":
     return shown
 
 
-def _upright(frame: "VideoFrame", video: VideoStream, **scaled: Any) -> "Image":
+def upright(frame: "VideoFrame", video: VideoStream, **scaled: Any) -> "Image":
     """The frame as a player shows it: cropped, turned and mirrored; `scaled` is for the whole frame."""
     from PIL import ImageOps
 

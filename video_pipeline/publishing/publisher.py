@@ -23,19 +23,22 @@ from video_pipeline.ledger import (
     Ledger,
     Publication,
     PublicationState,
+    Review,
+    ReviewStage,
     ReviewState,
     Wait,
     WaitCause,
     What,
     Why,
 )
+from video_pipeline.policy import Policy
 from video_pipeline.publishing import messages
 from video_pipeline.publishing.attempt import Asked, Attempt
 from video_pipeline.publishing.platforms import Platform
 from video_pipeline.publishing.resolution import publication_lease
 from video_pipeline.publishing.rules import PublishRequest, publish_request
 from video_pipeline.publishing.waits import why_unpublished
-from video_pipeline.quality import review_stage
+from video_pipeline.quality import ask_about_words, review_stage, wording_of
 from video_pipeline.storage import ObjectStore
 from video_pipeline.wire import clean
 
@@ -202,29 +205,35 @@ def _place_of(error: Exception) -> str:
 
 
 def publish_day(
-    publisher: Publisher, ledger: Ledger, clips: Iterable[ReviewedClip], briefs: Mapping[str, Brief]
+    publisher: Publisher,
+    ledger: Ledger,
+    notifier: Notifier,
+    clips: Iterable[ReviewedClip],
+    briefs: Mapping[str, Brief],
+    policy: Policy,
 ) -> list[PublishRecord]:
     """Every clip that passed, to every platform that its brief names; `briefs` is keyed by clip id.
 
-    A check may have run in another run than this one, so the ledger is asked whether a person still has a say.
+    A check may have run in another run than this one, so the ledger is asked whether a person still has a say. The
+    words that are published are looked at here: they may be others than when the clip was.
     """
     records: list[PublishRecord] = []
     ended: list[str] = []
     days: set[date] = set()
     for clip in clips:
         days.add(clip.day)
-        review = ledger.reviews.get(clip.clip_id, review_stage(clip.final_sha256 or ""))
-        held = review is not None and review.state is not ReviewState.APPROVED
+        brief = briefs.get(clip.clip_id)
+        held = _not_approved(ledger, notifier, clip, brief, policy)
         if clip.status is not ClipStatus.PASSED or held or clip.final_key is None or clip.final_size is None:
-            if clip.status is ClipStatus.REJECTED or (review is not None and review.state is ReviewState.REJECTED):
+            refused = any(review.state is ReviewState.REJECTED for review in held)
+            if clip.status is ClipStatus.REJECTED or refused:
                 ended.append(clip.clip_id)
-            elif review is not None and held:
-                why = Why(WaitCause.PERSON, review.reason)
+            elif held:
+                why = Why(WaitCause.PERSON, "; ".join(review.reason for review in held))
                 ledger.waits.note([Wait(What.CLIP, clip.clip_id, clip.day, why)])
             continue
         # From here on its publications wait, not the clip.
         ended.append(clip.clip_id)
-        brief = briefs.get(clip.clip_id)
         if brief is None:
             # It was taken out after the clip was made; its words are gone, and nobody wants the clip any more.
             _LOG.warning("%s is not published: its brief is gone", clip.clip_id)
@@ -250,3 +259,16 @@ def publish_day(
         # A platform that no brief names any more, or a brief that is gone.
         ledger.waits.end_others(What.PUBLICATION, day, asked)
     return records
+
+
+def _not_approved(
+    ledger: Ledger, notifier: Notifier, clip: ReviewedClip, brief: Brief | None, policy: Policy
+) -> list[Review]:
+    """What a person has not said yes to, of a clip's file and of its brief's words as they are now."""
+    stages = [review_stage(clip.final_sha256 or "")]
+    if brief is not None and clip.status in (ClipStatus.PASSED, ClipStatus.REVIEW):
+        wording = wording_of(brief, policy)
+        ask_about_words(ledger, notifier, clip.clip_id, wording)
+        stages.append(review_stage(wording.sha256, ReviewStage.WORDING))
+    found = [ledger.reviews.get(clip.clip_id, stage) for stage in stages]
+    return [review for review in found if review is not None and review.state is not ReviewState.APPROVED]

@@ -5,10 +5,11 @@ of them. Importing this package loads neither a decoder nor numpy; `check_clip` 
 """
 
 from video_pipeline.quality.checks import CHECKS, CheckRow
-from video_pipeline.quality.gate import check_clip
-from video_pipeline.quality.review import review_clip, review_stage
+from video_pipeline.quality.gate import check_clip, pass_gate
+from video_pipeline.quality.review import ask_about_words, review_clip, review_raw, review_stage
 from video_pipeline.quality.seams import Seam, measure_seam
 from video_pipeline.quality.verdict import Check, CheckName, ClipVerdict, Consequence, Expectation, Gate
+from video_pipeline.quality.wording import check_rules, wording_of
 
 __all__ = [
     "CHECKS",
@@ -20,8 +21,13 @@ __all__ = [
     "Expectation",
     "Gate",
     "Seam",
+    "ask_about_words",
     "check_clip",
+    "check_rules",
     "measure_seam",
+    "pass_gate",
     "review_clip",
+    "review_raw",
     "review_stage",
+    "wording_of",
 ]

@@ -9,35 +9,38 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from video_pipeline.quality import technical
+from video_pipeline.quality import safety, technical, wording
 from video_pipeline.quality.technical import Answer, Evidence, Undecoded
-from video_pipeline.quality.verdict import Check, CheckName, Consequence, Gate
+from video_pipeline.quality.verdict import Check, CheckName, Consequence, Gate, SafetyFinding
+from video_pipeline.quality.wording import Wording
 
 
 @dataclass(frozen=True)
 class CheckRow:
     """A check: `wants` in words, `thresholds` as keys of the policy, and what `follows` at each gate when it fails.
 
-    `undecoded` says that it can be asked of a file of which nothing could be decoded.
+    `measure` is given what the check is `about`: a file, whether or not it could be decoded, a clip that was, what
+    the classifiers have seen of it, or its brief's words. Whatever follows, an answer in doubt is a person's.
     """
 
     name: CheckName
+    about: tuple[type, ...]
     wants: str
     measure: Callable[[Any], Answer]
     thresholds: tuple[str, ...]
     follows: Mapping[Gate, Consequence]
-    undecoded: bool = False
 
-    def ask(self, clip: Evidence | Undecoded, gate: Gate) -> Check:
+    def ask(self, subject: object, gate: Gate) -> Check:
         """The check's answer at a gate."""
-        answer = self.measure(clip)
+        answer = self.measure(subject)
+        follows = Consequence.PERSON if answer.in_doubt else self.follows[gate]
         return Check(
             name=self.name,
             passed=answer.passed,
             measured=answer.measured,
             expected=answer.expected,
             message=answer.message,
-            follows=None if answer.passed else self.follows[gate],
+            follows=None if answer.passed else follows,
         )
 
 
@@ -51,6 +54,9 @@ _BY_LUCK = _follows(Consequence.NEW_SEED, Consequence.PERSON)
 _BY_WORDS = _follows(Consequence.CORRECTED_PROMPT, Consequence.PERSON)
 
 
+_FILE, _CLIP, _LOOK, _WORDS = (Evidence, Undecoded), (Evidence,), (SafetyFinding,), (Wording,)
+
+
 def _of(*names: str) -> tuple[str, ...]:
     return tuple(f"quality.technical.{name}" for name in names)
 
@@ -58,14 +64,15 @@ def _of(*names: str) -> tuple[str, ...]:
 CHECKS: tuple[CheckRow, ...] = (
     CheckRow(
         CheckName.PLAYABLE,
+        _FILE,
         "every stream decodes, as long as the container says",
         technical.playable,
         _of("max_length_disagreement", "length_slack_frames", "max_decode_s"),
         _BY_LUCK,
-        undecoded=True,
     ),
     CheckRow(
         CheckName.RESOLUTION,
+        _CLIP,
         "it is as large as ordered, and of that shape, but for what models round",
         technical.resolution,
         _of("size_tolerance", "shape_tolerance"),
@@ -73,6 +80,7 @@ CHECKS: tuple[CheckRow, ...] = (
     ),
     CheckRow(
         CheckName.DURATION,
+        _CLIP,
         "by its frames' time stamps it is as long as ordered",
         technical.duration,
         ("routing.duration_tolerance",),
@@ -80,14 +88,15 @@ CHECKS: tuple[CheckRow, ...] = (
     ),
     CheckRow(
         CheckName.FILE_SIZE,
+        _FILE,
         "the file is no stub",
         technical.file_size,
         _of("min_bytes"),
         _BY_LUCK,
-        undecoded=True,
     ),
     CheckRow(
         CheckName.AUDIO,
+        _CLIP,
         "sound that was ordered is there, and heard",
         technical.audio,
         _of("silent_peak", "min_audio_share"),
@@ -95,6 +104,7 @@ CHECKS: tuple[CheckRow, ...] = (
     ),
     CheckRow(
         CheckName.BLACK,
+        _CLIP,
         "it is not black for long",
         technical.black,
         _of("black_luma", "black_pixels", "max_black_share"),
@@ -102,6 +112,7 @@ CHECKS: tuple[CheckRow, ...] = (
     ),
     CheckRow(
         CheckName.FROZEN,
+        _CLIP,
         "it does not stand still for long",
         technical.frozen,
         _of("frozen_luma", "frozen_run_s", "max_frozen_share"),
@@ -109,6 +120,7 @@ CHECKS: tuple[CheckRow, ...] = (
     ),
     CheckRow(
         CheckName.GARBLED,
+        _CLIP,
         "its pictures are no noise, and resemble one another",
         technical.garbled,
         _of("noisy_correlation", "jump_correlation", "max_garbled_share"),
@@ -116,9 +128,31 @@ CHECKS: tuple[CheckRow, ...] = (
     ),
     CheckRow(
         CheckName.SEAMS,
+        _CLIP,
         "segments of a shot go on where they meet",
         technical.seams,
         tuple(f"quality.seams.{name}" for name in ("jump_factor", "colour_corrected", "loudness_corrected_db")),
         _BY_LUCK,
     ),
+    CheckRow(
+        CheckName.SAFETY,
+        _LOOK,
+        "no classifier has seen anything that must not go public",
+        safety.answer,
+        ("quality.safety.frames", "quality.safety.every_s", "quality.safety.classifiers"),
+        _follows(Consequence.CORRECTED_PROMPT, Consequence.BLOCK),
+    ),
+    CheckRow(
+        CheckName.WORDING,
+        _WORDS,
+        "no rule finds anything in the brief's words",
+        wording.answer,
+        ("quality.risks",),
+        MappingProxyType({Gate.FINAL: Consequence.PERSON}),
+    ),
 )
+
+
+def ask(gate: Gate, subject: Evidence | Undecoded | SafetyFinding | Wording) -> tuple[Check, ...]:
+    """What every check of a gate that is about such a subject answers, in the table's order."""
+    return tuple(row.ask(subject, gate) for row in CHECKS if isinstance(subject, row.about) and gate in row.follows)

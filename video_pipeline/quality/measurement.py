@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import MAX_PIXELS, Stills, codec_of, main_video, open_guarded
+from video_pipeline.media import MAX_PIXELS, Watcher, codec_of, main_video, open_guarded
 from video_pipeline.policy import MeasurementThresholds
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class Measurement:
     jump_share: float = 0.0
 
 
-def measure(path: Path, thresholds: MeasurementThresholds, stills: Stills | None = None) -> Measurement:
-    """Decode every stream of `path` to its end, one frame in memory at a time; `stills` sees the frames too.
+def measure(path: Path, thresholds: MeasurementThresholds, watchers: Sequence[Watcher] = ()) -> Measurement:
+    """Decode every stream of `path` to its end, one frame in memory at a time; `watchers` see the frames too.
 
     Errors inside the streams are counted. Raises MediaError when the container cannot be opened at all, or has sound
     of more channels than can be looked at.
@@ -64,15 +64,15 @@ def measure(path: Path, thresholds: MeasurementThresholds, stills: Stills | None
                 result.audio_peak = max(result.audio_peak, _peak(frame))
             else:
                 pictures.add(frame)
-                if stills is not None:
-                    stills.see(frame)
+                for watcher in watchers:
+                    watcher.see(frame)
                 if time.monotonic() > deadline:
                     result.timed_out = True
                     break
     result.audio_s = max(heard_s.values(), default=0.0)
     pictures.finish(result)
-    if stills is not None:
-        stills.end()
+    for watcher in watchers:
+        watcher.end()
     return result
 
 

@@ -1,19 +1,70 @@
-"""The verdict on a finished clip: passed, rejected, or waiting for a person (Q1, Q6)."""
+"""What becomes of a clip that has been looked at: it goes on, is rejected, or waits for a person (Q1, Q2, Q6)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
 
 from video_pipeline.alerts import Notifier
-from video_pipeline.clips import ClipStatus, ReviewedClip, UpscaledClip
+from video_pipeline.briefs import Brief
+from video_pipeline.clips import ClipStatus, GeneratedClip, ReviewedClip, UpscaledClip
 from video_pipeline.ledger import Ledger, Mark, ReviewStage, ReviewState
 from video_pipeline.media import Stills
-from video_pipeline.policy import Policy
-from video_pipeline.quality.gate import check_clip
-from video_pipeline.quality.messages import clip_rejected, person_needed
-from video_pipeline.quality.verdict import ClipVerdict, Expectation
-from video_pipeline.storage import ObjectStore
+from video_pipeline.policy import Policy, QualityPolicy
+from video_pipeline.quality.checks import ask
+from video_pipeline.quality.gate import look_at, pass_gate
+from video_pipeline.quality.messages import cannot_look, clip_rejected, person_needed
+from video_pipeline.quality.verdict import (
+    Check,
+    CheckName,
+    ClipVerdict,
+    Consequence,
+    Expectation,
+    Gate,
+    SafetyFinding,
+    SafetyOutcome,
+)
+from video_pipeline.quality.wording import Wording, wording_of
+from video_pipeline.storage import ObjectStore, clip_key
+
+_STATUS = {
+    ReviewState.WAITING: ClipStatus.REVIEW,
+    ReviewState.APPROVED: ClipStatus.PASSED,
+    ReviewState.REJECTED: ClipStatus.REJECTED,
+}
 
 
-def review_stage(file_sha256: str) -> str:
-    """The name under which a person is asked about one very file: another file is asked about anew."""
-    return f"{ReviewStage.TECHNICAL} {file_sha256[:16]}"
+def review_stage(file_sha256: str, stage: ReviewStage = ReviewStage.TECHNICAL) -> str:
+    """The name under which a person is asked about one very file, or text: another one is asked about anew."""
+    return f"{stage} {file_sha256[:16]}"
+
+
+def review_raw(
+    ledger: Ledger,
+    store: ObjectStore,
+    notifier: Notifier,
+    clip: GeneratedClip,
+    verdicts: Sequence[Mapping[str, Any] | None],
+    policy: QualityPolicy,
+) -> GeneratedClip:
+    """Hold a raw clip back that a person has to look at, before anything is upscaled (Q2).
+
+    `verdicts` are the raw gate's on the files that the clip is made of, as the ledger keeps them. What could not be
+    measured then is measured now, of the clip.
+    """
+    told = [ClipVerdict.model_validate(verdict) for verdict in verdicts if verdict is not None]
+    failures = [check for verdict in told for check in verdict.failures]
+    stage = review_stage(clip.media_sha256 or "", ReviewStage.RAW)
+    if any(verdict.unmeasured for verdict in told):
+        with store.local_copy(clip.media_key or "") as path:
+            finding = look_at(path, policy)
+        failures = [check for check in ask(Gate.RAW, finding) if not check.passed]
+        _tell_unmeasured(notifier, clip.day, finding)
+    seen_at = f" Look at {store.url(clip.media_key or '')}"
+    state = _settled(ledger, notifier, clip.clip_id, stage, failures, seen_at)
+    if state is ReviewState.APPROVED:
+        return clip
+    reason = "; ".join(dict.fromkeys(check.message for check in failures))
+    return clip.model_copy(update={"status": _STATUS[state], "reason": reason})
 
 
 def review_clip(
@@ -21,17 +72,23 @@ def review_clip(
     store: ObjectStore,
     notifier: Notifier,
     clip: UpscaledClip,
+    brief: Brief | None,
     *,
     policy: Policy,
     stills: Stills | None = None,
 ) -> tuple[ReviewedClip, ClipVerdict | None]:
-    """Check the finished file against what was ordered; a person's word on it, once given, stands.
+    """Look at the finished file and at its brief's words; a person's word on either, once given, stands.
 
-    `stills` take pictures from the same decode. The verdict is None for a clip that has no file.
+    Without a `brief` nothing is published, and its words need nobody. `stills` take pictures from the same decode.
+    The verdict is None for a clip that has no file.
     """
     row = ReviewedClip(**clip.model_dump())
-    if clip.status is ClipStatus.REJECTED and clip.media_sha256:
-        _reject(ledger, notifier, clip, clip.media_sha256)
+    raw_stage = review_stage(clip.media_sha256 or "", ReviewStage.RAW)
+    on_raw = ledger.reviews.get(clip.clip_id, raw_stage)
+    if clip.status is ClipStatus.REJECTED and clip.media_sha256 and on_raw is None:
+        stage = review_stage(clip.media_sha256)
+        ledger.reviews.open(clip.clip_id, stage, clip.reason)
+        _reject(ledger, notifier, clip.clip_id, stage, clip.reason, "unusable")
     if clip.status is not ClipStatus.UPSCALED or clip.final_key is None:
         return row, None
     ledger.trails.mark(clip.clip_id, Mark.REVIEWING, unless=Mark.REVIEWED)
@@ -44,32 +101,91 @@ def review_clip(
         seam_faults=clip.seam_faults,
     )
     with store.local_copy(clip.final_key) as path:
-        verdict = check_clip(path, expected, policy.quality.technical, stills=stills)
+        verdict = pass_gate(path, expected, policy.quality, gate=Gate.FINAL, stills=stills)
+    wording = wording_of(brief, policy) if brief is not None else None
+    if wording is not None:
+        verdict = verdict.model_copy(update={"checks": (*verdict.checks, *ask(Gate.FINAL, wording))})
     ledger.trails.mark(clip.clip_id, Mark.REVIEWED, unless=Mark.REVIEWED)
-    if verdict.passed:
-        return row.model_copy(update={"status": ClipStatus.PASSED}), verdict
-    failed = tuple(check.name.value for check in verdict.failures)
+    row = row.model_copy(update=_seen(store, clip, verdict))
+    _tell_unmeasured(notifier, clip.day, verdict.safety)
+    of_file = [check for check in verdict.failures if check.name is not CheckName.WORDING]
+    if on_raw is not None and on_raw.state is ReviewState.APPROVED:
+        # Who has looked at the raw clip has seen all that there is to see.
+        of_file = [check for check in of_file if check.name is not CheckName.SAFETY]
+    states = [
+        _settled(ledger, notifier, clip.clip_id, review_stage(clip.final_sha256 or ""), of_file),
+        ask_about_words(ledger, notifier, clip.clip_id, wording) if wording is not None else ReviewState.APPROVED,
+    ]
+    worst = next(one for one in (ReviewState.REJECTED, ReviewState.WAITING, ReviewState.APPROVED) if one in states)
     reason = "; ".join(check.message for check in verdict.failures)
-    stage = review_stage(clip.final_sha256 or "")
-    if ledger.reviews.open(clip.clip_id, stage, reason):
-        notifier.notify(person_needed(clip.clip_id, stage, reason))
-    asked = ledger.reviews.get(clip.clip_id, stage)
-    status = {
-        ReviewState.WAITING: ClipStatus.REVIEW,
-        ReviewState.APPROVED: ClipStatus.PASSED,
-        ReviewState.REJECTED: ClipStatus.REJECTED,
-    }[asked.state if asked else ReviewState.WAITING]
-    return row.model_copy(update={"status": status, "reason": reason, "failed_checks": failed}), verdict
+    return row.model_copy(update={"status": _STATUS[worst], "reason": reason}), verdict
 
 
-def _reject(ledger: Ledger, notifier: Notifier, clip: UpscaledClip, media_sha256: str) -> None:
-    """Record that a generated file is of no use, so that the ledger knows that its clip ends here, and tell it.
+def ask_about_words(ledger: Ledger, notifier: Notifier, clip_id: str, wording: Wording) -> ReviewState:
+    """What a person says to a brief's words; approved where no rule finds anything in them."""
+    stage = review_stage(wording.sha256, ReviewStage.WORDING)
+    failures = [check for check in ask(Gate.FINAL, wording) if not check.passed]
+    return _settled(ledger, notifier, clip_id, stage, failures)
 
-    A person has nothing to decide: there is no finished file that could be approved.
+
+def _settled(
+    ledger: Ledger, notifier: Notifier, clip_id: str, stage: str, failures: Sequence[Check], seen_at: str = ""
+) -> ReviewState:
+    """What becomes of what failed those checks: by a person's word, or by the checks' own.
+
+    `seen_at` tells the person where it can be looked at.
     """
-    stage = review_stage(media_sha256)
-    ledger.reviews.open(clip.clip_id, stage, clip.reason)
-    asked = ledger.reviews.get(clip.clip_id, stage)
+    if not failures:
+        ledger.reviews.withdraw(clip_id, stage)
+        return ReviewState.APPROVED
+    reason = "; ".join(dict.fromkeys(check.message for check in failures)) + seen_at
+    if all(check.follows is Consequence.PERSON for check in failures):
+        return _asked(ledger, notifier, clip_id, stage, reason)
+    ledger.reviews.open(clip_id, stage, reason)
+    return _reject(ledger, notifier, clip_id, stage, reason, "unsafe")
+
+
+def _asked(ledger: Ledger, notifier: Notifier, clip_id: str, stage: str, reason: str) -> ReviewState:
+    """Ask a person, once a reason; what a person has said stands."""
+    known = ledger.reviews.get(clip_id, stage)
+    if known is not None and known.reason != reason:
+        # What is no longer true need not be answered.
+        ledger.reviews.withdraw(clip_id, stage)
+    if ledger.reviews.open(clip_id, stage, reason):
+        notifier.notify(person_needed(clip_id, stage, reason))
+    asked = ledger.reviews.get(clip_id, stage)
+    return asked.state if asked else ReviewState.WAITING
+
+
+def _reject(
+    ledger: Ledger, notifier: Notifier, clip_id: str, stage: str, reason: str, reason_code: str
+) -> ReviewState:
+    """Record that a file is of no use, so that the ledger knows that its clip ends here, and tell it.
+
+    A person has nothing to decide; one who had decided before is heard.
+    """
+    asked = ledger.reviews.get(clip_id, stage)
+    if asked is not None and asked.state is ReviewState.APPROVED:
+        return asked.state
     if asked is not None and asked.state is ReviewState.WAITING:
-        ledger.reviews.decide(clip.clip_id, stage, ReviewState.REJECTED, by="checks", reason_code="unusable")
-    notifier.notify(clip_rejected(clip.clip_id, stage, clip.reason))
+        ledger.reviews.decide(clip_id, stage, ReviewState.REJECTED, by="checks", reason_code=reason_code)
+    notifier.notify(clip_rejected(clip_id, stage, reason))
+    return ReviewState.REJECTED
+
+
+def _seen(store: ObjectStore, clip: UpscaledClip, verdict: ClipVerdict) -> dict[str, Any]:
+    """The verdict's columns of a clip's row; the verdict itself is kept beside the clip."""
+    key = clip_key(clip.day, clip.brief_id, "review", f"{(clip.final_sha256 or '')[:16]}.json")
+    document = verdict.model_dump_json(indent=1).encode()
+    kept = store.put_bytes(key, document, content_type="application/json", overwrite=True)
+    return {
+        "failed_checks": tuple(check.name.value for check in verdict.failures),
+        "safety": verdict.safety.outcome.value if verdict.safety else "",
+        "safety_score": verdict.safety.worst if verdict.safety else None,
+        "verdict_key": kept.key,
+    }
+
+
+def _tell_unmeasured(notifier: Notifier, day: date, finding: SafetyFinding | None) -> None:
+    if finding is not None and finding.outcome is SafetyOutcome.UNMEASURED:
+        notifier.notify(cannot_look(day, finding.reason))

@@ -35,12 +35,13 @@ class Undecoded:
 
 @dataclass(frozen=True)
 class Answer:
-    """A check's answer; the fields are those of `Check`."""
+    """A check's answer; the fields are those of `Check`. One that is `in_doubt` is a person's to give."""
 
     passed: bool
     measured: str
     expected: str
     message: str
+    in_doubt: bool = False
 
 
 def playable(clip: Evidence | Undecoded) -> Answer:

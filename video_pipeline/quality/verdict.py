@@ -37,6 +37,38 @@ class CheckName(StrEnum):
     FROZEN = "frozen"
     GARBLED = "garbled"
     SEAMS = "seams"
+    SAFETY = "safety"
+    WORDING = "wording"
+
+
+class SafetyOutcome(StrEnum):
+    """What the classifiers' scores come to. What could not be measured is never taken for safe."""
+
+    PASS = "pass"
+    PERSON = "a person"
+    BLOCK = "block"
+    UNMEASURED = "not measured"
+
+
+class Scored(_Data):
+    """What one classifier has said: (seconds, 0..1) of each frame that it saw; None where it gave no number."""
+
+    name: str
+    sha256: str
+    scores: tuple[tuple[float, float | None], ...]
+
+
+class SafetyFinding(_Data):
+    """Whether a clip may go public, why, and by whose word."""
+
+    outcome: SafetyOutcome
+    reason: str
+    classifiers: tuple[Scored, ...]
+
+    @property
+    def worst(self) -> float | None:
+        """The highest score of any frame; None where there is none."""
+        return max((at[1] for one in self.classifiers for at in one.scores if at[1] is not None), default=None)
 
 
 class Expectation(_Data):
@@ -71,9 +103,13 @@ class Check(_Data):
 
 
 class ClipVerdict(_Data):
-    """All checks of one file at one gate, in a fixed order. A file that cannot be decoded has no picture checks."""
+    """All checks of one file at one gate, in a fixed order. A file that cannot be decoded has no picture checks.
+
+    `safety` is what the classifiers have said; verdicts of earlier releases have none.
+    """
 
     checks: tuple[Check, ...]
+    safety: SafetyFinding | None = None
 
     @property
     def passed(self) -> bool:
@@ -84,6 +120,11 @@ class ClipVerdict(_Data):
     def failures(self) -> tuple[Check, ...]:
         """The checks that failed, in order."""
         return tuple(check for check in self.checks if not check.passed)
+
+    @property
+    def unmeasured(self) -> bool:
+        """Whether nobody has seen if the clip is safe."""
+        return self.safety is not None and self.safety.outcome is SafetyOutcome.UNMEASURED
 
     @property
     def useless(self) -> bool:

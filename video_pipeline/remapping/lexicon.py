@@ -267,6 +267,12 @@ def load_languages(folder: Path | None) -> dict[str, Language]:
     }
 
 
+def load_names(folder: Path | None) -> NamesData:
+    """The names alone. ConfigurationError as `load_languages`."""
+    [(place, document)] = _documents(folder, only=NAMES_FILE)
+    return _validated(NamesData, document, str(place))
+
+
 @dataclass(frozen=True)
 class _Place:
     stem: str
@@ -276,7 +282,7 @@ class _Place:
         return self.text
 
 
-def _documents(folder: Path | None) -> Iterator[tuple[_Place, dict[str, Any]]]:
+def _documents(folder: Path | None, only: str | None = None) -> Iterator[tuple[_Place, dict[str, Any]]]:
     packaged = {
         Path(file.name).stem: file
         for file in resources.files("video_pipeline.remapping").joinpath("lexicons").iterdir()
@@ -289,7 +295,7 @@ def _documents(folder: Path | None) -> Iterator[tuple[_Place, dict[str, Any]]]:
                 f"generation.remapping.lexicons is {folder}, which is not a folder: it holds a YAML file a language."
             )
         own = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-    for stem in sorted(packaged.keys() | own.keys()):
+    for stem in sorted(packaged.keys() | own.keys()) if only is None else [only]:
         base = _packaged(packaged[stem]) if stem in packaged else {}
         if stem not in own:
             yield _Place(stem, f"the packaged lexicon {stem}.yaml"), base

@@ -32,6 +32,7 @@ JOB_FAULTS = {
     "no_audio": "the audio asked for is missing",
     "unasked_audio": "the clip has audio that was not asked for",
     "black": "the picture is black",
+    "unsafe": "the picture is magenta, which stands for what must not go public; value: how much, 0..1 (1)",
     "frozen": "every frame is the first one",
     "garbled": "the picture is noise",
     "tiny_file": "the clip is compressed far below what can be looked at",

@@ -184,6 +184,10 @@ def _spoilt(frames: Iterator[np.ndarray], take: Take, faults: dict[str, float | 
         elif "frozen" in faults:
             still = chunk[:1] if still is None else still
             yield np.repeat(still, len(chunk), axis=0)
+        elif "unsafe" in faults:
+            # Nothing unsafe is ever drawn: it is magenta that a test's classifier is asked about.
+            tint = 0.7 * (1.0 if faults["unsafe"] is None else faults["unsafe"])
+            yield (chunk * (1 - tint) + tint * np.array([255, 0, 255])).astype(np.uint8)
         else:
             yield chunk
 
@@ -222,6 +226,8 @@ def _encoder_settings(faults: dict[str, float | None], *, scaled: bool) -> list[
         return ["-crf", str(_TINY_CRF)]
     if "black" in faults or "frozen" in faults:
         return ["-crf", "1", "-g", "1"]  # Predicted frames would shrink it to a file that is too small as well.
+    if "unsafe" in faults:
+        return ["-crf", "8"]  # What is left of the scene under the tint is soon too small as well.
     if "garbled" in faults:
         return ["-crf", "30"]
     return ["-crf", str(_SCALED_CRF if scaled else _CRF)]

@@ -21,7 +21,7 @@ DAILY_ASSETS = {
     "generation_plan": ("routing", {"storyboards": SAME, "routing_policy": None}),
     "generated_clips": ("generation", {"generation_plan": SAME}),
     "upscaled_clips": ("upscaling", {"generated_clips": SAME}),
-    "reviewed_clips": ("review", {"upscaled_clips": SAME}),
+    "reviewed_clips": ("review", {"upscaled_clips": SAME, "storyboards": SAME}),
     "publish_records": ("publishing", {"reviewed_clips": SAME, "storyboards": SAME}),
     "engagement": ("publishing", {"publish_records": (-13, 0)}),
     "vendor_bills": ("feedback", {"generated_clips": SAME}),

@@ -22,6 +22,7 @@ from video_pipeline.routing import Catalogue, ClipPlan, RoutingState, plan_day
 from video_pipeline.storage import ObjectStore
 from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import DAY, MAX_ATTEMPTS
+from video_pipeline_tests.quality.stand_in import with_stand_in
 
 _STAGES = count()
 _OPEN = (JobState.RESERVED, JobState.SUBMITTING, JobState.SUBMITTED, JobState.PROCESSING, JobState.UNKNOWN)
@@ -50,7 +51,8 @@ def quick(policy: Policy, *, ceiling_usd: str = "25", concurrency: int | None = 
             "probe_patience_s": 2.0,
         }
     )
-    return policy.model_copy(
+    # Tests that are about something else do not pay for a real classifier.
+    return with_stand_in(policy).model_copy(
         update={
             "breaker": breaker,
             "upscaling": policy.upscaling.model_copy(update={"usd_per_kwh": Decimal(0)}),

@@ -55,6 +55,10 @@ class Desk:
             ledger=ledger, store=self.store, platforms=self.platforms, notifier=Notifier([], ledger.alerts)
         )
 
+    @property
+    def notifier(self) -> Notifier:
+        return Notifier([], self.ledger.alerts)
+
     def publish(self, media: StoredObject, **request: Any) -> PublishRecord:
         return self.publisher().publish(
             request_of(media, **request), day=self.day, media_key=media.key, media_sha256=media.sha256

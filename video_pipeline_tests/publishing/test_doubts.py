@@ -12,6 +12,7 @@ from video_pipeline.cli import people
 from video_pipeline.errors import ConfigurationError, VideoPipelineError
 from video_pipeline.ledger import Lease, LeaseLost, Publication, PublicationState, ReviewState
 from video_pipeline.ledger.schema import publication_events
+from video_pipeline.policy import load_policy
 from video_pipeline.publishing import PublishRecord, publish_day
 from video_pipeline.publishing.platforms import (
     Failed,
@@ -211,7 +212,7 @@ def test_whatever_an_adapter_says_the_other_clips_go_on(
 
     def day() -> list[PublishRecord]:
         slow.answers = iter([Missing()])
-        return publish_day(desk.publisher(), desk.ledger, [clip], {clip.clip_id: brief})
+        return publish_day(desk.publisher(), desk.ledger, desk.notifier, [clip], {clip.clip_id: brief}, load_policy())
 
     def odd(*given: Any, **named: Any) -> Any:
         return _raise(answer) if isinstance(answer, Exception) else answer

@@ -11,6 +11,7 @@ from video_pipeline.briefs import Brief
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.errors import StorageError
 from video_pipeline.ledger import PublicationState, ReviewState, open_ledger
+from video_pipeline.policy import load_policy
 from video_pipeline.publishing import PLATFORMS, PublishRecord, PublishRequest, publish_day
 from video_pipeline.publishing.platforms import Before, Session, Status
 from video_pipeline.publishing.platforms.youtube import YouTubeShorts
@@ -252,7 +253,9 @@ def reviewed(desk: Desk, brief: Brief, status: ClipStatus = ClipStatus.PASSED) -
 
 def publish_all(desk: Desk, *clips: tuple[Brief, ReviewedClip]) -> list[PublishRecord]:
     briefs = {clip.clip_id: brief for brief, clip in clips}
-    return publish_day(desk.publisher(), desk.ledger, [clip for _, clip in clips], briefs)
+    return publish_day(
+        desk.publisher(), desk.ledger, desk.notifier, [clip for _, clip in clips], briefs, load_policy()
+    )
 
 
 def test_a_clip_goes_to_every_platform_that_its_brief_names(desk: Desk) -> None:

@@ -12,8 +12,9 @@ from video_pipeline.quality import review_clip
 from video_pipeline.storage import LocalStore
 from video_pipeline_tests.ledger.rows import a_job
 from video_pipeline_tests.quality.conftest import Make
+from video_pipeline_tests.quality.stand_in import with_stand_in
 
-_LOADED = load_policy()
+_LOADED = with_stand_in(load_policy())
 POLICY = _LOADED.model_copy(update={"routing": _LOADED.routing.model_copy(update={"delivered_short_side": 180})})
 DAY = date(2026, 11, 21)
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -30,7 +31,7 @@ def a_clip(**fields) -> UpscaledClip:
 
 
 def review(ledger: Ledger, store: LocalStore, clip: UpscaledClip) -> ClipStatus:
-    reviewed, _ = review_clip(ledger, store, Notifier([], ledger.alerts), clip, policy=POLICY)
+    reviewed, _ = review_clip(ledger, store, Notifier([], ledger.alerts), clip, None, policy=POLICY)
     return reviewed.status
 
 

@@ -334,7 +334,7 @@ def test_a_raw_clip_has_the_size_and_shape_that_its_model_rounds_to(make: Make, 
 def test_every_threshold_of_the_table_stands_in_the_policy():
     document = load_policy().model_dump()
     for row in CHECKS:
-        assert row.thresholds and set(row.follows) == set(Gate), row.name
+        assert row.thresholds and Gate.FINAL in row.follows, row.name
         for name in row.thresholds:
             section = document
             for part in name.split("."):

@@ -55,7 +55,7 @@ def test_stills_of_a_turned_clip_stand_upright(make: Make, tmp_path: Path):
 def test_stills_of_one_decode_with_the_checks_are_those_of_a_decode_of_their_own(make: Make):
     clip = make("three.mp4", THREE_COLOURS, length_s=3.0)
     beside, alone = sheet_stills(), sheet_stills()
-    check_clip(clip, Expectation(size=(160, 90), duration_s=3, audio=False), stills=beside)
+    check_clip(clip, Expectation(size=(160, 90), duration_s=3, audio=False), watchers=[beside])
     look_through(clip, alone)
     assert len(beside.pictures) == 3
     assert [picture.tobytes() for picture in beside.pictures] == [picture.tobytes() for picture in alone.pictures]
@@ -69,9 +69,9 @@ def test_stills_that_fail_leave_the_verdict_as_it_is(make: Make, monkeypatch: py
     def fails(*arguments: object, **options: object) -> list[float]:
         raise RuntimeError("no picture")
 
-    monkeypatch.setattr("video_pipeline.media.frames._upright", fails)
+    monkeypatch.setattr("video_pipeline.media.frames.upright", fails)
     for stills in (sheet_stills(), Stills(fails, side=9)):
-        assert check_clip(clip, expected, stills=stills) == verdict
+        assert check_clip(clip, expected, watchers=[stills]) == verdict
         assert isinstance(stills.error, RuntimeError) and stills.pictures == []
 
 

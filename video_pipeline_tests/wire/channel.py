@@ -9,6 +9,7 @@ from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Brief
 from video_pipeline.clips import ClipStatus, ReviewedClip
 from video_pipeline.ledger import Ledger, Publication
+from video_pipeline.policy import load_policy
 from video_pipeline.publishing import Platform, Publisher, publish_day
 from video_pipeline.storage import LocalStore
 from video_pipeline_tests.contract.edge import Edge
@@ -59,16 +60,17 @@ class Channel:
 
     def run(self) -> float:
         """One run over the day's clips; how long it took, in seconds."""
+        notifier = Notifier([], self.ledger.alerts)
         publisher = Publisher(
             ledger=self.ledger,
             store=self.store,
             platforms={self.name: self.platform},
-            notifier=Notifier([], self.ledger.alerts),
+            notifier=notifier,
         )
         briefs = {f"{self.day}/{brief.brief_id}": brief for brief in map(self._brief, self.titles)}
         clips = [self._clip(brief) for brief in briefs.values()]
         begun = time.monotonic()
-        publish_day(publisher, self.ledger, clips, briefs)
+        publish_day(publisher, self.ledger, notifier, clips, briefs, load_policy())
         return time.monotonic() - begun
 
     def _brief(self, title: str) -> Brief:

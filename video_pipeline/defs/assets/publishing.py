@@ -12,6 +12,7 @@ from video_pipeline.defs.pools import PLATFORM_API
 from video_pipeline.defs.resources import Platforms
 from video_pipeline.defs.tables import table_asset
 from video_pipeline.ledger import Ledger, PublicationState, What
+from video_pipeline.policy import Policy
 from video_pipeline.publishing import Engagement, Publisher, PublishRecord, collect_engagement, publish_day
 from video_pipeline.storage import ObjectStore
 
@@ -26,6 +27,7 @@ def publish_records(
     store: dg.ResourceParam[ObjectStore],
     platforms: dg.ResourceParam[Platforms],
     notifier: dg.ResourceParam[Notifier],
+    policy: dg.ResourceParam[Policy],
     reviewed_clips: list[ReviewedClip],
     storyboards: list[Storyboard],
 ) -> dg.MaterializeResult[list]:
@@ -40,7 +42,7 @@ def publish_records(
         ),
     )
     briefs = {board.clip_id: board.brief for board in storyboards}
-    records = publish_day(publisher, ledger, reviewed_clips, briefs)
+    records = publish_day(publisher, ledger, notifier, reviewed_clips, briefs, policy)
     causes = ledger.waits.causes(day_of(context.partition_key), What.PUBLICATION)
     count = {state.value: sum(record.state is state for record in records) for state in PublicationState}
     links = [markdown.link(f"{record.clip_id} on {record.platform}", record.url) for record in records if record.url]

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from video_pipeline.alerts import Notifier
+from video_pipeline.briefs import Storyboard
 from video_pipeline.clips import ClipStatus, ReviewedClip, UpscaledClip
 from video_pipeline.defs import markdown
 from video_pipeline.defs.beside import Beside, listed
@@ -25,11 +26,13 @@ def reviewed_clips(
     policy: dg.ResourceParam[Policy],
     notifier: dg.ResourceParam[Notifier],
     upscaled_clips: list[UpscaledClip],
+    storyboards: list[Storyboard],
 ):
     """Passed, rejected or waiting for a person; a bad clip is data and never fails the partition."""
     beside = Beside(context)
     day = day_of(context.partition_key)
     gallery = beside.made("the contact sheet", DayGallery, store, day=day, clips=len(upscaled_clips))
+    briefs = {board.clip_id: board.brief for board in storyboards}
     clips: list[ReviewedClip] = []
     verdicts: list[ClipVerdict] = []
     for clip in upscaled_clips:
@@ -40,6 +43,7 @@ def reviewed_clips(
             store,
             notifier,
             clip,
+            briefs.get(clip.clip_id),
             policy=policy,
             stills=stills,
         )
