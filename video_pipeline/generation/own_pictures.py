@@ -19,7 +19,7 @@ STORED = "store:"
 """What the address of a frame in our store begins with; its key follows."""
 # As much of a reference as any model looks at, and little enough for what vendors take of a picture in a request.
 _LONGEST_SIDE, _REFERENCE_QUALITY = 1280, 90
-# Runway takes data URIs of 5 MB, and vendors repeat them in their histories. A JPEG of this quality loses less of a
+# Vendors take data URIs of 5 MB and more, and repeat them in their histories. A JPEG of this quality loses less of a
 # frame than the video's own coding has lost before.
 _LARGEST_PNG, _FRAME_QUALITY = 500_000, 95
 

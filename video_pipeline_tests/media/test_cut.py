@@ -9,7 +9,8 @@ import pytest
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media import cut, probe, run_ffmpeg, stitch
-from video_pipeline.quality.measurement import MeasurementThresholds, measure
+from video_pipeline.policy import load_policy
+from video_pipeline.quality.measurement import measure
 from video_pipeline_tests.media.clips import render, without_a_codec
 from video_pipeline_tests.media.conftest import Make
 
@@ -149,4 +150,4 @@ def test_of_two_sound_tracks_the_one_that_can_be_decoded_is_heard(tmp_path: Path
     stitch([source, source], tmp_path / "joined.mp4", size=(64, 36), rate=Fraction(25), with_audio=True)
     for path, length_s in ((tmp_path / "cut.mp4", 0.2), (tmp_path / "joined.mp4", 0.48)):
         assert _sound_end_s(path) == pytest.approx(length_s, abs=0.03)
-    assert measure(source, MeasurementThresholds()).audio_peak > 0.05
+    assert measure(source, load_policy().quality.technical).audio_peak > 0.05
