@@ -258,6 +258,24 @@ def test_any_past_day_can_be_materialised(house: House, day: str) -> None:
     assert (fact.status, fact.cached) == (ClipStatus.PASSED, True)
 
 
+def test_without_the_classifiers_file_nothing_is_upscaled_or_published_and_an_alert_says_why(house: House) -> None:
+    day = (DAY - timedelta(days=2)).isoformat()
+    blind = {"quality": {"safety": {"classifiers": {"open_nsfw": {"path": "gone.onnx"}}}}}
+    before = len(sandbox_books(house.services.sandbox.base_url)["videos"])
+    drop(house.inbox, DAY.fromisoformat(day), a_brief("unseen"))
+    house.run("production_day", day, blind)
+    (held,) = house.rows("reviewed_clips", day, ReviewedClip)
+    assert (held.status, held.final_key) == (ClipStatus.REVIEW, None)
+    assert len(sandbox_books(house.services.sandbox.base_url)["videos"]) == before
+    told = {alert["title"]: alert["text"] for alert in house.services.ledger.alerts.latest()}
+    assert "gone.onnx cannot be read" in told["Clips cannot be looked at"]
+    # Mended, the day goes on by itself.
+    house.run("production_day", day)
+    (seen,) = house.rows("reviewed_clips", day, ReviewedClip)
+    assert (seen.status, seen.safety, seen.attempts) == (ClipStatus.PASSED, "pass", 1)
+    assert len(sandbox_books(house.services.sandbox.base_url)["videos"]) == before + 1
+
+
 @pytest.fixture(scope="module")
 def quiet_house(new_house: NewHouse) -> Iterator[House]:
     """A live pipeline with a provider's key and no briefs: there are no examples, and nobody to call."""
