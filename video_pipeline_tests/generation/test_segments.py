@@ -129,6 +129,14 @@ def test_after_a_refusal_the_frame_is_not_sent_again(stage: Stage) -> None:
     assert first.state is JobState.ACCEPTED
 
 
+def test_a_lost_submit_is_found_by_the_frame_that_was_sent(stage: Stage) -> None:
+    stage.edge.fault("drop_after_accept", match="Part 2 of 2")
+    stage.edge.fault("listing_lag", match="Part 2 of 2", value=0.05)
+    clip = stage.one(LONG)
+    assert (clip.status, len(stage.requests)) == (ClipStatus.GENERATED, 2)
+    assert [job.attempt for job in stage.jobs()] == [0, 0]
+
+
 def test_only_what_is_not_bought_yet_is_planned_anew_for_another_frame(stage: Stage) -> None:
     [plan] = stage.plan(LONG)
     older = _reserved(stage, plan, "store:frames/another.png")
