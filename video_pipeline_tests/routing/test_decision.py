@@ -250,7 +250,8 @@ def test_a_demoted_model_serves_only_what_no_other_of_its_tier_can(policy: Polic
                 too_long = other.durations.rendered(shot.duration_s, within=policy.routing.round_within) is None
                 silent = decision.audio and not other.offers_audio
                 misshapen = brief.orientation not in other.orientations
-                assert other.model in demoted or too_long or silent or misshapen
+                unable = too_long or silent or misshapen or not other.suits(shot.kind)
+                assert other.model in demoted or unable
 
 
 @given(brief=BRIEFS, catalogue=CATALOGUES, demoted=st.frozensets(st.sampled_from(_MODELS)))
