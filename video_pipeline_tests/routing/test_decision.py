@@ -275,7 +275,7 @@ def test_the_cheapest_adequate_model_serves_an_ordinary_shot(policy: Policy, san
         for other in sandbox_catalogue.models:
             if decision.tier not in other.tier.cheaper and decision.tier is not other.tier:
                 continue
-            if other.fidelity[shot.kind] >= needed:
+            if other.suits(shot.kind) and other.fidelity[shot.kind] >= needed:
                 assert _usd_per_accepted(chosen, decision, state) <= _usd_per_accepted(other, decision, state) + 1e-12
 
 
