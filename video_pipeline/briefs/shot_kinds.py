@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, cast
@@ -18,8 +19,18 @@ def kind_of(prompt: str) -> ShotKind:
 
     What moves and what is wide come before what is sold: that is what is hard to render.
     """
+    return _kind(prompt, _patterns())
+
+
+def earlier_kind_of(prompt: str) -> ShotKind:
+    """The kind that earlier releases told, which knew English alone and no product shots."""
+    kind = _kind(prompt, _patterns(("en",)))
+    return ShotKind.DEFAULT if kind is ShotKind.PRODUCT else kind
+
+
+def _kind(prompt: str, patterns: Mapping[str, re.Pattern[str]]) -> ShotKind:
     text = unicodedata.normalize("NFC", prompt)
-    told = {name for name, words in _patterns().items() if words.search(text)}
+    told = {name for name, words in patterns.items() if words.search(text)}
     if {"close", "people"} <= told:
         return ShotKind.EMOTIONAL_CLOSE_UP
     if "action" in told:
@@ -32,13 +43,13 @@ def kind_of(prompt: str) -> ShotKind:
 
 
 @cache
-def _patterns() -> dict[str, re.Pattern[str]]:
-    """What finds a word of a list, whatever the language, by the list's name."""
+def _patterns(only: tuple[str, ...] = ()) -> dict[str, re.Pattern[str]]:
+    """What finds a word of a list by the list's name: in whatever language, or in these `only`."""
     text = resources.files("video_pipeline.briefs").joinpath("shot_kinds.yaml").read_text(encoding="utf-8")
     # All words are text, `no` and `on` as well.
     languages = cast("dict[str, dict[str, list[str]]]", yaml.load(text, Loader=_loader()))
     lists: dict[str, list[str]] = {}
-    for words_of in languages.values():
+    for words_of in (languages[name] for name in only or languages):
         for name, words in words_of.items():
             lists.setdefault(name, []).extend(words)
     return {name: re.compile("|".join(map(_found, words)), re.IGNORECASE) for name, words in lists.items()}

@@ -13,7 +13,7 @@ from video_pipeline.briefs.bibles import CHARACTERS, NO_BIBLES, SCENES, Bible, B
 from video_pipeline.briefs.brief import Brief, Presenter, Quality, Shot, ShotKind, clip_id_of
 from video_pipeline.briefs.broll import BrollPlanner
 from video_pipeline.briefs.prompts import PromptPart, joined, prompt_parts
-from video_pipeline.briefs.shot_kinds import kind_of
+from video_pipeline.briefs.shot_kinds import earlier_kind_of, kind_of
 from video_pipeline.briefs.speech import spoken_s
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.orders import Orientation
@@ -62,8 +62,8 @@ class StoryboardShot(BaseModel):
     `broll` is the author's. Without any, `planned` has what was made for a shot that may be refused, and `risk` says
     why it may be. A shot over the cap is rendered in segments: this is number `segment`, from 0 on, of `segments`.
     Of a shot that uses bibles, `parts` is what the prompt is made of, and `references` are the pictures, the first
-    ones first to be sent.
-    A talking one has the `script`, whole, and is as long as that is estimated to take.
+    ones first to be sent. A talking one has the `script`, whole, and is as long as that is estimated to take.
+    `bought_as` is the kind that earlier releases took it for, where that is another one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -80,14 +80,14 @@ class StoryboardShot(BaseModel):
     references: tuple[Reference, ...] = ()
     segment: int = 0
     segments: int = 1
+    script: str | None = None
+    presenter: Presenter | None = None
+    bought_as: ShotKind | None = None
 
     @property
     def substitutes(self) -> tuple[str, ...]:
         """The prompts that can stand in for the shot, in the order in which they are sent."""
         return self.broll or self.planned
-
-    script: str | None = None
-    presenter: Presenter | None = None
 
 
 class Storyboard(BaseModel):
@@ -121,8 +121,8 @@ class Storyboard(BaseModel):
         parts = (
             prompt,
             f"{shot.duration_s:.3f}",
-            # Before there were product shots, theirs were default ones, and may have been bought as such.
-            ShotKind.DEFAULT if shot.kind is ShotKind.PRODUCT else shot.kind,
+            # What an earlier release has bought is found, whatever that took it for.
+            shot.bought_as or shot.kind,
             self.brief.orientation,
             str(self.brief.native_audio),
             self.brief.quality,
@@ -196,6 +196,7 @@ def _pieces(
             told = prompt_parts(_own(shot.prompt, part, parts), cast, brief.bible, scene, audio=brief.native_audio)
             prompt = joined(told)
             kind = ShotKind.TALKING if shot.script else shot.kind or kind_of(shot.prompt)
+            earlier = kind if shot.script or shot.kind else earlier_kind_of(shot.prompt)
             own = shot.broll or brief.broll
             # Nothing stands in for what is said.
             risk = broll.risk(prompt, kind) if broll and not shot.script else ""
@@ -217,6 +218,7 @@ def _pieces(
                     segments=parts,
                     script=shot.script,
                     presenter=(shot.presenter or brief.presenter) if shot.script else None,
+                    bought_as=None if earlier is kind else earlier,
                 )
             )
     return tuple(pieces)

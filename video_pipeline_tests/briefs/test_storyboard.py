@@ -153,11 +153,28 @@ def test_the_words_of_a_prompt_tell_the_kind_of_shot(prompt: str, kind: ShotKind
     assert kind_of(prompt) is kind
 
 
-def test_a_product_shot_is_the_shot_that_it_was_before_there_were_any():
-    board = storyboard_of(a_brief(), DAY, cap_s=15)
-    shot = board.shots[0].model_copy(update={"kind": ShotKind.PRODUCT})
-    assert board.shots[0].kind is ShotKind.DEFAULT
-    assert board.shot_sha256(shot) == board.shot_sha256(board.shots[0])
+@pytest.mark.parametrize(
+    ("prompt", "kind", "earlier"),
+    [
+        ("Product shot of a perfume bottle", ShotKind.PRODUCT, ShotKind.DEFAULT),
+        ("Ein Mann rennt über das Feld", ShotKind.ACTION, ShotKind.DEFAULT),
+        ("Product shot of a running man", ShotKind.ACTION, ShotKind.ACTION),
+        ("A river", ShotKind.DEFAULT, ShotKind.DEFAULT),
+    ],
+)
+def test_a_shot_whose_kind_is_known_better_now_is_the_shot_that_was_bought(
+    prompt: str, kind: ShotKind, earlier: ShotKind
+):
+    board = storyboard_of(a_brief(prompt=prompt), DAY, cap_s=15)
+    [shot] = board.shots
+    assert shot.kind is kind
+    as_before = shot.model_copy(update={"kind": earlier, "bought_as": None})
+    assert board.shot_sha256(shot) == board.shot_sha256(as_before)
+    # What an author says is another shot than what was told before.
+    if kind is not earlier:
+        shots = [{"prompt": prompt, "duration_s": shot.duration_s, "kind": kind}]
+        given = storyboard_of(a_brief(prompt=None, duration_s=None, shots=shots), DAY, cap_s=15)
+        assert given.shot_sha256(given.shots[0]) != board.shot_sha256(shot)
 
 
 def test_a_kind_that_the_brief_gives_is_kept():
