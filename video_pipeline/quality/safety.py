@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 _LOG = logging.getLogger(__name__)
+# Of a file that plays for less than this share of its stated length, too little is seen to say that it is safe.
+_LEAST_SHOWN = 0.75
 
 
 def answer(finding: SafetyFinding) -> Answer:
@@ -57,8 +59,10 @@ class Look:
     def begin(self, video: VideoStream) -> None:
         """Say what comes."""
         self._video = video
-        # The first and the last frame are looked at as well, so that n frames lie n - 1 steps apart.
-        self._every_s = min(self._policy.every_s, video.duration_s / max(1, self._policy.frames - 1))
+        # The first and the last frame are looked at as well, so that n frames lie n - 1 steps apart. Some of what the
+        # container says may be missing.
+        shown_s = _LEAST_SHOWN * video.duration_s
+        self._every_s = min(self._policy.every_s, shown_s / max(1, self._policy.frames - 1))
         try:
             for name, one in self._policy.in_use.items():
                 self._classifiers[name] = load_classifier(one)

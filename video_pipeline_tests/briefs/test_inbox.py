@@ -170,7 +170,7 @@ def test_a_document_that_unfolds_without_end_is_quarantined_and_not_unfolded(tmp
         ({"visual_complexity": 1.5}, "visual_complexity: Input should be less than or equal to 1"),
         ({"mood": "cosy"}, "mood: Extra inputs are not permitted"),
         ({"model": "veo"}, "model: Extra inputs are not permitted"),
-        ({"prompt": None}, "a prompt or a list of shots is needed"),
+        ({"prompt": None}, "a prompt, a script or a list of shots is needed"),
         ({"prompt": "   "}, "prompt: String should have at least 1 character"),
         ({"shots": [{"prompt": "x", "duration_s": 2}]}, "give either a prompt or shots, not both"),
         (

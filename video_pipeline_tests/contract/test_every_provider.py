@@ -34,7 +34,8 @@ from video_pipeline_tests.contract.edge import Edge
 from video_pipeline_tests.contract.orders import job_of
 from video_pipeline_tests.contract.vendors import TALKING, brief_for, offered_by
 
-NAMES = sorted(PROVIDERS)
+# One renders in this process, and speaks no wire.
+NAMES = sorted(set(PROVIDERS) - {"diffusers"})
 Vendor = ProviderVendor[Any, Any]
 # One renders what a workflow says: nothing is sold, moderated, named by model or signed with a key there.
 WORKFLOWS = "comfyui"

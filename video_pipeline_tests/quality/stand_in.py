@@ -16,7 +16,7 @@ MAGENTA = ClassifierPolicy(
     fit="squash",
     layout="nhwc",
     unsafe=(0,),
-    person_from=0.3,
+    person_from=0.45,
     block_from=0.8,
 )
 

@@ -4,19 +4,21 @@ import hashlib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from video_pipeline.errors import ConfigurationError
-from video_pipeline.media import frames_at
+from video_pipeline.media import frames_at, probe
 from video_pipeline.policy import ClassifierPolicy, load_policy
 from video_pipeline.quality import Consequence, Expectation, Gate, pass_gate
 from video_pipeline.quality.classifiers import Classifier, load_classifier
-from video_pipeline.quality.safety import judged
+from video_pipeline.quality.safety import Look, judged
 from video_pipeline.quality.verdict import ClipVerdict, SafetyOutcome
 from video_pipeline_tests.quality.conftest import Make
 from video_pipeline_tests.quality.stand_in import MAGENTA, with_classifiers, with_stand_in
@@ -75,6 +77,20 @@ def test_one_bad_second_of_a_long_clip_is_seen(make: Make) -> None:
     times = [at_s for at_s, _ in seen.scores]
     assert times[0] == 0 and times[-1] == pytest.approx(11.875)
     assert max(later - earlier for earlier, later in itertools.pairwise(times)) <= POLICY.quality.safety.every_s
+
+
+@pytest.mark.parametrize(("said_s", "outcome"), [(1.25, SafetyOutcome.PASS), (4.0, SafetyOutcome.UNMEASURED)])
+def test_what_plays_a_little_shorter_than_it_says_is_seen_enough(make: Make, said_s: float, outcome) -> None:
+    path = make("short.mp4", "-f", "lavfi", CALM, audio=None, length_s=1.0)
+    video = probe(path).video
+    assert video is not None
+    look = Look(with_stand_in(POLICY).quality.safety)
+    look.begin(replace(video, duration_s=said_s))
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            look.see(frame)
+    look.end()
+    assert look.finding.outcome is outcome
 
 
 def test_a_second_opinion_is_never_outvoted(make: Make) -> None:

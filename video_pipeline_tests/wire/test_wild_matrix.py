@@ -24,17 +24,24 @@ from video_pipeline.generation.providers import NotAccepted, SubmitUnknown, Unde
 from video_pipeline.generation.providers.fal import FalProvider
 from video_pipeline.ledger import Job, JobKind
 from video_pipeline.policy import Policy
-from video_pipeline.publishing.platforms import Missing, UploadInterrupted
-from video_pipeline.publishing.platforms import youtube as adapter
+from video_pipeline.publishing.platforms import (
+    Missing,
+    Session,
+    UploadInterrupted,
+    UploadRefused,
+    instagram,
+    youtube,
+)
+from video_pipeline.publishing.platforms.instagram import InstagramReels
 from video_pipeline.publishing.platforms.youtube import YouTubeShorts
 from video_pipeline.publishing.rules import PublishRequest
 from video_pipeline.routing import Catalogue
 from video_pipeline_tests.contract.answering import Answering as Stranger
-from video_pipeline_tests.contract.edge import Edge
+from video_pipeline_tests.contract.edge import Edge, wait_for
 from video_pipeline_tests.contract.orders import brief_of, job_of
 from video_pipeline_tests.wire import answers as wild
 from video_pipeline_tests.wire.canaries import held_in
-from video_pipeline_tests.wire.conftest import CANARIES, CLIENT_SECRET, FAL_KEY, REFRESH_TOKEN, behind
+from video_pipeline_tests.wire.conftest import CANARIES, CLIENT_SECRET, FAL_KEY, GRAPH_TOKEN, REFRESH_TOKEN, behind
 from video_pipeline_tests.wire.proxy import Answering, Call, Proxy, Rule
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -68,6 +75,9 @@ _GOOD: dict[Call, dict[str, Any]] = {
     Call.ASK: {"id": "a-video"},
     Call.METRICS: {"items": []},
     Call.ANALYTICS: {"columnHeaders": [], "rows": []},
+    Call.LIMIT: {"data": [{"quota_usage": 0, "config": {"quota_total": 50}}]},
+    Call.PUBLISH: {"id": "a-reel"},
+    Call.LATEST: {"data": []},
 }
 """What must be in the answer to a question, at least."""
 
@@ -145,6 +155,8 @@ _EXCEPTIONS: dict[tuple[Call, str], tuple[str, str]] = {
     (Call.SUBMIT, "echo 400"): ("not accepted, as nobody documents", "a sentence is believed if the history agrees"),
     (Call.SEND, "308"): ("missing", "so a session says that it has not got everything"),
     (Call.ASK, "308"): ("missing", "so a session says that it has not got everything"),
+    (Call.LIMIT, "echo 200"): ("refused for now", "it is an error in Meta's own form, and is asked again"),
+    (Call.LATEST, "echo 200"): ("refused for now", "it is an error in Meta's own form, and is asked again"),
 }
 # In the words of the question: a cancel is never an end, and where Analytics fails public numbers are kept.
 _UNDECIDED = {Call.SUBMIT: {"unknown"}, Call.CANCEL: {"said"}, Call.ANALYTICS: {"undecided", "no numbers"}}
@@ -157,6 +169,7 @@ class Questions:
         self._proxy, self._edge, self._job, self._folder = proxy, behind(proxy, edge), job, folder
         self._channel = self._youtube("a-client")
         (folder / "film.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42")
+        ready = self._processed(edge.instagram(), folder / "film.mp4")
         self.asked: dict[Call, Callable[[str], str]] = {
             Call.SUBMIT: self._submit,
             Call.STATUS: lambda name: self._fal(lambda fal: fal.poll(self._bought(name))),
@@ -172,6 +185,9 @@ class Questions:
             Call.ASK: lambda name: self._to(lambda: self._channel.status(self._session(name))),
             Call.METRICS: lambda name: self._to(lambda: self._channel.metrics([name])),
             Call.ANALYTICS: lambda name: self._to(lambda: self._channel.metrics([name])),
+            Call.LIMIT: lambda name: self._to(lambda: self._reels(name).open_session(_request(name))),
+            Call.PUBLISH: lambda name: self._to(lambda: self._reels(name).send(ready, folder / "film.mp4")),
+            Call.LATEST: lambda name: self._to(lambda: self._reels(name).status(ready | {"container": "17"})),
         }
 
     def _fal(self, ask: Callable[[FalProvider], Any], edge: Edge | None = None) -> str:
@@ -195,6 +211,8 @@ class Questions:
             said = ask()
         except UploadInterrupted as error:
             return f"undecided{_told(error)}"
+        except UploadRefused as error:
+            return f"refused {'for good' if error.lasting else 'for now'}{_told(error)}"
         return {Missing(): "missing"}.get(said, f"{said}") if said else "no numbers"
 
     def _submit(self, name: str) -> str:
@@ -227,6 +245,17 @@ class Questions:
 
     def _youtube(self, client_id: str) -> YouTubeShorts:
         return self._edge.youtube(client_id=client_id, client_secret=CLIENT_SECRET, refresh_token=REFRESH_TOKEN)
+
+    def _reels(self, user_id: str) -> InstagramReels:
+        return self._edge.instagram(access_token=GRAPH_TOKEN, user_id=user_id)
+
+    @staticmethod
+    def _processed(reels: InstagramReels, film: Path) -> Session:
+        """A container that lacks nothing but the word to publish."""
+        session = reels.open_session(_request("a reel"))
+        reels.send(session, film)
+        wait_for(lambda: reels.status(session) == Missing())
+        return session
 
     def _session(self, name: str) -> dict[str, Any]:
         return {"url": f"{self._proxy.base_url}/youtube/upload/youtube/v3/videos?upload_id={name}", "size_bytes": 12}
@@ -276,7 +305,8 @@ def test_every_question_has_every_kind_of_wild_answer(questions: Questions) -> N
 def test_no_wild_answer_decides_anything(
     questions: Questions, proxy: Proxy, stranger: Stranger, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapter, "_RETRIES_S", ())
+    for platform in (youtube, instagram):
+        monkeypatch.setattr(platform, "_RETRIES_S", ())
     stranger.asked.clear()
     cells = [
         Cell(call, kind, name, answer, str(uuid.uuid4()))
