@@ -1,11 +1,11 @@
 """What routing chooses from: the question that a shot is, and a model with the size that serves it at least cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 
 from video_pipeline.briefs import Brief, Quality, StoryboardShot
-from video_pipeline.policy import RoutingThresholds
+from video_pipeline.policy import Levers, RoutingThresholds
 from video_pipeline.routing.catalogue import Catalogue, Model, Resolution, Tier
 from video_pipeline.routing.decision import FREE, Given
 from video_pipeline.routing.lengths import Length
@@ -63,7 +63,11 @@ class Serving:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of the tree: who is to serve a shot of a brief in a tier, under what is in force."""
+    """What is asked of the tree: who is to serve a shot of a brief in a tier, under what is in force.
+
+    `known` are the sizes of models that were found for it, and for what was asked on the way to its answer: the same
+    shot in another tier, as a shot of another kind, or with a lever off.
+    """
 
     shot: StoryboardShot
     brief: Brief
@@ -72,6 +76,7 @@ class Question:
     policy: RoutingThresholds
     state: RoutingState
     given: Given = FREE
+    known: dict[tuple[str, str, bool, Levers], Option] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -181,7 +186,13 @@ def cheapest_size(model: Model, asked: Question) -> Option:
     Its upscaling counts, but a larger size at the same price is the better picture for a trifle of electricity. With
     that lever off it is the size that needs least upscaling.
     """
+    key = (model.model, asked.shot.kind.value, asked.with_audio, asked.policy.levers)
+    if key not in asked.known:
+        asked.known[key] = _cheapest_size(model, asked)
+    return asked.known[key]
 
+
+def _cheapest_size(model: Model, asked: Question) -> Option:
     shot, brief, policy, state = asked.shot, asked.brief, asked.policy, asked.state
 
     def bought(resolution: Resolution) -> tuple[Decimal, Length]:
