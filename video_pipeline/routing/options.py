@@ -76,7 +76,9 @@ class Question:
     policy: RoutingThresholds
     state: RoutingState
     given: Given = FREE
-    known: dict[tuple[str, str, bool, Levers], Option] = field(default_factory=dict, compare=False, repr=False)
+    known: dict[tuple[str, str, bool, Levers], Option] = field(
+        default_factory=dict[tuple[str, str, bool, Levers], Option], compare=False, repr=False
+    )
 
     @classmethod
     def of(
