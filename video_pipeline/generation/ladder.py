@@ -309,10 +309,12 @@ def _after_rejection(history: Sequence[Job], policy: GenerationPolicy) -> Step:
     names = ", ".join(check["name"] for check in failed)
     reason = f"the clip failed its quality checks: {names or 'see the verdict'}"
     again = _again(history, reason)
-    # What a damaged file shows says nothing of the words. Verdicts of earlier releases do not say what follows.
-    by_words = all(check.get("follows") == Consequence.CORRECTED_PROMPT for check in failed)
+    # What a damaged file shows says nothing of the words, but where it is unsafe. Verdicts of earlier releases do not
+    # say what follows.
+    mended = [check["name"] for check in failed if check.get("follows") == Consequence.CORRECTED_PROMPT]
+    by_words = len(mended) == len(failed) or CheckName.SAFETY in mended
     sent = next(job.order for job in reversed(history) if job.order.asked == again.prompt)
-    prompt = _corrected(sent, [check["name"] for check in failed], policy)
+    prompt = _corrected(sent, mended, policy)
     if not by_words or prompt == again.prompt:
         return again
     # A picture is bought anew, and what it was to show is in its own words.

@@ -9,7 +9,7 @@ import pytest
 from video_pipeline.alerts import Notifier
 from video_pipeline.clips import ClipStatus, GeneratedClip, ReviewedClip, UpscaledClip
 from video_pipeline.ledger import JobState, ReviewState, What
-from video_pipeline.policy import Policy
+from video_pipeline.policy import Policy, QualityPolicy
 from video_pipeline.quality import review_clip
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.generation.stage import Stage
@@ -47,6 +47,11 @@ def safety_of(verdict: Any) -> str:
     return verdict["safety"]["outcome"]
 
 
+def _with_least_bytes(policy: Policy, least: int) -> QualityPolicy:
+    technical = policy.quality.technical.model_copy(update={"min_bytes": least})
+    return policy.quality.model_copy(update={"technical": technical})
+
+
 def test_an_unsafe_clip_is_asked_for_in_softer_words_and_passes(stage: Stage) -> None:
     stage.edge.fault("unsafe")
     clip = stage.one(brief_of(SWIMMING))
@@ -57,6 +62,16 @@ def test_an_unsafe_clip_is_asked_for_in_softer_words_and_passes(stage: Stage) ->
     assert SWIMMING not in made.order.prompt
     assert "safety" in made.reason
     assert stage.ledger.reviews.waiting() == []
+
+
+def test_an_unsafe_clip_that_is_also_no_good_file_is_asked_for_in_softer_words_too(stage: Stage) -> None:
+    stage.policy = stage.policy.model_copy(update={"quality": _with_least_bytes(stage.policy, 10**7)})
+    stage.edge.fault("unsafe")
+    stage.one(brief_of(SWIMMING))
+    first, second, *_ = stage.jobs()
+    failed = {check["name"] for check in (first.verdict or {})["checks"] if not check["passed"]}
+    assert failed == {"file_size", "safety"}
+    assert second.strategy == "corrected_prompt" and second.order.prompt != first.order.prompt
 
 
 def test_a_clip_that_stays_unsafe_is_never_handed_on(stage: Stage) -> None:

@@ -247,8 +247,9 @@ def test_a_brief_that_arrives_later_is_added_to_the_day(house: House) -> None:
     assert_books_agree(house.services.ledger, house.services.sandbox.base_url)
 
 
-@pytest.mark.parametrize("day", ["2026-01-01", (DAY - timedelta(days=1)).isoformat()])
-def test_any_past_day_can_be_materialised(house: House, day: str) -> None:
+@pytest.mark.parametrize("which", ["long ago", "yesterday"])
+def test_any_past_day_can_be_materialised(house: House, which: str) -> None:
+    day = "2026-01-01" if which == "long ago" else (DAY - timedelta(days=1)).isoformat()
     drop(
         house.inbox,
         DAY.fromisoformat(day),
