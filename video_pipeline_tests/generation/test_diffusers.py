@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from decimal import Decimal
+from functools import wraps
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -464,10 +465,11 @@ def renders(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], No
     def instead(what: Callable[[], Any]) -> None:
         plain = WanPipeline.__call__
 
+        # Its signature is read.
+        @wraps(plain)
         def call(self: Any, *_: Any, **__: Any) -> Any:
             return what()
 
-        call.__wrapped__ = plain  # pyright: ignore[reportFunctionMemberAccess]  # its signature is read
         monkeypatch.setattr(WanPipeline, "__call__", call)
 
     return instead
@@ -612,9 +614,10 @@ def test_weights_that_are_damaged_are_said(pipeline: Path, tmp_path: Path, job: 
     bench.close()
 
 
-def test_a_gpu_that_is_not_there_is_said(pipeline: Path, tmp_path: Path, job: Job) -> None:
-    if torch.cuda.is_available():
-        pytest.skip("there is one")
+def test_a_gpu_that_is_not_there_is_said(
+    pipeline: Path, tmp_path: Path, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     bench = Bench(Watched(pipeline, device="cuda"), tmp_path / "rendered")
     with pytest.raises(NotAccepted, match=f"{DEVICE} is cuda, and torch finds no such GPU here"):
         bench.run(bench.provider.submit(job))

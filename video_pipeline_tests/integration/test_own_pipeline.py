@@ -1,6 +1,7 @@
 """A day in the mode `live` whose one provider is a pipeline of diffusers, connected as a user does it."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,9 @@ def test_the_asset_renders_the_days_clip_with_the_folder_that_the_settings_name(
     new_house: NewHouse, sandbox_catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for vendor in (*PROVIDERS.values(), *PLATFORMS.values()):
-        for key in vendor.section.keys():  # noqa: SIM118  # a section is no mapping
-            monkeypatch.delenv(key, raising=False)
+    sections = [vendor.section for vendor in (*PROVIDERS.values(), *PLATFORMS.values())]
+    for key in chain.from_iterable(section.keys() for section in sections):
+        monkeypatch.delenv(key, raising=False)
     make_tiny_wan(tmp_path / "pipelines" / "tiny-wan")
     catalogue = tmp_path / "catalogue.yaml"
     rows = tiny_catalogue(sandbox_catalogue, pipeline="tiny-wan").model_dump(mode="json")
