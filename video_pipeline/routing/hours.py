@@ -1,7 +1,7 @@
 """When a clip is bought: at once, or in off-peak hours of a model that its day still sees, where they save (G1.8).
 
-A clip waits for no hours after the end of its own production day. So it waits once at most, and a run that comes too
-late for the hours buys at the price of its own moment.
+A clip waits for no hours after the end of its own production day. So its waiting ends, and a run that comes too late
+for the hours buys at the price of its own moment.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from video_pipeline.days import begins_at
 from video_pipeline.routing.catalogue import Catalogue
 from video_pipeline.routing.decision import Decision
 from video_pipeline.routing.levers import Lever
+from video_pipeline.routing.value import LEAST_ACCEPTANCE
 
 _MICRODOLLAR = Decimal("0.000001")
 
@@ -42,12 +43,13 @@ def at_price_of(
         return decision
     resolution = next(one for one in model.resolutions if one.name == decision.resolution)
     length = model.durations.at(decision.requested_s)
-    pictures = len(board.shots[decision.shot].references)
-    listed = model.usd(resolution, board.orientation, length, audio=decision.audio)
-    listed += model.pictures_usd(pictures, length.seconds)
-    saved = ((listed - decision.attempt_usd) / Decimal(str(decision.acceptance))).quantize(_MICRODOLLAR)
-    if saved <= 0:
+    listed, then = (
+        model.usd(resolution, board.orientation, length, audio=decision.audio, at=at) for at in (None, moment)
+    )
+    if then >= listed:
         return decision
+    likely = Decimal(str(max(decision.acceptance, LEAST_ACCEPTANCE)))
+    saved = ((listed - then) / likely).quantize(_MICRODOLLAR)
     reduced = " and ".join(one.said for one in (model.price.offer, model.price.off_peak) if one and one.holds(moment))
     why = f"{model.model} is bought {reduced}, which saves ${saved:.4f} an accepted clip"
     update = {"saves": decision.saves | {Lever.PRICE_OF_THE_HOUR: saved}, "reasons": (*decision.reasons, why)}

@@ -168,7 +168,7 @@ def why_unfit(model: Model, asked: Question) -> str:
         return f"{model.model} renders only {' and '.join(model.orientations)}"
     if asked.with_audio and not model.offers_audio:
         return f"{model.model} has no sound"
-    if model.durations.rendered(asked.shot.duration_s, within=asked.policy.round_within) is None:
+    if model.durations.rendered(asked.shot.duration_s, within=asked.round_within) is None:
         return f"{model.model} renders at most {model.durations.longest_s:g} s"
     return ""
 

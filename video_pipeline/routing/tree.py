@@ -91,7 +91,7 @@ def decide_by(serving: Serving, asked: Question) -> Decision:
         audio=asked.with_audio,
         requested_s=chosen.length.seconds,
         wanted_s=asked.shot.duration_s,
-        attempt_usd=chosen.usd + (chosen.model.price.start_image_usd if continues else 0),
+        attempt_usd=_attempt_usd(asked, chosen),
         acceptance=chosen.acceptance,
         upscale_usd=chosen.upscale_usd,
         saves=saves,
@@ -107,6 +107,12 @@ def decide_by(serving: Serving, asked: Question) -> Decision:
     return decision.model_copy(update={"reasons": reasons})
 
 
+def _attempt_usd(asked: Question, option: Option) -> Decimal:
+    """An attempt's price, with the frame that it starts from, where it does."""
+    continues, _ = why_continued(asked, option)
+    return option.usd + (option.model.price.start_image_usd if continues else 0)
+
+
 def _by_kind(asked: Question, chosen: Option) -> ByKind | None:
     """Who would serve the shot were it an ordinary one, where that is another model."""
     kind = asked.shot.kind
@@ -120,7 +126,7 @@ def _by_kind(asked: Question, chosen: Option) -> ByKind | None:
     return ByKind(
         kind=kind,
         model=usual.model.model,
-        usd=here.usd,
+        usd=_attempt_usd(asked, here),
         acceptance=here.acceptance,
         fidelity=chosen.fidelity(asked.shot),
         usual_fidelity=here.fidelity(asked.shot),

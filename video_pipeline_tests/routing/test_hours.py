@@ -15,6 +15,7 @@ from video_pipeline.ledger import Ledger, Wait, WaitCause, What
 from video_pipeline.policy import Policy, RoutingThresholds
 from video_pipeline.routing import Catalogue, ClipPlan, Lever, RoutingState, plan_day
 from video_pipeline.routing.hours import buying_moments
+from video_pipeline.routing.value import LEAST_ACCEPTANCE
 from video_pipeline.waiting.outlook import Now, may_go_on
 from video_pipeline.waiting.words import waker
 from video_pipeline_tests.briefs.documents import a_brief
@@ -112,6 +113,19 @@ def test_an_offer_is_told_with_its_end(ledger_of_module: Ledger, policy: Policy)
         assert decision.attempt_usd == Decimal(usd)
         told = [one for one in decision.reasons if "at 25% of its list price until 2026-11-21" in one]
         assert len(told) == said
+
+
+def test_a_model_that_was_never_accepted_is_planned_at_the_price_of_the_hour_all_the_same(
+    ledger_of_module: Ledger, policy: Policy
+) -> None:
+    never = RoutingState(acceptance={"owl": 0.0, "lark": 0.0})
+    night = TEN_PM + timedelta(minutes=5)
+    (made,) = plan_day(
+        ledger_of_module, [_board("never")], CATALOGUE, policy.routing, never, max_attempts=4, now=night
+    )
+    [decision] = made.decisions
+    assert decision.acceptance == 0
+    assert decision.saves[Lever.PRICE_OF_THE_HOUR] == Decimal("0.10") / Decimal(str(LEAST_ACCEPTANCE))
 
 
 def test_a_clip_that_money_was_spent_on_waits_no_more(plan: Any, ledger_of_module: Ledger) -> None:
