@@ -252,9 +252,19 @@ class GenerationEngine:
 
     async def _chain(self, plan: ClipPlan, decisions: Sequence[Decision], lease: Lease) -> list[_ShotOutcome]:
         outcomes: list[_ShotOutcome] = []
+        failed: VideoPipelineError | None = None
         for decision in decisions:
             before = outcomes[-1] if outcomes else None
-            outcomes.append(await self._shot(plan, decision, lease, before))
+            try:
+                outcomes.append(await self._shot(plan, decision, lease, before))
+            except LeaseLost:
+                raise
+            except VideoPipelineError as error:
+                # What is bought of the segments after it is followed all the same.
+                failed = failed or error
+                outcomes.append(_ShotOutcome(None, decision, Why(WaitCause.RETRY, str(error))))
+        if failed is not None:
+            raise failed
         return outcomes
 
     async def _end_under_way(self, plan: ClipPlan, held: str, lease: Lease) -> None:
@@ -275,7 +285,8 @@ class GenerationEngine:
     ) -> _ShotOutcome:
         """Climb the ladder for one shot until there is a clip or a reason; `before` is the segment that it continues.
 
-        What is bought already is used, whatever has become of that one; without its clip nothing more is bought.
+        What is bought already, or may be, is used, whatever has become of that one; without its clip nothing more is
+        bought.
         """
         driver = self._driver.under(lease)
         held = why_over_cap(plan.over_cap) if plan.over_cap else before.why if before else None
@@ -318,15 +329,17 @@ class GenerationEngine:
                 case Stop() as stop:
                     return _ShotOutcome(None, decision, why_stopped(stop))
                 case Continue(job) if job.state is not JobState.RESERVED:
+                    # Also a lost submit of a shot that is held: its money is set aside, and it may have been bought.
                     job = await self._went_on(driver, job, decision)
                 case Continue(job) if held is not None:
                     await driver.close(job, f"not bought: {held.reason}")
                     continue
                 case Continue(job):
-                    frame = frame or await self._frame(plan, before)
-                    if is_kept(job.order.start_image) and job.order.start_image != frame:
-                        await driver.close(job, "not bought: the segment before it is another now")
-                        continue
+                    if is_kept(job.order.start_image):
+                        frame = frame or await self._frame(plan, before)
+                        if job.order.start_image != frame:
+                            await driver.close(job, "not bought: the segment before it is another now")
+                            continue
                     job = await self._went_on(driver, job, decision)
                 case Attempt() if held is not None:
                     return _ShotOutcome(None, decision, held)

@@ -16,7 +16,7 @@ import httpx
 
 from video_pipeline import checkpoints
 from video_pipeline.alerts import Alert, Notifier
-from video_pipeline.errors import ConfigurationError, LedgerError, VendorError
+from video_pipeline.errors import ConfigurationError, LedgerError, VendorError, VideoPipelineError
 from video_pipeline.generation import messages
 from video_pipeline.generation.cadence import Cadence, look_again_in
 from video_pipeline.generation.ledger_threads import LedgerThreads
@@ -351,18 +351,18 @@ class JobDriver:
                 return await self._fail(job, Failure(FailureKind.TRANSIENT, f"{silent}; nothing was bought"))
             await asyncio.sleep(wait_s)
         # Read before the intent: what our own store lacks leaves nothing in doubt.
-        await self._pictures.handed_over(job)
+        shown = await self._pictures.handed_over(job)
         intent = _Intent(self._lease)
         try:
             job = await self._db(self._jobs.submitting, job, intent.moment)
             checkpoints.reached("generation.submitting")
-            return await self._sent(job, intent)
+            return await self._sent(job, replace(job, order=shown.order, request=shown.request), intent)
         except SubmitUnknown as error:
             job = await self._recovered(job, str(error), error.answer)
             if job.state is JobState.UNKNOWN:
                 await self._report(job, BreakerCause.OUTAGE, str(error))
             return job
-        except (LedgerError, asyncio.CancelledError):
+        except (VideoPipelineError, asyncio.CancelledError):
             await self._leave_word(job, intent)
             raise
 
@@ -428,17 +428,15 @@ class JobDriver:
         if error.answer is None:
             self._heard_at.pop(provider, None)
 
-    async def _sent(self, job: Job, intent: _Intent) -> Job:
-        """Send a submit whose `intent` is committed. Raises SubmitUnknown."""
+    async def _sent(self, job: Job, shown: Job, intent: _Intent) -> Job:
+        """Send a submit whose `intent` is committed, as `shown`: with its pictures. Raises SubmitUnknown."""
         for wait_s in (*self._policy.backoff_s, None):
             try:
                 # Since it was asked before the intent, or turned the submit away, it may have gone silent.
                 if silent := await self._unreachable(self._provider(job)):
                     raise NotAccepted(FailureKind.TRANSIENT, silent)
                 receipt = await self._provider(job).submit(
-                    await self._pictures.handed_over(job),
-                    before=intent.goes_out,
-                    webhook=self._webhooks.address(job),
+                    shown, before=intent.goes_out, webhook=self._webhooks.address(job)
                 )
             except NotAccepted as error:
                 self._unanswered(job.provider, error)

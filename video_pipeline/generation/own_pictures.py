@@ -5,14 +5,13 @@ place that a provider can fetch from.
 """
 
 import asyncio
-import base64
 import io
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
 from video_pipeline.ledger import Job
-from video_pipeline.media import jpeg_bytes
+from video_pipeline.media import data_uri, jpeg_bytes
 from video_pipeline.storage import ObjectStore
 
 STORED = "store:"
@@ -67,15 +66,17 @@ def _with(value: Any, pictures: Mapping[str, str]) -> Any:
 
 def _reference(store: ObjectStore, key: str) -> str:
     """The picture as a JPEG of a moderate size in a data URI. Raises StorageError."""
-    from PIL import Image
+    from PIL import Image, ImageOps
 
-    with Image.open(io.BytesIO(store.read_bytes(key))) as image:
+    with Image.open(io.BytesIO(store.read_bytes(key))) as opened:
+        # As a camera was held.
+        image = ImageOps.exif_transpose(opened)
         image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
         shown = Image.new("RGB", image.size, "white")
         # What is see-through stands on white.
         layer = image.convert("RGBA")
         shown.paste(layer, mask=layer.getchannel("A"))
-    return _data_uri("jpeg", jpeg_bytes(shown, _REFERENCE_QUALITY))
+    return data_uri("image/jpeg", jpeg_bytes(shown, _REFERENCE_QUALITY))
 
 
 def _frame(store: ObjectStore, key: str) -> str:
@@ -84,10 +85,6 @@ def _frame(store: ObjectStore, key: str) -> str:
 
     data = store.read_bytes(key)
     if len(data) <= _LARGEST_PNG:
-        return _data_uri("png", data)
+        return data_uri("image/png", data)
     with Image.open(io.BytesIO(data)) as image:
-        return _data_uri("jpeg", jpeg_bytes(image, _FRAME_QUALITY))
-
-
-def _data_uri(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+        return data_uri("image/jpeg", jpeg_bytes(image, _FRAME_QUALITY))

@@ -28,8 +28,10 @@ def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: C
         model, usd = catalogue.named(decision.model or ""), decision.attempt_usd
         order = _cut(order, model.prompt_limit)
         start_image = attempt.image.media_url if attempt.image else attempt.frame if decision.continues else None
-        # The decision has the price of a frame to start from, where it is to be one.
-        usd += model.price.start_image_usd * (bool(start_image) - decision.continues)
+        references = _references(shot, attempt, model, decision.requested_s, beside=start_image)
+        # The decision has the price of what it thought would be sent beside the words.
+        usd += model.beside_usd(len(references), decision.requested_s, starts=start_image is not None)
+        usd -= model.beside_usd(len(shot.references), decision.requested_s, starts=decision.continues)
         length = model.durations.at(decision.requested_s)
         if shot.script is not None:
             order = model.spoken(order, shot.script, shot.presenter)
@@ -38,7 +40,7 @@ def build_job(plan: ClipPlan, decision: Decision, attempt: Attempt, catalogue: C
                 "duration_s": decision.requested_s,
                 "audio": decision.audio,
                 "start_image": start_image,
-                "references": _references(shot, attempt, model, decision.requested_s, beside=start_image),
+                "references": references,
             }
         )
     identity = {"provider": model.provider, "model": model.model, "version": model.version}

@@ -9,6 +9,7 @@ from video_pipeline.media.ffmpeg import INPUT_GUARD, MAX_PIXELS, ffmpeg_exe, run
 from video_pipeline.media.frames import (
     Stills,
     Watcher,
+    data_uri,
     fitted,
     frames_at,
     jpeg_bytes,
@@ -47,6 +48,7 @@ __all__ = [
     "codec_name",
     "codec_of",
     "cut",
+    "data_uri",
     "encode",
     "ffmpeg_exe",
     "film_head",

@@ -1,5 +1,6 @@
 """Single frames of a clip as pictures: out of a decode or at a moment, fitted into a box, written to a file (O3)."""
 
+import base64
 import io
 import os
 import time
@@ -193,6 +194,11 @@ def jpeg_bytes(picture: "Image", quality: int) -> bytes:
     rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
     rgb.save(data, "JPEG", quality=quality, optimize=True)
     return data.getvalue()
+
+
+def data_uri(media_type: str, data: bytes) -> str:
+    """`data` as a base64 `data:` URI."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
 def save_picture(picture: "Image", target: Path) -> None:

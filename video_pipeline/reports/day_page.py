@@ -15,9 +15,9 @@ from video_pipeline.feedback import (
     providers_of_day,
 )
 from video_pipeline.ledger import Ledger
+from video_pipeline.media import data_uri
 from video_pipeline.reports.addresses import web_address
 from video_pipeline.reports.gallery import sheet_names
-from video_pipeline.reports.inline import data_uri
 from video_pipeline.reports.model_facts import Given, Tries, given_of, values_of
 from video_pipeline.reports.model_page import model_page_key, newest_scores
 from video_pipeline.reports.pages import CHART_WIDTH, template

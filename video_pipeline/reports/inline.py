@@ -1,15 +1,9 @@
 """Pictures as data URIs, for metadata that a database keeps and for pages that need no other file."""
 
-import base64
 from pathlib import Path
 
 from video_pipeline.errors import MediaError
-from video_pipeline.media import fitted, jpeg_bytes
-
-
-def data_uri(media_type: str, data: bytes) -> str:
-    """`data` as a base64 `data:` URI."""
-    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+from video_pipeline.media import data_uri, fitted, jpeg_bytes
 
 
 def inline_jpeg(path: Path, *, max_bytes: int = 24_000, max_width: int = 480, top: int | None = None) -> str:

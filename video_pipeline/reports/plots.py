@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from video_pipeline.feedback import ClipFact, CostReport, Dimension, ModelScore
+from video_pipeline.media import data_uri
 from video_pipeline.reports.charts import WIDTH, cost_chart, score_chart, value_chart, waste_chart
-from video_pipeline.reports.inline import data_uri
 from video_pipeline.reports.model_facts import Value, values_of
 
 

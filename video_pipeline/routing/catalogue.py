@@ -199,8 +199,10 @@ class Model(_Entry):
         takes = self.references
         return 0 if takes is None or seconds > (takes.max_s or seconds) else min(given, takes.most)
 
-    def pictures_usd(self, given: int, seconds: float) -> Decimal:
-        """What those cost in US dollars."""
+    def beside_usd(self, given: int, seconds: float, *, starts: bool = False) -> Decimal:
+        """What is paid beside the clip in US dollars: for those pictures, or for the one that it `starts` from."""
+        if starts:
+            return self.price.start_image_usd
         return self.pictures_taken(given, seconds) * self.references.usd_each if self.references else Decimal(0)
 
     def spoken(self, order: RenderOrder, script: str, presenter: Presenter | None) -> RenderOrder:

@@ -200,7 +200,7 @@ def _cheapest_size(model: Model, asked: Question) -> Option:
     def bought(resolution: Resolution) -> tuple[Decimal, Length]:
         def usd(length: Length) -> Decimal:
             clip_usd = model.usd(resolution, brief.orientation, length, audio=asked.with_audio, at=state.priced_at)
-            return clip_usd + model.pictures_usd(len(shot.references), length.seconds)
+            return clip_usd + model.beside_usd(len(shot.references), length.seconds)
 
         length = model.durations.rendered(shot.duration_s, within=asked.round_within, cost=usd)
         length = length or model.durations.lengths[-1]

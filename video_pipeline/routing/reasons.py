@@ -53,14 +53,15 @@ def why_size(asked: Question, chosen: Option, saves: Mapping[Lever, Decimal]) ->
     return f"{said} for {cost} of electricity{against}"
 
 
-def what_of_the_bibles(shot: StoryboardShot, chosen: Option) -> Iterator[str]:
+def what_of_the_bibles(shot: StoryboardShot, chosen: Option, *, continues: bool) -> Iterator[str]:
     """What of the shot's bibles the model does not take, and which pictures go with it, in words."""
     model = chosen.model
     limit, takes = model.prompt_limit, model.references
     if limit and (cut := left_out(shot.parts, limit)):
         yield f"{model.model} takes {limit:,} characters of a prompt, which leaves out {', '.join(cut)}"
     given = len(shot.references)
-    if not given:
+    if not given or continues:
+        # The frame that it starts from shows all of them.
         return
     of = ", ".join(dict.fromkeys(reference.of for reference in shot.references))
     pictures = f"the {given} reference pictures of {of}" if given > 1 else f"the reference picture of {of}"

@@ -11,6 +11,7 @@ The tree draws nothing. Who gives a clip to another model than the best value, t
 
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 from video_pipeline.briefs import Brief, ShotKind, StoryboardShot
 from video_pipeline.policy import RoutingThresholds
@@ -103,14 +104,15 @@ def decide_by(serving: Serving, asked: Question) -> Decision:
     )
     told = (decision.for_its_kind,) if decision.by_kind else ()
     reasons += (serving.why, *told, *why_rounded(asked, chosen, saves), why_size(asked, chosen, saves))
-    reasons += (*how_continued, *what_of_the_bibles(asked.shot, chosen))
+    reasons += (*how_continued, *what_of_the_bibles(asked.shot, chosen, continues=continues))
     return decision.model_copy(update={"reasons": reasons})
 
 
 def _attempt_usd(asked: Question, option: Option) -> Decimal:
-    """An attempt's price, with the frame that it starts from, where it does."""
+    """An attempt's price; one that starts from a frame has that in the place of reference pictures."""
     continues, _ = why_continued(asked, option)
-    return option.usd + (option.model.price.start_image_usd if continues else 0)
+    beside_usd = partial(option.model.beside_usd, len(asked.shot.references), option.length.seconds)
+    return option.usd - beside_usd() + beside_usd(starts=continues)
 
 
 def _by_kind(asked: Question, chosen: Option) -> ByKind | None:

@@ -114,7 +114,9 @@ def test_a_failed_video_is_a_refusal_where_its_words_say_so(
     assert (failed.value.kind, failed.value.usd) == (kind, None)
 
 
-@pytest.mark.parametrize(("told", "billed_s"), [(12.75, 12.75), (None, None), (0, None), (-3, None), ("long", None)])
+@pytest.mark.parametrize(
+    ("told", "billed_s"), [(12.75, 12.75), (None, None), (0, None), (-3, None), (12750, None), ("x", None)]
+)
 def test_the_length_that_is_billed_is_the_videos_own_where_it_is_told(
     run: Run, at: At, job: Job, told: object, billed_s: float | None
 ) -> None:

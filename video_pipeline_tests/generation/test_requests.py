@@ -155,10 +155,11 @@ def test_reference_pictures_go_with_what_they_show_and_count_in_what_decides_the
     assert made.request_sha256 != job().request_sha256
     assert decision.reasons[-1] == "2 of the 3 reference pictures of mara go with it, as sandbox/sprint takes no more"
     broll = build_job(plan, decision, Attempt(1, Strategy.SHOT_SUBSTITUTION, "a red buoy"), catalogue, run_id="a-run")
-    assert broll.order.references == ()
+    assert (broll.order.references, broll.expected_usd) == ((), first.price.silent["108p"])
     kept = replace(made, media_url="https://media.example/still.png")
     moving = Attempt(2, Strategy.IMAGE_ANCHORING, PROMPT, image=kept)
-    assert build_job(plan, decision, moving, catalogue, run_id="a-run").order.references == ()
+    moved = build_job(plan, decision, moving, catalogue, run_id="a-run")
+    assert (moved.order.references, moved.expected_usd) == ((), first.price.silent["108p"])
 
 
 def test_a_model_that_takes_no_pictures_or_none_with_so_long_a_clip_says_so() -> None:

@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -12,13 +13,15 @@ import pytest
 from PIL import Image
 
 from video_pipeline.clips import ClipStatus
+from video_pipeline.errors import StorageError
+from video_pipeline.generation import GenerationEngine
 from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.own_pictures import is_kept
 from video_pipeline.generation.requests import build_job
 from video_pipeline.ledger import Job, JobState
 from video_pipeline.media import last_frame
 from video_pipeline.policy import Continuation
-from video_pipeline.routing import ClipPlan
+from video_pipeline.routing import ClipPlan, Decision
 from video_pipeline_tests.contract.orders import brief_of
 from video_pipeline_tests.generation.stage import Stage, quick
 
@@ -147,6 +150,23 @@ def test_only_what_is_not_bought_yet_is_planned_anew_for_another_frame(stage: St
         JobState.FAILED,
         "not bought: the segment before it is another now",
     )
+
+
+def test_an_error_at_a_segment_leaves_no_later_one_unattended_and_buys_none(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, seen = GenerationEngine._shot, list[int]()
+
+    async def shot(engine: GenerationEngine, plan: ClipPlan, decision: Decision, *others: Any) -> Any:
+        seen.append(decision.shot)
+        if decision.shot == 0:
+            raise StorageError("the store is away")
+        return await plain(engine, plan, decision, *others)
+
+    monkeypatch.setattr(GenerationEngine, "_shot", shot)
+    waiting = stage.one(LONG)
+    assert (waiting.status, waiting.reason, seen) == (ClipStatus.WAITING, "StorageError: the store is away", [0, 1])
+    assert stage.requests == []
 
 
 def test_what_is_bought_is_used_whatever_it_starts_from(stage: Stage) -> None:

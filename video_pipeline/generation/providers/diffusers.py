@@ -316,7 +316,9 @@ VENDOR = ProviderVendor(
     connect=_connect,
     # There is no wire that the sandbox could speak: what it is ordered there, other models serve.
     connect_sandbox=lambda base_url, client: DiffusersProvider(
-        client, renderer=Renderer(None, device="auto", dtype="auto"), rendered=default_state_dir() / "diffusers"
+        client,
+        renderer=Renderer(None, device="auto", dtype="auto"),
+        rendered=default_state_dir() / "diffusers-sandbox",
     ),
     own_gpu=True,
 )

@@ -20,7 +20,7 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel
 
-from video_pipeline.errors import ConfigurationError
+from video_pipeline.errors import ConfigurationError, MediaError
 from video_pipeline.generation.providers.protocol import JobFailed
 from video_pipeline.ledger import FailureKind
 from video_pipeline.media import encode
@@ -93,7 +93,7 @@ class Renderer:
         """Render a clip, from `picture` where there is one, into the file that `target` names.
 
         `target` is told the seconds that the device was at work; `on_step` is called with the number of steps done.
-        Raises JobFailed, canceled soon after `stop` is set, and MediaError.
+        Raises JobFailed, canceled soon after `stop` is set.
         """
         try:
             return self._rendered(asked, picture, target, on_step, stop)
@@ -335,6 +335,8 @@ def _as_failure(error: Exception) -> Exception:
     if isinstance(error, importlib.import_module("torch").OutOfMemoryError):
         reason = f"there is not enough memory on the GPU: {_said(error)}"
         return JobFailed(FailureKind.TRANSIENT, reason, ending=Ending.FAILED)
+    if isinstance(error, MediaError):
+        return JobFailed(FailureKind.GENERATION, str(error), ending=Ending.FAILED)
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 

@@ -38,6 +38,8 @@ from video_pipeline.settings import VendorSection
 from video_pipeline.wire import Answer
 
 _DAY_S = 24 * 3600.0
+# How many times longer or shorter than estimated what is said may be.
+_FARTHEST = 4.0
 _UNDER_WAY = ("waiting", "pending", "processing")
 _ENDED = ("completed", "failed")
 _MODERATED = re.compile(r"moderat|policy|nsfw|sensitive|blocked[ _]word|prohibited|inappropriate", re.IGNORECASE)
@@ -178,7 +180,9 @@ class HeyGenProvider:
         if video.status != "completed":
             raise self._line.undecided(answer, "video")
         file = self._line.understood(answer, _Done, "video").data
-        return Rendered(media_url=file.video_url, billed_s=video.duration)
+        # A length that is nowhere near the script's is of another unit, or a mistake: it is no bill.
+        told_s = video.duration if video.duration and _is_near(video.duration, job.requested_s) else None
+        return Rendered(media_url=file.video_url, billed_s=told_s)
 
     async def cancel(self, job: Job) -> None:
         # There is no way to: the video is asked for how it ends.
@@ -243,6 +247,10 @@ def _failed(answer: Answer, video: _Video) -> JobFailed:
     return JobFailed(
         kind, reason, ending=ending, retry_allowed=kind is not FailureKind.MODERATION, answer=answer.kept()
     )
+
+
+def _is_near(told_s: float, estimated_s: float) -> bool:
+    return estimated_s / _FARTHEST <= told_s <= estimated_s * _FARTHEST
 
 
 def _is_moderation(*words: str | None) -> bool:
