@@ -49,21 +49,27 @@ def review_raw(
     """Hold a raw clip back that a person has to look at, before anything is upscaled (Q2).
 
     `verdicts` are the raw gate's on the files that the clip is made of, as the ledger keeps them. What could not be
-    measured then is measured now, of the clip.
+    measured then is measured now, of the clip, unless a person has decided already.
     """
     told = [ClipVerdict.model_validate(verdict) for verdict in verdicts if verdict is not None]
-    failures = [check for verdict in told for check in verdict.failures]
+    failures = [check for verdict in told if not verdict.unmeasured for check in verdict.failures]
     stage = review_stage(clip.media_sha256 or "", ReviewStage.RAW)
+    known = ledger.reviews.get(clip.clip_id, stage)
+    if known is not None and known.state is not ReviewState.WAITING:
+        return _held(clip, known.state, known.reason)
     if any(verdict.unmeasured for verdict in told):
         with store.local_copy(clip.media_key or "") as path:
             finding = look_at(path, policy)
-        failures = [check for check in ask(Gate.RAW, finding) if not check.passed]
+        failures += [check for check in ask(Gate.RAW, finding) if not check.passed]
         _tell_unmeasured(notifier, clip.day, finding)
     seen_at = f" Look at {store.url(clip.media_key or '')}"
     state = _settled(ledger, notifier, clip.clip_id, stage, failures, seen_at)
+    return _held(clip, state, "; ".join(dict.fromkeys(check.message for check in failures)))
+
+
+def _held(clip: GeneratedClip, state: ReviewState, reason: str) -> GeneratedClip:
     if state is ReviewState.APPROVED:
         return clip
-    reason = "; ".join(dict.fromkeys(check.message for check in failures))
     return clip.model_copy(update={"status": _STATUS[state], "reason": reason})
 
 

@@ -5,10 +5,12 @@ from datetime import UTC, date, datetime
 import pytest
 
 from video_pipeline.alerts import Notifier
-from video_pipeline.clips import ClipStatus, UpscaledClip
+from video_pipeline.clips import ClipStatus, GeneratedClip, UpscaledClip
 from video_pipeline.ledger import JobState, Ledger, ReviewState
 from video_pipeline.policy import load_policy
-from video_pipeline.quality import review_clip
+from video_pipeline.quality import review_clip, review_raw
+from video_pipeline.quality.checks import ask
+from video_pipeline.quality.verdict import ClipVerdict, Gate, SafetyFinding, SafetyOutcome
 from video_pipeline.storage import LocalStore
 from video_pipeline_tests.ledger.rows import a_job
 from video_pipeline_tests.quality.conftest import Make
@@ -71,3 +73,41 @@ def test_a_clip_whose_segments_do_not_go_on_waits_for_a_person(ledger: Ledger, s
     assert "between segments 1 and 2 the picture jumps" in asked.reason
     ledger.reviews.decide(clip.clip_id, asked.stage, ReviewState.APPROVED, by="ada")
     assert review(ledger, store, clip) is ClipStatus.PASSED
+
+
+@pytest.fixture
+def calm(store: LocalStore, make: Make) -> GeneratedClip:
+    """A raw clip that the stand-in has nothing against."""
+    path = make("calm.mp4", "-f", "lavfi", "color=0x208040:size=64x64:rate=8", audio=None)
+    stored = store.put_file("raw/calm.mp4", path, content_type="video/mp4")
+    clip = a_clip(status="generated", media_key=stored.key, media_sha256=stored.sha256)
+    return GeneratedClip.model_validate(clip.model_dump(include=set(GeneratedClip.model_fields)))
+
+
+def on_raw(ledger: Ledger, store: LocalStore, clip: GeneratedClip, *outcomes: SafetyOutcome) -> GeneratedClip:
+    """The raw clip after the raw gate has said those of its files, one each."""
+    found = [SafetyFinding(outcome=one, reason=f"it is {one.name}", classifiers=()) for one in outcomes]
+    verdicts = [ClipVerdict(checks=ask(Gate.RAW, one), safety=one).model_dump(mode="json") for one in found]
+    return review_raw(ledger, store, Notifier([], ledger.alerts), clip, verdicts, POLICY.quality)
+
+
+def test_a_file_that_nobody_has_seen_hides_nothing_that_was_seen_in_another(
+    ledger: Ledger, store: LocalStore, calm: GeneratedClip
+) -> None:
+    held = on_raw(ledger, store, calm, SafetyOutcome.PERSON, SafetyOutcome.UNMEASURED)
+    assert (held.status, "it is PERSON" in held.reason) == (ClipStatus.REVIEW, True)
+    assert on_raw(ledger, store, calm, SafetyOutcome.PASS, SafetyOutcome.UNMEASURED).status is ClipStatus.GENERATED
+
+
+@pytest.mark.parametrize(
+    ("said", "status"), [(ReviewState.APPROVED, ClipStatus.GENERATED), (ReviewState.REJECTED, ClipStatus.REJECTED)]
+)
+def test_a_raw_clip_on_which_a_person_has_decided_is_not_looked_at_again(
+    ledger: Ledger, store: LocalStore, calm: GeneratedClip, said: ReviewState, status: ClipStatus
+) -> None:
+    on_raw(ledger, store, calm, SafetyOutcome.PERSON, SafetyOutcome.UNMEASURED)
+    [asked] = ledger.reviews.waiting()
+    ledger.reviews.decide(calm.clip_id, asked.stage, said, by="ada")
+    gone = calm.model_copy(update={"media_key": "raw/gone.mp4"})
+    assert on_raw(ledger, store, gone, SafetyOutcome.UNMEASURED).status is status
+    assert "Clips cannot be looked at" not in {alert["title"] for alert in ledger.alerts.latest()}
