@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 # Of a file that plays for less than this share of its stated length, too little is seen to say that it is safe.
 _LEAST_SHOWN = 0.75
+# Of a few frames that share is less than the one or two that containers say too many.
+_MISCOUNTED = 2
 
 
 def answer(finding: SafetyFinding) -> Answer:
@@ -55,6 +57,9 @@ class Look:
         self._next_s = -math.inf
         self._frames = 0
         self._last: tuple[float, VideoFrame] | None = None
+        self._first_s: float | None = None
+        self._shown_until_s = 0.0
+        self._ended = False
 
     def begin(self, video: VideoStream) -> None:
         """Say what comes."""
@@ -76,6 +81,9 @@ class Look:
         self._frames += 1
         rate = float(self._video.rate) or 24.0
         at_s = self._frames / rate if frame.pts is None else frame.time
+        lasts_s = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
+        self._first_s = at_s if self._first_s is None else self._first_s
+        self._shown_until_s = max(self._shown_until_s, at_s + max(lasts_s, 1 / rate))
         self._last = (at_s, frame)
         # Rounding must not lose the frame that lies a step after the one before.
         if at_s >= self._next_s - 0.5 / rate:
@@ -87,6 +95,7 @@ class Look:
         if self._last is not None and self._video is not None and not self._trouble:
             self._look(*self._last, self._video)
         self._last = None
+        self._ended = True
 
     def _look(self, at_s: float, frame: "VideoFrame", video: VideoStream) -> None:
         self._last = None
@@ -106,7 +115,7 @@ class Look:
         """What was seen so far, and what it comes to."""
         least = max(1, min(self._policy.frames, self._frames))
         scores = {name: [score for _, score in seen] for name, seen in self._scores.items()}
-        outcome, reason = judged(scores, self._policy.in_use, least=least, trouble=self._trouble)
+        outcome, reason = judged(scores, self._policy.in_use, least=least, trouble=self._trouble or self._unseen)
         return SafetyFinding(
             outcome=outcome,
             reason=reason,
@@ -115,6 +124,17 @@ class Look:
                 for name, one in self._policy.in_use.items()
             ),
         )
+
+    @property
+    def _unseen(self) -> str:
+        """What is to be said where a clip was shown, but not as much of it as its container says there is."""
+        if self._first_s is None or self._video is None:
+            return ""
+        length_s, rate = self._video.duration_s, float(self._video.rate) or 24.0
+        least_s = min(_LEAST_SHOWN * length_s, length_s - _MISCOUNTED / rate)
+        # Rounding must not lose a frame here, either.
+        seen_s = self._shown_until_s - self._first_s + 0.5 / rate
+        return "" if self._ended and seen_s >= least_s else "it was not seen to its end"
 
 
 def judged(
