@@ -91,7 +91,8 @@ def review_clip(
     row = ReviewedClip(**clip.model_dump())
     raw_stage = review_stage(clip.media_sha256 or "", ReviewStage.RAW)
     on_raw = ledger.reviews.get(clip.clip_id, raw_stage)
-    if clip.status is ClipStatus.REJECTED and clip.media_sha256 and on_raw is None:
+    refused_raw = on_raw is not None and on_raw.state is ReviewState.REJECTED
+    if clip.status is ClipStatus.REJECTED and clip.media_sha256 and not refused_raw:
         stage = review_stage(clip.media_sha256)
         ledger.reviews.open(clip.clip_id, stage, clip.reason)
         _reject(ledger, notifier, clip.clip_id, stage, clip.reason, "unusable")

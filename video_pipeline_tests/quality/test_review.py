@@ -49,6 +49,19 @@ def test_a_file_that_cannot_be_used_is_rejected_for_good_and_told_once(ledger: L
     assert (alert["title"], alert["count"], len(alert["deliveries"])) == ("A clip is rejected", 2, 1)
 
 
+def test_a_clip_that_upscaling_rejects_ends_with_a_word_though_a_person_had_approved_it_raw(
+    ledger: Ledger, store: LocalStore
+) -> None:
+    clip = a_clip(status="rejected", reason="the file cannot be read", media_sha256="a" * 64)
+    raw = f"raw {'a' * 16}"
+    ledger.reviews.open(clip.clip_id, raw, "borderline")
+    ledger.reviews.decide(clip.clip_id, raw, ReviewState.APPROVED, by="ada")
+    assert review(ledger, store, clip) is ClipStatus.REJECTED
+    kept = ledger.reviews.get(clip.clip_id, f"technical {'a' * 16}")
+    assert kept is not None and (kept.state, kept.reason_code) == (ReviewState.REJECTED, "unusable")
+    assert [alert["title"] for alert in ledger.alerts.latest()] == ["A clip is rejected"]
+
+
 def test_a_clip_that_a_person_has_rejected_is_not_asked_for_again(
     ledger: Ledger, store: LocalStore, make: Make
 ) -> None:
