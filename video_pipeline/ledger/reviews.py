@@ -2,12 +2,12 @@
 
 from datetime import UTC, date, datetime
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Engine, RowMapping, delete, func, not_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from video_pipeline.errors import LedgerError
 from video_pipeline.ledger.connecting import tried_again
-from video_pipeline.ledger.records import Review, ReviewState
+from video_pipeline.ledger.records import Review, ReviewStage, ReviewState
 from video_pipeline.ledger.schema import briefs, reviews
 
 
@@ -73,8 +73,12 @@ class Reviews:
         return found[0] if found else None
 
     def refusal_of(self, clip_id: str) -> Review | None:
-        """A no that was ever said to a file or to the making of a clip."""
-        found = self._where(reviews.c.clip_id == clip_id, reviews.c.state == ReviewState.REJECTED.value)
+        """A no that was ever said to a file or to the making of a clip; one to its words says nothing of either."""
+        found = self._where(
+            reviews.c.clip_id == clip_id,
+            reviews.c.state == ReviewState.REJECTED.value,
+            not_(func.starts_with(reviews.c.stage, f"{ReviewStage.WORDING} ")),
+        )
         return found[-1] if found else None
 
     def waiting(self) -> list[Review]:

@@ -123,6 +123,15 @@ def test_a_preview_that_was_rejected_serves_nothing(stage: Stage) -> None:
     assert decision.reuse is None and "was rejected: is it good?" in decision.reasons[-1]
 
 
+def test_a_preview_of_which_only_the_words_were_refused_serves(stage: Stage) -> None:
+    preview, brief = _pair(stage)
+    clip = stage.one(preview)
+    stage.ledger.reviews.open(clip.clip_id, "wording x", "are they good?")
+    stage.ledger.reviews.decide(clip.clip_id, "wording x", ReviewState.REJECTED, by="somebody")
+    stage.one(brief)
+    assert len(stage.requests) == 1, "nothing is bought a second time"
+
+
 def test_a_run_that_ends_in_between_leaves_nothing_to_buy(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     preview, brief = _pair(stage)
     stage.one(preview)
