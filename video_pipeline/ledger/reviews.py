@@ -57,6 +57,19 @@ class Reviews:
                 )
             )
 
+    @tried_again
+    def withdraw_others(self, clip_id: str, kind: ReviewStage, *, keep: str) -> None:
+        """Take back what is asked about earlier files or texts of a kind, and about which nobody has decided."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                delete(reviews).where(
+                    reviews.c.clip_id == clip_id,
+                    func.starts_with(reviews.c.stage, f"{kind} "),
+                    reviews.c.stage != keep,
+                    reviews.c.state == ReviewState.WAITING.value,
+                )
+            )
+
     def get(self, clip_id: str, stage: str) -> Review | None:
         found = self._where(reviews.c.clip_id == clip_id, reviews.c.stage == stage)
         return found[0] if found else None

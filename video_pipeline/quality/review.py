@@ -56,6 +56,7 @@ def review_raw(
     stage = review_stage(clip.media_sha256 or "", ReviewStage.RAW)
     known = ledger.reviews.get(clip.clip_id, stage)
     if known is not None and known.state is not ReviewState.WAITING:
+        ledger.reviews.withdraw_others(clip.clip_id, ReviewStage.RAW, keep=stage)
         return _held(clip, known.state, known.reason)
     if any(verdict.unmeasured for verdict in told):
         with store.local_copy(clip.media_key or "") as path:
@@ -63,7 +64,7 @@ def review_raw(
         failures += [check for check in ask(Gate.RAW, finding) if not check.passed]
         _tell_unmeasured(notifier, clip.day, finding)
     seen_at = f" Look at {store.url(clip.media_key or '')}"
-    state = _settled(ledger, notifier, clip.clip_id, stage, failures, seen_at)
+    state = _settled(ledger, notifier, clip.clip_id, ReviewStage.RAW, stage, failures, seen_at)
     return _held(clip, state, "; ".join(dict.fromkeys(check.message for check in failures)))
 
 
@@ -94,6 +95,7 @@ def review_clip(
     refused_raw = on_raw is not None and on_raw.state is ReviewState.REJECTED
     if clip.status is ClipStatus.REJECTED and clip.media_sha256 and not refused_raw:
         stage = review_stage(clip.media_sha256)
+        ledger.reviews.withdraw_others(clip.clip_id, ReviewStage.TECHNICAL, keep=stage)
         ledger.reviews.open(clip.clip_id, stage, clip.reason)
         _reject(ledger, notifier, clip.clip_id, stage, clip.reason, "unusable")
     if clip.status is not ClipStatus.UPSCALED or clip.final_key is None:
@@ -120,7 +122,14 @@ def review_clip(
         # Who has looked at the raw clip has seen all that there is to see.
         of_file = [check for check in of_file if check.name is not CheckName.SAFETY]
     states = [
-        _settled(ledger, notifier, clip.clip_id, review_stage(clip.final_sha256 or ""), of_file),
+        _settled(
+            ledger,
+            notifier,
+            clip.clip_id,
+            ReviewStage.TECHNICAL,
+            review_stage(clip.final_sha256 or ""),
+            of_file,
+        ),
         ask_about_words(ledger, notifier, clip.clip_id, wording) if wording is not None else ReviewState.APPROVED,
     ]
     worst = next(one for one in (ReviewState.REJECTED, ReviewState.WAITING, ReviewState.APPROVED) if one in states)
@@ -132,16 +141,23 @@ def ask_about_words(ledger: Ledger, notifier: Notifier, clip_id: str, wording: W
     """What a person says to a brief's words; approved where no rule finds anything in them."""
     stage = review_stage(wording.sha256, ReviewStage.WORDING)
     failures = [check for check in ask(Gate.FINAL, wording) if not check.passed]
-    return _settled(ledger, notifier, clip_id, stage, failures)
+    return _settled(ledger, notifier, clip_id, ReviewStage.WORDING, stage, failures)
 
 
 def _settled(
-    ledger: Ledger, notifier: Notifier, clip_id: str, stage: str, failures: Sequence[Check], seen_at: str = ""
+    ledger: Ledger,
+    notifier: Notifier,
+    clip_id: str,
+    kind: ReviewStage,
+    stage: str,
+    failures: Sequence[Check],
+    seen_at: str = "",
 ) -> ReviewState:
     """What becomes of what failed those checks: by a person's word, or by the checks' own.
 
     `seen_at` tells the person where it can be looked at.
     """
+    ledger.reviews.withdraw_others(clip_id, kind, keep=stage)
     if not failures:
         ledger.reviews.withdraw(clip_id, stage)
         return ReviewState.APPROVED

@@ -193,4 +193,6 @@ def test_risky_words_are_a_persons_to_approve_and_said_by_their_rule(
     [asked] = stage.ledger.reviews.waiting()
     stage.ledger.reviews.decide(clip.clip_id, asked.stage, ReviewState.APPROVED, by="ada")
     assert reviewed(stage, clip, stage.policy, title=title).status is ClipStatus.PASSED
-    assert reviewed(stage, clip, stage.policy, title=f"{title}, again").status is ClipStatus.REVIEW
+    for other in ("again", "and again"):
+        assert reviewed(stage, clip, stage.policy, title=f"{title}, {other}").status is ClipStatus.REVIEW
+        assert len(stage.ledger.reviews.waiting()) == 1, "nobody is asked about words that are no more"

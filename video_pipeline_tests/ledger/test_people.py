@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from video_pipeline.errors import LedgerError
-from video_pipeline.ledger import Claim, Delivery, Ledger, Outcome, ReviewState
+from video_pipeline.ledger import Claim, Delivery, Ledger, Outcome, ReviewStage, ReviewState
 from video_pipeline.ledger.schema import briefs
 from video_pipeline_tests.ledger.rows import DAY, sha256
 
@@ -48,6 +48,19 @@ def test_a_question_that_was_withdrawn_waits_no_more_and_may_be_asked_again(ledg
     ledger.reviews.withdraw(_CLIP, "generation")
     assert [review.stage for review in ledger.reviews.waiting()] == ["quality"]
     assert ledger.reviews.open(_CLIP, "generation", "an answer was lost")
+
+
+def test_questions_about_earlier_files_are_withdrawn_and_no_others(ledger: Ledger):
+    stages = ("raw 1", "raw 2", "raw 3", "technical 1", "generation")
+    for clip_id in (_CLIP, f"{_CLIP}-other"):
+        for stage in stages:
+            ledger.reviews.open(clip_id, stage, "dark")
+    ledger.reviews.decide(_CLIP, "raw 1", ReviewState.APPROVED, by="ada")
+    ledger.reviews.withdraw_others(_CLIP, ReviewStage.RAW, keep="raw 3")
+    left = {review.stage for review in ledger.reviews.waiting() if review.clip_id == _CLIP}
+    assert left == {"raw 3", "technical 1", "generation"}
+    assert ledger.reviews.get(_CLIP, "raw 1") is not None
+    assert len(ledger.reviews.waiting()) == len(left) + len(stages)
 
 
 def test_a_decision_is_not_withdrawn(ledger: Ledger):

@@ -112,6 +112,20 @@ def test_a_file_that_nobody_has_seen_hides_nothing_that_was_seen_in_another(
     assert on_raw(ledger, store, calm, SafetyOutcome.PASS, SafetyOutcome.UNMEASURED).status is ClipStatus.GENERATED
 
 
+def test_only_the_newest_files_are_asked_about(
+    ledger: Ledger, store: LocalStore, calm: GeneratedClip, make: Make
+) -> None:
+    sha256 = ""
+    for name, length_s in (("first", 1), ("second", 1.5)):
+        on_raw(ledger, store, calm.model_copy(update={"media_sha256": name}), SafetyOutcome.PERSON)
+        path = make(f"{name}.mp4", "-f", "lavfi", "testsrc2=size=320x180:rate=24", length_s=length_s)
+        stored = store.put_file(f"upscaled/{name}.mp4", path, content_type="video/mp4")
+        sha256 = stored.sha256
+        made = a_clip(status="upscaled", final_key=stored.key, final_sha256=sha256)
+        assert review(ledger, store, made) is ClipStatus.REVIEW
+    assert [asked.stage for asked in ledger.reviews.waiting()] == ["raw second", f"technical {sha256[:16]}"]
+
+
 @pytest.mark.parametrize(
     ("said", "status"), [(ReviewState.APPROVED, ClipStatus.GENERATED), (ReviewState.REJECTED, ClipStatus.REJECTED)]
 )
