@@ -55,13 +55,15 @@ def briefs(
     Guidance has defaults for what a brief leaves open; which ones is noted beside it, once for all. So is what the
     bibles say of whom and what it names; their pictures are put into our store, each content once.
     """
-    day, bibles = day_of(context.partition_key), inbox.bibles()
+    day = day_of(context.partition_key)
     wait_until_settled(
         inbox.folder,
         day,
         inbox.settle_s,
         on_wait=lambda names: context.log.info(f"waits until {names} is complete"),
     )
+    # Not before the wait, in which a brief may come with its bible.
+    bibles = inbox.bibles()
     guidance_read = report_editorial_guidance(context.instance, ledger)
     intake = take_in(
         ledger,
