@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.alerts import DiscordWebhook, Notifier, SlackWebhook
-from video_pipeline.briefs import BiblesFolder, example_bibles, example_files, read_bibles
+from video_pipeline.briefs import NO_FOLDER, BiblesFolder, example_bibles, example_files, read_bibles
 from video_pipeline.days import use_zone
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.ledger import Ledger, open_ledger
@@ -174,8 +174,7 @@ class Services:
         )
 
     def _bibles(self) -> BiblesFolder:
-        own = read_bibles(self.settings.bibles)
-        return own.over(example_bibles()) if self._sandboxed else own
+        return read_bibles(self.settings.bibles, example_bibles() if self._sandboxed else NO_FOLDER)
 
     def _refusals(self, brief: "Brief") -> Mapping[str, Sequence[str]]:
         from video_pipeline.publishing import PLATFORMS, refusals

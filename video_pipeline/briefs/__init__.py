@@ -2,6 +2,7 @@
 
 from video_pipeline.briefs.bibles import (
     NO_BIBLES,
+    NO_FOLDER,
     SCENES,
     Bible,
     Bibles,
@@ -45,6 +46,7 @@ from video_pipeline.briefs.texts import seen_letters, shown_text
 
 __all__ = [
     "NO_BIBLES",
+    "NO_FOLDER",
     "SCENES",
     "AppliedGuidance",
     "Bible",

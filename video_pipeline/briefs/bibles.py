@@ -197,9 +197,13 @@ class Bible(_Entry, Generic[EntryT]):
 
 
 class BrokenBible(_Entry):
-    """A file of the folder that gives no entry: its name there, the id that it would have had, and why not."""
+    """A file of the folder that gives no entry: its name there, the kind and id that it would have had, and why not.
+
+    One that is in neither of the two folders has no kind.
+    """
 
     file: str
+    kind: str
     id: str
     reasons: tuple[str, ...]
 
@@ -253,33 +257,36 @@ class BiblesFolder(Bibles):
 
     def broken_in(self, kind: str) -> dict[str, str]:
         """Id -> why there is no such entry, of the files in one folder."""
-        return {one.id: one.sentence for one in self.broken if one.file.startswith(f"{kind}/") and one.id}
+        return {one.id: one.sentence for one in self.broken if one.kind == kind and one.id}
 
 
 NO_FOLDER = BiblesFolder()
 
 
-def read_bibles(folder: Path) -> BiblesFolder:
-    """Everything in a folder of bibles; none where there is no such folder. Nothing in it stops the others."""
+def read_bibles(folder: Path, under: BiblesFolder = NO_FOLDER) -> BiblesFolder:
+    """Everything in a folder of bibles, laid over `under`; no more where there is no such folder.
+
+    Nothing in it stops the others.
+    """
     broken: list[BrokenBible] = []
     files: dict[str, Path] = {}
     characters = dict(_read(folder, CHARACTERS, Character, broken, files))
     scenes = dict(_read(folder, SCENES, Scene, broken, files))
+    there = under.scenes | scenes
     # One that is only broken for now keeps nobody from being dressed elsewhere.
-    worn_in = {DEFAULT_WARDROBE, *scenes, *(one.id for one in broken if one.file.startswith(f"{SCENES}/"))}
+    worn_in = {DEFAULT_WARDROBE, *there, *(one.id for one in broken if one.kind == SCENES)}
     for id, bible in list(characters.items()):
         unknown = ", ".join(name for name in bible.entry.wardrobe if name not in worn_in)
         if unknown:
-            known = f"there are {', '.join(scenes)}" if scenes else "there are none yet"
+            known = f"there are {', '.join(there)}" if there else "there are none yet"
             reason = f"wardrobe: there is no scene {unknown}; {known}, and `default` is for all others"
-            broken.append(BrokenBible(file=bible.file, id=id, reasons=(reason,)))
+            broken.append(BrokenBible(file=bible.file, kind=CHARACTERS, id=id, reasons=(reason,)))
             del characters[id]
     for path in _files(folder):
-        broken.append(
-            BrokenBible(file=clean(path.name, 120), id="", reasons=(f"put it into {CHARACTERS}/ or {SCENES}/",))
-        )
+        reason = f"put it into {CHARACTERS}/ or {SCENES}/"
+        broken.append(BrokenBible(file=clean(path.name, 120), kind="", id="", reasons=(reason,)))
     broken.sort(key=lambda one: one.file)
-    return BiblesFolder(characters=characters, scenes=scenes, broken=tuple(broken), files=files)
+    return BiblesFolder(characters=characters, scenes=scenes, broken=tuple(broken), files=files).over(under)
 
 
 def _read(
@@ -302,9 +309,11 @@ def _read(
             continue
         except ValidationError as error:
             names = frozenset((*model.model_fields, *Palette.model_fields))
-            broken.append(BrokenBible(file=file, id=id, reasons=reasons_of(error, names=names, whole="file")))
+            broken.append(
+                BrokenBible(file=file, kind=kind, id=id, reasons=reasons_of(error, names=names, whole="file"))
+            )
         except NotRead as error:
-            broken.append(BrokenBible(file=file, id=id, reasons=(str(error),)))
+            broken.append(BrokenBible(file=file, kind=kind, id=id, reasons=(str(error),)))
 
 
 def _bible(folder: Path, path: Path, file: str, model: type[EntryT], files: dict[str, Path]) -> Bible[EntryT]:

@@ -126,6 +126,16 @@ def test_one_broken_file_leaves_the_others_as_they_are(tmp_path: Path):
     assert found.broken_in("characters") == {}
 
 
+def test_a_wardrobe_may_be_for_a_scene_that_the_folder_is_laid_over(tmp_path: Path):
+    write_bible(tmp_path / "below", "scenes/harbour.yaml", HARBOUR)
+    write_bible(tmp_path / "below", "scenes/office.yaml", {"setting": "an office"})
+    write_bible(tmp_path / "own", "characters/mara.yaml", MARA)
+    write_bible(tmp_path / "own", "scenes/office.yaml", "setting: [")
+    found = read_bibles(tmp_path / "own", read_bibles(tmp_path / "below"))
+    assert (list(found.characters), list(found.scenes)) == (["mara"], ["harbour"])
+    assert list(found.broken_in("scenes")) == ["office"]
+
+
 def test_of_two_files_with_one_id_the_second_is_refused(tmp_path: Path):
     write_bible(tmp_path, "scenes/harbour.yaml", HARBOUR)
     assert "scenes/harbour.yaml has the same id" in _refused(tmp_path, "scenes/harbour.yml", HARBOUR)

@@ -36,6 +36,12 @@ def test_it_lists_what_there_is_and_fails_when_something_is_wrong(folder: Path):
     assert list(document["versions"]) == ["characters/mara.yaml", "scenes/harbour.yaml"]
 
 
+def test_a_wardrobe_may_be_for_the_packaged_scene(folder: Path):
+    (folder / "bibles/scenes/harbour.yaml").unlink()
+    listed = _bibles()
+    assert (listed.exit_code, "no valid bible" in listed.stdout) == (0, False)
+
+
 def test_it_shows_the_prompts_of_a_file_of_briefs(folder: Path):
     (folder / "a.json").write_text(json.dumps([a_document(prompt="She waits", characters=["mara"], scene="harbour")]))
     shown = _bibles(str(folder / "a.json"))
