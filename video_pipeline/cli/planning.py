@@ -150,8 +150,9 @@ def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, quarantin
     for one in clips:
         first = one.decisions[0]
         others = f"\nOthers: {first.instead}." if first.instead else ""
-        # Why further segments of a shot go on from the one before, or do not.
-        further = (other.reasons[-1] for other in one.decisions if one.storyboard.shots[other.shot].segment)
+        # What is said of further segments alone: that they go on from the one before, or why not.
+        segments = (other for other in one.decisions if one.storyboard.shots[other.shot].segment)
+        why = dict.fromkeys(reason for decision in (first, *segments) for reason in decision.reasons)
         table.add_row(
             one.storyboard.brief.brief_id,
             first.tier,
@@ -160,7 +161,7 @@ def _print_plan(clips: "list[ClipPlan]", total: "DayPlan", basis: str, quarantin
             "yes" if first.audio else "",
             f"{one.expected_usd:.4f}",
             f"{one.p90_usd:.4f}",
-            escaped(f"{'; '.join(dict.fromkeys((*first.reasons, *further)))}{others}"),
+            escaped(f"{'; '.join(why)}{others}"),
         )
     console.print(table)
     per_tier = ", ".join(f"{tier} ${usd:.4f}" for tier, usd in total.by_tier.items())
