@@ -14,7 +14,7 @@ from video_pipeline.services import Services, get_services
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from video_pipeline.briefs import InboxReading, Quarantined, TakenBrief
+    from video_pipeline.briefs import BiblesFolder, InboxReading, Quarantined, TakenBrief
     from video_pipeline.routing import Catalogue, ClipPlan, DayPlan, RoutingState
 
 _SHOWN = 5
@@ -26,15 +26,18 @@ def plan(
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
     """What a day's briefs are expected to cost, before anything is bought. Needs no keys."""
+    from video_pipeline.briefs import wait_until_settled
     from video_pipeline.feedback import routing_state
     from video_pipeline.generation import shots_not_to_buy
     from video_pipeline.routing import check_cap, price_day
 
     catalogue = catalogue_at(prices)
     services, when = get_services(), parse_day(day)
-    reading, source, beside = _briefs(services, when)
+    wait_until_settled(services.inbox.folder, when, services.inbox.settle_s)
+    bibles = services.inbox.bibles()
+    reading, source, beside = _briefs(services, when, bibles)
     state = routing_state(services.ledger, services.policy.scoring)
-    taken_in = _with_defaults(services, reading, when)
+    taken_in, held = _with_defaults(services, reading, when, bibles)
     clips = _clip_plans(services, catalogue, taken_in, when, state)
     # At other prices than those of the day's runs, the question is what the whole day would cost.
     bought = shots_not_to_buy(services.ledger, clips, services.policy, catalogue, state) if not prices else ()
@@ -45,6 +48,7 @@ def plan(
             "total": total.model_dump(mode="json"),
             "clips": [one.model_dump(mode="json") for one in clips],
             "left_alone": left_alone,
+            "held": held,
             "not_read": beside,
         }
         console.print_json(data=document, ensure_ascii=True)
@@ -53,7 +57,7 @@ def plan(
         for taken in taken_in:
             if taken.applied:
                 console.print(escaped(f"{taken.brief_id}: {taken.applied.sentence}."), highlight=False)
-        for sentence in beside:
+        for sentence in (*(f"Held: {why}." for why in held.values()), *beside):
             console.print(escaped(sentence), highlight=False)
         for sentence in left_alone:
             console.print(f"{escaped(sentence)}. Other models serve meanwhile, where they are good enough.")
@@ -61,12 +65,11 @@ def plan(
     check_cap(total, cap_usd=services.policy.budget.plan_cap_usd)
 
 
-def _briefs(services: Services, day: date) -> "tuple[InboxReading, str, list[str]]":
+def _briefs(services: Services, day: date, bibles: "BiblesFolder") -> "tuple[InboxReading, str, list[str]]":
     """The day's briefs, or the packaged ones while the inbox has none, which of them, and what is not read."""
-    from video_pipeline.briefs import days_not_taken_in, read_day, said_of, wait_until_settled
+    from video_pipeline.briefs import days_not_taken_in, read_day, said_of
 
     inbox, today, ledger = services.inbox, days.today(), services.ledger
-    wait_until_settled(inbox.folder, day, inbox.settle_s)
     claimed = ledger.intake.claimed_files()
     reading, beside, examples = read_day(
         ledger,
@@ -80,7 +83,7 @@ def _briefs(services: Services, day: date) -> "tuple[InboxReading, str, list[str
         refusals=inbox.refusals,
         examples=inbox.examples,
         settle_s=inbox.settle_s,
-        bibles=inbox.bibles(),
+        bibles=bibles,
     )
     past = days_not_taken_in(ledger, inbox.folder, today, besides=day, settle_s=inbox.settle_s)
     source = "the packaged examples (the inbox is empty)" if examples else "the inbox"
@@ -88,8 +91,13 @@ def _briefs(services: Services, day: date) -> "tuple[InboxReading, str, list[str
     return reading, source, [f"{doubt}." for doubt in reading.doubts] + said
 
 
-def _with_defaults(services: Services, reading: "InboxReading", day: date) -> "list[TakenBrief]":
-    """The briefs with the defaults and bibles that they would be given now; what was taken in keeps those of then."""
+def _with_defaults(
+    services: Services, reading: "InboxReading", day: date, bibles: "BiblesFolder"
+) -> "tuple[list[TakenBrief], dict[str, str]]":
+    """The briefs with the defaults and bibles that they would be given now; what was taken in keeps those of then.
+
+    With them, why others cannot be made, by their ids.
+    """
     from video_pipeline.briefs import (
         NO_BIBLES,
         TakenBrief,
@@ -99,12 +107,10 @@ def _with_defaults(services: Services, reading: "InboxReading", day: date) -> "l
         guide_in_force,
     )
 
-    used = bibles_in_force(
-        services.ledger, services.store, reading.briefs, services.inbox.bibles(), day=day, today=days.today()
-    )
+    used = bibles_in_force(services.ledger, services.store, reading.briefs, bibles, day=day, today=days.today())
     guide = guide_in_force(services.ledger, holdout_share=services.policy.guidance.holdout_share)
     noted = applied_guidance(services.ledger, day)
-    return [
+    taken_in = [
         TakenBrief.of(
             brief,
             noted[clip_id] if (clip_id := clip_id_of(day, brief.brief_id)) in noted else guide(brief),
@@ -113,6 +119,7 @@ def _with_defaults(services: Services, reading: "InboxReading", day: date) -> "l
         for brief in reading.briefs
         if brief.brief_id not in used.held
     ]
+    return taken_in, used.held
 
 
 def _clip_plans(

@@ -17,6 +17,7 @@ from video_pipeline.services import get_services
 from video_pipeline.storage import LocalStore
 from video_pipeline_tests.briefs.documents import a_document
 from video_pipeline_tests.briefs.test_bibles import HARBOUR, write_bible, write_picture
+from video_pipeline_tests.briefs.test_intake import make_public
 
 _POLICY = load_policy()
 
@@ -49,3 +50,16 @@ def test_a_further_segment_says_how_it_follows_whatever_else_is_said_of_it(inbox
     write_bible(inbox.parent / "bibles", "scenes/pier.yaml", HARBOUR | {"approved_frames": "pier.png"})
     said = " ".join(_planned(inbox, a_document(duration_s=20, scene="pier")).split())
     assert all(words in said for words in ("segment 2 of 2 of its shot", "the reference picture of pier"))
+
+
+def test_a_brief_that_cannot_be_made_is_named_with_the_reason(inbox: Path, ledger: Ledger):
+    # It is public with a scene that no bible has any more, and nobody knows what that said.
+    day, document = days.today(), a_document("gone", scene="pier")
+    clip_id = f"{day}/gone"
+    ledger.intake.record_brief(clip_id=clip_id, day=day, brief_id="gone", sha256="1", document=document)
+    make_public(ledger, clip_id)
+    why = "gone names what the bibles do not have any more, and nobody knows what they said"
+    assert f"Held: {why}" in _planned(inbox, a_document("gone"), a_document("made"))
+    printed = json.loads(_planned(inbox, a_document("gone"), a_document("made"), json_too=True))
+    assert [clip["clip_id"] for clip in printed["clips"]] == [f"{day}/made"]
+    assert printed["held"]["gone"].startswith(why)
