@@ -6,6 +6,7 @@ An author's own B-roll stands in its place.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from video_pipeline.briefs.brief import Brief, Shot, ShotKind
 from video_pipeline.policy import RemappingPolicy
@@ -27,6 +28,8 @@ class BrollPlanner:
     def __init__(self, policy: RemappingPolicy, refused: Mapping[ShotKind, str] | None = None) -> None:
         self._remapper = remapper_for(policy)
         self._refused = refused or {}
+        # The shots of a brief have it in common.
+        self._look = lru_cache(maxsize=64)(self._look_of)
 
     def risk(self, prompt: str, kind: ShotKind) -> str:
         """Why a shot may be refused, in words; empty where nothing says that it may."""
@@ -34,22 +37,19 @@ class BrollPlanner:
         said = ", ".join(risks) or (_UNSURE if self._remapper.unsure(prompt) else "")
         return "; ".join(filter(None, (said, self._refused.get(kind))))
 
-    def substitutes(
-        self, brief: Brief, shot: Shot, kind: ShotKind, *, part: int = 0, looks: Sequence[str] = ()
-    ) -> tuple[str, ...]:
-        """Prompts that can stand in for a shot, in the order in which they are sent; its parts begin differently.
+    def substitutes(self, brief: Brief, shot: Shot, kind: ShotKind, *, looks: Sequence[str] = ()) -> tuple[str, ...]:
+        """Prompts that can stand in for a shot, in the order in which they are sent.
 
         `looks` are the light, palette, camera and pace of its scene.
         """
-        found = self._remapper.broll(shot.prompt, beside=_beside(brief, shot), look=self._look(brief, looks))
-        order = [one for one in _FIRST.get(kind, _ELSE) if one in found]
-        turn = part % len(order) if order else 0
-        return tuple(found[one] for one in order[turn:] + order[:turn])
+        look = self._look(brief.style, brief.bible, tuple(looks))
+        found = self._remapper.broll(shot.prompt, beside=_beside(brief, shot), look=look)
+        return tuple(found[one] for one in _FIRST.get(kind, _ELSE) if one in found)
 
-    def _look(self, brief: Brief, looks: Sequence[str]) -> list[str]:
+    def _look_of(self, style: str, bible: tuple[str, ...], looks: tuple[str, ...]) -> list[str]:
         """The light, palette, camera and pace of a brief's shots."""
-        said = [words for words in (brief.style, *looks) if words and not self._remapper.risks(words)]
-        clauses = [*said, *(words for entry in brief.bible for words in self._remapper.look(entry))]
+        said = [words for words in (style, *looks) if words and not self._remapper.risks(words)]
+        clauses = [*said, *(words for entry in bible for words in self._remapper.look(entry))]
         return list({words.casefold(): words for words in clauses}.values())
 
 

@@ -192,26 +192,28 @@ def _pieces(
         parts = 1 if shot.script else math.ceil(round(length_s / cap_s, 6))
         cast, scene = _named(brief, shot, bibles)
         used = (*cast, *([scene] if scene else []))
+        kind = ShotKind.TALKING if shot.script else shot.kind or kind_of(shot.prompt)
+        earlier = kind if shot.script or shot.kind else earlier_kind_of(shot.prompt)
+        own, looks = shot.broll or brief.broll, scene.entry.looks if scene else ()
+        told = [
+            prompt_parts(_own(shot.prompt, part, parts), cast, brief.bible, scene, audio=brief.native_audio)
+            for part in range(parts)
+        ]
+        # Nothing stands in for what is said.
+        risk = broll.risk(joined(told[0]), kind) if broll and not shot.script else ""
+        wanted = risk and brief.plan_broll and not own
+        planned = broll.substitutes(brief, shot, kind, looks=looks) if broll and wanted else ()
         for part in range(parts):
-            told = prompt_parts(_own(shot.prompt, part, parts), cast, brief.bible, scene, audio=brief.native_audio)
-            prompt = joined(told)
-            kind = ShotKind.TALKING if shot.script else shot.kind or kind_of(shot.prompt)
-            earlier = kind if shot.script or shot.kind else earlier_kind_of(shot.prompt)
-            own = shot.broll or brief.broll
-            # Nothing stands in for what is said.
-            risk = broll.risk(prompt, kind) if broll and not shot.script else ""
-            wanted = risk and brief.plan_broll and not own
-            looks = scene.entry.looks if scene else ()
             pieces.append(
                 StoryboardShot(
                     index=len(pieces),
-                    prompt=prompt,
+                    prompt=joined(told[part]),
                     duration_s=round(length_s / parts, 3),
                     kind=kind,
                     broll=own,
-                    planned=broll.substitutes(brief, shot, kind, part=part, looks=looks) if broll and wanted else (),
+                    planned=_turned(planned, part),
                     risk=risk,
-                    parts=told if used else (),
+                    parts=told[part] if used else (),
                     bibles=tuple(_used(one) for one in used),
                     references=_references(cast, scene),
                     segment=part,
@@ -222,6 +224,12 @@ def _pieces(
                 )
             )
     return tuple(pieces)
+
+
+def _turned(planned: tuple[str, ...], part: int) -> tuple[str, ...]:
+    """What was planned for a shot, as one of its parts tries it: each begins with another one."""
+    turn = part % len(planned) if planned else 0
+    return planned[turn:] + planned[:turn]
 
 
 def _named(brief: Brief, shot: Shot, bibles: Bibles) -> tuple[list[Bible[Character]], Bible[Scene] | None]:

@@ -1,7 +1,7 @@
 """Softer ways to say a prompt, in order of how little they change: a function of prompt, refusal and lexicons."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from functools import lru_cache
@@ -77,6 +77,9 @@ class Remapper:
             for key, phrases in language.phrases.items()
             if any(Role.TITLE in entry.roles for _, entry in phrases)
         )
+
+        # What one shot lacks is looked for in all others of its brief.
+        self._scene = lru_cache(maxsize=256)(self._scene_of)
 
     def risks(self, prompt: str) -> tuple[Risk, ...]:
         """What of a prompt may be refused, in its order."""
@@ -156,11 +159,15 @@ class Remapper:
         words = language.data.broll
         if words is None:
             return {}
-        scenes = [self._scene(text), *(self._scene(normalised(other)) for other in beside)]
-        own = scenes[0].places or scenes[0].perhaps[:1]
-        places = next((places for places in (own, *(scene.places for scene in scenes[1:])) if places), ())[-1:]
-        things = next((scene.things for scene in scenes if scene.things), ())[-1:]
-        hands = words.hands.get(scenes[0].group, words.hands["any"])
+        own = self._scene(text)
+
+        def others() -> Iterator[Scene]:
+            return (self._scene(normalised(other)) for other in beside)
+
+        places = own.places or own.perhaps[:1] or next((scene.places for scene in others() if scene.places), ())
+        things = own.things or next((scene.things for scene in others() if scene.things), ())
+        places, things = places[-1:], things[-1:]
+        hands = words.hands.get(own.group, words.hands["any"])
         shots = {
             BrollKind.HANDS: [hands, *places],
             BrollKind.WIDE: [words.wide, *places, *things],
@@ -179,7 +186,7 @@ class Remapper:
                 return whole
         return ""
 
-    def _scene(self, text: str) -> Scene:
+    def _scene_of(self, text: str) -> Scene:
         """What the prompt shows beside people, each part without a risk where it stands alone."""
         found = [scene_of(read.language, text, read.units, read.spans) for read in self._read(text)]
 

@@ -2,9 +2,13 @@
 
 from datetime import date
 
-from video_pipeline.briefs import Brief, BrollPlanner, ShotKind, Storyboard, refused_kinds, storyboard_of
+import pytest
+
+from video_pipeline.briefs import Brief, BrollPlanner, ShotKind, Storyboard, broll, refused_kinds, storyboard_of
 from video_pipeline.ledger import FirstAnswer
 from video_pipeline.policy import load_policy
+from video_pipeline.remapping import Remapper
+from video_pipeline.remapping.rendering import Scene
 from video_pipeline_tests.briefs.documents import a_brief
 
 POLICY = load_policy().generation
@@ -69,3 +73,28 @@ def test_a_kind_that_a_model_refused_too_often_may_be_refused() -> None:
     shot = planned(a_brief(prompt="A wide view of a harbour"), BrollPlanner(POLICY.remapping, kinds)).shots[0]
     assert shot.risk == kinds[ShotKind.ESTABLISHING]
     assert len(shot.substitutes) == 3
+
+
+def test_the_prompts_of_a_brief_are_read_once_however_many_parts_and_shots_lack_a_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[str] = []
+    scene_of, look = Remapper._scene_of, Remapper.look
+
+    def reading(self: Remapper, text: str) -> Scene:
+        read.append(text)
+        return scene_of(self, text)
+
+    def looking(self: Remapper, text: str) -> tuple[str, ...]:
+        read.append(text)
+        return look(self, text)
+
+    monkeypatch.setattr(Remapper, "_scene_of", reading)
+    monkeypatch.setattr(Remapper, "look", looking)
+    monkeypatch.setattr(broll, "remapper_for", lambda policy: Remapper(policy.categories, policy.lexicons))
+    prompts = [f"A woman cries for {number} hours" for number in range(2, 6)]
+    shots = [{"prompt": prompt, "duration_s": 20} for prompt in prompts]
+    brief = a_brief(prompt=None, duration_s=None, bible=["Cold light"], shots=shots)
+    board = planned(brief, BrollPlanner(POLICY.remapping), cap_s=5)
+    assert (len(board.shots), all(shot.planned for shot in board.shots)) == (16, True)
+    assert sorted(read) == [*prompts, "Cold light"]
