@@ -48,12 +48,16 @@ class UsedBible(BaseModel):
 
 
 class Reference(BaseModel):
-    """A picture that shows what a shot is to look like: the entry that names it, and where it lies in our store."""
+    """A picture that shows what a shot is to look like: the entry that names it, and where it lies in our store.
+
+    `kind` is that of the entry, as a `UsedBible` has it. Where an earlier release kept none it may be anybody's.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     of: str
     key: str
+    kind: str = CHARACTERS
 
 
 class StoryboardShot(BaseModel):
@@ -256,10 +260,10 @@ def _used(bible: Bible[Character] | Bible[Scene]) -> UsedBible:
 
 def _references(cast: Sequence[Bible[Character]], scene: Bible[Scene] | None) -> tuple[Reference, ...]:
     """The pictures of who is to be seen, one of each before the second of any, and then those of the scene."""
-    of_each = [[Reference(of=one.id, key=picture.key) for picture in one.pictures] for one in cast]
+    of_each = [[Reference(of=one.id, key=picture.key, kind=CHARACTERS) for picture in one.pictures] for one in cast]
     by_turns = [reference for turn in zip_longest(*of_each) for reference in turn if reference is not None]
     if scene is not None:
-        by_turns += [Reference(of=scene.id, key=picture.key) for picture in scene.pictures]
+        by_turns += [Reference(of=scene.id, key=picture.key, kind=SCENES) for picture in scene.pictures]
     return tuple(dict.fromkeys(by_turns))
 
 

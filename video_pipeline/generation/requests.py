@@ -113,9 +113,8 @@ def _references(
     """The reference pictures that go with an attempt: none `beside` a start image, and none of people in B-roll."""
     if beside is not None:
         return ()
-    scenes = {used.id for used in shot.bibles if used.kind == SCENES}
     broll = attempt.prompt in shot.substitutes
-    shown = [one.key for one in shot.references if not broll or one.of in scenes]
+    shown = [one.key for one in shot.references if not broll or one.kind == SCENES]
     return tuple(shown[: model.pictures_taken(len(shown), seconds)])
 
 

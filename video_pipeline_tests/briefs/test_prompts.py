@@ -70,6 +70,7 @@ def test_a_shot_has_its_own_characters_and_scene_and_may_have_none(bibles: Bible
 def test_pictures_go_by_turns_so_that_few_of_them_show_everybody(bibles: Bibles):
     [shot] = _board(bibles, characters=["mara", "tom"], scene="harbour").shots
     assert [one.of for one in shot.references] == ["mara", "tom", "mara", "harbour"]
+    assert [one.kind for one in shot.references] == [*["characters"] * 3, "scenes"]
 
 
 def test_a_changed_bible_is_a_new_shot_only_where_it_is_used(folder: Path):

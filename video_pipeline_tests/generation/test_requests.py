@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from video_pipeline.briefs import Reference, UsedBible
 from video_pipeline.generation.ladder import Attempt, Strategy
 from video_pipeline.generation.requests import build_job
 from video_pipeline.generation.serving import can_anchor
 from video_pipeline.ledger import Job, JobKind
 from video_pipeline.orders import Orientation, RenderOrder
 from video_pipeline.policy import load_policy
-from video_pipeline.routing import ReferencePictures, RoutingState, load_catalogue
+from video_pipeline.routing import Catalogue, ReferencePictures, RoutingState, load_catalogue
 from video_pipeline_tests.contract.orders import DAY, brief_of, job_of, plan_of
 
 CATALOGUE, POLICY = load_catalogue(sandbox=True), load_policy()
@@ -137,13 +138,17 @@ def test_a_prompt_is_cut_to_what_the_model_takes_and_the_order_keeps_the_rest() 
     assert "left_out" not in whole.order.document()
 
 
-def test_reference_pictures_go_with_what_they_show_and_count_in_what_decides_the_picture() -> None:
+def taking_pictures() -> Catalogue:
     first, *others = CATALOGUE.models
     takes = ReferencePictures(most=2, max_s=5, usd_each=Decimal("0.001"))
     wire = first.wire | {"references_field": "reference_image_urls"}
-    catalogue = CATALOGUE.model_copy(
+    return CATALOGUE.model_copy(
         update={"models": (first.model_copy(update={"references": takes, "wire": wire}), *others)}
     )
+
+
+def test_reference_pictures_go_with_what_they_show_and_count_in_what_decides_the_picture() -> None:
+    first, catalogue = CATALOGUE.models[0], taking_pictures()
     keys = ("references/a.jpg", "references/b.jpg", "references/c.jpg")
     brief = brief_of(PROMPT, broll=["a red buoy"], quality="draft")
     plan = plan_of(brief, catalogue, POLICY, references=keys)
@@ -160,6 +165,21 @@ def test_reference_pictures_go_with_what_they_show_and_count_in_what_decides_the
     moving = Attempt(2, Strategy.IMAGE_ANCHORING, PROMPT, image=kept)
     moved = build_job(plan, decision, moving, catalogue, run_id="a-run")
     assert (moved.order.references, moved.expected_usd) == ((), first.price.silent["108p"])
+
+
+def test_with_b_roll_go_pictures_of_the_scene_and_none_of_somebody_of_its_name() -> None:
+    catalogue = taking_pictures()
+    plan = plan_of(brief_of(PROMPT, broll=["a red buoy"], quality="draft"), catalogue, POLICY)
+    [shot] = plan.storyboard.shots
+    shown = tuple(
+        Reference(of="harbour", key=f"references/{kind}.jpg", kind=kind) for kind in ("characters", "scenes")
+    )
+    used = (UsedBible(kind="scenes", id="harbour", version="1"),)
+    shots = (shot.model_copy(update={"references": shown, "bibles": used}),)
+    plan = plan.model_copy(update={"storyboard": plan.storyboard.model_copy(update={"shots": shots})})
+    attempt = Attempt(1, Strategy.SHOT_SUBSTITUTION, "a red buoy")
+    made = build_job(plan, plan.decisions[0], attempt, catalogue, run_id="a-run")
+    assert made.order.references == ("references/scenes.jpg",)
 
 
 def test_a_model_that_takes_no_pictures_or_none_with_so_long_a_clip_says_so() -> None:
