@@ -24,7 +24,6 @@ from video_pipeline.ledger import (
     Publication,
     PublicationState,
     Review,
-    ReviewStage,
     ReviewState,
     Wait,
     WaitCause,
@@ -38,7 +37,7 @@ from video_pipeline.publishing.platforms import Platform
 from video_pipeline.publishing.resolution import publication_lease
 from video_pipeline.publishing.rules import PublishRequest, publish_request
 from video_pipeline.publishing.waits import why_unpublished
-from video_pipeline.quality import ask_about_words, review_stage, wording_of
+from video_pipeline.quality import ask_about_words, review_stage
 from video_pipeline.storage import ObjectStore
 from video_pipeline.wire import clean
 
@@ -265,10 +264,7 @@ def _not_approved(
     ledger: Ledger, notifier: Notifier, clip: ReviewedClip, brief: Brief | None, policy: Policy
 ) -> list[Review]:
     """What a person has not said yes to, of a clip's file and of its brief's words as they are now."""
-    stages = [review_stage(clip.final_sha256 or "")]
+    held = [ledger.reviews.get(clip.clip_id, review_stage(clip.final_sha256 or ""))]
     if brief is not None and clip.status in (ClipStatus.PASSED, ClipStatus.REVIEW):
-        wording = wording_of(brief, policy)
-        ask_about_words(ledger, notifier, clip.clip_id, wording)
-        stages.append(review_stage(wording.sha256, ReviewStage.WORDING))
-    found = [ledger.reviews.get(clip.clip_id, stage) for stage in stages]
-    return [review for review in found if review is not None and review.state is not ReviewState.APPROVED]
+        held.append(ask_about_words(ledger, notifier, clip.clip_id, brief, policy))
+    return [review for review in held if review is not None and review.state is not ReviewState.APPROVED]

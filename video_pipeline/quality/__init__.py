@@ -9,7 +9,7 @@ from video_pipeline.quality.gate import check_clip, pass_gate
 from video_pipeline.quality.review import ask_about_words, review_clip, review_raw, review_stage
 from video_pipeline.quality.seams import Seam, measure_seam
 from video_pipeline.quality.verdict import Check, CheckName, ClipVerdict, Consequence, Expectation, Gate
-from video_pipeline.quality.wording import check_rules, wording_of
+from video_pipeline.quality.wording import check_rules
 
 __all__ = [
     "CHECKS",
@@ -29,5 +29,4 @@ __all__ = [
     "review_clip",
     "review_raw",
     "review_stage",
-    "wording_of",
 ]

@@ -1,13 +1,14 @@
 """What becomes of a clip that has been looked at: it goes on, is rejected, or waits for a person (Q1, Q2, Q6)."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any
 
 from video_pipeline.alerts import Notifier
 from video_pipeline.briefs import Brief
 from video_pipeline.clips import ClipStatus, GeneratedClip, ReviewedClip, UpscaledClip
-from video_pipeline.ledger import Ledger, Mark, ReviewStage, ReviewState
+from video_pipeline.ledger import Ledger, Mark, Review, ReviewStage, ReviewState
 from video_pipeline.media import Stills
 from video_pipeline.policy import Policy, QualityPolicy
 from video_pipeline.quality.checks import ask
@@ -53,25 +54,18 @@ def review_raw(
     """
     told = [ClipVerdict.model_validate(verdict) for verdict in verdicts if verdict is not None]
     failures = [check for verdict in told if not verdict.unmeasured for check in verdict.failures]
-    stage = review_stage(clip.media_sha256 or "", ReviewStage.RAW)
-    known = ledger.reviews.get(clip.clip_id, stage)
-    if known is not None and known.state is not ReviewState.WAITING:
-        ledger.reviews.withdraw_others(clip.clip_id, ReviewStage.RAW, keep=stage)
-        return _held(clip, known.state, known.reason)
-    if any(verdict.unmeasured for verdict in told):
+    known = ledger.reviews.get(clip.clip_id, review_stage(clip.media_sha256 or "", ReviewStage.RAW))
+    decided = known is not None and known.state is not ReviewState.WAITING
+    if not decided and any(verdict.unmeasured for verdict in told):
         with store.local_copy(clip.media_key or "") as path:
             finding = look_at(path, policy)
         failures += [check for check in ask(Gate.RAW, finding) if not check.passed]
         _tell_unmeasured(notifier, clip.day, finding)
     seen_at = f" Look at {store.url(clip.media_key or '')}"
-    state = _settled(ledger, notifier, clip.clip_id, ReviewStage.RAW, stage, failures, seen_at)
-    return _held(clip, state, "; ".join(dict.fromkeys(check.message for check in failures)))
-
-
-def _held(clip: GeneratedClip, state: ReviewState, reason: str) -> GeneratedClip:
-    if state is ReviewState.APPROVED:
+    held = _settled(ledger, notifier, clip.clip_id, ReviewStage.RAW, clip.media_sha256 or "", failures, seen_at)
+    if held is None:
         return clip
-    return clip.model_copy(update={"status": _STATUS[state], "reason": reason})
+    return clip.model_copy(update={"status": _STATUS[held.state], "reason": _reason(failures) or held.reason})
 
 
 def review_clip(
@@ -96,7 +90,6 @@ def review_clip(
     if clip.status is ClipStatus.REJECTED and clip.media_sha256 and not refused_raw:
         stage = review_stage(clip.media_sha256)
         ledger.reviews.withdraw_others(clip.clip_id, ReviewStage.TECHNICAL, keep=stage)
-        ledger.reviews.open(clip.clip_id, stage, clip.reason)
         _reject(ledger, notifier, clip.clip_id, stage, clip.reason, "unusable")
     if clip.status is not ClipStatus.UPSCALED or clip.final_key is None:
         return row, None
@@ -121,27 +114,23 @@ def review_clip(
     if on_raw is not None and on_raw.state is ReviewState.APPROVED:
         # Who has looked at the raw clip has seen all that there is to see.
         of_file = [check for check in of_file if check.name is not CheckName.SAFETY]
-    states = [
-        _settled(
-            ledger,
-            notifier,
-            clip.clip_id,
-            ReviewStage.TECHNICAL,
-            review_stage(clip.final_sha256 or ""),
-            of_file,
-        ),
-        ask_about_words(ledger, notifier, clip.clip_id, wording) if wording is not None else ReviewState.APPROVED,
-    ]
-    worst = next(one for one in (ReviewState.REJECTED, ReviewState.WAITING, ReviewState.APPROVED) if one in states)
-    reason = "; ".join(check.message for check in verdict.failures)
+    on_file = _settled(ledger, notifier, clip.clip_id, ReviewStage.TECHNICAL, clip.final_sha256 or "", of_file)
+    on_words = _on_words(ledger, notifier, clip.clip_id, wording) if wording is not None else None
+    held = [one for one in (on_file, on_words) if one is not None]
+    states = {one.state for one in held}
+    worst = next((one for one in (ReviewState.REJECTED, ReviewState.WAITING) if one in states), ReviewState.APPROVED)
+    reason = _reason(verdict.failures) or "; ".join(one.reason for one in held)
     return row.model_copy(update={"status": _STATUS[worst], "reason": reason}), verdict
 
 
-def ask_about_words(ledger: Ledger, notifier: Notifier, clip_id: str, wording: Wording) -> ReviewState:
-    """What a person says to a brief's words; approved where no rule finds anything in them."""
-    stage = review_stage(wording.sha256, ReviewStage.WORDING)
+def ask_about_words(ledger: Ledger, notifier: Notifier, clip_id: str, brief: Brief, policy: Policy) -> Review | None:
+    """What keeps a brief's words from being published: a question, or a no. None where nothing does."""
+    return _on_words(ledger, notifier, clip_id, wording_of(brief, policy))
+
+
+def _on_words(ledger: Ledger, notifier: Notifier, clip_id: str, wording: Wording) -> Review | None:
     failures = [check for check in ask(Gate.FINAL, wording) if not check.passed]
-    return _settled(ledger, notifier, clip_id, ReviewStage.WORDING, stage, failures)
+    return _settled(ledger, notifier, clip_id, ReviewStage.WORDING, wording.sha256, failures)
 
 
 def _settled(
@@ -149,51 +138,58 @@ def _settled(
     notifier: Notifier,
     clip_id: str,
     kind: ReviewStage,
-    stage: str,
+    sha256: str,
     failures: Sequence[Check],
     seen_at: str = "",
-) -> ReviewState:
-    """What becomes of what failed those checks: by a person's word, or by the checks' own.
+) -> Review | None:
+    """What holds a clip back after those checks of one file or text: a question, or a no. None where nothing does.
 
-    `seen_at` tells the person where it can be looked at.
+    A person's word stands. `seen_at` tells the person where it can be looked at.
     """
+    stage = review_stage(sha256, kind)
     ledger.reviews.withdraw_others(clip_id, kind, keep=stage)
     if not failures:
         ledger.reviews.withdraw(clip_id, stage)
-        return ReviewState.APPROVED
-    reason = "; ".join(dict.fromkeys(check.message for check in failures)) + seen_at
-    if all(check.follows is Consequence.PERSON for check in failures):
-        return _asked(ledger, notifier, clip_id, stage, reason)
-    ledger.reviews.open(clip_id, stage, reason)
-    return _reject(ledger, notifier, clip_id, stage, reason, "unsafe")
-
-
-def _asked(ledger: Ledger, notifier: Notifier, clip_id: str, stage: str, reason: str) -> ReviewState:
-    """Ask a person, once a reason; what a person has said stands."""
-    known = ledger.reviews.get(clip_id, stage)
-    if known is not None and known.reason != reason:
-        # What is no longer true need not be answered.
-        ledger.reviews.withdraw(clip_id, stage)
-    if ledger.reviews.open(clip_id, stage, reason):
+        known = ledger.reviews.get(clip_id, stage)
+        return known if known is not None and known.state is ReviewState.REJECTED else None
+    reason = _reason(failures) + seen_at
+    if not all(check.follows is Consequence.PERSON for check in failures):
+        return _reject(ledger, notifier, clip_id, stage, reason, "unsafe")
+    review, is_new = _opened(ledger, clip_id, stage, reason)
+    if is_new:
         notifier.notify(person_needed(clip_id, stage, reason))
-    asked = ledger.reviews.get(clip_id, stage)
-    return asked.state if asked else ReviewState.WAITING
+    return None if review.state is ReviewState.APPROVED else review
 
 
 def _reject(
     ledger: Ledger, notifier: Notifier, clip_id: str, stage: str, reason: str, reason_code: str
-) -> ReviewState:
+) -> Review | None:
     """Record that a file is of no use, so that the ledger knows that its clip ends here, and tell it.
 
     A person has nothing to decide; one who had decided before is heard.
     """
-    asked = ledger.reviews.get(clip_id, stage)
-    if asked is not None and asked.state is ReviewState.APPROVED:
-        return asked.state
-    if asked is not None and asked.state is ReviewState.WAITING:
+    review, _ = _opened(ledger, clip_id, stage, reason)
+    if review.state is ReviewState.APPROVED:
+        return None
+    if review.state is ReviewState.WAITING:
         ledger.reviews.decide(clip_id, stage, ReviewState.REJECTED, by="checks", reason_code=reason_code)
     notifier.notify(clip_rejected(clip_id, stage, reason))
-    return ReviewState.REJECTED
+    return replace(review, state=ReviewState.REJECTED)
+
+
+def _opened(ledger: Ledger, clip_id: str, stage: str, reason: str) -> tuple[Review, bool]:
+    """The question with this reason, or what was decided at that stage; and whether the question is new."""
+    known = ledger.reviews.get(clip_id, stage)
+    if known is not None and known.reason != reason:
+        # What is no longer true need not be answered.
+        ledger.reviews.withdraw(clip_id, stage)
+    is_new = ledger.reviews.open(clip_id, stage, reason)
+    asked = ledger.reviews.get(clip_id, stage)
+    return asked or Review(clip_id, stage, reason, ReviewState.WAITING, datetime.now(UTC)), is_new
+
+
+def _reason(failures: Sequence[Check]) -> str:
+    return "; ".join(dict.fromkeys(check.message for check in failures))
 
 
 def _seen(store: ObjectStore, clip: UpscaledClip, verdict: ClipVerdict) -> dict[str, Any]:

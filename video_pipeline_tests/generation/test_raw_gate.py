@@ -150,6 +150,7 @@ def test_a_clip_that_nobody_could_look_at_may_turn_out_unsafe(stage: Stage, blin
     assert (clip.status, clip.attempts) == (ClipStatus.REJECTED, 1)
     [review] = stage.ledger.reviews.of_day(stage.day)
     assert (review.state, review.decided_by, review.reason_code) == (ReviewState.REJECTED, "checks", "unsafe")
+    assert "unsafe from 0.8 on" in review.reason and "could not be told" not in review.reason
 
 
 def test_the_final_gate_is_blind_no_less(stage: Stage, blind: Policy) -> None:
