@@ -6,7 +6,6 @@ billed. What moderation refuses fails later, for nothing, and is told by its wor
 the same video.
 """
 
-import asyncio
 import hashlib
 import json
 import re
@@ -100,17 +99,15 @@ class HeyGen:
         return JSONResponse({"data": {"video_id": accepted.request.request_id, "status": "waiting"}})
 
     async def _refused(self, subjects: tuple[str, ...]) -> JSONResponse | None:
-        delay = self._faults.take("submit_delay", *subjects)
-        if delay:
-            await asyncio.sleep(delay.value_or(1.0))
-        busy = self._faults.take("submit_429", *subjects)
-        if busy:
-            headers = {"Retry-After": f"{busy.value_or(1.0):g}"}
-            return _error(429, "rate_limit_exceeded", "Too many concurrent video jobs.", headers)
-        for status, code in ((503, "service_unavailable"), (500, "internal_error")):
-            if self._faults.take(f"submit_{status}", *subjects):
+        match await self._faults.at_submit(*subjects):
+            case 429, retry_after_s:
+                headers = {"Retry-After": f"{retry_after_s:g}"}
+                return _error(429, "rate_limit_exceeded", "Too many concurrent video jobs.", headers)
+            case status, _:
+                code = "service_unavailable" if status == 503 else "internal_error"
                 return _error(status, code, "Something went wrong on our end.")
-        return None
+            case None:
+                return None
 
     async def _video(self, request: Request) -> ASGIApp:
         refused = _unauthorized(request)
