@@ -52,6 +52,8 @@ def _follows(raw: Consequence, final: Consequence) -> Mapping[Gate, Consequence]
 # for, so that a person may still want it.
 _BY_LUCK = _follows(Consequence.NEW_SEED, Consequence.PERSON)
 _BY_WORDS = _follows(Consequence.CORRECTED_PROMPT, Consequence.PERSON)
+# What is known of the whole clip alone is asked at the end.
+_AT_THE_END: Mapping[Gate, Consequence] = MappingProxyType({Gate.FINAL: Consequence.PERSON})
 
 
 _FILE, _CLIP, _LOOK, _WORDS = (Evidence, Undecoded), (Evidence,), (SafetyFinding,), (Wording,)
@@ -132,7 +134,7 @@ CHECKS: tuple[CheckRow, ...] = (
         "segments of a shot go on where they meet",
         technical.seams,
         tuple(f"quality.seams.{name}" for name in ("jump_factor", "colour_corrected", "loudness_corrected_db")),
-        _BY_LUCK,
+        _AT_THE_END,
     ),
     CheckRow(
         CheckName.SAFETY,
@@ -148,7 +150,7 @@ CHECKS: tuple[CheckRow, ...] = (
         "no rule finds anything in the brief's words",
         wording.answer,
         ("quality.risks",),
-        MappingProxyType({Gate.FINAL: Consequence.PERSON}),
+        _AT_THE_END,
     ),
 )
 

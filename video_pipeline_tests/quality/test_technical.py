@@ -346,6 +346,8 @@ def test_what_follows_is_said_by_the_gate(make: Make):
     said = {gate: check_against(path, ORDER, THRESHOLDS, gate=gate) for gate in Gate}
     assert [one.follows for one in said[Gate.RAW].failures] == [Consequence.CORRECTED_PROMPT]
     assert [one.follows for one in said[Gate.FINAL].failures] == [Consequence.PERSON]
+    asked = {gate: [check.name for check in said[gate].checks] for gate in Gate}
+    assert (asked[Gate.FINAL], asked[Gate.RAW]) == (NAMES, NAMES[:-1]), "raw files meet no others yet"
     assert (said[Gate.RAW].useless, said[Gate.FINAL].useless) == (True, False)
 
 
