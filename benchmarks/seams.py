@@ -126,7 +126,7 @@ def _real_seams(folder: Path, every: int) -> Iterator[tuple[str, Seam]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=4, help="shots of each scene")
+    parser.add_argument("--seeds", type=int, default=2, help="shots of each scene")
     parser.add_argument(
         "--every", type=int, default=12, help="frames between two places at which real clips are parted"
     )
