@@ -30,6 +30,7 @@ from rich.table import Table
 from benchmarks.own_process import forget_peak, peak_mib
 from video_pipeline.errors import VideoPipelineError
 from video_pipeline.media import run_ffmpeg
+from video_pipeline.policy import TechnicalThresholds, load_policy
 
 LIMIT_S, LIMIT_MIB = 30.0, 300.0
 _X264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p")
@@ -148,7 +149,7 @@ def _repeat(content: bytearray, clips: dict[str, bytes], rng: random.Random) -> 
     content[at:at] = content[at : at + rng.randrange(1, 1000)]
 
 
-def take(path: Path) -> str:
+def take(path: Path, thresholds: TechnicalThresholds) -> str:
     """Do with a clip what is done before the network sees it. Returns "read", "refused", or what went wrong."""
     from video_pipeline.media import probe
     from video_pipeline.quality import Expectation, check_clip
@@ -160,7 +161,7 @@ def take(path: Path) -> str:
     steps = (
         lambda: probe(path),
         lambda: check_file(path, path.with_name("target.mkv"), settings=UpscaleSettings(short_side=72)),
-        lambda: check_clip(path, Expectation(size=(64, 36), duration_s=0.2, audio=True)),
+        lambda: check_clip(path, Expectation(size=(64, 36), duration_s=0.2, audio=True), thresholds),
         lambda: _read(Source(path)),
     )
     for step in steps:
@@ -184,10 +185,11 @@ def _read(source: Any) -> None:
 
 def work() -> None:
     """The watched process: a path a line on its input, what became of it a line on its output."""
+    thresholds = load_policy().quality.technical
     for line in sys.stdin:
         with contextlib.suppress(OSError):
             forget_peak()
-        ending = take(Path(line.rstrip("\n")))
+        ending = take(Path(line.rstrip("\n")), thresholds)
         print(_MARK + json.dumps({"ending": ending, "peak_mib": peak_mib()}), flush=True)
 
 

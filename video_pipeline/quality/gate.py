@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media import MediaInfo, Stills, Watcher, probe
-from video_pipeline.policy import QualityPolicy, TechnicalThresholds, load_policy
+from video_pipeline.policy import QualityPolicy, TechnicalThresholds
 from video_pipeline.quality.checks import ask
 from video_pipeline.quality.safety import Look
 from video_pipeline.quality.technical import Evidence, Undecoded
@@ -21,17 +20,17 @@ if TYPE_CHECKING:
 def check_clip(
     path: Path,
     expected: Expectation,
-    thresholds: TechnicalThresholds | None = None,
+    thresholds: TechnicalThresholds,
     *,
     gate: Gate = Gate.FINAL,
     watchers: Sequence[Watcher] = (),
 ) -> ClipVerdict:
     """Decode the clip at `path` once, completely, and compare it with what was ordered.
 
-    `thresholds` are the packaged policy's where none are given. `watchers` see the frames of the same decode. A bad
-    file never raises: its verdict has `playable` failed. Memory does not grow with the length.
+    `watchers` see the frames of the same decode. A bad file never raises: its verdict has `playable` failed. Memory
+    does not grow with the length.
     """
-    return ClipVerdict(checks=ask(gate, _decoded(path, expected, thresholds or _packaged(), watchers)))
+    return ClipVerdict(checks=ask(gate, _decoded(path, expected, thresholds, watchers)))
 
 
 def pass_gate(
@@ -76,8 +75,3 @@ def _measured(
         for watcher in watchers:
             watcher.begin(info.video)
     return info, measure(path, thresholds, watchers)
-
-
-@lru_cache(maxsize=1)
-def _packaged() -> TechnicalThresholds:
-    return load_policy().quality.technical

@@ -11,11 +11,13 @@ from PIL import Image
 
 from video_pipeline.errors import MediaError
 from video_pipeline.media import Stills, look_through, run_ffmpeg, save_picture
+from video_pipeline.policy import load_policy
 from video_pipeline.quality import Expectation, check_clip
 from video_pipeline.reports import ContactSheet, SheetEntry, before_after_strip, inline_jpeg, sheet_stills
 from video_pipeline.reports.gallery import CLIPS_A_SHEET
 from video_pipeline_tests.media.conftest import Make
 
+THRESHOLDS = load_policy().quality.technical
 # Red, then green from 1 s on, then blue from 2 s on.
 THREE_COLOURS = (
     "color=red:size=160x90:rate=24,"
@@ -55,7 +57,7 @@ def test_stills_of_a_turned_clip_stand_upright(make: Make, tmp_path: Path):
 def test_stills_of_one_decode_with_the_checks_are_those_of_a_decode_of_their_own(make: Make):
     clip = make("three.mp4", THREE_COLOURS, length_s=3.0)
     beside, alone = sheet_stills(), sheet_stills()
-    check_clip(clip, Expectation(size=(160, 90), duration_s=3, audio=False), watchers=[beside])
+    check_clip(clip, Expectation(size=(160, 90), duration_s=3, audio=False), THRESHOLDS, watchers=[beside])
     look_through(clip, alone)
     assert len(beside.pictures) == 3
     assert [picture.tobytes() for picture in beside.pictures] == [picture.tobytes() for picture in alone.pictures]
@@ -64,14 +66,14 @@ def test_stills_of_one_decode_with_the_checks_are_those_of_a_decode_of_their_own
 def test_stills_that_fail_leave_the_verdict_as_it_is(make: Make, monkeypatch: pytest.MonkeyPatch):
     clip = make("three.mp4", THREE_COLOURS, length_s=1.0)
     expected = Expectation(size=(160, 90), duration_s=1, audio=False)
-    verdict = check_clip(clip, expected)
+    verdict = check_clip(clip, expected, THRESHOLDS)
 
     def fails(*arguments: object, **options: object) -> list[float]:
         raise RuntimeError("no picture")
 
     monkeypatch.setattr("video_pipeline.media.frames.upright", fails)
     for stills in (sheet_stills(), Stills(fails, side=9)):
-        assert check_clip(clip, expected, watchers=[stills]) == verdict
+        assert check_clip(clip, expected, THRESHOLDS, watchers=[stills]) == verdict
         assert isinstance(stills.error, RuntimeError) and stills.pictures == []
 
 
