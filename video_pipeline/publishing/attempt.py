@@ -182,7 +182,8 @@ class Attempt:
         self.stopped_by = error
         if self._publication.state in (PublicationState.PUBLISHING, PublicationState.PROCESSING):
             _LOG.warning("%s on %s: %s", self._publication.clip_id, self._publication.platform, error)
-        if not _is_refusal_to_tell(error):
+        refusal = _refusal_behind(error)
+        if refusal is None:
             self._publication = self._moves.undecided(self._publication, str(error), answer=error.answer)
             # Without a session there is nothing that could have gone public.
             if self._publication.session is not None:
@@ -191,8 +192,7 @@ class Attempt:
                     self._doubt(error, f", and nothing has been decided for {undecided_s / 3600:.0f} hours")
                     return
         if self._publication.state is PublicationState.PUBLISHING:
-            refusal = error.__cause__
-            cause = refusal.cause if isinstance(refusal, UploadRefused) else ""
+            cause = refusal.cause if refusal is not None else ""
             self._notifier.notify(messages.upload_interrupted(self._publication, str(error), cause=cause))
 
     def _doubt(self, error: UploadLost | UploadInterrupted, more: str = "") -> None:
@@ -245,7 +245,7 @@ class Attempt:
                 try:
                     status, said = self._sent(session, path), "the platform says that bytes are still missing"
                 except UploadInterrupted as error:
-                    if wait_s is None or _is_refusal_to_tell(error):
+                    if wait_s is None or _refusal_behind(error) is not None:
                         raise
                     self._publication = self._moves.undecided(self._publication, str(error), answer=error.answer)
                     status, said = Missing(), str(error)
@@ -305,9 +305,9 @@ def _can_be_kept(session: object) -> bool:
         return False
 
 
-def _is_refusal_to_tell(error: UploadInterrupted) -> bool:
-    """Quota or credentials keep us from asking: that says nothing of the clip, however long it lasts."""
-    return isinstance(error.__cause__, UploadRefused)
+def _refusal_behind(error: UploadInterrupted) -> UploadRefused | None:
+    """Quota or credentials that keep us from asking: that says nothing of the clip, however long it lasts."""
+    return error.__cause__ if isinstance(error.__cause__, UploadRefused) else None
 
 
 def _asked_before(publication: Publication) -> Asked:
