@@ -22,7 +22,7 @@ from video_pipeline.remapping import language_of
 _LEAST_SHOT_S = 1.0
 # What is seen of a script that comes with no prompt.
 _SPEAKER = "A presenter speaks to the camera"
-# What a segment of a longer shot says of itself, by the language of its prompt.
+# What a segment of a longer shot says of itself, by the language of its prompt; in English for any other one.
 _PART_OF = {
     "en": "Part {} of {} of one continuous shot",
     "de": "Teil {} von {} einer durchgehenden Einstellung",
@@ -171,7 +171,10 @@ def storyboard_of(
 
 
 def _shortened(brief: Brief, length_s: float) -> Brief:
-    """The first `length_s` seconds of a brief; a second of a shot is the least that is shown, a script all of it."""
+    """The first `length_s` seconds of a brief; a second of a shot is the least that is shown, a script all of it.
+
+    The brief itself where nothing of it is left out.
+    """
     if brief.script:
         return brief
     if not brief.shots:
@@ -184,6 +187,8 @@ def _shortened(brief: Brief, length_s: float) -> Brief:
         shown_s = shot.duration_s if shot.script else min(shot.duration_s, left_s)
         kept.append(shot.model_copy(update={"duration_s": shown_s}))
         left_s -= shot.duration_s
+    if tuple(kept) == brief.shots:
+        return brief
     return brief.model_copy(update={"shots": tuple(kept), "duration_s": None})
 
 
@@ -269,7 +274,10 @@ def _references(cast: Sequence[Bible[Character]], scene: Bible[Scene] | None) ->
 
 def _own(prompt: str, part: int, parts: int) -> list[str]:
     """A shot's own sentences, in its language."""
-    return [prompt, *([_PART_OF[language_of(prompt)].format(part + 1, parts)] if parts > 1 else [])]
+    return [
+        prompt,
+        *([_PART_OF.get(language_of(prompt), _PART_OF["en"]).format(part + 1, parts)] if parts > 1 else []),
+    ]
 
 
 def _only_shot(brief: Brief) -> Shot:

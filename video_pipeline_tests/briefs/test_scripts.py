@@ -103,6 +103,12 @@ def test_a_shot_says_its_script_by_its_own_presenter_else_by_the_briefs():
     assert (third.kind, third.script) == (ShotKind.DEFAULT, None)
 
 
+def test_a_draft_of_which_nothing_can_be_left_out_is_not_cut_short():
+    shots = [{"prompt": "A river", "duration_s": 3}, {"prompt": "A desk", "script": SCRIPT}]
+    board = storyboard_of(a_brief(prompt=None, duration_s=None, shots=shots), DAY, cap_s=15, draft_s=4)
+    assert (board.brief.total_s > 4, board.uncut) == (True, ())
+
+
 def test_a_draft_that_is_cut_short_keeps_a_script_whole():
     shots = [{"prompt": "A river", "duration_s": 3}, {"prompt": "A desk", "script": SCRIPT}]
     board = storyboard_of(a_brief(prompt=None, duration_s=None, shots=shots), DAY, cap_s=15, draft_s=5)

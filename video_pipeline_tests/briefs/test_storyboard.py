@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from video_pipeline.briefs import Brief, ShotKind, storyboard_of
+from video_pipeline.briefs import Brief, ShotKind, storyboard, storyboard_of
 from video_pipeline.briefs.shot_kinds import kind_of
 from video_pipeline_tests.briefs.documents import BRIEFS, a_brief
 
@@ -68,6 +68,12 @@ def test_a_part_says_so_in_the_language_of_its_prompt_and_stays_the_same_shot(pr
     english = f"{prompt.rstrip('.')}. Part 2 of 2 of one continuous shot"
     older = shot.model_copy(update={"prompt": english, "segment": 0, "segments": 1})
     assert board.shot_sha256(shot) == board.shot_sha256(older)
+
+
+def test_a_part_says_so_in_english_where_its_language_has_no_words_for_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(storyboard, "language_of", lambda prompt: "it")
+    board = storyboard_of(a_brief(prompt="Un fiume", duration_s=20), DAY, cap_s=10)
+    assert board.shots[1].prompt == "Un fiume. Part 2 of 2 of one continuous shot"
 
 
 def test_a_long_shot_is_cut_into_equal_parts_that_say_so():
