@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -256,20 +257,23 @@ class Language:
     look: frozenset[tuple[str, ...]]
 
 
-def load_languages(folder: Path | None) -> dict[str, Language]:
-    """Every language by its code. Raises ConfigurationError that names the file, the key and what is wrong there."""
-    documents = {place.stem: (str(place), document) for place, document in _documents(folder)}
-    where, document = documents.pop(NAMES_FILE)
-    names = _validated(NamesData, document, where)
+@lru_cache(maxsize=8)
+def load_languages(folder: Path | None) -> Mapping[str, Language]:
+    """Every language by its code, read once a process.
+
+    Raises ConfigurationError that names the file, the key and what is wrong there.
+    """
+    names = load_names(folder)
     return {
-        code: _language(code, _validated(LanguageData, document, where), names, where)
-        for code, (where, document) in sorted(documents.items())
+        place.stem: _language(place.stem, _validated(LanguageData, document, str(place)), names, str(place))
+        for place, document in _documents(folder)
     }
 
 
+@lru_cache(maxsize=8)
 def load_names(folder: Path | None) -> NamesData:
-    """The names alone. ConfigurationError as `load_languages`."""
-    [(place, document)] = _documents(folder, only=NAMES_FILE)
+    """The names alone, read once a process. ConfigurationError as `load_languages`."""
+    [(place, document)] = _documents(folder, names=True)
     return _validated(NamesData, document, str(place))
 
 
@@ -282,7 +286,8 @@ class _Place:
         return self.text
 
 
-def _documents(folder: Path | None, only: str | None = None) -> Iterator[tuple[_Place, dict[str, Any]]]:
+def _documents(folder: Path | None, *, names: bool = False) -> Iterator[tuple[_Place, dict[str, Any]]]:
+    """What stands in the files of languages, or in that of `names` alone, in the order of their codes."""
     packaged = {
         Path(file.name).stem: file
         for file in resources.files("video_pipeline.remapping").joinpath("lexicons").iterdir()
@@ -295,7 +300,9 @@ def _documents(folder: Path | None, only: str | None = None) -> Iterator[tuple[_
                 f"generation.remapping.lexicons is {folder}, which is not a folder: it holds a YAML file a language."
             )
         own = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-    for stem in sorted(packaged.keys() | own.keys()) if only is None else [only]:
+    for stem in sorted(packaged.keys() | own.keys()):
+        if (stem == NAMES_FILE) is not names:
+            continue
         base = _packaged(packaged[stem]) if stem in packaged else {}
         if stem not in own:
             yield _Place(stem, f"the packaged lexicon {stem}.yaml"), base

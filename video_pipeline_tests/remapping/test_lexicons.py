@@ -1,13 +1,14 @@
 """A team's own words: laid over the packaged ones, or in their place; and what is said of a file that is wrong."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.policy import load_policy
-from video_pipeline.remapping import Remapper, remapper_for
+from video_pipeline.remapping import Remapper, brands, lexicon, public_figures, remapper_for
 from video_pipeline.remapping.forms import forms_of
 from video_pipeline.services import Services
 from video_pipeline.settings import Settings
@@ -71,6 +72,23 @@ def test_words_are_added_to_the_packaged_ones(tmp_path: Path) -> None:
     assert remapper.softest("The Crying Boy Inn by the sea") == "The Crying Boy Inn by the sea"
     assert remapper.softest("An acme on a shelf") == "A product on a shelf"
     assert remapper.softest("a crying baby in a crib") == "Medium shot, minimal expression, in a crib"
+
+
+def test_each_file_is_read_once_for_all_who_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    reading = lexicon.read_yaml_mapping
+
+    def counted(path: Path, **options: Any) -> dict[str, Any]:
+        read.append(path.name)
+        return reading(path, **options)
+
+    monkeypatch.setattr(lexicon, "read_yaml_mapping", counted)
+    folder_of(tmp_path, en={"harmless": ["crying boy inn"]}, names={"public_figures": ["zorro"]})
+    remappers = [Remapper(categories, tmp_path) for categories in (CATEGORIES, CATEGORIES[:1])]
+    assert [len(remapper.risks("Zorro at the crying boy inn")) for remapper in remappers] == [1, 1]
+    assert public_figures(tmp_path).found_in("Zorro, of Coca-Cola") == ("Zorro",)
+    assert brands(tmp_path).found_in("Zorro, of Coca-Cola") == ("Coca-Cola",)
+    assert sorted(read) == ["en.yaml", "names.yaml"]
 
 
 def test_words_are_replaced_on_demand(tmp_path: Path) -> None:
