@@ -274,10 +274,10 @@ def _references(cast: Sequence[Bible[Character]], scene: Bible[Scene] | None) ->
 
 def _own(prompt: str, part: int, parts: int) -> list[str]:
     """A shot's own sentences, in its language."""
-    return [
-        prompt,
-        *([_PART_OF.get(language_of(prompt), _PART_OF["en"]).format(part + 1, parts)] if parts > 1 else []),
-    ]
+    if parts == 1:
+        return [prompt]
+    words = _PART_OF.get(language_of(prompt), _PART_OF["en"])
+    return [prompt, words.format(part + 1, parts)]
 
 
 def _only_shot(brief: Brief) -> Shot:

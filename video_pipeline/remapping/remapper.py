@@ -98,9 +98,8 @@ class Remapper:
         return any(is_unsure(read.units, read.spans) for read in self._read(text))
 
     def language_of(self, prompt: str) -> str:
-        """The code of the language that most of the prompt's sentences are in."""
-        codes = Counter(read.language.code for read in self._read(normalised(prompt)))
-        return max(codes, key=lambda code: codes[code], default=_DEFAULT)
+        """The code of the language of most of a prompt's words that has words for B-roll; else the default one."""
+        return self._language_of_all(normalised(prompt)).code
 
     def variants(self, prompt: str, refusal: str = "") -> tuple[Variant, ...]:
         """Softer prompts, the one that changes least first; none for a prompt without a risk.
