@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from video_pipeline.briefs.brief import ShotKind
 from video_pipeline.briefs.broll import BrollPlanner
-from video_pipeline.briefs.storyboard import kind_of
+from video_pipeline.briefs.shot_kinds import kind_of
 from video_pipeline.ledger import FirstAnswer, Ledger
 from video_pipeline.policy import BrollPolicy, GenerationPolicy
 
@@ -20,13 +20,14 @@ def broll_planner(ledger: Ledger, policy: GenerationPolicy) -> BrollPlanner:
 def refused_kinds(answers: Iterable[FirstAnswer], policy: BrollPolicy) -> dict[ShotKind, str]:
     """The kinds of shots that a model refuses too many of, each with a clause on the one that refuses the most.
 
-    A shot's kind is read off its prompt.
+    A shot's kind is read off the prompt that was sent.
     """
     asked: Counter[tuple[ShotKind, str]] = Counter()
     refused: Counter[tuple[ShotKind, str]] = Counter()
     for answer in answers:
-        asked[kind_of(answer.prompt), answer.model] += 1
-        refused[kind_of(answer.prompt), answer.model] += answer.refused
+        of = kind_of(answer.prompt), answer.model
+        asked[of] += 1
+        refused[of] += answer.refused
     found: dict[ShotKind, str] = {}
     for kind, model in sorted(asked, key=lambda one: (-refused[one] / asked[one], one)):
         shots, no = asked[kind, model], refused[kind, model]
