@@ -23,13 +23,12 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from video_pipeline.briefs.bounds import NotRead
 from video_pipeline.briefs.brief import ENTRY_ID, Brief
 from video_pipeline.briefs.opening import bytes_of
 from video_pipeline.briefs.reading import read_document, reasons_of
-from video_pipeline.briefs.texts import not_shown, seen_letters
+from video_pipeline.briefs.texts import checked_as_seen
 from video_pipeline.orders import sha256_of
 from video_pipeline.storage import reference_key
 from video_pipeline.wire import clean
@@ -50,14 +49,7 @@ _PICTURES = ("references", "approved_frames")
 
 def _as_one_line(text: str) -> str:
     """What stands on several lines of a file is one sentence of a prompt."""
-    text = " ".join(text.split())
-    if hidden := not_shown(text):
-        raise PydanticCustomError(
-            "not_shown", "it holds {letter}, which nobody sees; take it out", {"letter": hidden}
-        )
-    if text and not seen_letters(text):
-        raise PydanticCustomError("not_shown", "it shows as nothing; write something that people see")
-    return text
+    return checked_as_seen(" ".join(text.split()), "which nobody sees")
 
 
 def _listed(value: Any) -> Any:

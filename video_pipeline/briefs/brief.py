@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from video_pipeline.briefs.speech import PACE_TOLERANCE, spoken_s
-from video_pipeline.briefs.texts import not_shown, seen_letters, without_width
+from video_pipeline.briefs.texts import checked_as_seen, without_width
 from video_pipeline.orders import Orientation
 
 
@@ -83,15 +83,7 @@ def _no_one_twice(names: tuple[str, ...]) -> tuple[str, ...]:
 
 def _people_see_it(text: str, info: ValidationInfo) -> str:
     """Refuse what comes in and holds a character that would be taken out of it, or nothing that people see."""
-    if not isinstance(info.context, KnownNames) or not text:
-        return text
-    if hidden := not_shown(text):
-        raise PydanticCustomError(
-            "not_shown", "it holds {letter}, which no platform shows; take it out", {"letter": hidden}
-        )
-    if not seen_letters(text):
-        raise PydanticCustomError("not_shown", "it shows as nothing; write something that people see")
-    return text
+    return checked_as_seen(text, "which no platform shows") if isinstance(info.context, KnownNames) else text
 
 
 ENTRY_ID = r"[a-z0-9][a-z0-9_-]{0,62}"

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from pydantic_core import PydanticCustomError
+
 # Other ways to end a line than a line feed, and what has no business in a text: controls, lone surrogates, what turns
 # the direction of writing, and what Unicode says is no character.
 _LINE_ENDS = re.compile("\r\n|[\x0b\x0c\r\x1c-\x1e\x85\u2028\u2029]")
@@ -30,6 +32,17 @@ def not_shown(text: str) -> str:
     """The first character that `shown_text` takes away, as `U+202E RIGHT-TO-LEFT OVERRIDE`; empty for none."""
     found = _NOT_SHOWN.search(_LINE_ENDS.sub("\n", text))
     return _named(found[0]) if found else ""
+
+
+def checked_as_seen(text: str, clause: str) -> str:
+    """`text`, if people see it. Raises PydanticCustomError, in which `clause` is said of a character that is hidden."""
+    if hidden := not_shown(text):
+        raise PydanticCustomError(
+            "not_shown", "it holds {letter}, {clause}; take it out", {"letter": hidden, "clause": clause}
+        )
+    if text and not seen_letters(text):
+        raise PydanticCustomError("not_shown", "it shows as nothing; write something that people see")
+    return text
 
 
 def without_width(text: str) -> str:
