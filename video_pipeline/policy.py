@@ -65,7 +65,7 @@ class RoutingThresholds(_Section):
     delivered_short_side: int = Field(gt=0, multiple_of=2)
     duration_tolerance: float = Field(gt=0, lt=0.5)
     continue_segments: Continuation
-    script_tolerance: float = Field(default=0.25, gt=0, lt=1)
+    script_tolerance: float = Field(gt=0, lt=1)
     levers: Levers
 
     @property

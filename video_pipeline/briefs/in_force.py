@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from video_pipeline.briefs.bibles import MAX_PICTURE_BYTES, NO_BIBLES, Bibles
+from video_pipeline.briefs.bibles import MAX_PICTURE_BYTES, Bibles
 from video_pipeline.briefs.bounds import NotRead
 from video_pipeline.briefs.brief import Brief
 from video_pipeline.briefs.guidance import TakenBrief
@@ -60,7 +60,7 @@ def bibles_in_force(
 def _noted(before: Mapping[str, TakenBrief], brief: Brief) -> Bibles | None:
     """What was noted of a brief; None of one that was not taken in, or named something else then."""
     row = before.get(brief.brief_id)
-    return row.bibles.of(brief) if row is not None and row.bibles != NO_BIBLES else None
+    return row.bibles.of(brief) if row is not None else None
 
 
 def keep_pictures(store: ObjectStore, used: Iterable[Bibles], files: Mapping[str, Path]) -> int:

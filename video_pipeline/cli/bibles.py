@@ -53,7 +53,7 @@ def _boards(services: Services, file: Path, found: "BiblesFolder") -> "tuple[lis
     cap_s, today = services.policy.generation.max_segment_s, days.today()
     boards = [storyboard_of(one, today, cap_s=cap_s, bibles=found) for one in reading.briefs]
     refused = [f"{item.source}: {'; '.join(item.reasons)}" for item in reading.quarantined]
-    if not reading.files or not (boards or refused):
+    if not (boards or refused):
         refused.append(f"{file} is not there")
     return boards, refused
 
