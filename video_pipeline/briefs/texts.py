@@ -35,7 +35,7 @@ def not_shown(text: str) -> str:
 
 
 def checked_as_seen(text: str, clause: str) -> str:
-    """`text`, if people see it. Raises PydanticCustomError, in which `clause` is said of a character that is hidden."""
+    """`text`, if people see it. Raises PydanticCustomError, which says `clause` of a character that is hidden."""
     if hidden := not_shown(text):
         raise PydanticCustomError(
             "not_shown", "it holds {letter}, {clause}; take it out", {"letter": hidden, "clause": clause}
