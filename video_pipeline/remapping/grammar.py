@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from video_pipeline.policy import RiskCategory
 from video_pipeline.remapping.lexicon import FUNCTION, UNKNOWN, Entry, Language, Role
-from video_pipeline.remapping.tokens import ANY_NUMBER, Sentence, Token
+from video_pipeline.remapping.tokens import Sentence, Token, longest_phrase
 
 _PERSONAL = frozenset({RiskCategory.NAME, RiskCategory.AGE, RiskCategory.PROFESSION})
 EXPRESSIVE = frozenset({RiskCategory.FACE, RiskCategory.EMOTION, RiskCategory.SPEECH})
@@ -96,7 +96,7 @@ def units_of(language: Language, sentence: Sentence, text: str) -> list[Unit]:
     """The sentence in phrases of the lexicon, each as long as there is one, and single words between them."""
     tokens, found, at = sentence.tokens, list[Unit](), 0
     while at < len(tokens):
-        length, entry = _longest(language, tokens, at, text)
+        length, entry = longest_phrase(language.phrases, tokens, at, text, _initial) or (1, None)
         if entry is None and language.data.compounds:
             entry = _compound(language, tokens[at].key)
         if entry is not None and _is_first_half(tokens, at + length):
@@ -108,22 +108,8 @@ def units_of(language: Language, sentence: Sentence, text: str) -> list[Unit]:
     return found
 
 
-def _longest(language: Language, tokens: Sequence[Token], at: int, text: str) -> tuple[int, Entry | None]:
-    key = ANY_NUMBER if tokens[at].key.isdecimal() else tokens[at].key
-    for keys, entry in language.phrases.get(key, ()):
-        stop = at + len(keys)
-        if stop > len(tokens) or not all(_fits(tokens[at + n], key) for n, key in enumerate(keys)):
-            continue
-        if any(token.after_break for token in tokens[at + 1 : stop]):
-            continue
-        if entry.cased and (at == 0 or text[tokens[at].start] != entry.cased[0]):
-            continue
-        return len(keys), entry
-    return 1, None
-
-
-def _fits(token: Token, key: str) -> bool:
-    return token.key == key or (key == ANY_NUMBER and token.key.isdecimal())
+def _initial(entry: Entry) -> str:
+    return entry.cased[:1]
 
 
 def _compound(language: Language, key: str) -> Entry | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from video_pipeline.errors import ConfigurationError
 from video_pipeline.remapping.forms import forms_of
 from video_pipeline.remapping.lexicon import load_names
-from video_pipeline.remapping.tokens import ANY_NUMBER, Token, keys_of, normalised, sentences_of
+from video_pipeline.remapping.tokens import keys_of, longest_phrase, normalised, sentences_of
 
 
 class PhraseBook:
@@ -41,25 +41,11 @@ class PhraseBook:
         for sentence in sentences_of(text):
             at = 0
             while at < len(sentence.tokens):
-                length = self._longest(sentence.tokens, at, text)
-                if length:
+                length, known = longest_phrase(self._phrases, sentence.tokens, at, text, str) or (1, None)
+                if known is not None:
                     found.append(text[sentence.tokens[at].start : sentence.tokens[at + length - 1].end])
-                at += length or 1
+                at += length
         return tuple(dict.fromkeys(found))
-
-    def _longest(self, tokens: tuple[Token, ...], at: int, text: str) -> int:
-        for keys, first in self._phrases.get(_key(tokens[at]), ()):
-            words = tokens[at : at + len(keys)]
-            if tuple(_key(token) for token in words) != keys or any(token.after_break for token in words[1:]):
-                continue
-            if first and (at == 0 or text[tokens[at].start] != first):
-                continue
-            return len(keys)
-        return 0
-
-
-def _key(token: Token) -> str:
-    return ANY_NUMBER if token.key.isdecimal() else token.key
 
 
 @lru_cache(maxsize=8)

@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 # Letters, or digits, or one Han character: Chinese has no spaces, so its words are put together by the lexicon.
 _HAN = "㐀-䶿一-鿿豈-﫿"
@@ -15,6 +16,7 @@ _SENTENCE_END = re.compile(r"[.!?。！？\n]")
 _LONGEST_TITLE = 8
 # In a lexicon's phrase it stands for any number.
 ANY_NUMBER = "0"
+_Known = TypeVar("_Known")
 _APOSTROPHES = frozenset("'’ʼ＇")
 # The dot stands between the parts of a foreign name in Chinese and Japanese.
 _HYPHENS = frozenset("-‐‑·・")
@@ -109,3 +111,32 @@ def _word_before(text: str, end: int) -> str:
     while start and end - start < _LONGEST_TITLE and text[start - 1].isalpha():
         start -= 1
     return key_of(text[start:end])
+
+
+def longest_phrase(
+    phrases: Mapping[str, Sequence[tuple[tuple[str, ...], _Known]]],
+    tokens: Sequence[Token],
+    at: int,
+    text: str,
+    initial: Callable[[_Known], str],
+) -> tuple[int, _Known] | None:
+    """How many tokens from `at` on are a phrase, and what is known of it; None where none begins there.
+
+    `phrases` are by their first key, the longest first. `initial` tells the letter that one has to begin with, in the
+    middle of a sentence; an empty one of a phrase that counts however it is written.
+    """
+    key = ANY_NUMBER if tokens[at].key.isdecimal() else tokens[at].key
+    for keys, known in phrases.get(key, ()):
+        words = tokens[at : at + len(keys)]
+        if len(words) < len(keys) or not all(map(_fits, words, keys)):
+            continue
+        if any(token.after_break for token in words[1:]):
+            continue
+        if (letter := initial(known)) and (at == 0 or text[words[0].start] != letter):
+            continue
+        return len(keys), known
+    return None
+
+
+def _fits(token: Token, key: str) -> bool:
+    return token.key == key or (key == ANY_NUMBER and token.key.isdecimal())
